@@ -1,0 +1,1 @@
+"""beauty_rec: an LLM-driven hybrid recommender for products with reviews."""

@@ -1,0 +1,1 @@
+"""Reviews, items and profiles: schema, reading, download, time split, synthetic sample."""

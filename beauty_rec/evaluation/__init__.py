@@ -1,0 +1,1 @@
+"""Metrics, baselines, protocol, report and plots."""

@@ -1,0 +1,1 @@
+"""Items: attributes, vocabulary and the text that the retriever reads."""

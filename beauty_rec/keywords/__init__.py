@@ -1,0 +1,1 @@
+"""WHO / WHEN / WHY of a review: schema and extractors."""

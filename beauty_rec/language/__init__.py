@@ -1,0 +1,1 @@
+"""The language model: client, prompts' frame, batch runner and its store of answers."""

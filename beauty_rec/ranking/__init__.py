@@ -1,0 +1,1 @@
+"""DeepFM reranker: features, model and training."""

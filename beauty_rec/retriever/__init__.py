@@ -1,0 +1,1 @@
+"""Text encoder, training pairs and fine-tuning."""

