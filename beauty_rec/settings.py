@@ -29,6 +29,12 @@ Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
+SAMPLE_FILES = {
+    "reviews": "reviews.jsonl.gz",
+    "items": "meta.jsonl.gz",
+    "profiles": "profiles.jsonl.gz",
+}
+
 
 class Group(BaseModel):
     """A group of settings: unknown names are errors, values do not change."""
@@ -171,7 +177,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add the data folder's memory and the profile's presets below the environment."""
         told = {**env_settings(), **init_settings()}
-        data_dir = Path(told.get("data_dir") or cls.model_fields["data_dir"].default).absolute()
+        data_dir = Path(told.get("data_dir") or _default_data_dir()).absolute()
         remembered = read_remembered(data_dir)
         profile = told.get("profile") or remembered.get("profile") or "sample"
         return (
@@ -181,6 +187,19 @@ class Settings(BaseSettings):
             InitSettingsSource(settings_cls, remembered),
             InitSettingsSource(settings_cls, _PRESETS.get(profile, {})),
         )
+
+    @property
+    def inputs(self) -> dict[str, Path | None]:
+        """The raw files by kind; the synthetic sample's when no reviews were named."""
+        if self.reviews is None:
+            names = ("reviews", "items", "profiles")
+            return {name: self.sample_dir / SAMPLE_FILES[name] for name in names}
+        return {"reviews": self.reviews, "items": self.items, "profiles": self.profiles}
+
+    @property
+    def sample_dir(self) -> Path:
+        """Where the synthetic sample stands when no reviews were named."""
+        return self.data_dir / "raw" / "sample"
 
     @property
     def memory_path(self) -> Path:
@@ -211,6 +230,19 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise ValueError(f"{path} holds {type(told).__name__}, not an object; mend or delete it")
     return told
+
+
+def _default_data_dir() -> Path:
+    """Return the data folder that ``DAGSTER_HOME`` lies in, as ``dagster dev`` has it; or data."""
+    home = Path(os.environ.get("DAGSTER_HOME", ""))
+    if home.name == "dagster" and (home.parent / "settings.json").exists():
+        return home.parent
+    return Path("data")
+
+
+def debugging() -> bool:
+    """Whether errors are to be shown whole (``BEAUTY_REC_DEBUG``)."""
+    return os.environ.get("BEAUTY_REC_DEBUG", "") not in ("", "0")
 
 
 def offline() -> bool:

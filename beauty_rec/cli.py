@@ -1,0 +1,236 @@
+"""`beauty-rec`: run the graph, look at its results, ask it. Heavy imports wait for their command."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from beauty_rec.settings import Profile, Settings, Split, debugging
+
+app = typer.Typer(
+    help="A hybrid recommender for products with reviews, orchestrated by Dagster.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Make, fetch and check input files.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="where everything is kept [default: data]")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="any setting: fine_tune.epochs=3"),
+]
+
+
+def main() -> None:
+    """Run the command line; a known error is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (FileNotFoundError, ValueError, RuntimeError, ConnectionError) as error:
+        if debugging():
+            raise
+        typer.echo(f"beauty-rec: {error}", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    reviews: Annotated[
+        Path | None, typer.Option(help="reviews: .jsonl, .jsonl.gz or .parquet")
+    ] = None,
+    items: Annotated[Path | None, typer.Option(help="item metadata, same formats")] = None,
+    profiles: Annotated[Path | None, typer.Option(help="user profiles, same formats")] = None,
+    data_dir: DataDir = None,
+    profile: Annotated[
+        Profile | None, typer.Option(help="sample: packaged encoder, CPU; full: BAAI/bge-m3")
+    ] = None,
+    select: Annotated[
+        str | None, typer.Option(help="assets, Dagster's syntax, commas: 'keywords+,text_index'")
+    ] = None,
+    partition: Annotated[Split | None, typer.Option(help="only this split")] = None,
+    force: Annotated[bool, typer.Option("--force", help="build even what is fresh")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would be built, and why")
+    ] = False,
+    settings: Set = None,
+) -> None:
+    """Build what is missing or stale, in order. Without inputs: on a synthetic sample.
+
+    What it is told (inputs, profile, settings) is kept in the data folder for later commands.
+    """
+    told = load_settings(
+        data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
+    )
+    make_sample_if_needed(told)
+    told.remember()
+
+    from beauty_rec.orchestration.code_location import build_definitions
+    from beauty_rec.orchestration.home import open_instance
+    from beauty_rec.orchestration.refresh import observe_sources, plan, preview, refresh
+
+    started = time.perf_counter()
+    definitions = build_definitions(told)
+    steps = plan(definitions, select, partition)
+    with open_instance(told.data_dir) as instance:
+        observe_sources(definitions, instance)
+        if dry_run:
+            for step, verdict, reason in preview(definitions, instance, steps, force=force):
+                typer.echo(f"{verdict:<7} {step!s:<34} {reason}".rstrip())
+            return
+        counts = {"built": 0, "fresh": 0, "failed": 0}
+        for result in refresh(definitions, instance, steps, force=force):
+            counts[result.status] += 1
+            line = f"{result.status:<7} {result.step!s:<34} {result.seconds:8.1f} s"
+            typer.echo(f"{line}  {result.reason}".rstrip())
+    totals = ", ".join(f"{count} {status}" for status, count in counts.items())
+    typer.echo(f"{totals} in {time.perf_counter() - started:.1f} s")
+    raise typer.Exit(1 if counts["failed"] else 0)
+
+
+@data_app.command()
+def sample(
+    folder: Annotated[Path, typer.Option(help="where to write")] = Path("data/raw/sample"),
+    reviews: Annotated[int | None, typer.Option(min=100)] = None,
+    items: Annotated[int | None, typer.Option(min=20)] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+) -> None:
+    """Write a synthetic sample of any size, the same for the same seed."""
+    from beauty_rec.corpus.sample import write_sample
+    from beauty_rec.settings import SampleSettings
+
+    given = {"reviews": reviews, "items": items, "seed": seed}
+    wanted = SampleSettings(**{name: value for name, value in given.items() if value is not None})
+    files = write_sample(folder, wanted)
+    typer.echo(f"reviews   {files.reviews}\nitems     {files.items}\nprofiles  {files.profiles}")
+
+
+@data_app.command()
+def download(
+    category: Annotated[str, typer.Argument(help="as Amazon Reviews 2023 spells it")] = (
+        "All_Beauty"
+    ),
+    folder: Annotated[Path, typer.Option(help="where to write")] = Path("data/raw"),
+) -> None:
+    """Fetch the official Amazon Reviews 2023 files of a category; resumes where it stopped."""
+    from beauty_rec.corpus.download import download_category
+
+    for path in download_category(category, folder):
+        typer.echo(path)
+
+
+@data_app.command()
+def check(
+    reviews: Annotated[Path | None, typer.Option()] = None,
+    items: Annotated[Path | None, typer.Option()] = None,
+    profiles: Annotated[Path | None, typer.Option()] = None,
+) -> None:
+    """Validate files without building anything: rows, duplicates, and refusals by reason."""
+    from beauty_rec.corpus.check import check_files
+
+    if not (reviews or items or profiles):
+        raise ValueError("name at least one of --reviews, --items, --profiles")
+    typer.echo(check_files(reviews=reviews, items=items, profiles=profiles))
+
+
+@app.command()
+def report(
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the report as JSON")] = False,
+) -> None:
+    """Show the metrics of the last run."""
+    path = load_settings(data_dir).data_dir / "evaluation" / "report.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; run: beauty-rec run")
+    text = path.read_text(encoding="utf-8")
+    if as_json:
+        typer.echo(text)
+        return
+    from beauty_rec.evaluation.tables import print_report
+
+    print_report(json.loads(text))
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="what is looked for, in plain words")],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Find items by text, with the fine-tuned retriever and the served index."""
+    from beauty_rec.serving.search import TextSearch
+
+    with TextSearch.open(load_settings(data_dir)) as engine:
+        hits = engine.search(text, k)
+    if as_json:
+        typer.echo(json.dumps([hit.model_dump() for hit in hits], indent=1, ensure_ascii=False))
+        return
+    for rank, hit in enumerate(hits, 1):
+        typer.echo(f"{rank:>3}  {hit.score:.3f}  {hit.parent_asin}  {hit.label}")
+
+
+@app.command()
+def doctor(data_dir: DataDir = None) -> None:
+    """Say what this machine has, and what would run."""
+    from beauty_rec.doctor import examine
+
+    findings = examine(load_settings(data_dir))
+    for finding in findings:
+        typer.echo(f"{finding.verdict:<5} {finding.name:<12} {finding.text}")
+    raise typer.Exit(1 if any(finding.verdict == "fail" for finding in findings) else 0)
+
+
+def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given: Any) -> Settings:
+    """Return the settings of a command: what was given over what the data folder remembers.
+
+    Raises:
+        ValueError: a setting is unknown or out of bounds; the message names it.
+    """
+    told: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name in ("reviews", "items", "profiles"):
+        if name in told:
+            told[name] = told[name].absolute()
+    if data_dir is not None:
+        told["data_dir"] = data_dir.absolute()
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair!r} is not NAME=VALUE")
+        *groups, leaf = name.strip().split(".")
+        target = told
+        for group in groups:
+            target = target.setdefault(group, {})
+        target[leaf] = value.strip()
+    try:
+        return Settings(**told)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r})"
+            for fault in error.errors()
+        )
+        raise ValueError(f"settings: {problems}") from error
+
+
+def make_sample_if_needed(settings: Settings) -> None:
+    """Write the synthetic sample when no reviews were named.
+
+    Raises:
+        ValueError: the full profile was asked for without reviews.
+    """
+    if settings.reviews is not None:
+        return
+    if settings.profile == "full":
+        raise ValueError(
+            "the full profile needs reviews: beauty-rec data download, then "
+            "beauty-rec run --profile full --reviews FILE --items FILE"
+        )
+    from beauty_rec.corpus.sample import write_sample
+
+    write_sample(settings.sample_dir, settings.sample)

@@ -1,0 +1,190 @@
+"""ChromaDB, one folder a version, and a pointer to the one that is served.
+
+A version is built in a folder of its own, verified, and then served by rewriting
+``current.json``, which is atomic. Readers that hold the version before keep it: it is deleted
+when the version after next is published.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from beauty_rec.artifacts import Vectors, write_text_atomic
+from beauty_rec.indexes.exact import ExactIndex
+from beauty_rec.indexes.protocol import SearchResult, recall_against_exact
+from beauty_rec.settings import TextIndexSettings
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+
+COLLECTION = "items"
+POINTER = "current.json"
+VERIFICATION_QUERIES = 200
+RECALL_AT = 100
+
+
+class IndexBuildError(RuntimeError):
+    """A freshly built index is not good enough to be served."""
+
+
+@dataclass(frozen=True)
+class IndexVersion:
+    """What stands behind a served index."""
+
+    version: str
+    rows: int
+    dimension: int
+    recall_vs_exact: float
+
+
+class ChromaIndex:
+    """A served or freshly built version. Close it when done, so that its files are let go."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"no index at {folder}; run: beauty-rec run --select text_index --force"
+            )
+        self._client = _open_client(folder)
+        self._collection = self._client.get_collection(COLLECTION, embedding_function=None)
+
+    def __enter__(self) -> "ChromaIndex":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._client.close()
+
+    def count(self) -> int:
+        """Return the number of vectors."""
+        return self._collection.count()
+
+    def ids(self) -> list[str]:
+        """Return the ids of all items, in no order."""
+        return self._collection.get(include=[])["ids"]
+
+    def search(self, queries: NDArray[np.float32], k: int) -> SearchResult:
+        """See :class:`~beauty_rec.indexes.protocol.VectorIndex`; vectors are unit length."""
+        k = min(k, self.count())
+        if k == 0 or len(queries) == 0:
+            return SearchResult([[] for _ in queries], np.empty((len(queries), k), np.float32))
+        answer = self._collection.query(
+            query_embeddings=np.ascontiguousarray(queries, dtype=np.float32),
+            n_results=k,
+            include=["distances"],
+        )
+        distances = answer["distances"]
+        assert distances is not None  # asked for above
+        return SearchResult(answer["ids"], 1 - np.asarray(distances, dtype=np.float32))
+
+
+def build_index(
+    root: Path, vectors: Vectors, version: str, settings: TextIndexSettings
+) -> IndexVersion:
+    """Build, verify and publish a version of the text index below ``root``.
+
+    Args:
+        root: the folder of all versions.
+        vectors: L2-normalised item vectors, float32 ``[N, D]``.
+        version: a name for this content; a half-built folder of that name is replaced.
+        settings: HNSW parameters and the recall to reach.
+
+    Raises:
+        IndexBuildError: ids are lost or doubled, or recall@100 against exact search is below
+            ``settings.min_recall``; what was served before is served on.
+    """
+    served = current_version(root)
+    keep = {version, *([served.version] if served else [])}
+    folder = root / version
+    if served is None or served.version != version:
+        shutil.rmtree(folder, ignore_errors=True)
+        _write(folder, vectors, settings)
+    with ChromaIndex(folder) as index:
+        built = IndexVersion(
+            version, index.count(), vectors.matrix.shape[1], _verify(index, vectors, settings)
+        )
+    write_text_atomic(root / POINTER, json.dumps(asdict(built), indent=1) + "\n")
+    for old in root.iterdir():
+        if old.is_dir() and old.name not in keep:
+            shutil.rmtree(old, ignore_errors=True)
+    return built
+
+
+def current_version(root: Path) -> IndexVersion | None:
+    """Return the served version; None when nothing was published yet."""
+    pointer = root / POINTER
+    if not pointer.exists():
+        return None
+    return IndexVersion(**json.loads(pointer.read_text(encoding="utf-8")))
+
+
+@contextmanager
+def open_current(root: Path) -> Iterator[ChromaIndex]:
+    """Yield the served index.
+
+    Raises:
+        FileNotFoundError: nothing was published yet; the message names the remedy.
+    """
+    served = current_version(root)
+    with ChromaIndex(root / (served.version if served else "nothing-published")) as index:
+        yield index
+
+
+def _write(folder: Path, vectors: Vectors, settings: TextIndexSettings) -> None:
+    folder.mkdir(parents=True)
+    client = _open_client(folder)
+    collection = client.create_collection(
+        COLLECTION,
+        embedding_function=None,
+        configuration={
+            "hnsw": {
+                "space": "cosine",
+                "ef_construction": settings.ef_construction,
+                "ef_search": settings.ef_search,
+                "max_neighbors": settings.max_neighbors,
+            }
+        },
+    )
+    batch = client.get_max_batch_size()
+    with tqdm(total=len(vectors.ids), desc="index", unit="item", disable=None) as progress:
+        for start in range(0, len(vectors.ids), batch):
+            ids = vectors.ids[start : start + batch]
+            collection.add(ids=ids, embeddings=np.array(vectors.matrix[start : start + batch]))
+            progress.update(len(ids))
+    client.close()
+
+
+def _verify(index: ChromaIndex, vectors: Vectors, settings: TextIndexSettings) -> float:
+    if sorted(index.ids()) != sorted(vectors.ids):
+        raise IndexBuildError(
+            f"the new text index holds {index.count()} ids, but {len(vectors.ids)} were written"
+        )
+    step = max(1, len(vectors.ids) // VERIFICATION_QUERIES)
+    queries = np.array(vectors.matrix[::step][:VERIFICATION_QUERIES])
+    recall = recall_against_exact(index, ExactIndex(vectors), queries, RECALL_AT)
+    if recall < settings.min_recall:
+        raise IndexBuildError(
+            f"recall@{RECALL_AT} of the new text index is {recall:.3f}, below text_index.min_recall"
+            f" = {settings.min_recall}; raise text_index.ef_search or text_index.max_neighbors"
+        )
+    return recall
+
+
+def _open_client(folder: Path) -> "ClientAPI":
+    import chromadb
+    from chromadb.config import Settings as ChromaSettings
+
+    return chromadb.PersistentClient(
+        str(folder), settings=ChromaSettings(anonymized_telemetry=False)
+    )

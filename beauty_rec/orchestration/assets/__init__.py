@@ -1,0 +1,1 @@
+"""The assets, one module a group, in the order of the pipeline."""

@@ -1,0 +1,43 @@
+"""Dagster's home folder, below the data folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from beauty_rec.artifacts import write_text_atomic
+
+INSTANCE_YAML = """\
+# Written by beauty-rec when missing; yours to change.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  pools:
+    granularity: run
+    default_limit: 1
+run_monitoring:
+  enabled: true
+  free_slots_after_run_end_seconds: 60
+"""
+
+
+def dagster_home(data_dir: Path) -> Path:
+    """Return the data folder's ``DAGSTER_HOME``, made and configured if it is new."""
+    home = data_dir.absolute() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        write_text_atomic(config, INSTANCE_YAML)
+    return home
+
+
+@contextmanager
+def open_instance(data_dir: Path) -> Iterator[dg.DagsterInstance]:
+    """Yield the data folder's Dagster instance, and tell child processes of it."""
+    os.environ["DAGSTER_HOME"] = str(dagster_home(data_dir))
+    with dg.DagsterInstance.get() as instance:
+        yield instance

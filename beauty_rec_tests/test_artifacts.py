@@ -1,0 +1,54 @@
+"""Atomic writes, content hashes and vectors."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beauty_rec.artifacts import Vectors, atomic_path, content_hash, write_text_atomic
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    write_text_atomic(target, "old")
+
+    def fail() -> None:
+        with atomic_path(target) as draft:
+            draft.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_replaces_a_folder(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    for name in ("one", "two"):
+        with atomic_path(target) as draft:
+            draft.mkdir()
+            (draft / name).touch()
+    assert [p.name for p in target.iterdir()] == ["two"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_hash_follows_content_and_names_not_time(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        (folder / "sub").mkdir(parents=True)
+        (folder / "sub" / "x").write_text("content")
+    (second / ".hidden").write_text("does not count")
+    assert content_hash(first) == content_hash(second)
+    (second / "sub" / "x").rename(second / "sub" / "y")
+    assert content_hash(first) != content_hash(second)
+
+
+def test_vectors_come_back_as_they_went(tmp_path: Path) -> None:
+    matrix = np.arange(6, dtype=np.float32).reshape(2, 3)
+    Vectors(["b", "a"], matrix).save(tmp_path / "v")
+    loaded = Vectors.load(tmp_path / "v")
+    assert loaded.ids == ["b", "a"]
+    np.testing.assert_array_equal(loaded.matrix, matrix)
+    with pytest.raises(ValueError, match="shape"):
+        Vectors(["a"], matrix)

@@ -1,0 +1,70 @@
+"""Where a setting's value comes from, and what a wrong one says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from beauty_rec.cli import load_settings
+from beauty_rec.settings import PACKAGED_ENCODER, Settings
+
+
+def test_the_profile_chooses_the_encoder(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).encoder.model == PACKAGED_ENCODER
+    full = Settings(data_dir=tmp_path, profile="full")
+    assert full.encoder.model == "BAAI/bge-m3"
+
+
+def test_given_beats_environment_beats_memory_beats_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered = {"profile": "full", "fine_tune": {"epochs": 5, "batch_size": 8}}
+    (tmp_path / "settings.json").write_text(json.dumps(remembered))
+    monkeypatch.setenv("BEAUTY_REC_FINE_TUNE__EPOCHS", "7")
+    settings = Settings(data_dir=tmp_path, fine_tune={"seed": 99})
+    assert settings.profile == "full"
+    assert settings.fine_tune.seed == 99
+    assert settings.fine_tune.epochs == 7
+    assert settings.fine_tune.batch_size == 8
+    assert settings.encoder.model == "BAAI/bge-m3"
+
+
+def test_what_was_told_is_remembered(tmp_path: Path) -> None:
+    told = load_settings(
+        tmp_path, ["fine_tune.epochs=3"], reviews=Path("r.jsonl"), profile="sample"
+    )
+    told.remember()
+    again = Settings(data_dir=tmp_path)
+    assert again == told
+    assert again.reviews is not None
+    assert again.reviews.is_absolute()
+
+
+def test_dagster_home_leads_to_its_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Settings(data_dir=tmp_path / "shop", fine_tune={"epochs": 4}).remember()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "shop" / "dagster"))
+    settings = Settings()
+    assert settings.data_dir == tmp_path / "shop"
+    assert settings.fine_tune.epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("fine_tune.epochs=-1", "fine_tune.epochs.*greater than or equal to 0.*-1"),
+        ("fine_tune.epoch=1", "fine_tune.epoch: Extra inputs"),
+        ("epochs", "NAME=VALUE"),
+        ("profile=huge", "profile.*sample.*full"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, pair: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_settings(tmp_path, [pair])
+
+
+def test_a_broken_memory_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(ValueError, match="settings.json is not JSON"):
+        Settings(data_dir=tmp_path)
