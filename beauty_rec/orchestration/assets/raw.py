@@ -1,60 +1,185 @@
 """[raw] The input files, and what is valid of them."""
 
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import content_hash
-from beauty_rec.orchestration.io import frame_metadata
+from beauty_rec.orchestration.io import frame_metadata, markdown_table
 from beauty_rec.orchestration.partitions import encode_parts
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import SPLITS, Settings
 
 GROUP = "raw"
-SettingsResource = dg.ResourceParam[Settings]
+INPUT_OF = {"reviews_file": "reviews", "metadata_file": "items", "profiles_file": "profiles"}
 
 
-def _source(kind: str, required: bool) -> dg.AssetsDefinition:
-    """Return the observable source asset of one input file; its version is the file's content."""
+def _source(name: str, description: str) -> dg.AssetsDefinition:
+    """Return the observable source asset of one input file."""
 
     @dg.observable_source_asset(
-        name=f"{kind}_file",
+        name=name,
         group_name=GROUP,
-        description=f"The raw {kind}; its data version is a hash of the file's content.",
+        description=f"{description} Its data version is a hash of the file's content.",
     )
-    def observe(context: dg.OpExecutionContext, settings: SettingsResource) -> dg.ObserveResult:
-        path = settings.inputs[_INPUTS[kind]]
-        if path is None or (not required and not path.exists()):
+    def observe(settings: dg.ResourceParam[Settings]) -> dg.ObserveResult:
+        kind = INPUT_OF[name]
+        path = settings.inputs[kind]
+        if path is None:
             return dg.ObserveResult(data_version=dg.DataVersion("none"))
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is not a file; name the {kind} with: "
-                f"beauty-rec run --{_INPUTS[kind]} FILE"
+                f"{path} is not a file; name the {kind} with: beauty-rec run --{kind} FILE"
             )
         return dg.ObserveResult(
             data_version=dg.DataVersion(content_hash(path)),
-            metadata={
-                "path": dg.MetadataValue.path(str(path)),
-                "bytes": path.stat().st_size,
-            },
+            metadata={"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size},
         )
 
     return observe
 
 
-_INPUTS = {"reviews": "reviews", "metadata": "items", "profiles": "profiles"}
-reviews_file = _source("reviews", required=True)
-metadata_file = _source("metadata", required=False)
-profiles_file = _source("profiles", required=False)
+reviews_file = _source("reviews_file", "The reviews: one rated event of a user and an item a row.")
+metadata_file = _source("metadata_file", "The items' metadata, as patchy as it is.")
+profiles_file = _source("profiles_file", "The users' profiles: height, weight, age and more.")
 
 
-def _draft(settings: Settings, name: str) -> Path:
-    """Return a path for an artifact that a library writes itself."""
-    folder = settings.data_dir / "processed" / ".drafts"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / name
+def _refused_check(asset: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        "few_refused_rows",
+        asset=asset,
+        blocking=True,
+        description="At most corpus.max_refused_share of the rows were refused.",
+    )
 
 
-def _quarantine(settings: Settings, kind: str) -> Path:
-    return settings.data_dir / "processed" / "quarantine" / f"{kind}.parquet"
+@stage(
+    group=GROUP,
+    io="frames",
+    code=("corpus",),
+    settings=("corpus",),
+    deps=[reviews_file],
+    check_specs=[_refused_check("raw_reviews")],
+    kinds=("parquet", "polars", "pydantic"),
+)
+def raw_reviews(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+    """Valid reviews, each (user, item, timestamp) once, texts cleaned, in order of time."""
+    from beauty_rec.corpus.intake import ingest_reviews
+
+    return _ingest(context, settings, ingest_reviews, "reviews")
+
+
+@stage(
+    group=GROUP,
+    io="frames",
+    code=("corpus",),
+    settings=("corpus",),
+    deps=[metadata_file],
+    check_specs=[_refused_check("raw_items")],
+    kinds=("parquet", "polars", "pydantic"),
+)
+def raw_items(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+    """Valid metadata, one row an item, with a category where the file has none."""
+    from beauty_rec.corpus.intake import ingest_items
+
+    return _ingest(context, settings, ingest_items, "items")
+
+
+@stage(
+    group=GROUP,
+    io="frames",
+    code=("corpus",),
+    settings=("corpus",),
+    deps=[profiles_file],
+    check_specs=[_refused_check("user_profiles")],
+    kinds=("parquet", "polars", "pydantic"),
+)
+def user_profiles(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+    """Profiles, one row a user, one column a field; empty when none were given."""
+    from beauty_rec.corpus.intake import ingest_profiles
+
+    return _ingest(context, settings, ingest_profiles, "profiles")
+
+
+@stage(
+    group=GROUP,
+    io="frames",
+    code=("corpus/split.py",),
+    settings=("corpus",),
+    kinds=("parquet", "polars"),
+)
+def split_reviews(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    raw_reviews: pl.DataFrame,
+) -> pl.DataFrame:
+    """Reviews with their split, cut by time; rows of one instant are on one side of a cut."""
+    from beauty_rec.corpus.split import split_by_time
+
+    reviews, cuts = split_by_time(raw_reviews, settings.corpus)
+    context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(_versions(reviews))))
+    rows = {f"rows_{split}": reviews.filter(split=split).height for split in SPLITS}
+    context.add_output_metadata(
+        {
+            "train_end_ms": cuts.train_end_ms,
+            "valid_end_ms": cuts.valid_end_ms,
+            "train_end": dg.MetadataValue.timestamp(cuts.train_end_ms / 1000),
+            "valid_end": dg.MetadataValue.timestamp(cuts.valid_end_ms / 1000),
+            **rows,
+        }
+    )
+    return reviews
+
+
+def _versions(reviews: pl.DataFrame) -> dict[str, str]:
+    """Return a version of each split's rows, and of the set of items, which is all that a
+    measurement on one split needs to know of the others."""
+    def digest(frame: pl.DataFrame) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.parquet"
+            frame.write_parquet(path, compression="lz4")
+            return content_hash(path)[:16]
+
+    parts = {split: digest(reviews.filter(split=split)) for split in SPLITS}
+    return {**parts, "items": digest(reviews.select(pl.col("parent_asin").unique().sort()))}
+
+
+def _ingest(
+    context: dg.AssetExecutionContext, settings: Settings, ingest: Any, kind: str
+) -> dg.MaterializeResult:
+    """Run one of corpus.intake's functions; report its counts, examples and check."""
+    processed = settings.data_dir / "processed"
+    draft = processed / ".drafts" / f"{context.asset_key.to_user_string()}.parquet"
+    quarantine = processed / "quarantine" / f"{kind}.parquet"
+    intake = ingest(settings.inputs[kind], draft, quarantine, settings.corpus)
+    refused = pl.read_parquet(quarantine, n_rows=8)
+    context.add_output_metadata(
+        {
+            **frame_metadata(pl.scan_parquet(draft)),
+            "rows_read": intake.rows,
+            "rows_kept": intake.kept,
+            "rows_duplicate": intake.duplicates,
+            "rows_refused": intake.refused_total,
+            "refused_by_reason": intake.refused,
+            "quarantine": dg.MetadataValue.path(str(quarantine)),
+            "refused_examples": dg.MetadataValue.md(markdown_table(refused)),
+        }
+    )
+    limit = settings.corpus.max_refused_share
+    return dg.MaterializeResult(
+        value=draft,
+        check_results=[
+            dg.AssetCheckResult(
+                passed=intake.refused_share <= limit,
+                metadata={"refused_share": intake.refused_share, "limit": limit},
+                description=(
+                    f"{intake.refused_total} of {intake.rows} rows of {settings.inputs[kind]} were "
+                    f"refused; look at {quarantine}, mend the file, or raise "
+                    f"corpus.max_refused_share = {limit}"
+                ),
+            )
+        ],
+    )

@@ -1,0 +1,116 @@
+"""[retriever] From item texts to a fine-tuned encoder and its vectors."""
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.partitions import only
+from beauty_rec.orchestration.stage import stage
+from beauty_rec.settings import Settings
+
+GROUP = "retriever"
+ENCODER = "retriever/encoder.py"
+GPU_POOL = "gpu"
+
+
+@stage(
+    group=GROUP,
+    io="folders",
+    code=(ENCODER,),
+    settings=("encoder",),
+    kinds=("huggingface", "numpy"),
+    pool=GPU_POOL,
+)
+def base_embeddings(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    merged_items: pl.DataFrame,
+) -> Vectors:
+    """Item vectors of the encoder as it was before fine-tuning: the baseline."""
+    from beauty_rec.retriever.encoder import TextEncoder
+
+    encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
+    return Vectors(
+        merged_items["parent_asin"].to_list(), encoder.encode_items(merged_items["text"].to_list())
+    )
+
+
+@stage(
+    group=GROUP,
+    io="frames",
+    code=("retriever/pairs.py", "items/text.py"),
+    settings=("pairs", "item_text", "encoder"),
+    reads={"split_reviews": ["train"]},
+    ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
+    kinds=("parquet", "polars"),
+)
+def training_pairs(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    split_reviews: pl.LazyFrame,
+    keywords: pl.DataFrame,
+    raw_items: pl.DataFrame,
+    merged_items: pl.DataFrame,
+) -> pl.DataFrame:
+    """(query, item text) pairs; the text leaves out what the query's own review gave it."""
+    from beauty_rec.retriever.encoder import token_counter
+    from beauty_rec.retriever.pairs import training_pairs
+
+    reviews = split_reviews.filter(split="train").collect()
+    pairs = training_pairs(
+        reviews,
+        keywords,
+        raw_items,
+        settings.pairs,
+        settings.item_text,
+        token_counter(settings.encoder.model),
+    )
+    context.add_output_metadata({"train_reviews": reviews.height, "pairs": pairs.height})
+    return pairs
+
+
+@stage(
+    group=GROUP,
+    io="models",
+    code=("retriever/finetune.py", ENCODER),
+    settings=("encoder", "fine_tune"),
+    reads={"split_reviews": ["valid"]},
+    ins={"keywords": dg.AssetIn(partition_mapping=only("valid"))},
+    kinds=("pytorch", "huggingface"),
+    pool=GPU_POOL,
+)
+def text_retriever(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    training_pairs: pl.DataFrame,
+    merged_items: pl.DataFrame,
+    keywords: pl.DataFrame,
+    split_reviews: pl.LazyFrame,
+) -> Path:
+    """The encoder, fine-tuned; stopped early by Recall@100 on valid."""
+    raise RuntimeError
+
+
+@stage(
+    group=GROUP,
+    io="folders",
+    code=(ENCODER,),
+    settings=("encoder",),
+    kinds=("huggingface", "numpy"),
+    pool=GPU_POOL,
+)
+def item_embeddings(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    text_retriever: Path,
+    merged_items: pl.DataFrame,
+) -> Vectors:
+    """L2-normalised item vectors of the fine-tuned encoder."""
+    from beauty_rec.retriever.encoder import TextEncoder
+
+    encoder = TextEncoder.load(text_retriever, settings.encoder)
+    return Vectors(
+        merged_items["parent_asin"].to_list(), encoder.encode_items(merged_items["text"].to_list())
+    )

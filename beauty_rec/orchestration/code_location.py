@@ -1,0 +1,36 @@
+"""One explicit Definitions object for one set of settings."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from upath import UPath
+
+from beauty_rec.orchestration.io import io_managers
+from beauty_rec.orchestration.stage import with_code_versions
+from beauty_rec.settings import Settings
+
+with warnings.catch_warnings():
+    # Observable sources are marked beta, and deprecated within dagster itself; neither is ours.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from beauty_rec.orchestration.assets import evaluation, features, index, raw, retriever
+
+GROUPS = (raw, features, retriever, index, evaluation)
+
+
+def build_definitions(
+    settings: Settings, resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Return the code location for ``settings``; ``resources`` replaces some, as tests do."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return dg.Definitions(
+            assets=with_code_versions(dg.load_assets_from_modules(GROUPS), settings),
+            resources={
+                "settings": settings,
+                **io_managers(UPath(settings.data_dir)),
+                **(resources or {}),
+            },
+        )
