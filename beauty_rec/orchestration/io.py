@@ -124,6 +124,13 @@ class DocumentIOManager(ArtifactIOManager):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
+class ReportIOManager(FolderIOManager):
+    """The folder ``evaluation/``, whose name is fixed."""
+
+    def get_asset_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
+        return UPath("evaluation")
+
+
 def frame_metadata(frame: pl.LazyFrame) -> dict[str, Any]:
     """Return row count, column schema and a Markdown preview of ``frame``."""
     schema = frame.collect_schema()
@@ -160,4 +167,5 @@ def io_managers(data: UPath) -> dict[str, ArtifactIOManager]:
         "folders": FolderIOManager(processed),
         "documents": DocumentIOManager(processed),
         "models": FolderIOManager(data / "models"),
+        "evaluation": ReportIOManager(data),
     }

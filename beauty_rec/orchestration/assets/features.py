@@ -55,11 +55,10 @@ def merged_items(
 ) -> pl.DataFrame:
     """The text of each item: title, most telling train keywords, summary, features."""
     from beauty_rec.items.text import merge_items
-    from beauty_rec.retriever.encoder import token_counter
+    from beauty_rec.retriever.encoder import TextEncoder
 
-    merged = merge_items(
-        raw_items, None, keywords, settings.item_text, token_counter(settings.encoder.model)
-    )
+    encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
+    merged = merge_items(raw_items, None, keywords, settings.item_text, encoder.count_tokens)
     described = merged.join(raw_items, on="parent_asin", how="semi").height
     context.add_output_metadata(
         {

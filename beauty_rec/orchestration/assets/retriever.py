@@ -55,17 +55,13 @@ def training_pairs(
     merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
     """(query, item text) pairs; the text leaves out what the query's own review gave it."""
-    from beauty_rec.retriever.encoder import token_counter
+    from beauty_rec.retriever.encoder import TextEncoder
     from beauty_rec.retriever.pairs import training_pairs
 
     reviews = split_reviews.filter(split="train").collect()
+    encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
     pairs = training_pairs(
-        reviews,
-        keywords,
-        raw_items,
-        settings.pairs,
-        settings.item_text,
-        token_counter(settings.encoder.model),
+        reviews, keywords, raw_items, settings.pairs, settings.item_text, encoder.count_tokens
     )
     context.add_output_metadata({"train_reviews": reviews.height, "pairs": pairs.height})
     return pairs
@@ -74,11 +70,11 @@ def training_pairs(
 @stage(
     group=GROUP,
     io="models",
-    code=("retriever/finetune.py", ENCODER),
-    settings=("encoder", "fine_tune"),
+    code=("retriever", "evaluation/retrieval.py"),
+    settings=("encoder", "fine_tune", "evaluation"),
     reads={"split_reviews": ["valid"]},
-    ins={"keywords": dg.AssetIn(partition_mapping=only("valid"))},
     kinds=("pytorch", "huggingface"),
+    deps=[dg.AssetDep("keywords", partition_mapping=only("valid"))],
     pool=GPU_POOL,
 )
 def text_retriever(
@@ -86,11 +82,37 @@ def text_retriever(
     settings: dg.ResourceParam[Settings],
     training_pairs: pl.DataFrame,
     merged_items: pl.DataFrame,
-    keywords: pl.DataFrame,
     split_reviews: pl.LazyFrame,
 ) -> Path:
-    """The encoder, fine-tuned; stopped early by Recall@100 on valid."""
-    raise RuntimeError
+    """The encoder, fine-tuned with in-batch negatives; stopped early by Recall@100 on valid."""
+    from beauty_rec.evaluation.retrieval import split_queries, validation_recall
+    from beauty_rec.retriever.finetune import fine_tune
+
+    valid = split_queries(
+        split_reviews.filter(split="valid").collect(), "valid", settings.evaluation
+    )
+    models = settings.data_dir / "models"
+    target = models / ".drafts" / "text_retriever"
+    log = fine_tune(
+        training_pairs,
+        settings.encoder,
+        settings.fine_tune,
+        target,
+        models / ".checkpoints" / "text_retriever",
+        lambda encoder: validation_recall(encoder, valid, merged_items),
+    )
+    context.add_output_metadata(
+        {
+            "pairs": log.pairs,
+            "steps": len(log.losses),
+            "best_step": log.best_step,
+            "model_card": dg.MetadataValue.md((target / "README.md").read_text(encoding="utf-8")),
+            **({"loss": log.losses[-1]} if log.losses else {}),
+            **({"valid recall@100": max(s for _, s in log.evaluations)} if log.evaluations else {}),
+            **({"note": log.note} if log.note else {}),
+        }
+    )
+    return target
 
 
 @stage(

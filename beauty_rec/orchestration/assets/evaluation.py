@@ -1,0 +1,114 @@
+"""[retriever] [evaluation] Candidates, metrics, and the one page that shows them all."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.cost import cost_table, latest_metadata
+from beauty_rec.orchestration.partitions import splits
+from beauty_rec.orchestration.stage import stage
+from beauty_rec.settings import Settings
+
+CANDIDATES = 100
+
+
+@stage(
+    group="retriever",
+    io="frames",
+    code=("evaluation/retrieval.py", "evaluation/ranks.py", "evaluation/baselines.py"),
+    settings=("evaluation", "encoder"),
+    reads={"split_reviews": ["own", "train", "items"]},
+    partitions_def=splits,
+    kinds=("chroma", "polars"),
+    deps=["text_index"],
+    pool="gpu",
+)
+def retrieval_candidates(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    split_reviews: pl.DataFrame,
+    merged_items: pl.DataFrame,
+    base_embeddings: Vectors,
+    item_embeddings: Vectors,
+    text_retriever: Path,
+) -> pl.DataFrame:
+    """Top 100 of the served index for each query, and the exact rank of its answer by method."""
+    from beauty_rec.evaluation.retrieval import retrieval_ranks, split_queries
+    from beauty_rec.indexes.chroma import open_current
+    from beauty_rec.indexes.exact import ExactIndex
+    from beauty_rec.indexes.protocol import recall_against_exact
+    from beauty_rec.retriever.encoder import TextEncoder
+
+    queries = split_queries(split_reviews, context.partition_key, settings.evaluation)
+    texts = queries["query"].to_list()
+    base = TextEncoder.load(settings.encoder.model, settings.encoder).encode_queries(texts)
+    tuned = TextEncoder.load(text_retriever, settings.encoder).encode_queries(texts)
+    ranks = retrieval_ranks(
+        queries,
+        split_reviews,
+        merged_items,
+        {
+            "base_encoder": (base, base_embeddings),
+            "text_retriever": (tuned, item_embeddings),
+        },
+    )
+    with open_current(settings.data_dir / "chromadb") as index:
+        found = index.search(tuned, CANDIDATES)
+        recall = recall_against_exact(index, ExactIndex(item_embeddings), tuned[:200], CANDIDATES)
+    context.add_output_metadata({"queries": len(texts), "index_recall_vs_exact@100": recall})
+    return ranks.with_columns(
+        candidates=pl.Series(found.ids, dtype=pl.List(pl.String)),
+        scores=pl.Series(found.scores.tolist(), dtype=pl.List(pl.Float32)),
+    )
+
+
+@stage(
+    group="retriever",
+    io="documents",
+    code=(
+        "evaluation/retrieval.py",
+        "evaluation/block.py",
+        "evaluation/metrics.py",
+        "evaluation/intervals.py",
+        "evaluation/significance.py",
+    ),
+    settings=("evaluation",),
+    partitions_def=splits,
+    kinds=("numpy",),
+)
+def retrieval_metrics(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    retrieval_candidates: pl.DataFrame,
+) -> dict[str, Any]:
+    """Recall@k, MRR and NDCG of each method, with intervals and paired tests."""
+    from beauty_rec.evaluation.retrieval import retrieval_section
+
+    section = retrieval_section(retrieval_candidates, settings.evaluation)
+    for method, block in section.items():
+        for metric in ("recall@100", "mrr", "ndcg@10"):
+            if block[metric] is not None:
+                context.add_output_metadata({f"{method} {metric}": block[metric]})
+    return section
+
+
+@stage(
+    group="evaluation",
+    io="evaluation",
+    code=("evaluation",),
+    settings=("reviews",),
+    kinds=("markdown", "matplotlib"),
+)
+def evaluation_report(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    split_reviews: pl.DataFrame,
+    retrieval_candidates: dict[str, pl.DataFrame],
+    retrieval_metrics: dict[str, dict[str, Any]],
+    text_index: dict[str, Any],
+) -> Path:
+    """`data/evaluation/`: report.json, report.md and the plots; each stage beside its baselines."""
+    raise RuntimeError

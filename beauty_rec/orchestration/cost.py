@@ -1,0 +1,67 @@
+"""What each asset cost, read from the metadata of its last materialization."""
+
+from typing import Any
+
+import dagster as dg
+
+from beauty_rec.orchestration.refresh import REFRESH_TAG
+from beauty_rec.settings import SPLITS
+
+
+def latest_metadata(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None = None
+) -> dict[str, Any]:
+    """Return the metadata values of the last materialization; empty if there is none."""
+    record = _latest(instance, key, partition)
+    if record is None:
+        return {}
+    metadata = record.asset_materialization.metadata
+    return {name: value.value for name, value in metadata.items()}
+
+
+def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:
+    """Return one row an asset and split: seconds, rows, peak memory, and whether it was skipped.
+
+    Skipped: the refresh that this step belongs to found it fresh. Outside a refresh, every asset
+    that this run did not build counts as skipped.
+    """
+    graph = context.repository_def.asset_graph
+    current = _batch(context.instance, context.run_id)
+    rows = []
+    for key in graph.toposorted_asset_keys:
+        node = graph.get(key)
+        if not node.is_materializable or key == context.asset_key:
+            continue
+        for split in SPLITS if node.is_partitioned else (None,):
+            record = _latest(context.instance, key, split)
+            if record is None:
+                continue
+            metadata = record.asset_materialization.metadata
+            values = {name: value.value for name, value in metadata.items()}
+            rows.append(
+                {
+                    "asset": key.to_user_string(),
+                    "split": split,
+                    "seconds": values.get("seconds"),
+                    "rows": values.get("dagster/row_count"),
+                    "peak_memory_mb": values.get("peak_memory_mb"),
+                    "skipped": _batch(context.instance, record.run_id) != current,
+                }
+            )
+    return rows
+
+
+def _latest(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> Any:
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=key, asset_partitions=None if partition is None else [partition]
+        ),
+        limit=1,
+    ).records
+    return found[0] if found else None
+
+
+def _batch(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return what groups runs: the refresh they belong to, or the run itself."""
+    run = instance.get_run_by_id(run_id)
+    return run.tags.get(REFRESH_TAG, run_id) if run else run_id
