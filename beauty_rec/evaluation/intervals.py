@@ -1,0 +1,63 @@
+"""95% confidence intervals of a mean over queries.
+
+Both treat queries as independent draws. Resampling works on the distinct values and their counts:
+drawing n queries with replacement makes the counts multinomial, so a sample costs as many draws as
+there are distinct values (a few hundred for MRR) and not as many as there are queries.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+LEVEL = 0.95
+_DRAWS_AT_A_TIME = 4_000_000
+
+Interval = tuple[float, float]
+
+
+def wilson_interval(successes: float, trials: int, level: float = LEVEL) -> Interval:
+    """Return Wilson's score interval of a proportion; (NaN, NaN) without a trial.
+
+    ``(p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)``. Wilson, Probable inference, the law of
+    succession, and statistical inference, JASA 1927.
+    """
+    if trials == 0:
+        return float("nan"), float("nan")
+    z = float(norm.ppf(0.5 + level / 2))
+    p = successes / trials
+    centre = p + z * z / (2 * trials)
+    spread = z * np.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale))
+
+
+def bootstrap_interval(
+    values: NDArray[np.float64], *, samples: int = 1_000, seed: int = 13, level: float = LEVEL
+) -> Interval:
+    """Return the percentile bootstrap interval of the mean of ``values`` ``[Q]``.
+
+    (NaN, NaN) without a value. Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    chapter 13. The same seed gives the same interval, whatever the order of the values.
+    """
+    if not len(values):
+        return float("nan"), float("nan")
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) == 1:
+        return float(distinct[0]), float(distinct[0])
+    random = np.random.default_rng(seed)
+    shares = counts / counts.sum()
+    means = [
+        random.multinomial(len(values), shares, size=size) @ distinct / len(values)
+        for size in draws(samples, len(distinct))
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def draws(samples: int, width: int) -> Iterator[int]:
+    """Split ``samples`` rows of ``width`` draws into sizes that fit in memory."""
+    step = max(1, _DRAWS_AT_A_TIME // max(width, 1))
+    for start in range(0, samples, step):
+        yield min(step, samples - start)

@@ -1,0 +1,153 @@
+"""``report.json``: fixed keys, every part there, unknown parts ``{}``."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.evaluation.block import Block
+
+RETRIEVAL_METHODS = ("popularity", "bm25", "base_encoder", "text_retriever")
+RECOMMENDATION_METHODS = ("popularity", "item_cf", "user_tower", "reranked")
+BASELINES = frozenset(
+    {
+        "popularity",
+        "recent_popularity",
+        "context_popularity",
+        "item_cf",
+        "bm25",
+        "base_encoder",
+    }
+)
+HELD_OUT = ("valid", "test")
+INDEXES = ("text_index", "item_index")
+COST_KEYS = ("asset", "split", "seconds", "rows", "peak_memory_mb", "skipped")
+
+Report = dict[str, Any]
+
+
+def dataset_block(
+    split_reviews: pl.DataFrame,
+    *,
+    items: int,
+    train_end_ms: int,
+    valid_end_ms: int,
+    quarantined: Mapping[str, int] | None = None,
+    synthetic: bool = False,
+) -> Block:
+    """Return the ``dataset`` part: counts, cuts and whether the data are the synthetic sample.
+
+    Args:
+        split_reviews: reviews with ``user_id`` and ``split``.
+        items: size of the answer set.
+        train_end_ms, valid_end_ms: the cuts, Unix milliseconds.
+        quarantined: refused rows by reason.
+        synthetic: the data are made up.
+    """
+    rows = dict(split_reviews.group_by("split").len().sort("split").iter_rows())
+    return {
+        "reviews": len(split_reviews),
+        "users": split_reviews["user_id"].n_unique(),
+        "items": items,
+        "quarantined": dict(quarantined or {}),
+        "split": {
+            "train_end_ms": train_end_ms,
+            "valid_end_ms": valid_end_ms,
+            "rows": {split: rows.get(split, 0) for split in ("train", *HELD_OUT)},
+        },
+        "synthetic": synthetic,
+    }
+
+
+def build_report(
+    dataset: Block,
+    *,
+    retrieval: Mapping[str, Mapping[str, Block]] | None = None,
+    recommendation: Mapping[str, Mapping[str, Block]] | None = None,
+    reranker: Mapping[str, Block] | None = None,
+    indexes: Mapping[str, Block] | None = None,
+    cost: Sequence[Mapping[str, Any]] = (),
+) -> Report:
+    """Assemble the report; parts not given are there and empty.
+
+    Args:
+        dataset: of :func:`dataset_block`.
+        retrieval: blocks by split, then by method (of train too, if measured); the sections of
+            :func:`beauty_rec.evaluation.block.split_section`.
+        recommendation: the same.
+        reranker: ``auc`` and ``log_loss`` by split.
+        indexes: ``rows``, ``recall_vs_exact@100`` by index.
+        cost: one row per asset and split; missing fields become None.
+
+    Raises:
+        ValueError: a cost row without an asset.
+    """
+    for row in cost:
+        if not row.get("asset"):
+            raise ValueError(f"a cost row names no asset: {dict(row)}")
+    report = {
+        "dataset": {"synthetic": False, **dataset},
+        "retrieval": _sections(retrieval or {}, RETRIEVAL_METHODS),
+        "recommendation": _sections(recommendation or {}, RECOMMENDATION_METHODS),
+        "reranker": {**{split: {} for split in HELD_OUT}, **(reranker or {})},
+        "indexes": {**{name: {} for name in INDEXES}, **(indexes or {})},
+        "cost": [{**dict.fromkeys(COST_KEYS), "skipped": False, **row} for row in cost],
+    }
+    cleaned: Report = plain(report)
+    return cleaned
+
+
+def _sections(
+    measured: Mapping[str, Mapping[str, Block]], methods: Sequence[str]
+) -> dict[str, dict[str, Block]]:
+    """Return valid and test first, the fixed methods first in each, then whatever else there is."""
+    splits = [*HELD_OUT, *(split for split in measured if split not in HELD_OUT)]
+    found: dict[str, dict[str, Block]] = {}
+    for split in splits:
+        section = measured.get(split, {})
+        fixed = {method: section.get(method, {}) for method in methods}
+        found[split] = {**fixed, **{m: b for m, b in section.items() if m not in fixed}}
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON knows it: NumPy scalars unwrapped, NaN and infinities None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the report as JSON, atomically."""
+    write_text_atomic(path, json.dumps(plain(report), indent=2, allow_nan=False) + "\n")
+
+
+def read_report(path: Path) -> Report:
+    """Read what :func:`write_report` wrote.
+
+    Raises:
+        FileNotFoundError: there is no report; the message names the command that makes one.
+        ValueError: the file is no report.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist yet: `beauty-rec run` makes it")
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON ({error}); run `beauty-rec run` again") from error
+    if not isinstance(report, dict) or "dataset" not in report:
+        raise ValueError(f"{path} is not a report; run `beauty-rec run` again")
+    return report
