@@ -145,16 +145,16 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="the report as JSON")] = False,
 ) -> None:
     """Show the metrics of the last run."""
-    path = load_settings(data_dir).data_dir / "evaluation" / "report.json"
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; run: beauty-rec run")
-    text = path.read_text(encoding="utf-8")
-    if as_json:
-        typer.echo(text)
-        return
-    from beauty_rec.evaluation.tables import print_report
+    from beauty_rec.evaluation.report import read_report
+    from beauty_rec.evaluation.terminal import terminal_view
 
-    print_report(json.loads(text))
+    found = read_report(load_settings(data_dir).data_dir / "evaluation" / "report.json")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from rich.console import Console
+
+    Console().print(terminal_view(found))
 
 
 @app.command()

@@ -4,6 +4,7 @@ The version is a hash of the content, so a rebuild that changes nothing stops th
 base path may be local or any URL that fsspec knows (``s3://…``).
 """
 
+import base64
 import json
 import tempfile
 from abc import abstractmethod
@@ -153,6 +154,11 @@ def markdown_table(frame: pl.DataFrame) -> str:
     lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * frame.width]
     lines += ["| " + " | ".join(cell(v) for v in row) + " |" for row in frame.iter_rows()]
     return "\n".join(lines)
+
+
+def image_markdown(title: str, png: bytes) -> str:
+    """Return a PNG as Markdown that carries the image itself."""
+    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def _is_local(path: UPath) -> bool:

@@ -1,5 +1,6 @@
 """[retriever] [evaluation] Candidates, metrics, and the one page that shows them all."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.cost import cost_table, latest_metadata
+from beauty_rec.orchestration.io import image_markdown
 from beauty_rec.orchestration.partitions import splits
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
@@ -99,16 +101,51 @@ def retrieval_metrics(
     group="evaluation",
     io="evaluation",
     code=("evaluation",),
-    settings=("reviews",),
     kinds=("markdown", "matplotlib"),
 )
 def evaluation_report(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     split_reviews: pl.DataFrame,
+    raw_items: pl.DataFrame,
+    text_retriever: Path,
+    text_index: dict[str, Any],
     retrieval_candidates: dict[str, pl.DataFrame],
     retrieval_metrics: dict[str, dict[str, Any]],
-    text_index: dict[str, Any],
 ) -> Path:
     """`data/evaluation/`: report.json, report.md and the plots; each stage beside its baselines."""
-    raise RuntimeError
+    from beauty_rec.corpus.sample import is_synthetic
+    from beauty_rec.evaluation.page import write_page
+    from beauty_rec.evaluation.protocol import answer_set
+    from beauty_rec.evaluation.report import build_report, dataset_block
+
+    instance = context.instance
+    cuts = latest_metadata(instance, dg.AssetKey("split_reviews"))
+    refused: Counter[str] = Counter()
+    for name in ("raw_reviews", "raw_items", "user_profiles"):
+        found = latest_metadata(instance, dg.AssetKey(name)).get("refused_by_reason", {})
+        refused.update({f"{name}: {reason}": rows for reason, rows in found.items()})
+    items = answer_set(raw_items["parent_asin"].to_list(), split_reviews["parent_asin"])
+    reviews = settings.inputs["reviews"]
+    report = build_report(
+        dataset_block(
+            split_reviews,
+            items=len(items),
+            train_end_ms=cuts["train_end_ms"],
+            valid_end_ms=cuts["valid_end_ms"],
+            quarantined=refused,
+            synthetic=reviews is not None and is_synthetic(reviews),
+        ),
+        retrieval=retrieval_metrics,
+        indexes={"text_index": text_index},
+        cost=cost_table(context),
+    )
+    draft = settings.data_dir / ".drafts" / "evaluation"
+    plots = write_page(draft, report, retrieval_candidates, text_retriever)
+    context.add_output_metadata(
+        {
+            "report": dg.MetadataValue.md((draft / "report.md").read_text(encoding="utf-8")),
+            **{title: dg.MetadataValue.md(image_markdown(title, png)) for title, png in plots.items()},
+        }
+    )
+    return draft

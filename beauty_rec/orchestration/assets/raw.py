@@ -1,6 +1,7 @@
 """[raw] The input files, and what is valid of them."""
 
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.io import frame_metadata, markdown_table
 from beauty_rec.orchestration.partitions import encode_parts
 from beauty_rec.orchestration.stage import stage
-from beauty_rec.settings import SPLITS, Settings
+from beauty_rec.settings import SPLITS, CorpusSettings, Settings
 
 GROUP = "raw"
 INPUT_OF = {"reviews_file": "reviews", "metadata_file": "items", "profiles_file": "profiles"}
@@ -68,8 +69,9 @@ def _refused_check(asset: str) -> dg.AssetCheckSpec:
 def raw_reviews(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
     """Valid reviews, each (user, item, timestamp) once, texts cleaned, in order of time."""
     from beauty_rec.corpus.intake import ingest_reviews
+    from beauty_rec.corpus.schema import REVIEW_SCHEMA
 
-    return _ingest(context, settings, ingest_reviews, "reviews")
+    return _ingest(context, settings, "reviews", ingest_reviews, REVIEW_SCHEMA)
 
 
 @stage(
@@ -84,8 +86,9 @@ def raw_reviews(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Se
 def raw_items(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
     """Valid metadata, one row an item, with a category where the file has none."""
     from beauty_rec.corpus.intake import ingest_items
+    from beauty_rec.corpus.schema import ITEM_SCHEMA
 
-    return _ingest(context, settings, ingest_items, "items")
+    return _ingest(context, settings, "items", ingest_items, ITEM_SCHEMA)
 
 
 @stage(
@@ -101,7 +104,7 @@ def user_profiles(context: dg.AssetExecutionContext, settings: dg.ResourceParam[
     """Profiles, one row a user, one column a field; empty when none were given."""
     from beauty_rec.corpus.intake import ingest_profiles
 
-    return _ingest(context, settings, ingest_profiles, "profiles")
+    return _ingest(context, settings, "profiles", ingest_profiles, {"user_id": pl.String})
 
 
 @stage(
@@ -148,36 +151,52 @@ def _versions(reviews: pl.DataFrame) -> dict[str, str]:
 
 
 def _ingest(
-    context: dg.AssetExecutionContext, settings: Settings, ingest: Any, kind: str
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    kind: str,
+    ingest: Callable[[Path, Path, Path, CorpusSettings], Any],
+    empty: Mapping[str, Any],
 ) -> dg.MaterializeResult:
-    """Run one of corpus.intake's functions; report its counts, examples and check."""
+    """Run one of corpus.intake's functions; report its counts, examples and check.
+
+    Without a file the result is a frame of no rows with the columns ``empty``.
+    """
     processed = settings.data_dir / "processed"
     draft = processed / ".drafts" / f"{context.asset_key.to_user_string()}.parquet"
     quarantine = processed / "quarantine" / f"{kind}.parquet"
-    intake = ingest(settings.inputs[kind], draft, quarantine, settings.corpus)
-    refused = pl.read_parquet(quarantine, n_rows=8)
+    check = "few_refused_rows"
+    source = settings.inputs[kind]
+    if source is None:
+        return dg.MaterializeResult(
+            value=pl.DataFrame(schema=dict(empty)),
+            check_results=[dg.AssetCheckResult(passed=True, check_name=check)],
+        )
+    intake = ingest(source, draft, quarantine, settings.corpus)
+    limit = settings.corpus.max_refused_share
     context.add_output_metadata(
         {
             **frame_metadata(pl.scan_parquet(draft)),
             "rows_read": intake.rows,
             "rows_kept": intake.kept,
             "rows_duplicate": intake.duplicates,
-            "rows_refused": intake.refused_total,
+            "rows_refused": intake.refused_rows,
             "refused_by_reason": intake.refused,
             "quarantine": dg.MetadataValue.path(str(quarantine)),
-            "refused_examples": dg.MetadataValue.md(markdown_table(refused)),
+            "refused_examples": dg.MetadataValue.md(
+                markdown_table(pl.read_parquet(quarantine, n_rows=8))
+            ),
         }
     )
-    limit = settings.corpus.max_refused_share
     return dg.MaterializeResult(
         value=draft,
         check_results=[
             dg.AssetCheckResult(
+                check_name=check,
                 passed=intake.refused_share <= limit,
                 metadata={"refused_share": intake.refused_share, "limit": limit},
                 description=(
-                    f"{intake.refused_total} of {intake.rows} rows of {settings.inputs[kind]} were "
-                    f"refused; look at {quarantine}, mend the file, or raise "
+                    f"{intake.refused_rows:,} of {intake.rows:,} rows of {source} were refused; "
+                    f"look at {quarantine}, mend the file, or raise "
                     f"corpus.max_refused_share = {limit}"
                 ),
             )
