@@ -67,6 +67,7 @@ class ItemTextSettings(Group):
 
     max_tokens: int = Field(256, ge=16, le=8192, description="budget of the whole item text")
     max_keywords: int = Field(60, ge=0, description="keywords of an item, most telling first")
+    max_reviews: int = Field(100, ge=1, description="latest reviews whose keywords an item uses")
 
 
 class EncoderSettings(Group):
@@ -88,6 +89,10 @@ class PairSettings(Group):
     query_type: Literal["keywords", "review_text", "both"] = "review_text"
     min_rating: float = Field(3.0, ge=1, le=5, description="a worse review is no positive")
     min_query_chars: int = Field(20, ge=1)
+    near_duplicate: float = Field(
+        0.8, gt=0, le=1, description="share of common 3-word shingles that makes two queries one"
+    )
+    max_pairs_per_item: int = Field(64, ge=1, description="so that no bestseller fills the data")
 
 
 class FineTuneSettings(Group):
@@ -98,11 +103,19 @@ class FineTuneSettings(Group):
     mini_batch_size: int = Field(32, ge=1, description="gradient-cache chunk")
     learning_rate: float = Field(2e-5, gt=0)
     warmup_share: float = Field(0.1, ge=0, le=1)
+    decay: Literal["linear", "cosine"] = "linear"
+    weight_decay: float = Field(0.01, ge=0)
+    max_gradient_norm: float = Field(1.0, gt=0)
     temperature: float = Field(0.05, gt=0)
+    symmetric: bool = Field(False, description="also the item's query against other queries")
+    frozen_layers: int = Field(
+        0, ge=0, description="embeddings and this many lowest layers stay; 0 trains everything"
+    )
     hard_negatives: int = Field(0, ge=0, description="mined per pair; 0: in-batch only")
     hard_negative_margin: float = Field(0.05, ge=0, description="below the positive's score")
     evaluations_per_epoch: int = Field(2, ge=1)
     patience: int = Field(3, ge=1, description="evaluations without a better valid Recall@100")
+    checkpoint_steps: int = Field(50, ge=1, description="steps between checkpoints")
     seed: int = 13
 
 

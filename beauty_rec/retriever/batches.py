@@ -1,0 +1,42 @@
+"""Batches in which no pair is a false negative of another."""
+
+import random
+from collections.abc import Sequence
+
+
+def no_duplicate_batches(
+    keys: Sequence[Sequence[str]], batch_size: int, seed: int, epoch: int
+) -> list[list[int]]:
+    """Return batches of row numbers in which no two rows share a key.
+
+    A key is what makes two pairs the same to the loss: the item, the query, the item text. Rows
+    are shuffled by (seed, epoch); a row that clashes waits for the next batch. What cannot fill
+    half a batch at the end is left out: with few negatives it would teach little (unless there
+    is no other batch).
+
+    Args:
+        keys: the keys of each row.
+        batch_size: rows of a full batch.
+        seed, epoch: the same two give the same batches, on every run.
+    """
+    waiting = list(range(len(keys)))
+    random.Random(f"{seed}/{epoch}").shuffle(waiting)
+    batches: list[list[int]] = []
+    while waiting:
+        batch: list[int] = []
+        used: set[str] = set()
+        clashing: list[int] = []
+        taken = 0
+        for taken, row in enumerate(waiting, start=1):
+            if used.isdisjoint(keys[row]):
+                batch.append(row)
+                used.update(keys[row])
+                if len(batch) == batch_size:
+                    break
+            else:
+                clashing.append(row)
+        waiting = clashing + waiting[taken:]
+        if len(batch) < max(2, batch_size // 2) and (batches or len(batch) < 2):
+            break
+        batches.append(batch)
+    return batches

@@ -1,0 +1,176 @@
+"""The text encoder: texts in, unit vectors out, truncated alike in training and in serving.
+
+>>> from beauty_rec.settings import EncoderSettings
+>>> encoder = TextEncoder.load("all-MiniLM-L6-v2", EncoderSettings())
+>>> encoder.encode_queries(["smells of roses"]).shape
+(1, 384)
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from beauty_rec.artifacts import atomic_path, write_text_atomic
+from beauty_rec.retriever.model_files import resolve_model, unavailable
+from beauty_rec.settings import EncoderSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_LIMITS_FILE = "text_encoder.json"
+
+
+class TextEncoder:
+    """A sentence-transformers model with fixed token limits for queries and for items.
+
+    Attributes:
+        model: the sentence-transformers model, weights in float32.
+        name: what a model card calls it (never a path).
+        max_query_tokens, max_item_tokens: with the encoder's own first and last token.
+    """
+
+    def __init__(self, model: "SentenceTransformer", name: str, settings: EncoderSettings) -> None:
+        self.model = model
+        self.name = name
+        self.max_query_tokens = _within(model, settings.max_query_tokens)
+        self.max_item_tokens = _within(model, settings.max_item_tokens)
+        self._batch_size = settings.batch_size
+        self._bfloat16 = _use_bfloat16(settings.precision, model.device)
+
+    @classmethod
+    def load(cls, name_or_folder: str | Path, settings: EncoderSettings) -> "TextEncoder":
+        """Load a packaged model, a local folder or a hub model.
+
+        A folder written by :meth:`save` brings its name and token limits along, so that serving
+        truncates as training did; other fields of ``settings`` apply as given.
+
+        Raises:
+            EncoderUnavailable: no such model here, and none can be fetched; says what to do.
+        """
+        from sentence_transformers import SentenceTransformer
+
+        source = resolve_model(name_or_folder)
+        try:
+            model = SentenceTransformer(
+                source,
+                device=None if settings.device == "auto" else settings.device,
+                model_kwargs={"dtype": torch.float32},
+                local_files_only=Path(source).is_dir(),
+            )
+        except (OSError, ValueError) as error:  # what the hub client and transformers raise
+            raise unavailable(str(name_or_folder), error) from error
+        name = Path(name_or_folder).name if Path(name_or_folder).is_dir() else str(name_or_folder)
+        limits = Path(source) / _LIMITS_FILE
+        if limits.exists():
+            saved: dict[str, Any] = json.loads(limits.read_text(encoding="utf-8"))
+            name = saved.pop("name")
+            settings = settings.model_copy(update=saved)
+        model.eval()
+        return cls(model, name, settings)
+
+    @property
+    def dimension(self) -> int:
+        """Width of the vectors."""
+        width = self.model.get_embedding_dimension()
+        assert width is not None, "a text encoder has a fixed width"
+        return int(width)
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors float32 ``[N, D]`` of queries, cut at ``max_query_tokens``."""
+        return self._encode(texts, self.max_query_tokens, "queries")
+
+    def encode_items(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors float32 ``[N, D]`` of item texts, cut at ``max_item_tokens``."""
+        return self._encode(texts, self.max_item_tokens, "items")
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the tokens of each text, uncut, without the encoder's first and last token."""
+        if not texts:
+            return []
+        ids = self.model.tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        return [len(row) for row in ids["input_ids"]]
+
+    def features(self, texts: Sequence[str], max_tokens: int) -> dict[str, torch.Tensor]:
+        """Return ``input_ids`` and its companions, int64 ``[N, longest]``, on the model's device.
+
+        Padding takes the longest of the given texts, at most ``max_tokens``.
+        """
+        rows = self.model.tokenizer(
+            list(texts), truncation=True, max_length=max_tokens, padding=True, return_tensors="pt"
+        )
+        return {name: tensor.to(self.model.device) for name, tensor in rows.items()}
+
+    @contextmanager
+    def mixed_precision(self) -> Iterator[None]:
+        """Run the model's forward passes in the encoder's precision; vectors leave as float32.
+
+        The forward itself is wrapped, not the caller's code, so that a loss is computed in float32
+        and a gradient cache repeats a pass in the precision of its first run.
+        """
+        plain = self.model.forward
+
+        def forward(features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
+            with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._bfloat16):
+                out = plain(features, **kwargs)
+            out["sentence_embedding"] = out["sentence_embedding"].float()
+            return out
+
+        self.model.forward = forward  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del self.model.forward
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors), tokenizer, configuration and token limits, atomically."""
+        with atomic_path(folder) as draft:
+            self.model.save_pretrained(str(draft), create_model_card=False, safe_serialization=True)
+            limits = {
+                "name": self.name,
+                "max_query_tokens": self.max_query_tokens,
+                "max_item_tokens": self.max_item_tokens,
+            }
+            write_text_atomic(draft / _LIMITS_FILE, json.dumps(limits, indent=2) + "\n")
+
+    def _encode(self, texts: Sequence[str], max_tokens: int, what: str) -> NDArray[np.float32]:
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        # Texts of like length share a batch: little padding; the longest first shows its memory.
+        order = sorted(range(len(texts)), key=lambda i: (-len(texts[i]), i))
+        was_training = self.model.training
+        self.model.eval()
+        with torch.inference_mode(), self.mixed_precision():
+            with tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None) as bar:
+                for start in range(0, len(order), self._batch_size):
+                    rows = order[start : start + self._batch_size]
+                    batch = self.features([texts[i] for i in rows], max_tokens)
+                    vectors[rows] = self.model(batch)["sentence_embedding"].cpu().numpy()
+                    bar.update(len(rows))
+        self.model.train(was_training)
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _within(model: "SentenceTransformer", tokens: int) -> int:
+    """Return ``tokens``, or the number of positions that the model knows if that is less."""
+    positions = getattr(model[0].auto_model.config, "max_position_embeddings", tokens)
+    if model[0].auto_model.config.model_type in ("xlm-roberta", "roberta"):
+        positions -= 2  # their position ids start after the padding id
+    return min(tokens, positions)
+
+
+def _use_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether forward passes run in bfloat16; "auto": only where the hardware multiplies in it."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

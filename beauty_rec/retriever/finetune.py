@@ -1,0 +1,290 @@
+"""The training recipe of the text retriever, top to bottom.
+
+Contrastive fine-tuning with in-batch negatives (MultipleNegativesRankingLoss; Henderson et al.
+2017, https://arxiv.org/abs/1705.00652), through a gradient cache when a batch is larger than what
+fits (Gao et al. 2021, https://arxiv.org/abs/2101.06983). Everything random depends on (seed, step)
+alone, so a resumed run repeats the losses of an uninterrupted one.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from tqdm import tqdm
+
+from beauty_rec.artifacts import atomic_path, write_text_atomic
+from beauty_rec.retriever.batches import no_duplicate_batches
+from beauty_rec.retriever.checkpoints import (
+    Tensors,
+    contiguous,
+    load_checkpoint,
+    save_checkpoint,
+)
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.model_card import TrainingLog, model_card, pairs_digest
+from beauty_rec.retriever.negatives import mine_hard_negatives
+from beauty_rec.settings import EncoderSettings, FineTuneSettings
+
+Evaluate = Callable[[TextEncoder], float]
+"""Scores an encoder; higher is better (valid Recall@100)."""
+
+
+def fine_tune(
+    pairs: pl.DataFrame,
+    encoder_settings: EncoderSettings,
+    settings: FineTuneSettings,
+    target: Path,
+    checkpoints: Path,
+    evaluate: Evaluate | None,
+    score_name: str = "valid Recall@100",
+) -> TrainingLog:
+    """Fine-tune the encoder on the pairs and write the best weights, log and card to ``target``.
+
+    A run that was killed goes on from its last checkpoint when called again with the same
+    arguments. Without pairs (or without a batch) the untuned encoder is written, and the log and
+    the card say so.
+
+    Args:
+        pairs: ``query, positive, parent_asin, review_id``.
+        encoder_settings: encoder to start from; token limits and precision.
+        settings: hyper-parameters.
+        target: folder of the tuned encoder; replaced atomically at the end.
+        checkpoints: folder for the checkpoints of this run; emptied at the end.
+        evaluate: called on the untuned encoder, then ``evaluations_per_epoch`` times; the best
+            weights are kept and training stops after ``patience`` evaluations without a better
+            score. None: the last weights are kept.
+        score_name: of what ``evaluate`` returns, for the card.
+    """
+    encoder = TextEncoder.load(encoder_settings.model, encoder_settings)
+    batches = _plan(pairs, settings)
+    log = TrainingLog(pairs=len(pairs), planned_steps=len(batches))
+    if batches:
+        _train(encoder, pairs, batches, settings, checkpoints, evaluate, log)
+    else:
+        log.note = "Not tuned: there are no training pairs to learn from."
+        if evaluate is not None:
+            log.evaluations.append((0, evaluate(encoder)))
+    told = {
+        "max_query_tokens": encoder.max_query_tokens,
+        "max_item_tokens": encoder.max_item_tokens,
+        **settings.model_dump(exclude={"checkpoint_steps"}),
+    }
+    card = model_card(encoder.name, pairs, told, log, score_name)
+    with atomic_path(target) as draft:
+        encoder.save(draft)
+        log.save(draft)
+        write_text_atomic(draft / "README.md", card)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return log
+
+
+def _train(
+    encoder: TextEncoder,
+    pairs: pl.DataFrame,
+    batches: list[list[int]],
+    settings: FineTuneSettings,
+    checkpoints: Path,
+    evaluate: Evaluate | None,
+    log: TrainingLog,
+) -> None:
+    """Train in place; ``encoder`` ends with the best weights, ``log`` with what happened."""
+    model = encoder.model
+    queries, positives = pairs["query"].to_list(), pairs["positive"].to_list()
+    # Mined with the untuned weights, before a checkpoint is loaded: a resumed run mines the same.
+    negatives = _mined(encoder, pairs, settings)
+    _freeze(model, settings.frozen_layers)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(_parameter_groups(model, settings))
+    loss_of = _loss(model, settings)
+    digest = _run_digest(encoder, pairs, settings)
+    untuned = contiguous(model.state_dict())
+    best: Tensors | None = None
+
+    resumed = load_checkpoint(checkpoints, model, optimizer, digest)
+    if resumed is not None:
+        state, best = resumed
+        log.losses, log.best_step = state["losses"], state["best_step"]
+        log.evaluations = [(step, score) for step, score in state["evaluations"]]
+    elif evaluate is not None:
+        log.evaluations.append((0, evaluate(encoder)))
+
+    evaluation_steps = _evaluation_steps(len(batches), settings)
+    start = len(log.losses)
+    with (
+        tqdm(
+            total=len(batches), initial=start, desc="fine-tune", unit="batch", disable=None
+        ) as bar,
+        torch.random.fork_rng(),
+        encoder.mixed_precision(),
+    ):
+        model.train()
+        for step in range(start + 1, len(batches) + 1):
+            if _waited(log) >= settings.patience:
+                log.note = f"Stopped early: no better score after {settings.patience} evaluations."
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * _schedule(step, len(batches), settings)
+            torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout of this step
+            rows = _by_length(batches[step - 1], queries, positives)
+            columns = [[queries[row] for row in rows], [positives[row] for row in rows]]
+            columns += [
+                [positives[negatives[row][rank]] for row in rows]
+                for rank in range(settings.hard_negatives)
+            ]
+            features = [
+                encoder.features(texts, encoder.max_item_tokens if i else encoder.max_query_tokens)
+                for i, texts in enumerate(columns)
+            ]
+            loss = loss_of(features, torch.empty(0))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            log.losses.append(round(float(loss.detach()), 6))
+            bar.update()
+            bar.set_postfix(loss=f"{log.losses[-1]:.3f}")
+
+            if step in evaluation_steps:
+                if evaluate is not None:
+                    log.evaluations.append((step, evaluate(encoder)))
+                    model.train()
+                if _is_best(log):
+                    log.best_step, best = step, contiguous(model.state_dict())
+            if step % settings.checkpoint_steps == 0 and step < len(batches):
+                state = {
+                    "digest": digest,
+                    "losses": log.losses,
+                    "evaluations": log.evaluations,
+                    "best_step": log.best_step,
+                }
+                save_checkpoint(checkpoints, step, model, optimizer, best, state)
+    model.load_state_dict(best or untuned)
+    if log.best_step == 0:
+        log.note = "Not tuned: no step scored better than the untuned encoder, which is kept."
+    model.eval()
+
+
+def _plan(pairs: pl.DataFrame, settings: FineTuneSettings) -> list[list[int]]:
+    """Return the rows of every batch of every epoch."""
+    keys = [
+        (f"item {asin}", f"query {query}", f"text {positive}")
+        for query, positive, asin in pairs.select("query", "positive", "parent_asin").iter_rows()
+    ]
+    return [
+        batch
+        for epoch in range(settings.epochs)
+        for batch in no_duplicate_batches(keys, settings.batch_size, settings.seed, epoch)
+    ]
+
+
+def _loss(model: Any, settings: FineTuneSettings) -> torch.nn.Module:
+    """Return the ranking loss: plain where a batch is one piece, through a gradient cache else."""
+    from sentence_transformers.sentence_transformer.losses import (
+        CachedMultipleNegativesRankingLoss,
+        MultipleNegativesRankingLoss,
+    )
+
+    options: dict[str, Any] = {"scale": 1 / settings.temperature}
+    if settings.symmetric:
+        options |= {
+            "directions": ("query_to_doc", "doc_to_query"),
+            "partition_mode": "per_direction",
+        }
+    if settings.batch_size > settings.mini_batch_size:
+        return CachedMultipleNegativesRankingLoss(
+            model, mini_batch_size=settings.mini_batch_size, **options
+        )
+    return MultipleNegativesRankingLoss(model, **options)
+
+
+def _parameter_groups(model: torch.nn.Module, settings: FineTuneSettings) -> list[dict[str, Any]]:
+    """Return AdamW's groups: weight decay on matrices, none on biases and norms."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {
+            "params": [p for p in trained if p.ndim >= 2],
+            "weight_decay": settings.weight_decay,
+            "lr": 0.0,
+        },
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0, "lr": 0.0},
+    ]
+
+
+def _freeze(model: Any, layers: int) -> None:
+    """Keep the embeddings and the lowest ``layers`` blocks as they are; 0 trains everything."""
+    if layers == 0:
+        return
+    transformer = model[0].auto_model
+    for frozen in (transformer.embeddings, *transformer.encoder.layer[:layers]):
+        frozen.requires_grad_(False)
+
+
+def _schedule(step: int, steps: int, settings: FineTuneSettings) -> float:
+    """Return the share of the learning rate at ``step`` (from 1): warm-up, then decay to 0."""
+    warmup = max(1, math.ceil(steps * settings.warmup_share))
+    if step <= warmup:
+        return step / warmup
+    left = (steps - step + 1) / (steps - warmup + 1)
+    return left if settings.decay == "linear" else 0.5 * (1 - math.cos(math.pi * left))
+
+
+def _evaluation_steps(steps: int, settings: FineTuneSettings) -> set[int]:
+    """Return the steps after which the encoder is scored: spread evenly, the last included."""
+    count = min(steps, settings.epochs * settings.evaluations_per_epoch)
+    return {round(steps * (i + 1) / count) for i in range(count)}
+
+
+def _is_best(log: TrainingLog) -> bool:
+    """Whether the last evaluation beats all before it; without evaluations the last step does."""
+    scores = [score for _, score in log.evaluations]
+    return not scores or scores[-1] > max(scores[:-1], default=-math.inf)
+
+
+def _waited(log: TrainingLog) -> int:
+    """Return the evaluations since the best one."""
+    steps = [step for step, _ in log.evaluations]
+    return len(steps) - 1 - steps.index(log.best_step) if log.best_step in steps else 0
+
+
+def _by_length(rows: list[int], queries: list[str], positives: list[str]) -> list[int]:
+    """Order a batch by length: the chunks of the gradient cache then hold little padding."""
+    return sorted(rows, key=lambda row: (len(queries[row]) + len(positives[row]), row))
+
+
+def _mined(
+    encoder: TextEncoder, pairs: pl.DataFrame, settings: FineTuneSettings
+) -> list[list[int]]:
+    if settings.hard_negatives == 0:
+        return []
+    items = pairs["parent_asin"].to_list()
+    if len(set(items)) <= settings.hard_negatives:
+        raise ValueError(
+            f"hard_negatives={settings.hard_negatives} asks for more other items than the pairs "
+            f"have ({len(set(items))} items): lower it"
+        )
+    return mine_hard_negatives(
+        encoder,
+        pairs["query"].to_list(),
+        pairs["positive"].to_list(),
+        items,
+        settings.hard_negatives,
+        settings.hard_negative_margin,
+    )
+
+
+def _run_digest(encoder: TextEncoder, pairs: pl.DataFrame, settings: FineTuneSettings) -> str:
+    """Return what a checkpoint must match to be resumed: encoder, data and settings."""
+    told = [
+        encoder.name,
+        encoder.max_query_tokens,
+        encoder.max_item_tokens,
+        pairs_digest(pairs),
+        settings.model_dump(mode="json", exclude={"checkpoint_steps"}),
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
