@@ -63,8 +63,8 @@ def content_hash(path: Path) -> str:
             if not any(part.startswith(".") for part in name.parts):
                 digest.update(f"{name.as_posix()}\0{content_hash(file)}\0".encode())
     else:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
+        with path.open("rb") as opened:
+            while block := opened.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()[:32]
 

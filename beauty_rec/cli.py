@@ -1,4 +1,6 @@
-"""`beauty-rec`: run the graph, look at its results, ask it. Heavy imports wait for their command."""
+"""`beauty-rec`: run the graph, look at its results, ask it."""
+
+# Heavy imports wait for the command that needs them: --help is instant.
 
 import json
 import sys

@@ -66,5 +66,5 @@ def test_a_wrong_setting_is_named(tmp_path: Path, pair: str, message: str) -> No
 
 def test_a_broken_memory_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(ValueError, match="settings.json is not JSON"):
+    with pytest.raises(ValueError, match=r"settings\.json is not JSON"):
         Settings(data_dir=tmp_path)

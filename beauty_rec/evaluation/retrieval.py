@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.baselines import BM25, popularity_scores, ranks_of_static_scores
 from beauty_rec.evaluation.block import Block, split_section
-from beauty_rec.evaluation.protocol import answer_set, rows_of, sample_events, text_queries
+from beauty_rec.evaluation.protocol import answer_set, rows_of, text_queries
 from beauty_rec.evaluation.ranks import Ranks, exact_ranks
 from beauty_rec.settings import EvaluationSettings, Split
 

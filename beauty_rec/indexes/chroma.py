@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.indexes.exact import ExactIndex
 from beauty_rec.indexes.protocol import SearchResult, recall_against_exact
 from beauty_rec.settings import TextIndexSettings
-
-if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
 
 COLLECTION = "items"
 POINTER = "current.json"
@@ -181,7 +178,7 @@ def _verify(index: ChromaIndex, vectors: Vectors, settings: TextIndexSettings) -
     return recall
 
 
-def _open_client(folder: Path) -> "ClientAPI":
+def _open_client(folder: Path) -> Any:
     import chromadb
     from chromadb.config import Settings as ChromaSettings
 

@@ -17,7 +17,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from beauty_rec.orchestration.assets import evaluation, features, index, raw, retriever
 
-GROUPS = (raw, features, retriever, index, evaluation)
+_FOUND = dg.load_assets_from_modules((raw, features, retriever, index, evaluation))
+SOURCES = [asset for asset in _FOUND if isinstance(asset, dg.SourceAsset)]
+STAGES = [asset for asset in _FOUND if isinstance(asset, dg.AssetsDefinition)]
 
 
 def build_definitions(
@@ -27,7 +29,7 @@ def build_definitions(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return dg.Definitions(
-            assets=with_code_versions(dg.load_assets_from_modules(GROUPS), settings),
+            assets=[*SOURCES, *with_code_versions(STAGES, settings)],
             resources={
                 "settings": settings,
                 **io_managers(UPath(settings.data_dir)),

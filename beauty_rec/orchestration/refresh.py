@@ -194,13 +194,11 @@ def _selected_keys(
     for part in filter(None, (piece.strip() for piece in select.replace(" ", ",").split(","))):
         try:
             keys = dg.AssetSelection.from_string(part).resolve(graph)
-        except (dg.DagsterInvalidSubsetError, dg.DagsterError) as error:
-            keys, cause = set(), error
-        else:
-            cause = None
+        except dg.DagsterError:
+            keys = set()
         if not keys:
             known = ", ".join(sorted(k.to_user_string() for k in graph.materializable_asset_keys))
-            raise SelectionError(f"--select {part!r} names no asset; there are: {known}") from cause
+            raise SelectionError(f"--select {part!r} names no asset; there are: {known}")
         chosen |= keys
     return chosen
 

@@ -43,12 +43,12 @@ class PartAwareResolver(CachingStaleStatusResolver):
         reads = node.metadata.get("beauty_rec/reads", {})
         provenance = self._get_current_data_provenance(key=key)
         for cause in super()._get_stale_causes_materialized(key):
-            parent = cause.dependency.asset_key if cause.dependency else None
-            parts = reads.get(parent.to_user_string()) if parent else None
-            if parts and provenance and provenance.has_input_asset(parent):
-                wanted = {key.partition_key if part == "own" else part for part in parts}
-                used = decode_parts(provenance.input_data_versions[parent].value)
-                now = decode_parts(self._get_current_data_version(key=cause.dependency).value)
+            parent = cause.dependency
+            parts = reads.get(parent.asset_key.to_user_string()) if parent else None
+            if parent and parts and provenance and provenance.has_input_asset(parent.asset_key):
+                wanted = [key.partition_key if part == "own" else part for part in parts]
+                used = decode_parts(provenance.input_data_versions[parent.asset_key].value)
+                now = decode_parts(self._get_current_data_version(key=parent).value)
                 if used and all(used.get(part) == now.get(part) for part in wanted):
                     continue
             yield cause

@@ -145,7 +145,10 @@ def evaluation_report(
     context.add_output_metadata(
         {
             "report": dg.MetadataValue.md((draft / "report.md").read_text(encoding="utf-8")),
-            **{title: dg.MetadataValue.md(image_markdown(title, png)) for title, png in plots.items()},
+            **{
+                title: dg.MetadataValue.md(image_markdown(title, png))
+                for title, png in plots.items()
+            },
         }
     )
     return draft

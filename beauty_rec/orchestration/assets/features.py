@@ -32,8 +32,9 @@ def keywords(
     found = extract_keywords(reviews, RulesExtractor())
     context.add_output_metadata(
         {
-            f"coverage_{facet}": float((found[facet].list.len() > 0).mean() or 0)
+            f"coverage_{facet}": found.filter(pl.col(facet).list.len() > 0).height / found.height
             for facet in ("who", "when", "why")
+            if found.height
         }
     )
     return found

@@ -18,7 +18,7 @@ GROUP = "raw"
 INPUT_OF = {"reviews_file": "reviews", "metadata_file": "items", "profiles_file": "profiles"}
 
 
-def _source(name: str, description: str) -> dg.AssetsDefinition:
+def _source(name: str, description: str) -> dg.SourceAsset:
     """Return the observable source asset of one input file."""
 
     @dg.observable_source_asset(
@@ -146,7 +146,7 @@ def _versions(reviews: pl.DataFrame) -> dict[str, str]:
             frame.write_parquet(path, compression="lz4")
             return content_hash(path)[:16]
 
-    parts = {split: digest(reviews.filter(split=split)) for split in SPLITS}
+    parts: dict[str, str] = {split: digest(reviews.filter(split=split)) for split in SPLITS}
     return {**parts, "items": digest(reviews.select(pl.col("parent_asin").unique().sort()))}
 
 
