@@ -15,9 +15,9 @@ RULES = RulesExtractor()
 LABELLED = tomllib.loads((Path(__file__).parent / "labelled.toml").read_text("utf-8"))["review"]
 
 WORDS = st.sampled_from(
-    "not no never without doesn't and or but , . ! my is the for in a greasy oily dry sensitive "
-    "skin hair curly daughter men winter night before bed smells good strong scent acne charcoal "
-    "scrub lip balm brush thick 50s 5 year old great love sticky sulfates".split()  # noqa: SIM905
+    """not no never without doesn't and or but , . ! my is the for in a greasy oily dry sensitive
+    skin hair curly daughter men winter night before bed smells good strong scent acne charcoal
+    scrub lip balm brush thick 50s 5 year old great love sticky sulfates""".split()  # noqa: SIM905
 )
 REVIEWS = st.lists(WORDS, max_size=40).map(" ".join)
 
