@@ -60,6 +60,7 @@ class KeywordSettings(Group):
     """WHO / WHEN / WHY extraction."""
 
     extractor: Literal["rules"] = "rules"
+    max_phrases: int = Field(12, ge=0, le=16, description="salient phrases of a review")
 
 
 class ItemTextSettings(Group):

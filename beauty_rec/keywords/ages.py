@@ -1,5 +1,7 @@
 """Ages in numbers: "in my 50s", "I'm 62", "my 5 year old", "women over 40"."""
 
+from beauty_rec.keywords.lexicon import load_lexicon
+
 _OWNERS = frozenset({"my", "her", "his", "their", "your", "early", "mid", "late", "our"})
 _YEARS = frozenset({"year", "years", "yr", "yrs"})
 _OVER = frozenset({"over", "above", "past"})
@@ -57,7 +59,7 @@ def _is_age(number: int, tokens: list[str], i: int, before: str, after: list[str
 
 def _may_follow(word: str) -> bool:
     """Whether ``word`` after "5 year old" lets it be a person ("hair dryer" does not)."""
-    return word in _PEOPLE or len(word) <= 4 or word.endswith(("ed", "s"))
+    return word in _PEOPLE or word.endswith("s") or word in load_lexicon().words["function"]
 
 
 def _band(age: int) -> str:

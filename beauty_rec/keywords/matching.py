@@ -21,20 +21,26 @@ _DEGREES = frozenset(
     """so very really super extremely quite pretty naturally already also both to be just a bit
     somewhat been mostly usually generally rather fairly incredibly more on the side""".split()  # noqa: SIM905
 )
-# "not good for the kids": between the preposition and a person.
+# "did not help with acne": after these a negation is a failure, not a benefit.
+_EFFECTS = frozenset({"help", "work", "fix", "cure", "improve", "reduce", "stop", "cover", "tame"})
 _FOR = frozenset({"for", "on", "with", "by", "to"})
+# "not good for the kids": between the preposition and a person.
 _FILL = frozenset({"my", "his", "her", "our", "your", "the", "a", "any", "all", "those", "people"})
 
 
 @dataclass(slots=True)
 class Match:
-    """``entry`` stands at ``tokens[start:end]``."""
+    """A phrase of the lexicon at ``tokens[start:end]``.
+
+    ``void``: negated in a way that says nothing good ("did not help with acne").
+    """
 
     start: int
     end: int
     keywords: tuple[Keyword, ...]
     cue: bool = False
     negated: bool = False
+    void: bool = False
 
 
 def find_matches(tokens: list[str], lexicon: Lexicon) -> list[Match]:
@@ -109,8 +115,9 @@ def _add_predicate(
 def _negate(tokens: list[str], matches: list[Match], breaks: frozenset[str]) -> None:
     at = {m.start: m for m in matches}
     for cue in matches:
-        if not cue.cue:
+        if not cue.cue or cue.void:
             continue
+        void = False
         j = cue.end
         limit = j + REACH
         while j < min(limit, len(tokens)):
@@ -118,13 +125,16 @@ def _negate(tokens: list[str], matches: list[Match], breaks: frozenset[str]) -> 
             if match is None:
                 if tokens[j] in breaks:
                     break
+                void = void or tokens[j] in _EFFECTS
                 j += 1
             elif match.cue:
+                match.void = True  # "does not prevent", "not without"
                 break
             elif not match.keywords or _spared(tokens, match):
                 j = match.end
             else:
                 match.negated = True
+                match.void = void
                 j = _continued(tokens, match.end, at)
                 limit = j + 2
 

@@ -13,7 +13,8 @@ from beauty_rec.keywords.lexicon import load_lexicon
 from beauty_rec.keywords.matching import Match
 
 MAX_WORDS = 3
-MIN_SCORE = 1.5
+MIN_SCORE = 1.0
+"""A lone unknown word just passes, after all else: it may be the only name an item has."""
 TITLE_BONUS = 0.5
 _MAX_WORD_CHARS = 24
 _DETERMINERS = frozenset({"a", "an", "the", "any", "more", "as", "this", "that", "my", "your"})
@@ -41,7 +42,7 @@ def _weight(word: str) -> float:
         return _BREAK
     if word.endswith("ly") and word not in words["not_adverbs"]:
         return _BREAK
-    if len(word) > 4 and word.endswith(("ed", "ing")):
+    if len(word) > 3 and word.endswith(("ed", "ing")) and not word.endswith("eed"):
         return _MODIFIER
     return _UNKNOWN
 

@@ -52,7 +52,7 @@ class RulesExtractor:
         # A dictionary without values: each keyword once, in the order of the text.
         found: dict[str, dict[str, None]] = {"who": {}, "when": {}, "why": {}}
         for match in matches:
-            for keyword in match.keywords:
+            for keyword in () if match.void else match.keywords:
                 said = keyword.negated if match.negated else keyword.text
                 if said:
                     found[keyword.facet][said] = None

@@ -164,9 +164,7 @@ def observe_sources(definitions: dg.Definitions, instance: dg.DagsterInstance) -
     )
 
 
-def stale_reason_of(
-    instance: dg.DagsterInstance, graph: BaseAssetGraph, step: Step
-) -> str | None:
+def stale_reason_of(instance: dg.DagsterInstance, graph: BaseAssetGraph, step: Step) -> str | None:
     """Return why ``step`` has to be built; None when it is fresh and its checks let it pass."""
     reason = stale_reason(instance, graph, step.key, step.partition)
     if reason is None and _blocked(instance, graph, step.key):

@@ -46,7 +46,7 @@ class PartAwareResolver(CachingStaleStatusResolver):
             parent = cause.dependency
             parts = reads.get(parent.asset_key.to_user_string()) if parent else None
             if parent and parts and provenance and provenance.has_input_asset(parent.asset_key):
-                wanted = [key.partition_key if part == "own" else part for part in parts]
+                wanted = [str(key.partition_key) if part == "own" else part for part in parts]
                 used = decode_parts(provenance.input_data_versions[parent.asset_key].value)
                 now = decode_parts(self._get_current_data_version(key=parent).value)
                 if used and all(used.get(part) == now.get(part) for part in wanted):

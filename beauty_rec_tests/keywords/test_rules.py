@@ -15,7 +15,9 @@ RULES = RulesExtractor()
 LABELLED = tomllib.loads((Path(__file__).parent / "labelled.toml").read_text("utf-8"))["review"]
 
 WORDS = st.sampled_from(
-    ["not", "no", "never", "without", "doesn't", "and", "or", "but", ",", ".", "!", "my", "is", "the", "for", "in", "a", "greasy", "oily", "dry", "sensitive", "skin", "hair", "curly", "daughter", "men", "winter", "night", "before", "bed", "smells", "good", "strong", "scent", "acne", "charcoal", "scrub", "lip", "balm", "brush", "thick", "50s", "5", "year", "old", "great", "love", "sticky", "sulfates"]
+    """not no never without doesn't and or but , . ! my is the for in a greasy oily dry sensitive
+    skin hair curly daughter men winter night before bed smells good strong scent acne charcoal
+    scrub lip balm brush thick 50s 5 year old great love sticky sulfates""".split()  # noqa: SIM905
 )
 REVIEWS = st.lists(WORDS, max_size=40).map(" ".join)
 
@@ -47,12 +49,19 @@ def test_precision_and_recall_on_labelled_sentences(facet: str) -> None:
         ("not greasy but sticky", "why", ["non-greasy", "sticky"], ["non-sticky"]),
         ("doesn't irritate my sensitive skin", "who", ["sensitive skin"], []),
         ("I wouldn't buy it again. Greasy.", "why", ["greasy"], ["non-greasy"]),
-        ("no parabens, sulfates or scent", "why", ["paraben-free", "sulfate-free", "unscented"], []),
+        (
+            "no parabens, sulfates or scent",
+            "why",
+            ["paraben-free", "sulfate-free", "unscented"],
+            [],
+        ),
         ("I don't like the scent", "why", ["scented"], ["unscented"]),
         ("not good for my daughter", "who", [], ["daughter"]),
         ("it isn't what my daughter wanted", "who", ["daughter"], []),
         ("no charcoal scrub has done this", "why", [], ["charcoal scrub"]),
         ("doesn’t smell", "why", ["unscented"], []),
+        ("does not help with acne or frizz", "why", [], ["no breakouts", "acne"]),
+        ("it does not prevent frizz", "why", ["frizz"], ["frizz control"]),
         ("this works well", "when", [], ["at work"]),
     ],
 )

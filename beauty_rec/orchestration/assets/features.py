@@ -29,7 +29,7 @@ def keywords(
     from beauty_rec.keywords.rules import RulesExtractor
 
     reviews = split_reviews.filter(split=context.partition_key).collect()
-    found = extract_keywords(reviews, RulesExtractor())
+    found = extract_keywords(reviews, RulesExtractor(settings.keywords.max_phrases))
     context.add_output_metadata(
         {
             f"coverage_{facet}": found.filter(pl.col(facet).list.len() > 0).height / found.height

@@ -66,7 +66,9 @@ def _refused_check(asset: str) -> dg.AssetCheckSpec:
     check_specs=[_refused_check("raw_reviews")],
     kinds=("parquet", "polars", "pydantic"),
 )
-def raw_reviews(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+def raw_reviews(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
     """Valid reviews, each (user, item, timestamp) once, texts cleaned, in order of time."""
     from beauty_rec.corpus.intake import ingest_reviews
     from beauty_rec.corpus.schema import REVIEW_SCHEMA
@@ -83,7 +85,9 @@ def raw_reviews(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Se
     check_specs=[_refused_check("raw_items")],
     kinds=("parquet", "polars", "pydantic"),
 )
-def raw_items(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+def raw_items(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
     """Valid metadata, one row an item, with a category where the file has none."""
     from beauty_rec.corpus.intake import ingest_items
     from beauty_rec.corpus.schema import ITEM_SCHEMA
@@ -100,7 +104,9 @@ def raw_items(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Sett
     check_specs=[_refused_check("user_profiles")],
     kinds=("parquet", "polars", "pydantic"),
 )
-def user_profiles(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+def user_profiles(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
     """Profiles, one row a user, one column a field; empty when none were given."""
     from beauty_rec.corpus.intake import ingest_profiles
 
@@ -140,6 +146,7 @@ def split_reviews(
 def _versions(reviews: pl.DataFrame) -> dict[str, str]:
     """Return a version of each split's rows, and of the set of items, which is all that a
     measurement on one split needs to know of the others."""
+
     def digest(frame: pl.DataFrame) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.parquet"
