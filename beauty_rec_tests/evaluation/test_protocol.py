@@ -49,6 +49,10 @@ def test_text_queries_are_long_enough_and_of_the_split(many):
     assert found["review_id"].to_list() == sorted(expected["review_id"].to_list())
     assert found.columns == ["review_id", "parent_asin", "query"]
     assert found["query"].str.len_chars().min() >= 20
+    by_keywords = text_queries(
+        many.with_columns(keywords=pl.lit(" dry skin, winter, gift ")), "valid", column="keywords"
+    )
+    assert set(by_keywords["query"]) == {"dry skin, winter, gift"}
 
 
 def test_the_cap_does_not_depend_on_the_order_of_rows(many):
