@@ -30,7 +30,10 @@ def wilson_interval(successes: float, trials: int, level: float = LEVEL) -> Inte
     centre = p + z * z / (2 * trials)
     spread = z * np.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    return max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale))
+    # At the ends of the scale the formula gives exactly 0 and 1, but for rounding.
+    low = 0.0 if successes == 0 else float((centre - spread) / scale)
+    high = 1.0 if successes == trials else float((centre + spread) / scale)
+    return low, high
 
 
 def bootstrap_interval(

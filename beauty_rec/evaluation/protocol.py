@@ -20,15 +20,17 @@ def text_queries(
     split_reviews: pl.DataFrame,
     split: Split,
     *,
+    column: str = "text",
     min_chars: int = 20,
     max_queries: int | None = None,
     seed: int = 13,
 ) -> pl.DataFrame:
-    """Return the text queries of a split: the review's text, its item being the answer.
+    """Return the text queries of a split: the review's own words, its item being the answer.
 
     Args:
         split_reviews: reviews with ``split``; ``text`` is cleaned.
         split: which reviews ask.
+        column: what they ask; a column of keywords, joined to one string, serves as well.
         min_chars: a shorter text (surrounding white space aside) asks nothing.
         max_queries: cap, see :func:`sample_events`.
         seed: of the cap.
@@ -39,7 +41,7 @@ def text_queries(
     found = (
         split_reviews.lazy()
         .filter(pl.col("split") == split)
-        .select("review_id", "parent_asin", query=pl.col("text").str.strip_chars())
+        .select("review_id", "parent_asin", query=pl.col(column).str.strip_chars())
         .filter(pl.col("query").str.len_chars() >= min_chars)
         .collect()
     )

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from beauty_rec.evaluation.block import Block
-from beauty_rec.evaluation.markdown import KEY_METRICS, SYNTHETIC, with_interval
+from beauty_rec.evaluation.markdown import KEY_METRICS, SYNTHETIC
 from beauty_rec.evaluation.report import BASELINES, Report
 from beauty_rec.evaluation.verdicts import best_baseline, title_of
 
@@ -18,7 +19,9 @@ _STYLES = {
     "behind": "red",
     "loses": "bold red",
 }
-LEGEND = "▲▼ better or worse than the best baseline (p < 0.05), △▽ not significant; [95% interval]"
+LEGEND = (
+    "▲▼ better or worse than the best baseline (p < 0.05), △▽ not significant; below: 95% interval"
+)
 
 
 def terminal_view(report: Report) -> RenderableType:
@@ -65,17 +68,22 @@ def _table(title: str, section: Mapping[str, Block]) -> Table:
     share = (first.get("answerable") or {}).get("share")
     if share is not None:
         facts += f", {share:.1%} answerable"
-    found = Table(title=f"{title} ({facts})", title_justify="left")
+    found = Table(title=f"{title} ({facts})", title_justify="left", box=SIMPLE_HEAD)
     found.add_column("method", no_wrap=True)
     for metric in KEY_METRICS:
         found.add_column(title_of(metric), justify="right", no_wrap=True)
     for method, block in measured.items():
         cells = []
         for metric in KEY_METRICS:
-            cell = Text(with_interval(block, metric))
+            # Two lines, so that the table fits 80 columns: the figure, below it the interval.
             verdict = best_baseline(section, method, metric)
+            cell = Text()
             if verdict:
-                cell.append(f" {verdict.mark}", style=_STYLES[verdict.outcome])
+                cell.append(f"{verdict.mark} ", style=_STYLES[verdict.outcome])
+            cell.append("–" if block.get(metric) is None else f"{block[metric]:.4f}")
+            interval = (block.get("intervals") or {}).get(metric)
+            if interval:
+                cell.append(f"\n{interval[0]:.3f}–{interval[1]:.3f}", style="dim")
             cells.append(cell)
         name = Text(method, style="" if method in BASELINES else "bold")
         found.add_row(name, *cells)

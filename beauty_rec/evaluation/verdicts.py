@@ -61,7 +61,7 @@ class Verdict:
         return (
             f"{self.stage} {words} {self.reference} on {title_of(self.metric)}: "
             f"{self.value:.4f} against {self.reference_value:.4f}{ratio}, "
-            f"difference {self.difference:+.4f} [{low:+.4f}, {high:+.4f}], p = {format_p(self.p)}"
+            f"difference {self.difference:+.4f} [{low:+.4f}, {high:+.4f}], {format_p(self.p)}"
         )
 
 
@@ -115,5 +115,5 @@ def title_of(metric: str) -> str:
 
 
 def format_p(p: float) -> str:
-    """Return a p-value with what is worth reading of it."""
-    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+    """Return ``p = 0.0123``, or ``p < 0.0001``."""
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"

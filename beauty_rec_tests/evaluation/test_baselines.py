@@ -1,0 +1,162 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beauty_rec.evaluation.baselines import (
+    BM25,
+    context_popularity_ranks,
+    item_cf_ranks,
+    item_similarity,
+    popularity_scores,
+    ranks_of_static_scores,
+    recent_events,
+)
+from beauty_rec.evaluation.protocol import item_lists
+from beauty_rec.evaluation.ranks import ranks_of_answers
+
+IDS = [f"i{n}" for n in range(12)]
+
+
+@pytest.fixture
+def train():
+    random = np.random.default_rng(3)
+    n = 160
+    return pl.DataFrame(
+        {
+            "user_id": [f"u{u}" for u in random.integers(0, 25, n)],
+            # i10, i11 never occur; "gone" is outside the answer set
+            "parent_asin": [*(f"i{int(i)}" for i in 10 * random.random(n - 1) ** 2), "gone"],
+            "timestamp": random.integers(0, 60, n),
+            "context": [(None, "party", "work")[c] for c in random.integers(0, 3, n)],
+        }
+    )
+
+
+@pytest.fixture
+def seen():
+    random = np.random.default_rng(4)
+    answers = random.integers(0, 12, 30)
+    lists = [
+        [IDS[i] for i in random.choice(12, 4, replace=False) if i != answer] for answer in answers
+    ]
+    return answers, item_lists(pl.Series(lists), IDS)
+
+
+def test_popularity_counts_train_events(train):
+    counts = train["parent_asin"].to_list()
+    assert popularity_scores(train, IDS).tolist() == [counts.count(i) for i in IDS]
+
+
+def test_static_ranks_equal_ranks_of_the_repeated_scores(train, seen):
+    answers, left_out = seen
+    scores = popularity_scores(train, IDS)
+    repeated = np.tile(scores, (len(answers), 1))
+    np.testing.assert_allclose(
+        ranks_of_static_scores(scores, answers), ranks_of_answers(repeated, answers)
+    )
+    np.testing.assert_allclose(
+        ranks_of_static_scores(scores, answers, left_out),
+        ranks_of_answers(repeated, answers, seen=left_out),
+    )
+    with pytest.raises(ValueError, match="between 0 and"):
+        ranks_of_static_scores(scores, np.array([-1]))
+
+
+def test_recent_events_are_the_last_share_with_whole_instants(train):
+    found = recent_events(train, 0.1)
+    assert len(found) >= 16
+    cut = found["timestamp"].min()
+    assert len(found) == (train["timestamp"] >= cut).sum()
+    assert (train["timestamp"] > cut).sum() < 16
+    assert len(recent_events(train.head(0))) == 0
+
+
+def test_context_popularity_equals_a_slow_sort(train, seen):
+    answers, left_out = seen
+    recent = recent_events(train, 0.3).rows(named=True)
+    everything = train.rows(named=True)
+    contexts = [("party", "work", None, "unheard of")[n % 4] for n in range(len(answers))]
+    found = context_popularity_ranks(
+        train, IDS, pl.Series(contexts), answers, share=0.3, seen=left_out
+    )
+    for query, (context, answer) in enumerate(zip(contexts, answers, strict=True)):
+        keys = [
+            (
+                sum(r["parent_asin"] == i and r["context"] == context for r in recent)
+                if context
+                else 0,
+                sum(r["parent_asin"] == i for r in recent),
+                sum(r["parent_asin"] == i for r in everything),
+            )
+            for i in IDS
+        ]
+        left = [key for i, key in enumerate(keys) if not left_out[[query]].toarray()[0, i]]
+        higher = sum(key > keys[answer] for key in left)
+        level = sum(key == keys[answer] for key in left)
+        assert found[query] == higher + (level + 1) / 2
+
+
+def test_item_cf_equals_slow_cosines(train, seen):
+    answers, left_out = seen
+    similarity = item_similarity(train, IDS)
+    buyers = {i: set(train.filter(pl.col("parent_asin") == i)["user_id"]) for i in IDS}
+    slow = np.zeros((12, 12))
+    for a, one in enumerate(IDS):
+        for b, other in enumerate(IDS):
+            size = math.sqrt(len(buyers[one]) * len(buyers[other]))
+            if a != b and size:
+                slow[a, b] = len(buyers[one] & buyers[other]) / size
+    np.testing.assert_allclose(similarity.toarray(), slow, atol=1e-6)
+
+    random = np.random.default_rng(9)
+    histories = [
+        [] if n % 5 == 0 else [IDS[i] for i in random.choice(12, 1 + n % 3)]
+        for n in range(len(answers))
+    ]
+    popularity = popularity_scores(train, IDS)
+    found = item_cf_ranks(
+        similarity, pl.Series(histories), IDS, answers, popularity=popularity, seen=left_out
+    )
+    for query, (history, answer) in enumerate(zip(histories, answers, strict=True)):
+        total = sum((slow[IDS.index(i)] for i in set(history)), np.zeros(12))
+        keys = [(round(s, 5), 0 if s > 0 else p) for s, p in zip(total, popularity, strict=True)]
+        left = [key for i, key in enumerate(keys) if not left_out[[query]].toarray()[0, i]]
+        higher = sum(key > keys[answer] for key in left)
+        level = sum(key == keys[answer] for key in left)
+        assert found[query] == higher + (level + 1) / 2
+
+
+def slow_bm25(texts, query, k1=1.5, b=0.75):
+    mean = np.mean([len(t) for t in texts])
+    scores = np.zeros(len(texts))
+    for word in query:
+        holders = sum(word in t for t in texts)
+        idf = math.log(1 + (len(texts) - holders + 0.5) / (holders + 0.5))
+        for i, text in enumerate(texts):
+            often = text.count(word)
+            scores[i] += idf * often / (often + k1 * (1 - b + b * len(text) / mean))
+    return scores
+
+
+def test_bm25_equals_the_formula():
+    texts = ["oil skin oil", "shampoo hair hair smell", "cream skin", "brush"]
+    queries = ["skin oil", "hair unheard skin", "nothing", ""]
+    found = BM25(texts).scores(queries)
+    for row, query in zip(found, queries, strict=True):
+        expected = slow_bm25([t.split() for t in texts], query.split())
+        np.testing.assert_allclose(row, expected, rtol=1e-5)
+
+
+def test_bm25_knows_inflections_and_ranks_unknown_items_last():
+    model = BM25(["moisturizing creams for the face", "a brush"])
+    assert model.scores(["I love this cream, it moisturizes"])[0, 0] > 0
+    ranks = model.ranks(["cream", "cream", "is the of"], np.array([0, -1, 1]), 6)
+    assert ranks.tolist() == [1.0, 4.5, 1.5]
+
+
+@pytest.mark.parametrize("texts", [[], ["", "the of"]])
+def test_bm25_without_any_word_ties_all(texts):
+    ranks = BM25(texts).ranks(["cream"], np.array([-1]), 5)
+    assert ranks.tolist() == [len(texts) + (5 - len(texts) + 1) / 2]
