@@ -143,7 +143,7 @@ class SampleSettings(Group):
     """The synthetic sample that `make run` uses when no input is given."""
 
     reviews: int = Field(6_000, ge=100)
-    items: int = Field(900, ge=20)
+    items: int = Field(1_800, ge=20)
     seed: int = 13
 
 
