@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from beauty_rec.evaluation.markdown import SYNTHETIC, markdown_page
-from beauty_rec.evaluation.plots import loss_curve, rank_histogram, recall_curves
+from beauty_rec.evaluation.plots import rank_histogram, recall_curves
 from beauty_rec.evaluation.report import HELD_OUT, Report, write_report
+from beauty_rec.evaluation.training_plots import loss_curve
 from beauty_rec.retriever.model_card import TrainingLog
 
 

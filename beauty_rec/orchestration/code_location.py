@@ -17,9 +17,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from beauty_rec.orchestration.assets import evaluation, features, index, raw, retriever
 
-_FOUND = dg.load_assets_from_modules((raw, features, retriever, index, evaluation))
+GROUPS = (raw, features, retriever, index, evaluation)
+_FOUND = dg.load_assets_from_modules(GROUPS)
 SOURCES = [asset for asset in _FOUND if isinstance(asset, dg.SourceAsset)]
 STAGES = [asset for asset in _FOUND if isinstance(asset, dg.AssetsDefinition)]
+CHECKS = [check for group in GROUPS for check in getattr(group, "checks", ())]
 
 
 def build_definitions(
@@ -30,6 +32,7 @@ def build_definitions(
         warnings.simplefilter("ignore", DeprecationWarning)
         return dg.Definitions(
             assets=[*SOURCES, *with_code_versions(STAGES, settings)],
+            asset_checks=CHECKS,
             resources={
                 "settings": settings,
                 **io_managers(UPath(settings.data_dir)),

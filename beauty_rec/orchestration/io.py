@@ -52,9 +52,7 @@ class ArtifactIOManager(dg.UPathIOManager):
         step = context.step_context
         if not step.has_data_version(context.asset_key):
             step.set_data_version(context.asset_key, dg.DataVersion(version))
-        context.add_output_metadata(
-            {"path": dg.MetadataValue.path(str(path)), **self.describe(obj)}
-        )
+        context.add_output_metadata(self.describe(obj))
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
         """Read an artifact; a remote one is fetched to a local copy first."""

@@ -203,6 +203,9 @@ def _selected_keys(
 
 def _failure_message(run: dg.ExecuteInProcessResult) -> str:
     """Return the innermost error of a failed run in one line."""
+    for found in run.get_asset_check_evaluations():
+        if not found.passed:
+            return f"check {found.check_name}: {found.description}"
     for event in run.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error

@@ -55,7 +55,7 @@ def stage(
         def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
             with measure() as cost:
                 value = function(context, *args, **kwargs)
-            context.add_output_metadata(cost)
+            context.add_asset_metadata(cost)
             return value
 
         metadata = {

@@ -60,7 +60,7 @@ def retrieval_candidates(
     with open_current(settings.data_dir / "chromadb") as index:
         found = index.search(tuned, CANDIDATES)
         recall = recall_against_exact(index, ExactIndex(item_embeddings), tuned[:200], CANDIDATES)
-    context.add_output_metadata({"queries": len(texts), "index_recall_vs_exact@100": recall})
+    context.add_asset_metadata({"queries": len(texts), "index_recall_vs_exact@100": recall})
     return ranks.with_columns(
         candidates=pl.Series(found.ids, dtype=pl.List(pl.String)),
         scores=pl.Series(found.scores.tolist(), dtype=pl.List(pl.Float32)),
@@ -93,7 +93,7 @@ def retrieval_metrics(
     for method, block in section.items():
         for metric in ("recall@100", "mrr", "ndcg@10"):
             if block[metric] is not None:
-                context.add_output_metadata({f"{method} {metric}": block[metric]})
+                context.add_asset_metadata({f"{method} {metric}": block[metric]})
     return section
 
 
@@ -142,7 +142,7 @@ def evaluation_report(
     )
     draft = settings.data_dir / ".drafts" / "evaluation"
     plots = write_page(draft, report, retrieval_candidates, text_retriever)
-    context.add_output_metadata(
+    context.add_asset_metadata(
         {
             "report": dg.MetadataValue.md((draft / "report.md").read_text(encoding="utf-8")),
             **{

@@ -30,7 +30,7 @@ def keywords(
 
     reviews = split_reviews.filter(split=context.partition_key).collect()
     found = extract_keywords(reviews, RulesExtractor(settings.keywords.max_phrases))
-    context.add_output_metadata(
+    context.add_asset_metadata(
         {
             f"coverage_{facet}": found.filter(pl.col(facet).list.len() > 0).height / found.height
             for facet in ("who", "when", "why")
@@ -61,7 +61,7 @@ def merged_items(
     encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
     merged = merge_items(raw_items, None, keywords, settings.item_text, encoder.count_tokens)
     described = merged.join(raw_items, on="parent_asin", how="semi").height
-    context.add_output_metadata(
+    context.add_asset_metadata(
         {
             "items_with_metadata": described,
             "items_from_reviews_only": merged.height - described,

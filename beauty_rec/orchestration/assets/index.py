@@ -32,7 +32,7 @@ def text_index(
     built = build_index(
         settings.data_dir / "chromadb", item_embeddings, version, settings.text_index
     )
-    context.add_output_metadata(
+    context.add_asset_metadata(
         {"dagster/row_count": built.rows, "recall_vs_exact@100": built.recall_vs_exact}
     )
     return {

@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.orchestration.cost import latest_metadata
 from beauty_rec.orchestration.io import frame_metadata, markdown_table
 from beauty_rec.orchestration.partitions import encode_parts
 from beauty_rec.orchestration.stage import stage
@@ -48,27 +49,15 @@ metadata_file = _source("metadata_file", "The items' metadata, as patchy as it i
 profiles_file = _source("profiles_file", "The users' profiles: height, weight, age and more.")
 
 
-def _refused_check(asset: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
-        "few_refused_rows",
-        asset=asset,
-        blocking=True,
-        description="At most corpus.max_refused_share of the rows were refused.",
-    )
-
-
 @stage(
     group=GROUP,
     io="frames",
     code=("corpus",),
     settings=("corpus",),
     deps=[reviews_file],
-    check_specs=[_refused_check("raw_reviews")],
     kinds=("parquet", "polars", "pydantic"),
 )
-def raw_reviews(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult:
+def raw_reviews(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> Any:
     """Valid reviews, each (user, item, timestamp) once, texts cleaned, in order of time."""
     from beauty_rec.corpus.intake import ingest_reviews
     from beauty_rec.corpus.schema import REVIEW_SCHEMA
@@ -82,12 +71,9 @@ def raw_reviews(
     code=("corpus",),
     settings=("corpus",),
     deps=[metadata_file],
-    check_specs=[_refused_check("raw_items")],
     kinds=("parquet", "polars", "pydantic"),
 )
-def raw_items(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult:
+def raw_items(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> Any:
     """Valid metadata, one row an item, with a category where the file has none."""
     from beauty_rec.corpus.intake import ingest_items
     from beauty_rec.corpus.schema import ITEM_SCHEMA
@@ -101,14 +87,11 @@ def raw_items(
     code=("corpus",),
     settings=("corpus",),
     deps=[profiles_file],
-    check_specs=[_refused_check("user_profiles")],
     kinds=("parquet", "polars", "pydantic"),
 )
-def user_profiles(
-    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> dg.MaterializeResult:
+def user_profiles(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> Any:
     """Profiles, one row a user, one column a field; empty when none were given."""
-    from beauty_rec.corpus.intake import ingest_profiles
+    from beauty_rec.corpus.profiles import ingest_profiles
 
     return _ingest(context, settings, "profiles", ingest_profiles, {"user_id": pl.String})
 
@@ -126,12 +109,13 @@ def split_reviews(
     raw_reviews: pl.DataFrame,
 ) -> pl.DataFrame:
     """Reviews with their split, cut by time; rows of one instant are on one side of a cut."""
-    from beauty_rec.corpus.split import split_by_time
+    from beauty_rec.corpus import split as time_split
 
-    reviews, cuts = split_by_time(raw_reviews, settings.corpus)
+    cuts = time_split.cut_times(raw_reviews["timestamp"], settings.corpus)
+    reviews = time_split.split_reviews(raw_reviews, cuts)
     context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(_versions(reviews))))
     rows = {f"rows_{split}": reviews.filter(split=split).height for split in SPLITS}
-    context.add_output_metadata(
+    context.add_asset_metadata(
         {
             "train_end_ms": cuts.train_end_ms,
             "valid_end_ms": cuts.valid_end_ms,
@@ -163,7 +147,7 @@ def _ingest(
     kind: str,
     ingest: Callable[[Path, Path, Path, CorpusSettings], Any],
     empty: Mapping[str, Any],
-) -> dg.MaterializeResult:
+) -> Path | pl.DataFrame:
     """Run one of corpus.intake's functions; report its counts, examples and check.
 
     Without a file the result is a frame of no rows with the columns ``empty``.
@@ -171,16 +155,11 @@ def _ingest(
     processed = settings.data_dir / "processed"
     draft = processed / ".drafts" / f"{context.asset_key.to_user_string()}.parquet"
     quarantine = processed / "quarantine" / f"{kind}.parquet"
-    check = "few_refused_rows"
     source = settings.inputs[kind]
     if source is None:
-        return dg.MaterializeResult(
-            value=pl.DataFrame(schema=dict(empty)),
-            check_results=[dg.AssetCheckResult(passed=True, check_name=check)],
-        )
+        return pl.DataFrame(schema=dict(empty))
     intake = ingest(source, draft, quarantine, settings.corpus)
-    limit = settings.corpus.max_refused_share
-    context.add_output_metadata(
+    context.add_asset_metadata(
         {
             **frame_metadata(pl.scan_parquet(draft)),
             "rows_read": intake.rows,
@@ -194,18 +173,33 @@ def _ingest(
             ),
         }
     )
-    return dg.MaterializeResult(
-        value=draft,
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=check,
-                passed=intake.refused_share <= limit,
-                metadata={"refused_share": intake.refused_share, "limit": limit},
-                description=(
-                    f"{intake.refused_rows:,} of {intake.rows:,} rows of {source} were refused; "
-                    f"look at {quarantine}, mend the file, or raise "
-                    f"corpus.max_refused_share = {limit}"
-                ),
-            )
-        ],
+    return draft
+
+
+def _few_refused_rows(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+    """Return the check that stops a run when too large a share of a file was refused."""
+
+    @dg.asset_check(
+        asset=asset,
+        blocking=True,
+        description="At most corpus.max_refused_share of the file's rows were refused.",
     )
+    def few_refused_rows(
+        context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]
+    ) -> dg.AssetCheckResult:
+        counts = latest_metadata(context.instance, asset.key)
+        read, refused = counts.get("rows_read", 0), counts.get("rows_refused", 0)
+        limit = settings.corpus.max_refused_share
+        return dg.AssetCheckResult(
+            passed=refused <= limit * read,
+            metadata={"rows_read": read, "rows_refused": refused, "limit": limit},
+            description=(
+                f"{refused:,} of {read:,} rows were refused; look at {counts.get('quarantine')}, "
+                f"mend the file, or raise corpus.max_refused_share = {limit}"
+            ),
+        )
+
+    return few_refused_rows
+
+
+checks = [_few_refused_rows(asset) for asset in (raw_reviews, raw_items, user_profiles)]

@@ -63,7 +63,7 @@ def training_pairs(
     pairs = training_pairs(
         reviews, keywords, raw_items, settings.pairs, settings.item_text, encoder.count_tokens
     )
-    context.add_output_metadata({"train_reviews": reviews.height, "pairs": pairs.height})
+    context.add_asset_metadata({"train_reviews": reviews.height, "pairs": pairs.height})
     return pairs
 
 
@@ -101,7 +101,7 @@ def text_retriever(
         models / ".checkpoints" / "text_retriever",
         lambda encoder: validation_recall(encoder, valid, merged_items),
     )
-    context.add_output_metadata(
+    context.add_asset_metadata(
         {
             "pairs": log.pairs,
             "steps": len(log.losses),
