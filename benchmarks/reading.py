@@ -15,7 +15,9 @@ import random
 import tempfile
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -24,12 +26,13 @@ from beauty_rec.corpus.intake import ingest_reviews
 from beauty_rec.settings import CorpusSettings
 
 NOW_MS = 1_790_000_000_000
-WORDS = (
+TEXT = (
     "this cream leaves my skin soft and smells great but the bottle arrived half empty so I would "
     "not buy it again hair feels silky after one wash really love lipstick color shade matches "
     "perfectly dry oily sensitive scalp nails polish brush quality cheap price gift daughter mom "
     "wedding summer winter morning night works product using weeks results difference wrinkles"
-).split()
+)
+WORDS = TEXT.split()
 BAD_ROWS = (
     b'{"rating": 6.0, "user_id": "U", "parent_asin": "B", "timestamp": 1600000000000}',
     b'{"rating": 5.0, "user_id": "", "parent_asin": "B", "timestamp": 1600000000000}',
@@ -43,8 +46,10 @@ def write_reviews(path: Path, rows: int, seed: int = 13) -> None:
     """Write ``rows`` JSON lines to ``path`` (gzip by its suffix)."""
     random_ = random.Random(seed)
     phrases = [" ".join(random_.choices(WORDS, k=12)) for _ in range(5_000)]
-    opened = gzip.open(path, "wb", 6) if path.suffix == ".gz" else path.open("wb")
     line = b""
+    opened: AbstractContextManager[IO[bytes]] = (
+        gzip.open(path, "wb", 6) if path.suffix == ".gz" else path.open("wb")  # noqa: SIM115
+    )
     with opened as file:
         for _ in range(rows):
             draw = random_.random()

@@ -83,9 +83,7 @@ def _kind_of(path: Path) -> str:
         )
     kind = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
     if kind is None:
-        raise CorpusFileError(
-            path, "has an unknown suffix", f"Give one of {', '.join(SUFFIXES)}"
-        )
+        raise CorpusFileError(path, "has an unknown suffix", f"Give one of {', '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise CorpusFileError(path, "is empty", "Download or copy the file again")
     if kind == ".jsonl":

@@ -9,15 +9,15 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path
-from beauty_rec.corpus.blocks import Block, iter_blocks
+from beauty_rec.corpus.blocks import iter_blocks
 from beauty_rec.corpus.convert import SORT_KEYS, Kind, Rules
 from beauty_rec.corpus.errors import CorpusFileError
 from beauty_rec.corpus.merge import merge_parts, merge_quarantine
@@ -56,7 +56,11 @@ class Intake:
 
 
 def ingest_reviews(
-    source: Path, target: Path, quarantine: Path, settings: CorpusSettings, now_ms: int | None = None
+    source: Path,
+    target: Path,
+    quarantine: Path,
+    settings: CorpusSettings,
+    now_ms: int | None = None,
 ) -> Intake:
     """Write the valid reviews of ``source`` to ``target`` (`REVIEW_SCHEMA`), sorted by time.
 
@@ -70,9 +74,7 @@ def ingest_reviews(
     return _ingest("reviews", source, target, quarantine, settings, now_ms)
 
 
-def ingest_items(
-    source: Path, target: Path, quarantine: Path, settings: CorpusSettings
-) -> Intake:
+def ingest_items(source: Path, target: Path, quarantine: Path, settings: CorpusSettings) -> Intake:
     """Write the valid metadata rows of ``source`` to ``target`` (`ITEM_SCHEMA`), sorted by item.
 
     Raises:
@@ -98,27 +100,30 @@ def _ingest(
     blocks = iter_blocks(source, settings.max_line_bytes)
     first = next(blocks, None)  # faults of the file show before anything is written
     workers = _workers(source, settings)
-    with atomic_path(target) as draft, atomic_path(quarantine) as refused_draft:
-        with TemporaryDirectory(prefix=".intake-", dir=target.parent) as name:
-            folder = Path(name)
-            valid, refused = 0, Counter[str]()
-            with tqdm(
-                desc=f"reading {source.name}",
-                total=source.stat().st_size,
-                unit="B",
-                unit_scale=True,
-                disable=None,
-            ) as bar:
-                chained = _chain(first, blocks)
-                for block, rows, reasons in convert_blocks(rules, chained, folder, workers):
-                    valid += rows
-                    refused += reasons
-                    bar.update(block.position - bar.n)
-            if not valid + refused.total():
-                raise no_rows(source)
-            parts = sorted(folder.glob("part-*"))
-            duplicates = merge_parts(parts, draft, _SCHEMAS[kind], _KEYS[kind], SORT_KEYS[kind])
-            merge_quarantine(sorted(folder.glob("refused-*")), refused_draft)
+    with (
+        atomic_path(target) as draft,
+        atomic_path(quarantine) as refused_draft,
+        TemporaryDirectory(prefix=".intake-", dir=target.parent) as name,
+    ):
+        folder = Path(name)
+        valid, refused = 0, Counter[str]()
+        with tqdm(
+            desc=f"reading {source.name}",
+            total=source.stat().st_size,
+            unit="B",
+            unit_scale=True,
+            disable=None,
+        ) as bar:
+            every = chain([] if first is None else [first], blocks)
+            for block, rows, reasons in convert_blocks(rules, every, folder, workers):
+                valid += rows
+                refused += reasons
+                bar.update(block.position - bar.n)
+        if not valid + refused.total():
+            raise no_rows(source)
+        parts = sorted(folder.glob("part-*"))
+        duplicates = merge_parts(parts, draft, _SCHEMAS[kind], _KEYS[kind], SORT_KEYS[kind])
+        merge_quarantine(sorted(folder.glob("refused-*")), refused_draft)
     return Intake(
         valid + refused.total(), valid - duplicates, duplicates, dict(refused.most_common())
     )
@@ -135,9 +140,3 @@ def _workers(source: Path, settings: CorpusSettings) -> int:
     if settings.workers is not None:
         return settings.workers
     return min(os.cpu_count() or 1, _MAX_WORKERS)
-
-
-def _chain(first: Block | None, rest: Iterable[Block]) -> Iterable[Block]:
-    if first is not None:
-        yield first
-    yield from rest

@@ -30,7 +30,7 @@ def merge_parts(
     keys = pl.scan_parquet(parts).select({key, LINE}).filter(pl.col(key).is_duplicated()).collect()
     repeated = keys.sort(LINE).filter(~pl.col(key).is_first_distinct())[LINE].sort()
     lead = pl.read_parquet(parts, columns=[sort_by[0]])[sort_by[0]].sort()
-    bounds = lead.gather(range(0, len(lead), RANGE_ROWS)).unique(maintain_order=True).to_list()
+    bounds = lead.gather_every(RANGE_ROWS).unique(maintain_order=True).to_list()
     del keys, lead
 
     def ranges(*_: Any) -> Iterator[pl.DataFrame]:

@@ -31,7 +31,7 @@ def convert_blocks(
 ) -> Iterator[tuple[Block, int, Counter[str]]]:
     """Convert every block into ``folder``; yield (block, valid rows, refused by reason) in order.
 
-    The files are ``part-00000.parquet`` and ``refused-00000.parquet``, numbered by block. With
+    The files are ``part-000000.parquet`` and ``refused-000000.parquet``, numbered by block. With
     ``workers`` = 0 all happens in this process; else at most 2 × ``workers`` blocks are in memory.
 
     Raises:
@@ -77,7 +77,7 @@ def serve() -> None:
 
 
 def _targets(folder: Path, number: int) -> tuple[Path, Path]:
-    return folder / f"part-{number:05d}.parquet", folder / f"refused-{number:05d}.parquet"
+    return folder / f"part-{number:06d}.parquet", folder / f"refused-{number:06d}.parquet"
 
 
 def _start(rules: Rules) -> subprocess.Popen[bytes]:

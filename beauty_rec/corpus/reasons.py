@@ -42,6 +42,8 @@ def reason_of(error: ValidationError, line: bytes) -> str:
         return f"{field}: missing"
     if kind in ("greater_than_equal", "less_than_equal", "less_than"):
         return f"{field}: {_out_of_bounds(field, value)}"
+    if len(first["loc"]) > 1:
+        return f"{field}: not a list of strings"
     return f"{field}: {_PROBLEMS.get(kind, kind)}"
 
 

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 MIN_TIMESTAMP_MS = 100_000_000_000
-"""March 1973 in milliseconds; a smaller one was meant in seconds (as such: before the year 5138)."""
+"""March 1973 in milliseconds; a smaller one was meant in seconds (of a year before 5138)."""
 CLOCK_SLACK_MS = 24 * 3600 * 1000
 """How far ahead of now a timestamp may lie: shops write local time as if it were UTC."""
 
