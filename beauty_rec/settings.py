@@ -54,6 +54,12 @@ class CorpusSettings(Group):
         None, description="explicit cut (Unix ms): train is below it; overrides the shares"
     )
     valid_end_ms: int | None = Field(None, description="explicit cut (Unix ms): test starts at it")
+    max_line_bytes: int = Field(
+        1_000_000, ge=1_000, le=1 << 28, description="a longer line is refused, not held in memory"
+    )
+    workers: int | None = Field(
+        None, ge=0, le=64, description="reading processes; 0: none; unset: one a core, at most 8"
+    )
 
 
 class KeywordSettings(Group):

@@ -1,0 +1,72 @@
+import re
+import sys
+import time
+import unicodedata
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beauty_rec.corpus.text import clean_column, clean_text
+
+pieces = st.sampled_from(
+    "< > <b> </ br/> <a & amp; &amp; lt; &#60; &#x3c; #38; &nbsp; &#0; &#55296; &#x200b; &shy; !-- "
+    "[[ ASIN: VIDEOID: ]] \u200b \x00 \x85 \ud800 é 😀 a".split(" ")
+) | st.sampled_from(" \n\u2028\xa0")
+dirty = st.lists(pieces | st.text(max_size=4), max_size=25).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("Good.<br /><br />Buy it", "Good. Buy it"),
+        ("I &#34;love&#34; it &amp; you", 'I "love" it & you'),
+        ("&amp;lt;b&amp;gt;bold&amp;lt;/b&amp;gt;", "bold"),
+        ("I <3 it, 5 < 6 > 4", "I <3 it, 5 < 6 > 4"),
+        ("mois\u00adtur\u200bizer\x00\x07 x", "moisturizer x"),
+        ("  a \t\r\n b\u00a0c\u2028d ", "a b c d"),
+        ('<a data-hook="x" class="y" href="/dp/B1">The cream</a> works', "The cream works"),
+        ("[[VIDEOID:ab12cd]] see [[ASIN:B001 Great Cream]]!", "see Great Cream !"),
+        ("AT&T, Q&A; caf&eacute; &bogus; 👩‍🔬", "AT&T, Q&A; café &bogus; 👩🔬"),
+        ("", ""),
+        (" <br/> ", ""),
+    ],
+)
+def test_known_dirt(raw, clean):
+    assert clean_text(raw) == clean
+
+
+@settings(max_examples=400, deadline=None)
+@given(dirty)
+def test_cleaning_is_idempotent_and_leaves_no_dirt(raw):
+    clean = clean_text(raw)
+    assert clean_text(clean) == clean
+    assert not re.search(r"<(?:[a-zA-Z!]|/[a-zA-Z])[^>]*>", clean)
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in clean)
+    assert clean == " ".join(clean.split())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.none() | dirty.map(lambda s: s.encode("utf-8", "ignore").decode()), max_size=6))
+def test_column_agrees_with_the_function_and_leaves_its_input(texts):
+    raw = pl.Series("text", texts, dtype=pl.String)
+    cleaned = clean_column(raw)
+    assert cleaned.to_list() == [None if t is None else clean_text(t) for t in texts]
+    assert raw.to_list() == texts
+    assert cleaned.name == "text"
+
+
+def test_column_sees_every_character_that_the_function_changes():
+    characters = [chr(c) for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000]
+    texts = [f"a{c}b" for c in characters]
+    changed = [c for c, text in zip(characters, texts, strict=True) if clean_text(text) != text]
+    column = clean_column(pl.Series([f"a{c}b" for c in changed]))
+    assert column.to_list() == [clean_text(f"a{c}b") for c in changed]
+
+
+@pytest.mark.parametrize("unit", ["<a", "&amp;", "[[ASIN:", "&#38;", "<!--", "&lt;a "])
+def test_hostile_text_takes_linear_time(unit):
+    start = time.perf_counter()
+    clean_text("&" + unit * (1_000_000 // len(unit)))
+    assert time.perf_counter() - start < 5
