@@ -123,8 +123,8 @@ def download(
     """Fetch the official Amazon Reviews 2023 files of a category; resumes where it stopped."""
     from beauty_rec.corpus.download import download_category
 
-    for path in download_category(category, folder):
-        typer.echo(path)
+    for found in (d.path for d in download_category(category, folder).values()):
+        typer.echo(found)
 
 
 @data_app.command()
@@ -132,13 +132,25 @@ def check(
     reviews: Annotated[Path | None, typer.Option()] = None,
     items: Annotated[Path | None, typer.Option()] = None,
     profiles: Annotated[Path | None, typer.Option()] = None,
+    settings: Set = None,
 ) -> None:
-    """Validate files without building anything: rows, duplicates, and refusals by reason."""
-    from beauty_rec.corpus.check import check_files
+    """Validate files without building anything: rows, duplicates, and refusals by reason.
 
-    if not (reviews or items or profiles):
+    Exit code 1 when so many rows of a file are refused that a run on it would stop.
+    """
+    from beauty_rec.corpus.check import check_file, describe, too_many_refused
+
+    rules = load_settings(None, settings).corpus
+    named = {"reviews": reviews, "items": items, "profiles": profiles}
+    given = {kind: path for kind, path in named.items() if path is not None}
+    if not given:
         raise ValueError("name at least one of --reviews, --items, --profiles")
-    typer.echo(check_files(reviews=reviews, items=items, profiles=profiles))
+    refused = False
+    for kind, path in given.items():
+        intake = check_file(kind, path, rules)  # type: ignore[arg-type]
+        refused = refused or too_many_refused(intake, rules)
+        typer.echo(f"{path}\n{describe(intake)}")
+    raise typer.Exit(1 if refused else 0)
 
 
 @app.command()

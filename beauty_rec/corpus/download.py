@@ -20,7 +20,7 @@ BASE_URL = "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_2023/raw"
 _BLOCK = 1 << 20
 
 
-class DownloadError(Exception):
+class DownloadError(RuntimeError):
     """A file could not be had; the message names the address and what to do."""
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-class CorpusFileError(Exception):
+class CorpusFileError(ValueError):
     """An input file cannot be read at all; the message names the path and the remedy."""
 
     def __init__(self, path: Path, fault: str, remedy: str) -> None:
