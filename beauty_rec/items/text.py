@@ -17,6 +17,7 @@ Only item metadata and the keywords of **train** reviews feed it.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -26,7 +27,7 @@ from beauty_rec.settings import ItemTextSettings
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
 """Token counts of texts, without the marks that an encoder puts around a text."""
 
-MERGED_ITEMS_SCHEMA = {
+MERGED_ITEMS_SCHEMA: dict[str, Any] = {
     "parent_asin": pl.String,
     "title": pl.String,
     "text": pl.String,
@@ -133,7 +134,7 @@ class ItemTextBuilder:
         """Take keywords in order while their tokens fit; one that is too long is passed over."""
         left = budget - self._count("[Review Keywords]")
         separator = self._count(_SEPARATOR.strip())
-        chosen = []
+        chosen: list[str] = []
         for keyword in keywords:
             cost = self._count(keyword) + (separator if chosen else 0)
             if cost <= left:

@@ -26,8 +26,8 @@ def no_duplicate_batches(
         batch: list[int] = []
         used: set[str] = set()
         clashing: list[int] = []
-        taken = 0
-        for taken, row in enumerate(waiting, start=1):
+        left = iter(waiting)
+        for row in left:
             if used.isdisjoint(keys[row]):
                 batch.append(row)
                 used.update(keys[row])
@@ -35,7 +35,7 @@ def no_duplicate_batches(
                     break
             else:
                 clashing.append(row)
-        waiting = clashing + waiting[taken:]
+        waiting = [*clashing, *left]
         if len(batch) < max(2, batch_size // 2) and (batches or len(batch) < 2):
             break
         batches.append(batch)

@@ -115,6 +115,7 @@ class TextEncoder:
         and a gradient cache repeats a pass in the precision of its first run.
         """
         plain = self.model.forward
+        outer = vars(self.model).get("forward")  # set when an evaluation runs within a training
 
         def forward(features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
             with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._bfloat16):
@@ -122,14 +123,20 @@ class TextEncoder:
             out["sentence_embedding"] = out["sentence_embedding"].float()
             return out
 
-        self.model.forward = forward  # type: ignore[method-assign]
+        self.model.forward = forward  # type: ignore[method-assign,assignment]
         try:
             yield
         finally:
             del self.model.forward
+            if outer is not None:
+                self.model.forward = outer
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), tokenizer, configuration and token limits, atomically."""
+        backend = getattr(self.model.tokenizer, "backend_tokenizer", None)
+        if backend is not None:  # it keeps the last call's limits, which tokenizer.json would hold
+            backend.no_truncation()
+            backend.no_padding()
         with atomic_path(folder) as draft:
             self.model.save_pretrained(str(draft), create_model_card=False, safe_serialization=True)
             limits = {
@@ -145,21 +152,23 @@ class TextEncoder:
         order = sorted(range(len(texts)), key=lambda i: (-len(texts[i]), i))
         was_training = self.model.training
         self.model.eval()
-        with torch.inference_mode(), self.mixed_precision():
-            with tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None) as bar:
-                for start in range(0, len(order), self._batch_size):
-                    rows = order[start : start + self._batch_size]
-                    batch = self.features([texts[i] for i in rows], max_tokens)
-                    vectors[rows] = self.model(batch)["sentence_embedding"].cpu().numpy()
-                    bar.update(len(rows))
+        bar = tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None)
+        with bar, torch.inference_mode(), self.mixed_precision():
+            for start in range(0, len(order), self._batch_size):
+                rows = order[start : start + self._batch_size]
+                batch = self.features([texts[i] for i in rows], max_tokens)
+                vectors[rows] = self.model(batch)["sentence_embedding"].cpu().numpy()
+                bar.update(len(rows))
         self.model.train(was_training)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _within(model: "SentenceTransformer", tokens: int) -> int:
     """Return ``tokens``, or the number of positions that the model knows if that is less."""
-    positions = getattr(model[0].auto_model.config, "max_position_embeddings", tokens)
-    if model[0].auto_model.config.model_type in ("xlm-roberta", "roberta"):
+    transformer: Any = model[0]
+    config = transformer.auto_model.config
+    positions = int(getattr(config, "max_position_embeddings", tokens))
+    if config.model_type in ("xlm-roberta", "roberta"):
         positions -= 2  # their position ids start after the padding id
     return min(tokens, positions)
 

@@ -1,0 +1,275 @@
+"""The training recipe: it learns, it resumes, it says what it did."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from beauty_rec.artifacts import content_hash
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.finetune import fine_tune
+from beauty_rec.retriever.model_card import TrainingLog
+from beauty_rec.retriever.negatives import mine_hard_negatives
+from beauty_rec.settings import EncoderSettings, FineTuneSettings
+
+MakePairs = Callable[[int], pl.DataFrame]
+
+
+def settings(**told: object) -> FineTuneSettings:
+    plain: dict[str, object] = {
+        "epochs": 3,
+        "batch_size": 8,
+        "mini_batch_size": 8,
+        "learning_rate": 1e-3,
+        "checkpoint_steps": 2,
+    }
+    return FineTuneSettings(**(plain | told))
+
+
+@pytest.fixture
+def encoder_settings(tiny_model: Path) -> EncoderSettings:
+    return EncoderSettings(
+        model=str(tiny_model),
+        max_query_tokens=16,
+        max_item_tokens=16,
+        precision="float32",
+        device="cpu",
+    )
+
+
+def top1(pairs: pl.DataFrame) -> Callable[[TextEncoder], float]:
+    items = pairs.unique("parent_asin", maintain_order=True)
+
+    def score(encoder: TextEncoder) -> float:
+        scores = (
+            encoder.encode_queries(pairs["query"].to_list())
+            @ encoder.encode_items(items["positive"].to_list()).T
+        )
+        found = items["parent_asin"].to_numpy()[scores.argmax(axis=1)]
+        return float((found == pairs["parent_asin"].to_numpy()).mean())
+
+    return score
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"mini_batch_size": 4, "symmetric": True, "decay": "cosine"},
+        {"hard_negatives": 2, "frozen_layers": 1, "learning_rate": 1e-2, "epochs": 6},
+    ],
+    ids=["plain", "cached, symmetric", "hard negatives, frozen layers"],
+)
+def test_it_learns_and_saves_the_best_weights(
+    told: dict[str, object],
+    make_pairs: MakePairs,
+    encoder_settings: EncoderSettings,
+    tmp_path: Path,
+) -> None:
+    pairs = make_pairs(16)
+    target, score = tmp_path / "tuned", top1(pairs)
+    log = fine_tune(pairs, encoder_settings, settings(**told), target, tmp_path / "c", score)
+    assert log.best_score is not None
+    assert log.best_score > log.evaluations[0][1]
+    tuned = TextEncoder.load(target, EncoderSettings(precision="float32", device="cpu"))
+    assert score(tuned) == log.best_score == max(score for _, score in log.evaluations)
+    assert TrainingLog.load(target) == log
+    assert not (tmp_path / "c").exists()
+    assert not [file for file in target.rglob("*") if file.suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_cached_and_plain_loss_agree(
+    make_pairs: MakePairs, tiny_model: Path, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    """Without dropout the gradient cache changes memory, not the result."""
+    still = tmp_path / "still"
+    encoder = TextEncoder.load(tiny_model, encoder_settings)
+    config = encoder.model[0].auto_model.config
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    encoder.save(still)
+    same = encoder_settings.model_copy(update={"model": str(still)})
+    losses = [
+        fine_tune(
+            make_pairs(16),
+            same,
+            settings(mini_batch_size=size),
+            tmp_path / "t",
+            tmp_path / "c",
+            None,
+        ).losses
+        for size in (8, 4)
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import polars as pl, torch
+from beauty_rec.retriever.finetune import fine_tune
+from beauty_rec.settings import EncoderSettings, FineTuneSettings
+
+torch.set_num_threads(1)
+folder, calls = Path(sys.argv[1]), []
+
+def evaluate(encoder):
+    calls.append(1)
+    if len(calls) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return float(encoder.encode_queries(["good comb"]).sum())
+
+fine_tune(
+    pl.read_parquet(folder / "pairs.parquet"),
+    EncoderSettings.model_validate_json(sys.argv[2]),
+    FineTuneSettings.model_validate_json(sys.argv[3]),
+    folder / "resumed", folder / "checkpoints", evaluate,
+)
+"""
+
+
+def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    """With dropout, gradient cache and mined negatives: the same losses, the same bytes."""
+    pairs = make_pairs(16)
+    told = settings(mini_batch_size=4, hard_negatives=1, checkpoint_steps=3, patience=99)
+    pairs.write_parquet(tmp_path / "pairs.parquet")
+    arguments = [str(tmp_path), encoder_settings.model_dump_json(), told.model_dump_json()]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True
+    )
+    assert killed.returncode == -9, killed.stderr.decode()
+    checkpoint = list((tmp_path / "checkpoints").glob("step-*"))
+    assert len(checkpoint) == 1
+    assert not (tmp_path / "resumed").exists()
+
+    calls: list[int] = []
+
+    def evaluate(encoder: TextEncoder) -> float:
+        calls.append(1)
+        return float(encoder.encode_queries(["good comb"]).sum())
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole = fine_tune(
+            pairs, encoder_settings, told, tmp_path / "whole", tmp_path / "other", evaluate
+        )
+        asked, calls[:] = len(calls), []
+        resumed = fine_tune(
+            pairs, encoder_settings, told, tmp_path / "resumed", tmp_path / "checkpoints", evaluate
+        )
+    finally:
+        torch.set_num_threads(threads)
+    assert 0 < len(calls) < asked, "the resumed run must not start anew"
+    assert resumed == whole
+    assert content_hash(tmp_path / "resumed") == content_hash(tmp_path / "whole")
+
+
+def test_a_checkpoint_of_other_data_is_not_resumed(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    def interrupt(_: TextEncoder, calls: list[int] = []) -> float:  # noqa: B006
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(
+            make_pairs(16),
+            encoder_settings,
+            settings(checkpoint_steps=1),
+            tmp_path / "t",
+            tmp_path / "c",
+            interrupt,
+        )
+    assert list((tmp_path / "c").glob("step-*"))
+    told = settings(checkpoint_steps=1)
+    logs = [
+        fine_tune(make_pairs(12), encoder_settings, told, tmp_path / "t", folder, None)
+        for folder in (tmp_path / "c", tmp_path / "fresh")
+    ]
+    assert logs[0].losses == logs[1].losses
+
+
+def test_it_stops_early_and_keeps_the_best(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    scores = iter([0.1, 0.5, 0.4, 0.4, 0.9])
+    log = fine_tune(
+        make_pairs(16),
+        encoder_settings,
+        settings(patience=2, epochs=5),
+        tmp_path / "t",
+        tmp_path / "c",
+        lambda _: next(scores),
+    )
+    assert [score for _, score in log.evaluations] == [0.1, 0.5, 0.4, 0.4]
+    assert log.best_step == log.evaluations[1][0]
+    assert len(log.losses) < log.planned_steps
+    assert "Stopped early" in (tmp_path / "t/README.md").read_text()
+
+
+@pytest.mark.parametrize("items", [0, 1])
+def test_nothing_to_learn_from_keeps_the_untuned_encoder_and_says_so(
+    items: int,
+    make_pairs: MakePairs,
+    encoder_settings: EncoderSettings,
+    tmp_path: Path,
+    tiny_model: Path,
+) -> None:
+    pairs = make_pairs(1)[:items]
+    log = fine_tune(
+        pairs, encoder_settings, settings(), tmp_path / "t", tmp_path / "c", lambda _: 0.3
+    )
+    assert (log.losses, log.best_step, log.best_score) == ([], 0, 0.3)
+    card = (tmp_path / "t/README.md").read_text()
+    assert "Not tuned" in card
+    assert str(tmp_path) not in card
+    plain = TextEncoder.load(tiny_model, encoder_settings)
+    saved = TextEncoder.load(tmp_path / "t", encoder_settings)
+    np.testing.assert_array_equal(plain.encode_items(["x"]), saved.encode_items(["x"]))
+
+
+def test_a_tuning_that_only_harms_is_not_kept(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    scores = iter([0.9, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
+    log = fine_tune(
+        make_pairs(16),
+        encoder_settings,
+        settings(),
+        tmp_path / "t",
+        tmp_path / "c",
+        lambda _: next(scores),
+    )
+    assert log.best_step == 0
+    assert "Not tuned" in log.note
+
+
+def test_mined_negatives_are_other_items_below_the_margin(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tiny_model: Path
+) -> None:
+    encoder, pairs = TextEncoder.load(tiny_model, encoder_settings), make_pairs(10)
+    queries, positives = pairs["query"].to_list(), pairs["positive"].to_list()
+    items = pairs["parent_asin"].to_list()
+    margin = 0.01
+    mined = mine_hard_negatives(encoder, queries, positives, items, 3, margin)
+    scores = encoder.encode_queries(queries) @ encoder.encode_items(positives).T
+    for row, chosen in enumerate(mined):
+        assert len({items[other] for other in chosen} - {items[row]}) == 3
+        best = sorted(
+            {
+                items[j]: scores[row, j]
+                for j in range(len(items))
+                if items[j] != items[row] and scores[row, j] <= scores[row, row] - margin
+            }.items(),
+            key=lambda pair: -pair[1],
+        )[:3]
+        assert [items[other] for other in chosen][: len(best)] == [item for item, _ in best]
