@@ -71,7 +71,6 @@ def run(
         data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
     )
     make_sample_if_needed(told)
-    told.remember()
 
     from beauty_rec.orchestration.code_location import build_definitions
     from beauty_rec.orchestration.home import open_instance
@@ -82,6 +81,7 @@ def run(
     steps = plan(definitions, select, partition)
     with open_instance(told.data_dir) as instance:
         observe_sources(definitions, instance)
+        told.remember()
         if dry_run:
             for step, verdict, reason in preview(definitions, instance, steps, force=force):
                 typer.echo(f"{verdict:<7} {step!s:<34} {reason}".rstrip())

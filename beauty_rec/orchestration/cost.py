@@ -5,7 +5,6 @@ from typing import Any
 import dagster as dg
 
 from beauty_rec.orchestration.refresh import REFRESH_TAG
-from beauty_rec.settings import SPLITS
 
 
 def latest_metadata(
@@ -20,35 +19,30 @@ def latest_metadata(
 
 
 def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:
-    """Return one row an asset and split: seconds, rows, peak memory, and whether it was skipped.
+    """Return one row an asset and split, oldest first: seconds, rows, peak memory, skipped.
 
     Skipped: the refresh that this step belongs to found it fresh. Outside a refresh, every asset
     that this run did not build counts as skipped.
     """
-    graph = context.repository_def.asset_graph
-    current = _batch(context.instance, context.run_id)
-    rows = []
-    for key in graph.toposorted_asset_keys:
-        node = graph.get(key)
-        if not node.is_materializable or key == context.asset_key:
-            continue
-        for split in SPLITS if node.is_partitioned else (None,):
-            record = _latest(context.instance, key, split)
-            if record is None:
+    instance = context.instance
+    current = _batch(instance, context.run_id)
+    found = []
+    for key in instance.get_asset_keys():
+        for split in sorted(instance.get_materialized_partitions(key)) or [None]:
+            record = _latest(instance, key, split)
+            if record is None or key == context.asset_key:
                 continue
-            metadata = record.asset_materialization.metadata
-            values = {name: value.value for name, value in metadata.items()}
-            rows.append(
-                {
-                    "asset": key.to_user_string(),
-                    "split": split,
-                    "seconds": values.get("seconds"),
-                    "rows": values.get("dagster/row_count"),
-                    "peak_memory_mb": values.get("peak_memory_mb"),
-                    "skipped": _batch(context.instance, record.run_id) != current,
-                }
-            )
-    return rows
+            values = {n: v.value for n, v in record.asset_materialization.metadata.items()}
+            row = {
+                "asset": key.to_user_string(),
+                "split": split,
+                "seconds": values.get("seconds"),
+                "rows": values.get("dagster/row_count"),
+                "peak_memory_mb": values.get("peak_memory_mb"),
+                "skipped": _batch(instance, record.run_id) != current,
+            }
+            found.append((record.storage_id, row))
+    return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
 
 def _latest(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> Any:
