@@ -101,7 +101,7 @@ class PeakMemory:
 
     def _watch(self) -> None:
         me = psutil.Process()
-        while not self._done.wait(0.05):
+        while not self._done.wait(0.1):
             total = 0
             for process in (me, *me.children(recursive=True)):
                 try:

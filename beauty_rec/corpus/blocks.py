@@ -110,12 +110,15 @@ def _line_blocks(
             oversized.append((line, head))
             line += 1
             chunk, skipping = chunk[end + 1 :], False
-        data = carry + chunk
-        end = data.rfind(b"\n") + 1
-        data, carry = data[:end], data[end:]
-        yield Block(line, data, tell(), oversized)
-        line += data.count(b"\n")
-        oversized = []
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            data = b"".join((carry, memoryview(chunk)[:end]))
+            carry = chunk[end:]
+            yield Block(line, data, tell(), oversized)
+            line += data.count(b"\n")
+            oversized = []
+        else:
+            carry += chunk
         if len(carry) > max_line_bytes:
             skipping, head, carry = True, carry[:_HEAD_BYTES], b""
     if skipping:

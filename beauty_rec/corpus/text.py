@@ -21,8 +21,8 @@ _TAG = re.compile(r"<(?:[a-zA-Z!]|/[a-zA-Z])[^>]*>")
 # Amazon's own markers: [[VIDEOID:1a2b]] and [[ASIN:B00X Name of the product]].
 _MARKER = re.compile(r"\[\[(?:VIDEOID|ASIN):\w*")
 
-_MAY_CHANGE = r"[<&]|\[\[|[\p{Cc}\p{Cf}]|[^\S ]|  |^ | $"
-"""Matches every string that `clean_text` changes (and a few that it does not)."""
+_NEEDS_PYTHON = r"[<&]|\[\[|[\p{Cc}\p{Cf}]|[^\S ]"
+"""Matches every string that `clean_text` changes in more than its blanks (and a few others)."""
 
 
 def clean_text(raw: str) -> str:
@@ -40,12 +40,13 @@ def clean_text(raw: str) -> str:
 
 def clean_column(raw: pl.Series) -> pl.Series:
     """Return a String column cleaned by `clean_text`; nulls stay null, the name is kept."""
-    todo = raw.str.contains(_MAY_CHANGE).fill_null(False)
-    rows = todo.arg_true()
+    # Double blanks are the most frequent dirt: a quarter of all reviews.
+    column = raw.str.replace_all(" {2,}", " ").str.strip_chars(" ")
+    rows = raw.str.contains(_NEEDS_PYTHON).fill_null(False).arg_true()
     if rows.is_empty():
-        return raw
+        return column
     cleaned = pl.Series([clean_text(text) for text in raw.gather(rows)], dtype=pl.String)
-    return raw.clone().scatter(rows, cleaned)  # scatter works in place
+    return column.scatter(rows, cleaned)
 
 
 def _decode(text: str) -> str:

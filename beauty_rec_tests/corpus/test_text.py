@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from beauty_rec.corpus.text import clean_column, clean_text
 
-pieces = st.sampled_from(
+PIECES = (
     "< > <b> </ br/> <a & amp; &amp; lt; &#60; &#x3c; #38; &nbsp; &#0; &#55296; &#x200b; &shy; !-- "
-    "[[ ASIN: VIDEOID: ]] \u200b \x00 \x85 \ud800 é 😀 a".split(" ")
-) | st.sampled_from(" \n\u2028\xa0")
+    "[[ ASIN: VIDEOID: ]] \u200b \x00 \x85 \ud800 é 😀 a"
+)
+pieces = st.sampled_from([*PIECES.split(" "), " ", "\n", "\u2028", "\xa0"])
 dirty = st.lists(pieces | st.text(max_size=4), max_size=25).map("".join)
 
 
