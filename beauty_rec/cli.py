@@ -81,11 +81,11 @@ def run(
     steps = plan(definitions, select, partition)
     with open_instance(told.data_dir) as instance:
         observe_sources(definitions, instance)
-        told.remember()
         if dry_run:
             for step, verdict, reason in preview(definitions, instance, steps, force=force):
                 typer.echo(f"{verdict:<7} {step!s:<34} {reason}".rstrip())
             return
+        told.remember()
         counts = {"built": 0, "fresh": 0, "failed": 0}
         for result in refresh(definitions, instance, steps, force=force):
             counts[result.status] += 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from beauty_rec.evaluation.markdown import SYNTHETIC, markdown_page
+from beauty_rec.evaluation.markdown import markdown_page
 from beauty_rec.evaluation.plots import rank_histogram, recall_curves
 from beauty_rec.evaluation.report import HELD_OUT, Report, write_report
 from beauty_rec.evaluation.training_plots import loss_curve
@@ -43,7 +43,7 @@ def write_page(
 def _plots(
     report: Report, retrieval: Mapping[str, pl.DataFrame], log: TrainingLog
 ) -> dict[str, bytes]:
-    note = SYNTHETIC if report["dataset"]["synthetic"] else ""
+    note = "synthetic sample" if report["dataset"]["synthetic"] else ""
     plots = {}
     if any(len(frame) for frame in retrieval.values()):
         plots["Text retrieval: Recall@k"] = recall_curves(

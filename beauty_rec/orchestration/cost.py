@@ -25,7 +25,7 @@ def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:
     that this run did not build counts as skipped.
     """
     instance = context.instance
-    current = _batch(instance, context.run_id)
+    current = _batch(instance, context.run.run_id)
     found = []
     for key in instance.get_asset_keys():
         for split in sorted(instance.get_materialized_partitions(key)) or [None]:

@@ -44,7 +44,7 @@ def stage(
         group: the asset group, as in the UI.
         io: the IO manager's key.
         code: paths below the package: a folder or a module.
-        settings: names of groups or fields of :class:`Settings`.
+        settings: groups or fields of :class:`Settings`: ``encoder``, ``evaluation.seed``.
         reads: parent name → the parts of it that this asset reads.
         kinds: shown as icons in the UI.
         asset_arguments: handed to ``dagster.asset``.
@@ -126,11 +126,17 @@ def with_code_versions(
         digest = hashlib.sha256(str(spec.metadata["beauty_rec/source"]).encode())
         for path in _modules(spec.metadata["beauty_rec/code"]):
             digest.update(path.read_bytes())
-        chosen = {name: values[name] for name in spec.metadata["beauty_rec/settings"]}
+        chosen = {name: _pick(values, name) for name in spec.metadata["beauty_rec/settings"]}
         digest.update(json.dumps(chosen, sort_keys=True).encode())
         return spec.replace_attributes(code_version=digest.hexdigest()[:16])
 
     return list(dg.map_asset_specs(versioned, assets))
+
+
+def _pick(values: Mapping[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        values = values[part]
+    return values
 
 
 def _modules(names: Iterable[str]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.assets.retriever import QUERIES
 from beauty_rec.orchestration.cost import cost_table, latest_metadata
 from beauty_rec.orchestration.io import image_markdown
 from beauty_rec.orchestration.partitions import splits
@@ -21,7 +22,7 @@ CANDIDATES = 100
     group="retriever",
     io="frames",
     code=("evaluation/retrieval.py", "evaluation/ranks.py", "evaluation/baselines.py"),
-    settings=("evaluation", "encoder"),
+    settings=("encoder", "evaluation.train_queries", *QUERIES),
     reads={"split_reviews": ["own", "train", "items"]},
     partitions_def=splits,
     kinds=("chroma", "polars"),

@@ -12,6 +12,7 @@ from beauty_rec.settings import Settings
 
 GROUP = "retriever"
 ENCODER = "retriever/encoder.py"
+QUERIES = ("evaluation.min_query_chars", "evaluation.max_queries", "evaluation.seed")
 GPU_POOL = "gpu"
 
 
@@ -71,7 +72,7 @@ def training_pairs(
     group=GROUP,
     io="models",
     code=("retriever", "evaluation/retrieval.py"),
-    settings=("encoder", "fine_tune", "evaluation"),
+    settings=("encoder", "fine_tune", *QUERIES),
     reads={"split_reviews": ["valid"]},
     kinds=("pytorch", "huggingface"),
     deps=[dg.AssetDep("keywords", partition_mapping=only("valid"))],

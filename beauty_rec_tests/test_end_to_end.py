@@ -1,0 +1,242 @@
+"""The command line on a small synthetic sample: what is built, what stays, and that nothing leaks.
+
+The real graph, Dagster and ChromaDB; the encoder is tiny and random, so that training is quick.
+"""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+from beauty_rec.artifacts import content_hash
+from beauty_rec.cli import app
+from beauty_rec.corpus.sample import SampleFiles, write_sample
+from beauty_rec.settings import SampleSettings
+
+LINE = re.compile(r"^(built|fresh|failed) +(\S+) +[\d.]+ s(  .*)?$")
+LAST = re.compile(r"^(\d+) built, (\d+) fresh, (\d+) failed in [\d.]+ s$")
+
+ALL_SPLITS = ["train", "valid", "test"]
+TRAIN_SIDE = [
+    "processed/keywords/train.parquet",
+    "processed/raw_items.parquet",
+    "processed/merged_items.parquet",
+    "processed/training_pairs.parquet",
+    "processed/base_embeddings",
+    "processed/item_embeddings",
+    "models/text_retriever",
+    "processed/retrieval_candidates/train.parquet",
+]
+
+
+class Shop:
+    """Input files, a data folder, and the command line on both."""
+
+    def __init__(self, folder: Path, encoder: Path) -> None:
+        self.data = folder / "data"
+        self.files: SampleFiles = write_sample(
+            folder / "input", SampleSettings(reviews=500, items=120, seed=5)
+        )
+        self.settings = [f"encoder.model={encoder}", "fine_tune.epochs=1"]
+
+    def call(self, *arguments: object) -> Result:
+        return CliRunner().invoke(app, [*map(str, arguments), "--data-dir", str(self.data)])
+
+    def run(self, *arguments: object) -> dict[str, str]:
+        """Run and return the status of each step by name; the last line has to agree."""
+        options = [f"--set={setting}" for setting in self.settings]
+        named = ("reviews", "items", "profiles")
+        inputs = [part for kind in named for part in (f"--{kind}", getattr(self.files, kind))]
+        result = self.call("run", *inputs, *options, *arguments)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        print(result.stdout)  # shown when a test fails
+        lines = result.stdout.strip().splitlines()
+        statuses = {m[2]: m[1] for m in map(LINE.match, lines) if m}
+        totals = LAST.match(lines[-1])
+        assert totals, result.stdout
+        counted = [list(statuses.values()).count(word) for word in ("built", "fresh", "failed")]
+        assert [int(count) for count in totals.groups()] == counted
+        assert result.exit_code == (1 if counted[2] else 0)
+        return statuses
+
+    def built(self, *arguments: object) -> list[str]:
+        return [name for name, status in self.run(*arguments).items() if status == "built"]
+
+    def split_of(self, split: str) -> pl.DataFrame:
+        return pl.read_parquet(self.data / "processed" / "split_reviews.parquet").filter(
+            split=split
+        )
+
+    def edit_text(self, review: dict, text: str) -> None:
+        """Change the text of one review in the raw file."""
+        rows = gzip.decompress(self.files.reviews.read_bytes()).split(b"\n")
+        for number, row in enumerate(rows):
+            if str(review["timestamp"]).encode() in row and review["user_id"].encode() in row:
+                rows[number] = json.dumps({**json.loads(row), "text": text}).encode()
+        self.files.reviews.write_bytes(gzip.compress(b"\n".join(rows), mtime=0))
+
+    def train_side(self) -> dict[str, str]:
+        return {name: content_hash(self.data / name) for name in TRAIN_SIDE}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Shop]:
+    """A shop that was built once."""
+    shop = Shop(tmp_path_factory.mktemp("shop"), tiny_model)
+    statuses = shop.run()
+    assert set(statuses.values()) == {"built"}, statuses
+    return shop
+
+
+def test_the_report_has_its_fixed_keys(shop: Shop) -> None:
+    report = json.loads((shop.data / "evaluation" / "report.json").read_text())
+    assert set(report) == {
+        "dataset",
+        "retrieval",
+        "recommendation",
+        "reranker",
+        "indexes",
+        "cost",
+    }
+    assert report["dataset"]["synthetic"] is True
+    assert sum(report["dataset"]["split"]["rows"].values()) == report["dataset"]["reviews"]
+    for split in ("valid", "test"):
+        for method in ("popularity", "bm25", "base_encoder", "text_retriever"):
+            block = report["retrieval"][split][method]
+            assert block["queries"] > 0
+            for metric in (*(f"recall@{k}" for k in (1, 5, 10, 20, 50, 100)), "mrr", "ndcg@10"):
+                low, high = block["intervals"][metric]
+                assert 0 <= low <= block[metric] + 1e-9
+                assert block[metric] <= high + 1e-9
+    rows = report["indexes"]["text_index"]["rows"]
+    assert rows == pl.read_parquet(shop.data / "processed" / "merged_items.parquet").height
+    assert {row["asset"] for row in report["cost"]} >= {"raw_reviews", "text_retriever"}
+    assert all(row["seconds"] >= 0 for row in report["cost"])
+    assert (shop.data / "evaluation" / "report.md").exists()
+    assert list((shop.data / "evaluation").glob("*.png"))
+
+
+def test_every_row_is_kept_counted_or_quarantined(shop: Shop) -> None:
+    refused = pl.read_parquet(shop.data / "processed" / "quarantine" / "reviews.parquet")
+    assert refused.columns == ["file", "line", "reason", "excerpt"]
+    assert refused["excerpt"].str.len_chars().max() <= 500
+    rows = len(gzip.decompress(shop.files.reviews.read_bytes()).splitlines())
+    kept = pl.read_parquet(shop.data / "processed" / "raw_reviews.parquet").height
+    assert 0 < refused.height < rows - kept + 1
+
+
+def test_nothing_changed_nothing_built(shop: Shop) -> None:
+    assert shop.built() == []
+
+
+def test_a_touched_file_rebuilds_nothing(shop: Shop) -> None:
+    shop.files.reviews.touch()
+    assert shop.built() == []
+
+
+def test_a_test_review_leaks_nowhere(shop: Shop) -> None:
+    before = shop.train_side()
+    review = shop.split_of("test").row(0, named=True)
+    shop.edit_text(review, "Zanzibar xylophone serum, for my grandmother at night. Not greasy!")
+    built = shop.built()
+    assert shop.train_side() == before
+    assert built == [
+        "raw_reviews",
+        "split_reviews",
+        "keywords[test]",
+        "retrieval_candidates[test]",
+        "retrieval_metrics[test]",
+        "evaluation_report",
+    ]
+
+
+def test_a_valid_review_reaches_the_early_stopping_only(shop: Shop) -> None:
+    before = shop.train_side()
+    review = shop.split_of("valid").row(0, named=True)
+    shop.edit_text(review, "Zanzibar xylophone serum, for my grandmother at night. Not greasy!")
+    built = shop.built()
+    changed = {name for name, hash_ in shop.train_side().items() if hash_ != before[name]}
+    assert changed <= {
+        "models/text_retriever",
+        "processed/item_embeddings",
+        "processed/retrieval_candidates/train.parquet",
+    }
+    assert "text_retriever" in built
+    assert not {"merged_items", "training_pairs", "keywords[train]", "keywords[test]"} & set(built)
+
+
+def test_a_train_review_rebuilds_what_reads_it(shop: Shop) -> None:
+    review = shop.split_of("train").row(-1, named=True)
+    shop.edit_text(review, "Zanzibar xylophone serum, for my grandmother at night. Not greasy!")
+    built = shop.built()
+    assert built[:3] == ["raw_reviews", "split_reviews", "keywords[train]"]
+    assert {"merged_items", "training_pairs", "text_retriever", "text_index"} <= set(built)
+    assert not {"keywords[valid]", "keywords[test]", "raw_items", "user_profiles"} & set(built)
+
+
+def test_a_changed_setting_rebuilds_from_there(shop: Shop) -> None:
+    shop.settings.append("evaluation.bootstrap_samples=200")
+    built = shop.built("--select", "retrieval_metrics")
+    assert built == [f"retrieval_metrics[{split}]" for split in ALL_SPLITS]
+
+
+def test_one_split_is_rebuilt_alone(shop: Shop) -> None:
+    statuses = shop.run("--select", "keywords", "--partition", "valid", "--force")
+    assert statuses == {"keywords[valid]": "built"}
+
+
+def test_dry_run_builds_nothing(shop: Shop) -> None:
+    before = content_hash(shop.data / "processed")
+    result = shop.call("run", "--dry-run", "--set", "fine_tune.learning_rate=0.001")
+    assert re.search(r"^build +text_retriever +its code or settings changed$", result.stdout, re.M)
+    assert re.search(r"^maybe +text_index +follows item_embeddings$", result.stdout, re.M)
+    assert content_hash(shop.data / "processed") == before
+    assert shop.built("--select", "text_retriever") == []  # a dry run is not remembered
+
+
+def test_search_finds_items(shop: Shop) -> None:
+    result = shop.call("search", "a moisturizing shampoo for dry hair", "-k", "3", "--json")
+    hits = json.loads(result.stdout)
+    assert len(hits) == 3
+    assert [h["score"] for h in hits] == sorted((h["score"] for h in hits), reverse=True)
+    assert len(json.loads(shop.call("search", "soap", "-k", "1000", "--json").stdout)) > 50
+
+
+def test_report_prints_the_table(shop: Shop) -> None:
+    assert "text_retriever" in shop.call("report").stdout
+    assert json.loads(shop.call("report", "--json").stdout)["dataset"]["reviews"] > 0
+
+
+def test_doctor_says_what_is_there(shop: Shop) -> None:
+    result = shop.call("doctor")
+    assert result.exit_code == 0, result.stdout
+    assert re.search(r"ok +text index +version \w{16}, \d+ items", result.stdout)
+
+
+def test_too_many_refused_rows_stop_the_run(shop: Shop, tmp_path: Path) -> None:
+    broken = tmp_path / "reviews.jsonl"
+    good = gzip.decompress(shop.files.reviews.read_bytes())
+    broken.write_bytes(good + b"{broken\n" * 60)
+    other = Shop(tmp_path, Path("unused"))
+    options = ["--reviews", broken, "--data-dir", other.data, "--set", f"encoder.model={tmp_path}"]
+    for _ in range(2):
+        result = CliRunner().invoke(app, ["run", *map(str, options)])
+        assert result.exit_code == 1
+        assert re.search(r"failed +raw_reviews .*check few_refused_rows: \d+ of", result.stdout)
+        assert re.search(r"failed +split_reviews .*not tried", result.stdout)
+    assert not (other.data / "processed" / "split_reviews.parquet").exists()
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["run", "--reviews", str(tmp_path / "no.jsonl"), "--data-dir", str(tmp_path / "d")]
+    )
+    assert isinstance(result.exception, FileNotFoundError)
+    assert "no.jsonl is not a file; name the reviews with" in str(result.exception)
+    assert not (tmp_path / "d" / "settings.json").exists()
