@@ -260,6 +260,11 @@ def _default_data_dir() -> Path:
     return Path("data")
 
 
+def child_environment(**more: str) -> dict[str, str]:
+    """Return this process's environment and ``more``, for a child process."""
+    return {**os.environ, **more}
+
+
 def debugging() -> bool:
     """Whether errors are to be shown whole (``BEAUTY_REC_DEBUG``)."""
     return os.environ.get("BEAUTY_REC_DEBUG", "") not in ("", "0")

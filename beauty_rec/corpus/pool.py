@@ -6,22 +6,23 @@ threads. A worker starts in a quarter of a second and ends when its pipe closes.
 """
 
 import json
-import pickle
 import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
 
 from beauty_rec.corpus.blocks import Block
 from beauty_rec.corpus.convert import Rules, convert_block
+from beauty_rec.settings import child_environment
 
 _ROOT = Path(__file__).parents[2]
 _START = (
-    "import os, sys; os.environ['POLARS_MAX_THREADS'] = '1'; sys.path.insert(0, sys.argv[1]); "
+    "import sys; sys.path.insert(0, sys.argv[1]); "
     "from beauty_rec.corpus.pool import serve; serve()"
 )
 
@@ -65,7 +66,7 @@ def serve() -> None:
     import gc
 
     gc.disable()  # rows are trees without cycles
-    rules: Rules = pickle.load(sys.stdin.buffer)
+    rules = Rules(**json.loads(sys.stdin.buffer.readline()))
     while header := sys.stdin.buffer.readline():
         told = json.loads(header)
         data = sys.stdin.buffer.read(told["bytes"])
@@ -82,10 +83,13 @@ def _targets(folder: Path, number: int) -> tuple[Path, Path]:
 
 def _start(rules: Rules) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-c", _START, str(_ROOT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", _START, str(_ROOT)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=child_environment(POLARS_MAX_THREADS="1"),
     )
     stdin, _ = _pipes(process)
-    pickle.dump(rules, stdin)
+    stdin.write(json.dumps(asdict(rules)).encode() + b"\n")
     stdin.flush()
     return process
 
