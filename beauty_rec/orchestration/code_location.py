@@ -33,6 +33,8 @@ def build_definitions(
         return dg.Definitions(
             assets=[*SOURCES, *with_code_versions(STAGES, settings)],
             asset_checks=CHECKS,
+            # A step process costs seconds of imports; runs go side by side, steps one by one.
+            executor=dg.in_process_executor,
             resources={
                 "settings": settings,
                 **io_managers(UPath(settings.data_dir)),
