@@ -50,11 +50,8 @@ def candidates_from(candidates: pl.DataFrame, events: pl.DataFrame) -> tuple[Can
         else np.full(len(rows), np.nan, dtype=np.float32)
         for name in RETRIEVAL
     ]
-    told = Candidates(
-        rows["query"].to_numpy(writable=True),
-        rows["parent_asin"].to_list(),
-        np.stack(columns, axis=1),
-    )
+    query = rows["query"].to_numpy(writable=True)
+    told = Candidates(query, rows["parent_asin"].to_list(), np.stack(columns, axis=1))
     return told, rows["row"].to_list()
 
 

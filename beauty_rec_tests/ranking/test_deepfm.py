@@ -78,7 +78,7 @@ def slow_logit(model: DeepFM, batch: Batch, pair: int, pooling: str) -> float:
         if place < len(layers) - 1:
             hidden = np.maximum(hidden, 0)
     linear += float(model.linear.weight.detach().double().numpy()[0] @ dense)
-    return linear + float(model.linear.bias) + fm + float(hidden[0])
+    return linear + model.linear.bias.item() + fm + float(hidden[0])
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
