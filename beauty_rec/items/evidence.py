@@ -8,7 +8,13 @@ import polars as pl
 from beauty_rec.settings import AttributeSettings
 
 KEYWORD_FIELDS = ("who", "when", "why")
-_EVIDENCE = {"parent_asin": pl.String, "field": pl.String, "value": pl.String, "n": pl.UInt32}
+_EVIDENCE = {
+    "parent_asin": pl.String,
+    "field": pl.String,
+    "value": pl.String,
+    "n": pl.UInt32,
+    "events": pl.UInt32,
+}
 _NO_BUYERS = frozenset({"user_id"})
 
 
@@ -24,7 +30,10 @@ def train_only(reviews: pl.DataFrame) -> pl.DataFrame:
 
 
 def keyword_evidence(reviews: pl.DataFrame, keywords: pl.DataFrame | None) -> pl.DataFrame:
-    """Return (parent_asin, field="keywords", value, n): reviews of an item with a keyword."""
+    """Return (parent_asin, field="keywords", value, n, events).
+
+    n of an item's reviews have the keyword; ``events`` of them have any.
+    """
     if keywords is None or keywords.is_empty():
         return pl.DataFrame(schema=_EVIDENCE)
     parts = [
@@ -33,14 +42,18 @@ def keyword_evidence(reviews: pl.DataFrame, keywords: pl.DataFrame | None) -> pl
     ]
     rows = pl.concat(parts).drop_nulls("value").unique()
     rows = rows.join(reviews.select("review_id"), on="review_id", how="semi")
-    return _count(rows.with_columns(field=pl.lit("keywords")))
+    said = rows.group_by("parent_asin").agg(events=pl.col("review_id").n_unique())
+    counts = _count(rows.with_columns(field=pl.lit("keywords"))).drop("events")
+    counts = counts.join(said, on="parent_asin").cast({"events": pl.UInt32})
+    return counts.select(list(_EVIDENCE)).sort(by=list(_EVIDENCE))
 
 
 def event_evidence(
     reviews: pl.DataFrame, profiles: pl.DataFrame | None, settings: AttributeSettings
 ) -> pl.DataFrame:
-    """Return (parent_asin, field, value, n): events of an item with a value of a field.
+    """Return (parent_asin, field, value, n, events).
 
+    n of an item's events have the value; ``events`` of them have any value of the field.
     Fields: ``context``, each categorical key of ``extras``, and ``buyer_<column>`` for each column
     of the buyers' profiles, numbers as bands of a round width.
     """
@@ -112,18 +125,17 @@ def telling(evidence: pl.DataFrame, settings: AttributeSettings) -> pl.DataFrame
     """
     keys = ["parent_asin", "field"]
     m = settings.smoothing
-    n = pl.col("n").cast(pl.Float64)
+    n, events = pl.col("n").cast(pl.Float64), pl.col("events").cast(pl.Float64)
     cap = pl.when(pl.col("field") == "keywords").then(5).otherwise(1) * settings.max_values
     scored = (
         evidence.with_columns(
-            total=n.sum().over(keys),
-            q=n.sum().over(["field", "value"]) / n.sum().over("field"),
+            q=n.sum().over(["field", "value"]) / (events / pl.len().over(keys)).sum().over("field")
         )
-        .with_columns(p=(n + m * pl.col("q")) / (pl.col("total") + m))
+        .with_columns(p=(n + m * pl.col("q")) / (events + m))
         .with_columns(score=pl.col("p") * (pl.col("p") / pl.col("q")).log())
         .filter(
             (pl.col("p") >= settings.min_lift * pl.col("q"))
-            & ((n >= settings.min_event_count) | (n * 2 >= pl.col("total")))
+            & ((n >= settings.min_event_count) | (n * 2 >= events))
         )
         .sort([*keys, "score", "value"], descending=[False, False, True, False])
     )
@@ -163,4 +175,6 @@ def _categorical(rows: pl.DataFrame, settings: AttributeSettings) -> bool:
 
 def _count(rows: pl.DataFrame) -> pl.DataFrame:
     counts = rows.group_by("parent_asin", "field", "value").agg(n=pl.len().cast(pl.UInt32))
+    counts = counts.with_columns(events=pl.col("n").sum().over("parent_asin", "field"))
+    counts = counts.cast({"events": pl.UInt32})
     return counts.select(list(_EVIDENCE)).sort(by=list(_EVIDENCE))
