@@ -54,6 +54,9 @@ class DeepFM(nn.Module):
         settings: embedding_dim D, hidden, dropout, pooling, embedding_std.
     """
 
+    user_starts: Tensor
+    item_starts: Tensor
+
     def __init__(self, rows: int, fields: Fields, settings: RankingSettings) -> None:
         super().__init__()
         self.dim = settings.embedding_dim
@@ -78,8 +81,8 @@ class DeepFM(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits [B]."""
-        user = self._side(batch.user_ids, self.get_buffer("user_starts"), self.deep_user)
-        item = self._side(batch.item_ids, self.get_buffer("item_starts"), self.deep_item)
+        user_fields, item_fields = self._pool(batch.user_ids, batch.item_ids)
+        user, item = _add(user_fields, self.deep_user), _add(item_fields, self.deep_item)
         # [U, 1 + D + H], [I, 1 + D + H] -> [B, 1 + D + H]
         pair = user.index_select(0, batch.user_row) + item.index_select(0, batch.item_row)
         first, total, hidden = pair.split([1, self.dim, pair.shape[1] - 1 - self.dim], dim=1)
@@ -87,25 +90,26 @@ class DeepFM(nn.Module):
         logits = first + total.square().sum(1, keepdim=True) / 2 + self.linear(batch.dense)
         return (logits + self.deep(hidden + self.deep_dense(batch.dense))).squeeze(1)
 
-    def _side(self, ids: Tensor, starts: Tensor, deep: nn.Linear) -> Tensor:
-        """Return what a query's or an item's fields add, [U, 1 + D + H].
-
-        Linear part less half the squared norms [U, 1], sum of the embeddings [U, D], first layer
-        of the network [U, H].
-        """
-        count, slots = ids.shape
-        offsets = torch.arange(count, device=ids.device).mul(slots)[:, None] + starts
+    def _pool(self, user_ids: Tensor, item_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each field's mean or sum, [U, F, 1 + D] and [I, G, 1 + D], by one lookup."""
+        starts, bags, done = [], [], 0
+        for ids, first in ((user_ids, self.user_starts), (item_ids, self.item_starts)):
+            rows = torch.arange(len(ids), device=ids.device, dtype=ids.dtype)[:, None]
+            starts.append((rows * ids.shape[1] + first + done).flatten())
+            bags.append(rows.numel() * len(first))
+            done += ids.numel()
         pooled = embedding_bag(
-            ids.flatten(),
+            torch.cat([user_ids.flatten(), item_ids.flatten()]),
             self.table,
-            offsets.flatten().to(ids.dtype),
+            torch.cat(starts).to(user_ids.dtype),
             mode=self.pooling,
             padding_idx=0,
         )
-        pooled = pooled.view(count, len(starts), 1 + self.dim)  # [U * F, 1 + D] -> [U, F, 1 + D]
-        vectors = pooled[:, :, 1:]
-        first = pooled[:, :, 0].sum(1, keepdim=True) - vectors.square().sum((1, 2))[:, None] / 2
-        return torch.cat([first, vectors.sum(1), deep(vectors.flatten(1))], dim=1)
+        user, item = pooled.split(bags)
+        return (
+            user.view(len(user_ids), -1, 1 + self.dim),
+            item.view(len(item_ids), -1, 1 + self.dim),
+        )
 
     @torch.no_grad()
     def transfer(self, matrix: Tensor, scale: float) -> None:
@@ -126,6 +130,17 @@ class DeepFM(nn.Module):
         source = source * (scale / source.std().clamp_min(1e-12))
         self.table[: len(source), 1 : 1 + source.shape[1]] = source
         self.table[0] = 0.0
+
+
+def _add(fields: Tensor, deep: nn.Linear) -> Tensor:
+    """Return what the fields [N, F, 1 + D] add to a candidate, [N, 1 + D + H].
+
+    Linear part less half the squared norms [N, 1], sum of the embeddings [N, D], first layer of
+    the network [N, H].
+    """
+    vectors = fields[:, :, 1:]
+    first = fields[:, :, 0].sum(1, keepdim=True) - vectors.square().sum((1, 2))[:, None] / 2
+    return torch.cat([first, vectors.sum(1), deep(vectors.flatten(1))], dim=1)
 
 
 def _starts(widths: tuple[int, ...]) -> Tensor:
