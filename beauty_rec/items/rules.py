@@ -119,7 +119,8 @@ class RulesAttributeExtractor:
         return most[0][0] if most else None
 
     def _values(self, name: str, text: str) -> list[str]:
-        return [h.value for h in self._lexicon.find(words(text)) if h.field == name]
+        hits = self._lexicon.find(words(text)) if text else []
+        return [h.value for h in hits if h.field == name]
 
     def _listed(self, name: str, text: str) -> Iterator[str]:
         for part in _LIST_END.split(text):

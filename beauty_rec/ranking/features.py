@@ -62,6 +62,28 @@ class Features:
     raw: NDArray[np.float32]
 
 
+def join_features(folds: Sequence[Features]) -> Features:
+    """Return the features of several folds as one, queries and candidates in order.
+
+    Each fold may have its own item table, as it stood before the fold; the ids of items must be
+    the same in all.
+
+    Raises:
+        ValueError: they are not, or there is no fold.
+    """
+    if not folds or any(not np.array_equal(f.item_ids, folds[0].item_ids) for f in folds):
+        raise ValueError("join folds of one list of items and one vocabulary")
+    before = np.cumsum([0, *(len(fold.user_ids) for fold in folds)])
+    rows = [fold.user_row + start for fold, start in zip(folds, before, strict=False)]
+    return Features(
+        np.concatenate([fold.user_ids for fold in folds]),
+        folds[0].item_ids,
+        np.concatenate(rows),
+        np.concatenate([fold.item_row for fold in folds]),
+        np.concatenate([fold.raw for fold in folds]),
+    )
+
+
 @dataclass(frozen=True)
 class FeatureBuilder:
     """Turns queries and candidates into features, alike for a frame of them and one request.

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from beauty_rec.ranking.feature_spec import FeatureSpec
-from beauty_rec.ranking.features import Candidates, FeatureBuilder, Query
+from beauty_rec.ranking.features import Candidates, FeatureBuilder, Query, join_features
 from beauty_rec.ranking.inputs import candidates_from, labels_of, queries_from, top_k
 from beauty_rec.ranking.item_table import ItemTable
 from beauty_rec_tests.ranking import small_shop as shop
@@ -132,6 +132,20 @@ def test_another_vocabulary_is_refused() -> None:
     spec = made.spec.model_copy(update={"vocabulary_version": "other"})
     with pytest.raises(ValueError, match="another version"):
         FeatureBuilder(spec, made.vocabulary, made.table)
+
+
+def test_folds_join() -> None:
+    made = shop.builder()
+    told, _ = candidates_from(shop.candidates(), shop.events())
+    queries = queries_from(shop.events(), shop.profiles())
+    fold = made.build(queries, told)
+    both = join_features([fold, fold])
+    assert len(both.user_ids) == 2 * len(queries)
+    half = len(told.items)
+    np.testing.assert_array_equal(both.user_row[half:], fold.user_row + len(queries))
+    np.testing.assert_array_equal(both.raw[half:], fold.raw)
+    with pytest.raises(ValueError, match="one list of items"):
+        join_features([])
 
 
 def test_labels_and_top_k() -> None:
