@@ -69,6 +69,48 @@ class KeywordSettings(Group):
     max_phrases: int = Field(12, ge=0, le=16, description="salient phrases of a review")
 
 
+class AttributeSettings(Group):
+    """STD and RE attributes of items."""
+
+    extractor: Literal["rules"] = "rules"
+    domain: str = Field("auto", description="auto, beauty, fashion, or the path of a TOML file")
+    max_values: int = Field(6, ge=1, description="values kept of each RE field of an item")
+    min_event_count: int = Field(2, ge=1, description="train events that must say a value")
+    min_lift: float = Field(1.05, ge=1, description="share in the item's events / in all events")
+    smoothing: float = Field(5.0, ge=0, description="events at the background's shares, per item")
+    max_categories: int = Field(100, ge=2, description="a column with more values tells nothing")
+    max_summary_words: int = Field(14, ge=3, description="of one phrase of the summary")
+
+
+class VocabularySettings(Group):
+    """Ids of STD and RE values."""
+
+    min_count: int = Field(2, ge=1, description="items that must have a value for it to get an id")
+    max_re: int = Field(32, ge=1, description="RE ids of one item, most telling first")
+
+
+class RankingSettings(Group):
+    """DeepFM: features and training."""
+
+    history_length: int = Field(50, ge=1, description="latest past items of a user")
+    history_std: int = Field(8, ge=1, description="STD ids kept of a history, by count")
+    history_re: int = Field(24, ge=1, description="RE ids kept of a history, by count")
+    recent_share: float = Field(0.1, gt=0, le=1, description="the recent part of known events")
+    embedding_dim: int = Field(16, ge=1)
+    hidden: tuple[int, ...] = (64, 32)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    pooling: Literal["mean", "sum"] = "mean"
+    transfer: bool = Field(True, description="start from the item tower's embeddings")
+    embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
+    negatives: int | None = Field(None, ge=1, description="per train event; none: all candidates")
+    batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
+    learning_rate: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    epochs: int = Field(30, ge=0)
+    patience: int = Field(3, ge=1, description="epochs without a lower valid log loss")
+    seed: int = 13
+
+
 class ItemTextSettings(Group):
     """What the retriever reads of an item."""
 
@@ -179,11 +221,14 @@ class Settings(BaseSettings):
     sample: SampleSettings = SampleSettings()
     corpus: CorpusSettings = CorpusSettings()
     keywords: KeywordSettings = KeywordSettings()
+    attributes: AttributeSettings = AttributeSettings()
+    vocabulary: VocabularySettings = VocabularySettings()
     item_text: ItemTextSettings = ItemTextSettings()
     encoder: EncoderSettings = EncoderSettings()
     pairs: PairSettings = PairSettings()
     fine_tune: FineTuneSettings = FineTuneSettings()
     text_index: TextIndexSettings = TextIndexSettings()
+    ranking: RankingSettings = RankingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @classmethod

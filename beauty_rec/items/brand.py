@@ -1,0 +1,93 @@
+"""The brand of an item, cross-checked with its title: ``store`` may name a reseller.
+
+A title mostly begins with the brand. A name that stands in the item's own title is trusted; a
+store that names none of its items' titles is a reseller; a title without either is compared with
+the names that other titles begin with.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from beauty_rec.items.lexicon import words
+
+MAX_BRAND_WORDS = 3
+RESELLER_ITEMS = 3
+
+
+@dataclass(frozen=True)
+class BrandClues:
+    """What metadata says: the title, and the names it states, the best first (may be empty)."""
+
+    title: str
+    stated: Sequence[str]
+
+
+def find_brands(clues: Sequence[BrandClues], common: set[str]) -> list[str | None]:
+    """Return the brand of each item, lower case, or None.
+
+    Args:
+        clues: one per item.
+        common: words that no brand is made of alone (the lexicon's single words).
+    """
+    titles = [words(clue.title) for clue in clues]
+    stated = [[name for raw in clue.stated if (name := tuple(words(raw)))] for clue in clues]
+    given: Counter[tuple[str, ...]] = Counter()
+    confirmed: Counter[tuple[str, ...]] = Counter()
+    for title, names in zip(titles, stated, strict=True):
+        for name in dict.fromkeys(names):
+            given[name] += 1
+            confirmed[name] += _stands_in(name, title)
+    leading = _leading_names(titles, common)
+    return [
+        _choose(title, names, given, confirmed, leading)
+        for title, names in zip(titles, stated, strict=True)
+    ]
+
+
+def _choose(
+    title: list[str],
+    names: list[tuple[str, ...]],
+    given: Counter[tuple[str, ...]],
+    confirmed: Counter[tuple[str, ...]],
+    leading: set[tuple[str, ...]],
+) -> str | None:
+    for name in names:
+        if _stands_in(name, title):
+            return " ".join(name)
+    for size in range(MAX_BRAND_WORDS, 0, -1):
+        lead = tuple(title[:size])
+        if len(lead) == size and (lead in leading or confirmed[lead] > 0):
+            return " ".join(lead)
+    for name in names:
+        # Stated often and never in a title: the name of a shop, not of a maker.
+        if confirmed[name] > 0 or given[name] < RESELLER_ITEMS or names.count(name) > 1:
+            return " ".join(name)
+    return None
+
+
+def _stands_in(name: tuple[str, ...], title: list[str]) -> bool:
+    size = len(name)
+    return any(tuple(title[i : i + size]) == name for i in range(len(title) - size + 1))
+
+
+def _leading_names(titles: list[list[str]], common: set[str]) -> set[tuple[str, ...]]:
+    """Return names that at least two titles begin with and few hold elsewhere."""
+    anywhere = Counter(word for title in titles for word in set(title))
+    first = Counter(title[0] for title in titles if title)
+    longer: dict[str, Counter[tuple[str, ...]]] = {}
+    for title in titles:
+        for size in range(2, min(MAX_BRAND_WORDS, len(title)) + 1):
+            longer.setdefault(title[0], Counter())[tuple(title[:size])] += 1
+    names = set()
+    for word, count in first.items():
+        if count < 2 or word in common or word.isdigit() or count < 0.8 * anywhere[word]:
+            continue
+        name: tuple[str, ...] = (word,)
+        for lead, carried in sorted(longer.get(word, Counter()).items(), key=lambda x: len(x[0])):
+            # A longer name is the name when all but few of its titles carry it.
+            known = lead[-1] in common and len(lead[-1]) > 1
+            if lead[:-1] == name and carried >= 0.9 * count and not known:
+                name = lead
+        names.add(name)
+    return names

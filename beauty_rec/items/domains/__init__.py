@@ -1,0 +1,1 @@
+"""Domain files (TOML), found as package data."""

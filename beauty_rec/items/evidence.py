@@ -1,0 +1,180 @@
+"""What train events say about an item: counted, and held against what they say of all items."""
+
+import json
+import math
+
+import polars as pl
+
+from beauty_rec.settings import AttributeSettings
+
+KEYWORD_FIELDS = ("who", "when", "why")
+_EVIDENCE = {
+    "parent_asin": pl.String,
+    "field": pl.String,
+    "value": pl.String,
+    "n": pl.UInt32,
+    "events": pl.UInt32,
+}
+_NO_BUYERS = frozenset({"user_id"})
+
+
+def train_only(reviews: pl.DataFrame) -> pl.DataFrame:
+    """Return ``reviews``.
+
+    Raises:
+        ValueError: a row is of another split than train: nothing held out may reach an item.
+    """
+    if "split" in reviews.columns and (reviews["split"] != "train").any():
+        raise ValueError("item attributes are made of train reviews; other rows were given")
+    return reviews
+
+
+def keyword_evidence(reviews: pl.DataFrame, keywords: pl.DataFrame | None) -> pl.DataFrame:
+    """Return (parent_asin, field="keywords", value, n, events).
+
+    n of an item's reviews have the keyword; ``events`` of them have any.
+    """
+    if keywords is None or keywords.is_empty():
+        return pl.DataFrame(schema=_EVIDENCE)
+    parts = [
+        keywords.select("review_id", "parent_asin", value=field).explode("value")
+        for field in KEYWORD_FIELDS
+    ]
+    rows = pl.concat(parts).drop_nulls("value").unique()
+    rows = rows.join(reviews.select("review_id"), on="review_id", how="semi")
+    said = rows.group_by("parent_asin").agg(events=pl.col("review_id").n_unique())
+    counts = _count(rows.with_columns(field=pl.lit("keywords"))).drop("events")
+    counts = counts.join(said, on="parent_asin").cast({"events": pl.UInt32})
+    return counts.select(list(_EVIDENCE)).sort(by=list(_EVIDENCE))
+
+
+def event_evidence(
+    reviews: pl.DataFrame, profiles: pl.DataFrame | None, settings: AttributeSettings
+) -> pl.DataFrame:
+    """Return (parent_asin, field, value, n, events).
+
+    n of an item's events have the value; ``events`` of them have any value of the field.
+    Fields: ``context``, each categorical key of ``extras``, and ``buyer_<column>`` for each column
+    of the buyers' profiles, numbers as bands of a round width.
+    """
+    columns = [_values(reviews, "context", pl.col("context"))] if "context" in reviews else []
+    columns += _extras(reviews)
+    if profiles is not None:
+        columns += [
+            _values(reviews.join(labels, on="user_id", how="left"), field, pl.col("label"))
+            for field, labels in buyer_labels(profiles, buyer_steps(reviews, profiles)).items()
+        ]
+    parts = [_count(column) for column in columns if _categorical(column, settings)]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=_EVIDENCE)
+
+
+def buyer_steps(reviews: pl.DataFrame, profiles: pl.DataFrame) -> dict[str, float]:
+    """Return the width of a band for each numeric column of ``profiles``, in its own unit.
+
+    About five bands between the 5th and the 95th percentile of the buyers in ``reviews``, rounded
+    to 1, 2 or 5 times a power of ten, so that a later run draws the same bands.
+    """
+    buyers = profiles.join(reviews.select("user_id").unique(), on="user_id", how="semi")
+    steps: dict[str, float] = {}
+    for name, dtype in profiles.schema.items():
+        if not dtype.is_numeric():
+            continue
+        values = buyers[name].drop_nans().drop_nulls()
+        if values.is_empty():
+            continue
+        low, high = values.quantile(0.05), values.quantile(0.95)
+        width = ((high or 0.0) - (low or 0.0)) / 5
+        if width > 0:
+            power = 10.0 ** math.floor(math.log10(width))
+            steps[name] = min((1, 2, 5, 10), key=lambda m: abs(m * power - width)) * power
+    return steps
+
+
+def band(value: float, step: float) -> str:
+    """Return the band of ``value``: ``band(162, 5)`` is "160–165", closed below, open above."""
+    low = math.floor(value / step + 1e-9) * step
+    return f"{round(low, 9):g}–{round(low + step, 9):g}"
+
+
+def buyer_labels(profiles: pl.DataFrame, steps: dict[str, float]) -> dict[str, pl.DataFrame]:
+    """Return for each profile column its ``buyer_<column>`` frame of user_id and label."""
+    labels: dict[str, pl.DataFrame] = {}
+    for name, dtype in profiles.schema.items():
+        if dtype == pl.String and name not in _NO_BUYERS:
+            label = profiles[name].str.strip_chars().str.to_lowercase()
+        elif name in steps:
+            step = steps[name]
+            values = profiles[name].fill_nan(None)
+            label = pl.Series(
+                [None if v is None else band(v, step) for v in values], dtype=pl.String
+            )
+        else:
+            continue
+        labels[f"buyer_{name}"] = pl.DataFrame({"user_id": profiles["user_id"], "label": label})
+    return labels
+
+
+def telling(evidence: pl.DataFrame, settings: AttributeSettings) -> pl.DataFrame:
+    """Return (parent_asin, field, values list[str]): what sets an item apart, most telling first.
+
+    With c of an item's n events and the share q of all events saying a value, p = (c + m q) /
+    (n + m) shrinks the item's share to the background's (m = ``smoothing``). A value is kept when
+    p / q ≥ ``min_lift`` and either c ≥ ``min_event_count`` or at least half of the events say it;
+    kept values are ordered by p log(p / q), their share of the Kullback-Leibler divergence, and
+    capped at ``max_values`` (keywords at five times that).
+    """
+    keys = ["parent_asin", "field"]
+    m = settings.smoothing
+    n, events = pl.col("n").cast(pl.Float64), pl.col("events").cast(pl.Float64)
+    cap = pl.when(pl.col("field") == "keywords").then(5).otherwise(1) * settings.max_values
+    scored = (
+        evidence.with_columns(
+            q=n.sum().over(["field", "value"]) / (events / pl.len().over(keys)).sum().over("field")
+        )
+        .with_columns(p=(n + m * pl.col("q")) / (events + m))
+        .with_columns(score=pl.col("p") * (pl.col("p") / pl.col("q")).log())
+        .filter(
+            (pl.col("p") >= settings.min_lift * pl.col("q"))
+            & ((n >= settings.min_event_count) | (n * 2 >= events))
+        )
+        .sort([*keys, "score", "value"], descending=[False, False, True, False])
+    )
+    kept = scored.filter(pl.int_range(pl.len()).over(keys) < cap)
+    return kept.group_by(keys, maintain_order=True).agg(values=pl.col("value"))
+
+
+def _extras(reviews: pl.DataFrame) -> list[pl.DataFrame]:
+    if "extras" not in reviews.columns:
+        return []
+    said = reviews.select("parent_asin", "extras").drop_nulls()
+    objects = [json.loads(text) for text in said["extras"]]
+    columns = []
+    for key in sorted({key for item in objects for key in item}):
+        values = pl.Series("said", [_scalar(item.get(key)) for item in objects], pl.String)
+        columns.append(_values(said.with_columns(values), key, pl.col("said")))
+    return columns
+
+
+def _scalar(value: object) -> str | None:
+    if value is None or isinstance(value, bool | str):
+        return None if value is None else str(value)
+    return f"{value:g}" if isinstance(value, int | float) else None
+
+
+def _values(rows: pl.DataFrame, field: str, value: pl.Expr) -> pl.DataFrame:
+    text = value.cast(pl.String).str.strip_chars().str.to_lowercase()
+    frame = rows.select("parent_asin", field=pl.lit(field), value=text)
+    return frame.filter(pl.col("value").is_not_null() & (pl.col("value") != ""))
+
+
+def _categorical(rows: pl.DataFrame, settings: AttributeSettings) -> bool:
+    """Free text and identifiers have many values; a column with one value tells nothing."""
+    kinds = rows["value"].n_unique()
+    return 2 <= kinds <= min(settings.max_categories, len(rows) / 2)
+
+
+def _count(rows: pl.DataFrame) -> pl.DataFrame:
+    counts = rows.group_by("parent_asin", "field", "value").agg(n=pl.len().cast(pl.UInt32))
+    counts = counts.with_columns(events=pl.col("n").sum().over("parent_asin", "field"))
+    counts = counts.cast({"events": pl.UInt32})
+    return counts.select(list(_EVIDENCE)).sort(by=list(_EVIDENCE))

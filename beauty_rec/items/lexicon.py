@@ -1,0 +1,89 @@
+"""Finding a domain's values in text: phrases looked up by their first word, longest first."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_WORD = re.compile(r"[a-z0-9]+(?:/[0-9]+)?")
+_NEGATORS = frozenset({"no", "non", "not", "without", "zero", "never"})
+
+
+def words(text: str) -> list[str]:
+    """Return the lower-case words of ``text`` without accents, plurals made singular.
+
+    >>> words("Crème for dry Lips, SPF-50")
+    ['creme', 'for', 'dry', 'lip', 'spf', '50']
+    """
+    if not text.isascii():
+        text = "".join(
+            c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)
+        )
+    text = text.lower().replace("'s ", " ").replace("'", "")
+    return [_singular(word) for word in _WORD.findall(text)]
+
+
+def _singular(word: str) -> str:
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("shes", "ches", "xes", "sses")):
+        return word[:-2]
+    return word[:-1]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A value found: words ``start`` to ``end`` (exclusive) of the text tell it."""
+
+    field: str
+    value: str
+    start: int
+    end: int
+
+
+class Lexicon:
+    """Phrases of many fields, matched in one pass over a text's words.
+
+    Built from ``{field: {value: phrases that tell it}}``.
+    """
+
+    def __init__(self, fields: Mapping[str, Mapping[str, list[str]]]) -> None:
+        phrases: dict[tuple[str, ...], dict[str, str]] = {}
+        for field, values in fields.items():
+            for value, told in values.items():
+                for phrase in told:
+                    if key := tuple(words(phrase)):
+                        phrases.setdefault(key, {}).setdefault(field, value)
+        self._by_first: dict[str, list[tuple[tuple[str, ...], dict[str, str]]]] = {}
+        for key in sorted(phrases, key=len, reverse=True):
+            self._by_first.setdefault(key[0], []).append((key, phrases[key]))
+
+    def find(self, tokens: list[str]) -> list[Hit]:
+        """Return the hits of ``tokens`` (see :func:`words`), in the order of the text.
+
+        A field's hits do not overlap; the longest phrase wins. What is denied ("paraben free",
+        "no sulfates", "not for oily skin") is no hit, unless the whole phrase is listed itself.
+        """
+        hits: list[Hit] = []
+        done: dict[str, int] = {}
+        for start, token in enumerate(tokens):
+            for phrase, told in self._by_first.get(token, ()):
+                end = start + len(phrase)
+                if len(phrase) > 1 and tuple(tokens[start:end]) != phrase:
+                    continue
+                for field, value in told.items():
+                    if done.get(field, 0) <= start and not _denied(tokens, start, end):
+                        hits.append(Hit(field, value, start, end))
+                        done[field] = end
+        return hits
+
+
+def _denied(tokens: list[str], start: int, end: int) -> bool:
+    before = tokens[max(0, start - 2) : start]
+    return (
+        (end < len(tokens) and tokens[end] == "free")
+        or (bool(before) and before[-1] in _NEGATORS)
+        or before in (["not", "for"], ["free", "of"], ["free", "from"])
+    )

@@ -1,0 +1,203 @@
+"""One id space for STD and RE values: readable on disk, growing from run to run, never moving.
+
+Ids 0, 1 and 2 are padding, unknown and mask. STD and RE values share the space (and the embedding
+table of what reads it). A later run appends what is new, so a model trained before keeps its rows
+and needs only :func:`grow_embedding`.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.settings import VocabularySettings
+
+PAD, UNKNOWN, MASK = 0, 1, 2
+SPECIAL = ("pad", "unknown", "mask")
+FORMAT = 1
+_NO_FIELDS = frozenset({"parent_asin", "summary", "source"})
+
+
+class Entry(NamedTuple):
+    """A value with an id; ``items`` of the last run have it."""
+
+    kind: Literal["std", "re"]
+    field: str
+    value: str
+    items: int
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Ids of N items: ``std`` int64 [N, S], ``re`` int64 [N, R], ``re_mask`` bool [N, R].
+
+    A STD field without a value is 0 (padding), one whose value has no id is 1 (unknown). RE ids
+    stand at the front, the most telling first; values without an id are left out; R is
+    ``max_re``. ``re_mask`` is true where there is an id.
+    """
+
+    std: NDArray[np.int64]
+    re: NDArray[np.int64]
+
+    @property
+    def re_mask(self) -> NDArray[np.bool_]:
+        """Where ``re`` holds an id."""
+        return self.re != PAD
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """``entries[i]`` has id ``i + 3``; ``std_fields`` is the order of the columns of ``std``."""
+
+    std_fields: tuple[str, ...]
+    re_fields: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    max_re: int
+
+    @classmethod
+    def build(
+        cls, frame: pl.DataFrame, previous: "Vocabulary | None", settings: VocabularySettings
+    ) -> "Vocabulary":
+        """Return the vocabulary of an attributes frame, grown from ``previous`` where given.
+
+        ``String`` columns are STD, ``List(String)`` columns RE. A new value needs
+        ``settings.min_count`` items; one with an id keeps it. New ids go by kind, field, falling
+        count and value, so equal input gives equal ids. Fields of before stay, in their order.
+        """
+        fields = {name: dtype for name, dtype in frame.schema.items() if name not in _NO_FIELDS}
+        std = [name for name, dtype in fields.items() if dtype == pl.String]
+        re = [name for name, dtype in fields.items() if dtype == pl.List(pl.String)]
+        old = previous.entries if previous else ()
+        if previous:
+            std = list(dict.fromkeys([*previous.std_fields, *std]))
+            re = list(dict.fromkeys([*previous.re_fields, *re]))
+        counts = Counter({(f, v): n for f in (*std, *re) for v, n in _counts(frame, f).items()})
+        kept = [e._replace(items=counts[e.field, e.value]) for e in old]
+        known = {(e.field, e.value) for e in old}
+        new = [
+            Entry("std" if field in std else "re", field, value, count)
+            for (field, value), count in counts.items()
+            if count >= settings.min_count and (field, value) not in known
+        ]
+        place = {field: i for i, field in enumerate((*std, *re))}
+        new.sort(key=lambda e: (place[e.field], -e.items, e.value))
+        return cls(tuple(std), tuple(re), (*kept, *new), settings.max_re)
+
+    def __len__(self) -> int:
+        """Rows that an embedding table of this vocabulary needs."""
+        return len(SPECIAL) + len(self.entries)
+
+    @cached_property
+    def _ids(self) -> dict[tuple[str, str], int]:
+        return {(e.field, e.value): i for i, e in enumerate(self.entries, len(SPECIAL))}
+
+    @cached_property
+    def version(self) -> str:
+        """16 hex digits of a hash of the fields and ids; counts do not enter it."""
+        told = [self.std_fields, self.re_fields, self.max_re, [e[:3] for e in self.entries]]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+    def id_of(self, field: str, value: str | None) -> int:
+        """Return the id of a value: 0 for null, 1 where it has none."""
+        return PAD if value is None else self._ids.get((field, value), UNKNOWN)
+
+    def encode(self, frame: pl.DataFrame) -> Encoded:
+        """Return the ids of an attributes frame's items, row for row; see :class:`Encoded`.
+
+        Columns that the frame lacks count as empty.
+        """
+        n = len(frame)
+        std = np.zeros((n, len(self.std_fields)), dtype=np.int64)
+        for column, field in enumerate(self.std_fields):
+            if field in frame.columns:
+                std[:, column] = [self.id_of(field, value) for value in frame[field]]
+        re = np.zeros((n, self.max_re), dtype=np.int64)
+        fields = [field for field in self.re_fields if field in frame.columns]
+        lists = [frame[field].to_list() for field in fields]
+        for row in range(n):
+            ids = self.re_ids(fields, [values[row] or [] for values in lists])
+            re[row, : len(ids)] = ids
+        return Encoded(std, re)
+
+    def re_ids(self, fields: Sequence[str], values: Sequence[Sequence[str]]) -> list[int]:
+        """Return the RE ids of one item: each field's first value, then each one's second, …
+
+        Values are the most telling first, so ``max_re`` cuts the least telling of every field.
+        """
+        ranked = [
+            (place, order, found)
+            for order, (field, told) in enumerate(zip(fields, values, strict=True))
+            for place, value in enumerate(told)
+            if (found := self._ids.get((field, value))) is not None
+        ]
+        return list(dict.fromkeys(found for *_, found in sorted(ranked)))[: self.max_re]
+
+    def save(self, path: Path) -> None:
+        """Write one JSON file, one line per id, atomically."""
+        header = {
+            "format": FORMAT,
+            "version": self.version,
+            "std_fields": self.std_fields,
+            "re_fields": self.re_fields,
+            "max_re": self.max_re,
+            "special": SPECIAL,
+        }
+        lines = [json.dumps([i, *e]) for i, e in enumerate(self.entries, len(SPECIAL))]
+        body = ",\n".join(lines)
+        text = json.dumps(header, indent=1)[:-2] + ',\n "entries": [\n' + body + "\n]}\n"
+        write_text_atomic(path, text)
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: the file is of another format, or its ids or version do not fit it.
+        """
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told.get("format") != FORMAT:
+            raise ValueError(f"{path} is not a vocabulary of format {FORMAT}")
+        ids = [row[0] for row in told["entries"]]
+        if ids != list(range(len(SPECIAL), len(SPECIAL) + len(ids))):
+            raise ValueError(f"{path}: ids are not consecutive from {len(SPECIAL)}")
+        entries = tuple(Entry(*row[1:]) for row in told["entries"])
+        std, re = tuple(told["std_fields"]), tuple(told["re_fields"])
+        vocabulary = cls(std, re, entries, told["max_re"])
+        if vocabulary.version != told["version"]:
+            raise ValueError(f"{path} was changed by hand: its version does not fit its content")
+        return vocabulary
+
+
+def _counts(frame: pl.DataFrame, field: str) -> dict[str, int]:
+    if field not in frame.columns:
+        return {}
+    values = frame[field]
+    if values.dtype != pl.String:
+        values = values.list.unique().explode()
+    counted = values.drop_nulls().value_counts()
+    return dict(zip(counted[field], counted["count"], strict=True))
+
+
+def grow_embedding(weight: NDArray[np.float32], rows: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return ``weight`` [V, D] with new rows up to ``rows``; the old ones keep every bit.
+
+    New rows are drawn from a normal distribution with the spread of the old values.
+
+    Raises:
+        ValueError: ``rows`` is less than V; ids never go away.
+    """
+    have, width = weight.shape
+    if rows < have:
+        raise ValueError(f"an embedding of {have} rows cannot shrink to {rows}")
+    spread = float(weight[len(SPECIAL) :].std()) if have > len(SPECIAL) else 0.02
+    drawn = np.random.default_rng(seed).normal(0.0, spread, (rows - have, width))
+    return np.concatenate([weight, drawn.astype(np.float32)])

@@ -1,0 +1,151 @@
+"""Training the reranker: a recipe, top to bottom.
+
+Data: candidates of train events that the retrievers making them had not seen (out of fold in
+time), labelled by whether the candidate is the event's item; queries without their item among the
+candidates are left out. Loss: binary cross entropy. After each epoch the log loss of the valid
+queries with an answer decides, calibrated first: sampled negatives move the share of positives and
+not what is to be learned. The best epoch's weights are kept and calibrated on all of valid.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import binary_cross_entropy_with_logits
+from tqdm import tqdm
+
+from beauty_rec.ranking.calibration import auc, fit_platt, log_loss
+from beauty_rec.ranking.checkpoints import load_checkpoint, save_checkpoint
+from beauty_rec.ranking.deepfm import DeepFM
+from beauty_rec.ranking.examples import Examples, shuffled_batches, training_rows
+from beauty_rec.ranking.feature_spec import FeatureSpec
+from beauty_rec.ranking.reranker import Reranker, fields_of
+from beauty_rec.settings import RankingSettings
+
+EVALUATION_ROWS = 32_768
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The reranker of the best epoch, and one row of figures per epoch."""
+
+    reranker: Reranker
+    history: list[dict[str, float]]
+
+
+def train_reranker(
+    train: Examples,
+    valid: Examples,
+    spec: FeatureSpec,
+    rows: int,
+    settings: RankingSettings,
+    embeddings: NDArray[np.float32] | None = None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Return the DeepFM with the lowest calibrated log loss on ``valid``.
+
+    Args:
+        train: out-of-fold candidates; queries without their answer among them are left out.
+        valid: candidates of valid events, all of them.
+        spec: fitted on the train features.
+        rows: of the embedding table, ``len(vocabulary)``.
+        settings: with ``transfer`` off, ``embeddings`` is not looked at (the ablation).
+        embeddings: of the item tower, float32 [rows, K].
+        checkpoint: a folder kept up to date after each epoch; if it holds a state of the same
+            settings, training goes on from there and gives what it would have given in one go.
+
+    Raises:
+        ValueError: no train query has its answer among the candidates, there are no valid
+            candidates, or the checkpoint is of other settings.
+    """
+    seeds = np.random.default_rng(settings.seed)
+    chosen = training_rows(train.labels, train.features.user_row, settings.negatives, seeds)
+    if not len(chosen):
+        raise ValueError("no train query has its answer among its candidates: nothing to learn")
+    if not len(valid.labels):
+        raise ValueError("no valid candidates: nothing to stop by")
+    judged = training_rows(valid.labels, valid.features.user_row, None, seeds)
+    if not len(judged):
+        judged = np.arange(len(valid.labels))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = DeepFM(rows, fields_of(spec), settings)
+        if settings.transfer and embeddings is not None:
+            model.transfer(torch.from_numpy(np.array(embeddings)), settings.embedding_std)
+        optimizer = torch.optim.AdamW(
+            model.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        best = Reranker(model, spec, rows, settings, (1.0, 0.0)).copy()
+        history: list[dict[str, float]] = []
+        if checkpoint is not None and checkpoint.exists():
+            best, history = load_checkpoint(checkpoint, model, optimizer, best)
+
+        while len(history) < settings.epochs and _since_best(history) < settings.patience:
+            epoch = len(history)
+            # Every epoch seeds itself, so that a resumed run draws what an unbroken one draws.
+            torch.manual_seed(settings.seed * 100_003 + epoch)
+            order = np.random.default_rng((settings.seed, epoch))
+            batches = list(
+                shuffled_batches(chosen, train.features.user_row, settings.batch_size, order)
+            )
+            model.train()
+            loss_sum = 0.0
+            for batch_rows in tqdm(batches, f"reranker epoch {epoch + 1}", disable=None):
+                loss = binary_cross_entropy_with_logits(
+                    model(train.batch(batch_rows)), train.targets(batch_rows)
+                )
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                loss_sum += loss.item() * len(batch_rows)
+
+            logits, labels = predict(model, valid, judged), valid.labels[judged]
+            slope, offset = fit_platt(logits, labels)
+            figures = {
+                "train_log_loss": loss_sum / len(chosen),
+                "valid_log_loss": log_loss(slope * logits + offset, labels),
+                "valid_auc": auc(logits, labels),
+            }
+            history.append(figures)
+            if _since_best(history) == 0:
+                best = Reranker(model, spec, rows, settings, (slope, offset)).copy()
+            if checkpoint is not None:
+                save_checkpoint(checkpoint, model, optimizer, best, history)
+    whole = predict(best.model, valid, np.arange(len(valid.labels)))
+    return Trained(replace(best, calibration=fit_platt(whole, valid.labels)), history)
+
+
+@torch.inference_mode()
+def predict(model: DeepFM, examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the logits of the given rows of ``examples``, float32 [N], without dropout."""
+    model.eval()
+    parts = [
+        model(examples.batch(rows[start : start + EVALUATION_ROWS])).numpy()
+        for start in range(0, len(rows), EVALUATION_ROWS)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+
+def quality(reranker: Reranker, examples: Examples) -> dict[str, float]:
+    """Return auc, log_loss (nats) of the calibrated probabilities, and the share of positives."""
+    slope, offset = reranker.calibration
+    rows = np.arange(len(examples.labels))
+    logits = slope * predict(reranker.model, examples, rows) + offset
+    return {
+        "auc": auc(logits, examples.labels),
+        "log_loss": log_loss(logits, examples.labels),
+        "positives": float(examples.labels.mean()) if len(examples.labels) else 0.0,
+    }
+
+
+def _since_best(history: list[dict[str, Any]]) -> int:
+    """Return how many epochs ago the lowest valid log loss was; 0 before the first epoch."""
+    losses = [figures["valid_log_loss"] for figures in history]
+    return len(losses) - 1 - losses.index(min(losses)) if losses else 0

@@ -1,0 +1,111 @@
+"""Ids: stable from run to run, readable on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beauty_rec.items.vocabulary import PAD, UNKNOWN, Vocabulary, grow_embedding
+from beauty_rec.settings import VocabularySettings
+
+SETTINGS = VocabularySettings(min_count=2, max_re=4)
+
+
+def frame(categories: list[str | None], scents: list[list[str]]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "parent_asin": [f"i{i}" for i in range(len(categories))],
+            "category": categories,
+            "scent": scents,
+            "summary": "",
+            "source": "test",
+        },
+        schema_overrides={"category": pl.String, "scent": pl.List(pl.String)},
+    )
+
+
+FIRST = frame(
+    ["soap", "soap", "balm", None, "soap", "balm"],
+    [["rose", "mint"], ["rose"], ["rose", "rose"], [], ["mint"], ["oud"]],
+)
+
+
+def test_ids_by_kind_field_and_frequency() -> None:
+    words = Vocabulary.build(FIRST, None, SETTINGS)
+    told = [(e.kind, e.field, e.value, e.items) for e in words.entries]
+    assert told == [
+        ("std", "category", "soap", 3), ("std", "category", "balm", 2),
+        ("re", "scent", "rose", 3), ("re", "scent", "mint", 2),
+    ]  # fmt: skip
+    assert len(words) == 7
+    assert words.id_of("category", "soap") == 3
+    assert words.id_of("scent", "oud") == UNKNOWN
+    assert words.id_of("scent", None) == PAD
+
+
+def test_encoding_pads_masks_and_knows_the_unknown() -> None:
+    words = Vocabulary.build(FIRST, None, SETTINGS)
+    told = words.encode(frame(["balm", "laser", None], [["mint", "oud", "rose"], [], ["oud"]]))
+    assert told.std.tolist() == [[4], [UNKNOWN], [PAD]]
+    assert told.re.tolist() == [[6, 5, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert told.re_mask.sum(1).tolist() == [2, 0, 0]
+    assert told.std.dtype == told.re.dtype == np.int64
+
+
+def test_the_cap_takes_each_fields_first_values() -> None:
+    many = frame(["soap"] * 2, [["a", "b", "c", "d", "e"]] * 2).with_columns(
+        form=pl.Series([["gel", "bar"]] * 2)
+    )
+    words = Vocabulary.build(many, None, SETTINGS)
+    values = [words.entries[i - 3].value for i in words.encode(many).re[0]]
+    assert values == ["a", "gel", "b", "bar"]
+
+
+def test_a_later_run_appends_and_moves_nothing() -> None:
+    first = Vocabulary.build(FIRST, None, SETTINGS)
+    later = frame(["laser", "laser", "soap"], [["oud"], ["oud", "rose"], []]).with_columns(
+        brand=pl.Series(["lumi", "lumi", None])
+    )
+    second = Vocabulary.build(later, first, SETTINGS)
+    assert [e[:3] for e in second.entries[:4]] == [e[:3] for e in first.entries]
+    assert [e.value for e in second.entries[4:]] == ["laser", "lumi", "oud"]
+    assert second.std_fields == ("category", "brand")
+    assert second.id_of("category", "balm") == 4
+    assert second.version != first.version
+    again = Vocabulary.build(FIRST, first, SETTINGS)
+    assert again.version == first.version
+
+
+def test_a_vocabulary_of_nothing() -> None:
+    words = Vocabulary.build(frame([], []), None, SETTINGS)
+    assert len(words) == 3
+    assert words.encode(FIRST).std.tolist() == [[1], [1], [1], [0], [1], [1]]
+
+
+def test_the_file_is_readable_and_guarded(tmp_path: Path) -> None:
+    words = Vocabulary.build(FIRST, None, SETTINGS)
+    path = tmp_path / "vocabulary.json"
+    words.save(path)
+    assert Vocabulary.load(path) == words
+    assert '[3, "std", "category", "soap", 3]' in path.read_text()
+    path.write_text(path.read_text().replace('"balm"', '"palm"'))
+    with pytest.raises(ValueError, match="changed by hand"):
+        Vocabulary.load(path)
+    path.write_text('{"format": 9}')
+    with pytest.raises(ValueError, match="format 1"):
+        Vocabulary.load(path)
+    Vocabulary.build(frame([], []), None, SETTINGS).save(path)
+    assert len(Vocabulary.load(path)) == 3
+
+
+def test_embeddings_grow_and_keep_old_rows() -> None:
+    old = np.random.default_rng(0).normal(0, 0.3, (50, 16)).astype(np.float32)
+    new = grow_embedding(old, 400, seed=1)
+    assert new.shape == (400, 16)
+    assert new.dtype == np.float32
+    np.testing.assert_array_equal(new[:50], old)
+    assert new[50:].std() == pytest.approx(0.3, rel=0.1)
+    np.testing.assert_array_equal(new, grow_embedding(old, 400, seed=1))
+    with pytest.raises(ValueError, match="cannot shrink"):
+        grow_embedding(old, 49)

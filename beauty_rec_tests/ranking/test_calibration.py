@@ -1,0 +1,61 @@
+"""AUC, log loss and Platt scaling against independent references."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from beauty_rec.ranking.calibration import auc, fit_platt, log_loss, reliability
+
+
+def data(seed: int, count: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(seed)
+    logits = np.round(draw.normal(size=count), 1)
+    return logits, (draw.random(count) < expit(0.5 * logits - 1)).astype(np.float64)
+
+
+def test_auc_counts_pairs() -> None:
+    logits, labels = data(0)
+    positive, negative = logits[labels == 1], logits[labels == 0]
+    wins = sum((p > q) + 0.5 * (p == q) for p in positive for q in negative)
+    assert auc(logits, labels) == pytest.approx(wins / (len(positive) * len(negative)))
+    assert np.isnan(auc(logits, np.ones_like(labels)))
+
+
+def test_log_loss_of_large_logits_is_finite() -> None:
+    logits, labels = data(1)
+    p = expit(logits)
+    slow = -np.mean(labels * np.log(p) + (1 - labels) * np.log(1 - p))
+    assert log_loss(logits, labels) == pytest.approx(slow)
+    assert log_loss(np.array([1e4]), np.array([0.0])) == pytest.approx(1e4)
+
+
+def test_platt_finds_the_optimum() -> None:
+    logits, labels = data(2)
+    n, m = labels.sum(), (1 - labels).sum()
+    target = np.where(labels > 0.5, (n + 1) / (n + 2), 1 / (m + 2))
+    found = minimize(lambda w: log_loss(w[0] * logits + w[1], target), [1.0, 0.0])
+    assert fit_platt(logits, labels) == pytest.approx(tuple(found.x), abs=1e-3)
+
+
+def test_platt_of_a_rare_class_and_of_wild_logits() -> None:
+    logits, labels = data(3, 5_000)
+    labels[np.flatnonzero(labels)[2:]] = 0
+    slope, offset = fit_platt(300 * logits, labels)
+    assert expit(slope * 300 * logits + offset).mean() == pytest.approx(3 / 5_000, rel=0.5)
+
+
+def test_platt_never_turns_the_order_round() -> None:
+    logits, labels = data(4)
+    slope, offset = fit_platt(-logits, labels)
+    assert slope == 0.0
+    assert expit(offset) == pytest.approx(labels.mean(), abs=0.01)
+    assert fit_platt(logits, np.zeros_like(labels)) == (1.0, 0.0)
+
+
+def test_reliability_bins() -> None:
+    logits, labels = data(5)
+    table = reliability(expit(logits), labels, bins=5)
+    assert table["count"].sum() == len(labels)
+    assert table["predicted"].is_sorted()
+    assert float((table["observed"] * table["count"]).sum()) == pytest.approx(labels.sum())

@@ -1,0 +1,128 @@
+"""Training: it learns, it resumes, it is calibrated, and it says when it cannot."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from beauty_rec.ranking.examples import Examples, shuffled_batches, training_rows
+from beauty_rec.ranking.feature_spec import FeatureSpec
+from beauty_rec.ranking.features import Features
+from beauty_rec.ranking.inputs import candidates_from, queries_from
+from beauty_rec.ranking.reranker import Reranker, rerank
+from beauty_rec.ranking.train import Trained, quality, train_reranker
+from beauty_rec.settings import RankingSettings
+from beauty_rec_tests.ranking import small_shop as shop
+
+
+def examples(seed: int, spec: FeatureSpec, queries: int = 40, each: int = 8) -> Examples:
+    """Queries that choose the candidate of the highest tower score, mostly."""
+    draw = np.random.default_rng(seed)
+    made = shop.builder()
+    user_row = np.repeat(np.arange(queries), each)
+    raw = draw.normal(size=(len(user_row), len(spec.raw))).astype(np.float32)
+    raw[draw.random(len(raw)) < 0.2, 2] = np.nan
+    best = (raw[:, 0].reshape(queries, each) + 0.3 * draw.normal(size=(queries, each))).argmax(1)
+    labels = np.zeros((queries, each), dtype=np.float32)
+    labels[np.arange(queries), best] = 1
+    labels[0] = 0
+    user_ids = draw.integers(0, 9, (queries, sum(spec.user_fields.values()))).astype(np.int32)
+    item_row = draw.integers(0, 10, len(user_row))
+    features = Features(user_ids, made.table.sparse, user_row, item_row, raw)
+    return Examples.of(features, labels.ravel(), spec)
+
+
+def train(settings: RankingSettings, checkpoint: Path | None = None, seed: int = 0) -> Trained:
+    spec, words = shop.builder().spec, shop.vocabulary()
+    train_set, valid = examples(1, spec), examples(2, spec)
+    tower = np.random.default_rng(seed).normal(size=(len(words), 4)).astype(np.float32)
+    return train_reranker(train_set, valid, spec, len(words), settings, tower, checkpoint)
+
+
+def weights(trained: Trained) -> dict[str, torch.Tensor]:
+    return dict(trained.reranker.model.state_dict())
+
+
+def same(one: Trained, other: Trained) -> bool:
+    pairs = zip(weights(one).values(), weights(other).values(), strict=True)
+    return one.history == other.history and all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_learns_what_decides_and_is_calibrated() -> None:
+    spec = shop.builder().spec
+    trained = train(shop.SETTINGS.model_copy(update={"epochs": 30}))
+    held_out = examples(3, spec, queries=200)
+    told = quality(trained.reranker, held_out)
+    assert told["auc"] > 0.85
+    assert told["log_loss"] < 0.30
+    probabilities = trained.reranker.probabilities(held_out.features)
+    assert probabilities.mean() == pytest.approx(held_out.labels.mean(), abs=0.03)
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = train(shop.SETTINGS)
+    part = tmp_path / "state"
+    train(shop.SETTINGS.model_copy(update={"epochs": 2}), part)
+    assert same(whole, train(shop.SETTINGS, part))
+    assert same(whole, train(shop.SETTINGS))
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    train(shop.SETTINGS.model_copy(update={"epochs": 1}), tmp_path / "state")
+    with pytest.raises(ValueError, match="other settings"):
+        train(shop.SETTINGS.model_copy(update={"learning_rate": 0.5}), tmp_path / "state")
+
+
+def test_transfer_can_be_switched_off() -> None:
+    plain = shop.SETTINGS.model_copy(update={"transfer": False})
+    assert same(train(plain, seed=1), train(plain, seed=2))
+    assert not same(train(shop.SETTINGS, seed=1), train(shop.SETTINGS, seed=2))
+
+
+def test_training_leaves_the_callers_random_numbers_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    train(shop.SETTINGS.model_copy(update={"epochs": 1}))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_saved_reranker_ranks_alike(tmp_path: Path) -> None:
+    reranker = train(shop.SETTINGS).reranker
+    reranker.save(tmp_path)
+    told, _ = candidates_from(shop.candidates(), shop.events())
+    queries = queries_from(shop.events(), shop.profiles())
+    one = rerank(reranker, shop.builder(), queries, told, k=100)
+    other = rerank(Reranker.load(tmp_path), shop.builder(), queries, told, k=100)
+    for left, right in zip(one, other, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert len(one[0]) == len(told.items)
+    assert ((one[2] > 0) & (one[2] < 1)).all()
+
+
+def test_no_answer_among_the_candidates_is_an_error() -> None:
+    spec = shop.builder().spec
+    told = examples(1, spec)
+    empty = Examples(told.features, told.dense, np.zeros_like(told.labels))
+    with pytest.raises(ValueError, match="nothing to learn"):
+        train_reranker(empty, told, spec, len(shop.vocabulary()), shop.SETTINGS)
+
+
+def test_training_rows_keep_each_positive_and_n_negatives() -> None:
+    labels = np.array([0, 1, 0, 0, 0, 0, 0, 1, 0, 0], dtype=np.float32)
+    query = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])
+    draw = np.random.default_rng(0)
+    assert training_rows(labels, query, None, draw).tolist() == [0, 1, 2, 3, 6, 7, 8, 9]
+    rows = training_rows(labels, query, 2, draw)
+    assert np.bincount(query[rows]).tolist() == [3, 0, 3]
+    assert {1, 7} <= set(rows.tolist())
+
+
+def test_batches_hold_whole_queries_once_each() -> None:
+    query = np.repeat(np.arange(9), [3, 1, 4, 1, 5, 9, 2, 6, 5])
+    rows = np.flatnonzero(query != 5)
+    batches = list(shuffled_batches(rows, query, 6, np.random.default_rng(1)))
+    assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
+    assert all(len(batch) >= 6 for batch in batches[:-1])
+    whole = [set(query[batch].tolist()) for batch in batches]
+    assert sum(len(part) for part in whole) == 8
