@@ -3,6 +3,9 @@
 A version is built in a folder of its own, verified, and then served by rewriting
 ``current.json``, which is atomic. Readers that hold the version before keep it: it is deleted
 when the version after next is published.
+
+Items of one and the same vector share one entry: an HNSW graph falls apart when thousands of its
+nodes lie on one point, as the items of a catalogue with bare titles do.
 """
 
 import json
@@ -24,6 +27,7 @@ from beauty_rec.settings import TextIndexSettings
 
 COLLECTION = "items"
 POINTER = "current.json"
+SHARED = "shared.json"
 VERIFICATION_QUERIES = 200
 RECALL_AT = 100
 
@@ -52,6 +56,8 @@ class ChromaIndex:
             )
         self._client = _open_client(folder)
         self._collection = self._client.get_collection(COLLECTION, embedding_function=None)
+        # Entry id -> all items of that vector, where there are several.
+        self._shared: dict[str, list[str]] = json.loads((folder / SHARED).read_text("utf-8"))
 
     def __enter__(self) -> "ChromaIndex":
         return self
@@ -64,12 +70,13 @@ class ChromaIndex:
         self._client.close()
 
     def count(self) -> int:
-        """Return the number of vectors."""
-        return self._collection.count()
+        """Return the number of items."""
+        extra = sum(len(members) - 1 for members in self._shared.values())
+        return self._collection.count() + extra
 
     def ids(self) -> list[str]:
         """Return the ids of all items, in no order."""
-        return self._collection.get(include=[])["ids"]
+        return self._expand(self._collection.get(include=[])["ids"])
 
     def search(self, queries: NDArray[np.float32], k: int) -> SearchResult:
         """See :class:`~beauty_rec.indexes.protocol.VectorIndex`; vectors are unit length."""
@@ -78,12 +85,21 @@ class ChromaIndex:
             return SearchResult([[] for _ in queries], np.empty((len(queries), k), np.float32))
         answer = self._collection.query(
             query_embeddings=np.ascontiguousarray(queries, dtype=np.float32),
-            n_results=k,
+            n_results=min(k, self._collection.count()),
             include=["distances"],
         )
-        distances = answer["distances"]
-        assert distances is not None  # asked for above
-        return SearchResult(answer["ids"], 1 - np.asarray(distances, dtype=np.float32))
+        ids = [self._expand(row)[:k] for row in answer["ids"]]
+        scores = [
+            np.repeat(1 - np.asarray(distances, dtype=np.float32), self._sizes(row))[:k]
+            for row, distances in zip(answer["ids"], answer["distances"], strict=True)
+        ]
+        return SearchResult(ids, np.stack(scores))
+
+    def _expand(self, entries: list[str]) -> list[str]:
+        return [item for entry in entries for item in self._shared.get(entry, (entry,))]
+
+    def _sizes(self, entries: list[str]) -> list[int]:
+        return [len(self._shared.get(entry, (entry,))) for entry in entries]
 
 
 def build_index(
@@ -153,13 +169,27 @@ def _write(folder: Path, vectors: Vectors, settings: TextIndexSettings) -> None:
             }
         },
     )
+    rows, shared = _distinct(vectors)
+    (folder / SHARED).write_text(json.dumps(shared), encoding="utf-8")
     batch = client.get_max_batch_size()
-    with tqdm(total=len(vectors.ids), desc="index", unit="item", disable=None) as progress:
-        for start in range(0, len(vectors.ids), batch):
-            ids = vectors.ids[start : start + batch]
-            collection.add(ids=ids, embeddings=np.array(vectors.matrix[start : start + batch]))
-            progress.update(len(ids))
+    with tqdm(total=len(rows), desc="index", unit="vector", disable=None) as progress:
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            collection.add(
+                ids=[vectors.ids[row] for row in part], embeddings=np.array(vectors.matrix[part])
+            )
+            progress.update(len(part))
     client.close()
+
+
+def _distinct(vectors: Vectors) -> tuple[list[int], dict[str, list[str]]]:
+    """Return the first row of each distinct vector, and the items of those that several share."""
+    first: dict[bytes, int] = {}
+    members: dict[int, list[str]] = {}
+    for row, name in enumerate(vectors.ids):
+        members.setdefault(first.setdefault(vectors.matrix[row].tobytes(), row), []).append(name)
+    shared = {vectors.ids[row]: names for row, names in members.items() if len(names) > 1}
+    return list(members), shared
 
 
 def _verify(index: ChromaIndex, vectors: Vectors, settings: TextIndexSettings) -> float:

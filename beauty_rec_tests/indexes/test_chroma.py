@@ -38,6 +38,21 @@ def test_a_version_is_built_verified_and_served(tmp_path: Path) -> None:
         assert len(index.search(vectors.matrix[:1], 1000).ids[0]) == 300  # k beyond the catalogue
 
 
+def test_thousands_of_items_on_few_points_are_all_found(tmp_path: Path) -> None:
+    few = unit_vectors(7).matrix
+    vectors = Vectors([f"item {i}" for i in range(2_000)], few[np.arange(2_000) % 7])
+    assert build_index(tmp_path, vectors, "one", SETTINGS).recall_vs_exact == 1.0
+    with open_current(tmp_path) as index:
+        assert index.count() == 2_000
+        found = index.search(few[:3], 400)
+        assert found.scores.shape == (3, 400)
+        for query, ids in enumerate(found.ids):
+            assert len(set(ids)) == 400
+            nearest = [name for name in ids if int(name.split()[1]) % 7 == query]
+            assert nearest == ids[: len(nearest)]
+            assert len(nearest) == len([i for i in range(2_000) if i % 7 == query])
+
+
 def test_readers_keep_the_old_version_and_new_ones_get_the_new(tmp_path: Path) -> None:
     build_index(tmp_path, unit_vectors(20), "one", SETTINGS)
     with open_current(tmp_path) as old:
