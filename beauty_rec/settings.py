@@ -136,7 +136,6 @@ class ItemTowerSettings(Group):
     dropout: float = Field(0.1, ge=0, lt=1)
     feature_dropout: float = Field(0.2, ge=0, lt=1, description="share of values a view hides")
     token_masking: float = Field(0.2, ge=0, lt=1, description="share of title tokens a view hides")
-    max_re: int = Field(32, ge=1, le=512, description="RE values read of an item, field by field")
     max_title_tokens: int = Field(24, ge=1, le=512)
     train_title_encoder: bool = Field(
         False, description="train it at a tenth of the learning rate; otherwise it is frozen"

@@ -51,13 +51,14 @@ class Events:
     def histories(self, rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
         """Return int64 ``[len(rows), L]``: each one's latest earlier events, oldest first.
 
-        L is the longest of these histories, at most ``limit``; -1 fills the left-over places.
+        L is the longest of these histories, at most ``limit``. They end at the last column;
+        -1 fills the places in front.
         """
         length = np.minimum(self.end[rows] - self.start[rows], limit)
         width = int(length.max(initial=0))
-        place = np.arange(width)
-        inside = place < length[:, None]
-        found = self.by_user[np.where(inside, (self.end[rows] - length)[:, None] + place, 0)]
+        back = np.arange(-width, 0)
+        inside = back >= -length[:, None]
+        found = self.by_user[np.where(inside, self.end[rows][:, None] + back, 0)]
         return np.where(inside, found, -1)
 
     def seen(self, row: int) -> NDArray[np.int64]:

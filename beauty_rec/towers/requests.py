@@ -22,7 +22,8 @@ class Requests:
     """``B`` requests. A missing history, context or profile is marked, and its values are 0.
 
     Attributes:
-        items: int64 ``[B, L]``, rows of the item matrix, oldest first; -1 fills.
+        items: int64 ``[B, L]``, rows of the item matrix, oldest first, at the end of the row; -1
+            is an unknown item, and fills the left-over places in front.
         ratings: float32 ``[B, L]``, 1 to 5.
         age_days: float32 ``[B, L]``, from the past event to the request.
         context: float32 ``[B, T]``, the text encoder's vector.

@@ -69,7 +69,7 @@ class ServedUserTower:
         drop = torch.tensor(without).expand(len(requests), 3)
         columns = self.tower.weight_columns
         weights = encode(
-            self.tower, requests, torch.from_numpy(self.items.matrix[:, :columns]), drop
+            self.tower, requests, torch.from_numpy(np.array(self.items.matrix[:, :columns])), drop
         )
         popular = np.zeros(columns, np.float32)
         popular[shape.tower + shape.popularity] = 1.0

@@ -223,7 +223,7 @@ def _train_epoch(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += float(loss) * len(rows)
+            total += loss.item() * len(rows)
     return total / sum(len(rows) for _, rows in batches)
 
 

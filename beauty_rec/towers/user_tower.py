@@ -115,20 +115,42 @@ class UserTower(nn.Module):
     def _behaviour(self, requests: Requests, matrix: Tensor, present: Tensor) -> Tensor:
         """Return ``[B, H]``: the mean of the Transformer's outputs; 0 for an absent history."""
         out = matrix.new_zeros(len(requests), self.empty.shape[1])
-        rows = present.nonzero()[:, 0]
-        if not len(rows):
-            return out
-        items = requests.items[rows]
+        inside = requests.items >= 0
+        # The span that holds all of a history, wherever its unknown items lie.
+        place = torch.arange(inside.shape[1])
+        span = torch.where(inside, inside.shape[1] - place, 0).amax(1) if len(place) else out[:, 0]
+        # Most histories are short: a pass of their own spares them the padding of the long ones.
+        for rows, width in _by_length(span * present, self.position.num_embeddings):
+            part = slice(max(0, inside.shape[1] - width), None)
+            out = out.index_put((rows,), self._read(requests, matrix, rows, part))
+        return out
+
+    def _read(self, requests: Requests, matrix: Tensor, rows: Tensor, part: slice) -> Tensor:
+        items = requests.items[rows, part]
         inside = items >= 0
         vectors = matrix[items.clamp(min=0)]  # [b, L, D + E]
         tower = self.shape.tower
         vectors = torch.cat([vectors[..., :tower] * tower**0.5, vectors[..., tower:]], dim=2)
-        rating = (requests.ratings[rows] - 3) / 2
-        age = torch.log1p(requests.age_days[rows].clamp(min=0)) / 4
+        rating = (requests.ratings[rows, part] - 3) / 2
+        age = torch.log1p(requests.age_days[rows, part].clamp(min=0)) / 4
         past = self.past(torch.cat([vectors, rating[..., None], age[..., None]], dim=2))
         # Position counts back from the newest event, so that it means the same at any length.
-        back = inside.flip(1).cumsum(1).flip(1).sub(1).clamp(0, self.position.num_embeddings - 1)
+        back = inside.flip(1).cumsum(1).flip(1).sub(1).clamp(min=0)
         read = self.transformer(past + self.position(back), src_key_padding_mask=~inside)
         keep = inside[..., None].to(read.dtype)
-        mean = (read * keep).sum(dim=1) / keep.sum(dim=1)
-        return out.index_put((rows,), mean)
+        mean: Tensor = (read * keep).sum(dim=1) / keep.sum(dim=1)
+        return mean
+
+
+SHORT = 6
+"""Past events of a history that counts as short."""
+
+
+def _by_length(length: Tensor, longest: int) -> list[tuple[Tensor, int]]:
+    """Return (rows, width) of the short and the long histories; empty groups are left out."""
+    short = min(SHORT, longest)
+    groups = [
+        (((length > 0) & (length <= short)).nonzero()[:, 0], short),
+        ((length > short).nonzero()[:, 0], longest),
+    ]
+    return [(rows, width) for rows, width in groups if len(rows)]
