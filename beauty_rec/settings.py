@@ -201,7 +201,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "encoder": {"model": "BAAI/bge-m3", "max_item_tokens": 384},
         "item_text": {"max_tokens": 384},
         "fine_tune": {"batch_size": 256},
-        "item_tower": {"batch_size": 1024, "train_title_encoder": True},
+        "item_tower": {"batch_size": 512, "train_title_encoder": True},
     },
 }
 

@@ -33,10 +33,10 @@ class ItemFeatures:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def labels(self) -> NDArray[np.int64]:
-        """Return int64 ``[N]``: equal for items that nothing here tells apart."""
+    def distinct(self) -> NDArray[np.int64]:
+        """Return the first row of each group of items that nothing here tells apart."""
         rows = np.concatenate([self.std, np.sort(self.re, axis=1), self.title[:, None]], axis=1)
-        return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return np.sort(np.unique(rows, axis=0, return_index=True)[1]).astype(np.int64)
 
 
 def item_features(

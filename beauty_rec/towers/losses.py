@@ -4,20 +4,20 @@ import torch
 from torch import Tensor
 
 
-def simcse_loss(one: Tensor, two: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Return the NT-Xent loss of two views of each item, the other items as negatives.
+def simcse_loss(one: Tensor, two: Tensor, temperature: float) -> Tensor:
+    """Return the NT-Xent loss of two views: each row's own other view against those of the rest.
 
     Args:
-        one, two: ``[B, D]``, the projected views.
-        labels: int ``[B]``; rows of one label are no negatives of each other (items whose
-            features are the same cannot be told apart, and must not be pushed apart).
+        one, two: ``[B, D]``, the projected views; no two rows are the same item.
         temperature: divides the cosine.
 
-    Source: SimCLR (Chen et al., 2020), SimCSE (Gao et al., 2021).
+    Source: SimCSE (Gao et al., 2021), equation 1.
     """
     from pytorch_metric_learning.losses import NTXentLoss
 
-    loss: Tensor = NTXentLoss(temperature)(torch.cat([one, two]), torch.cat([labels, labels]))
+    # References keep it at B x B(B - 1) numbers; all 2B views at once would be eight times that.
+    rows = torch.arange(len(one), device=one.device)
+    loss: Tensor = NTXentLoss(temperature)(one, rows, ref_emb=two, ref_labels=rows.clone())
     return loss
 
 

@@ -75,7 +75,7 @@ def train_item_tower(
         parts.append({"params": list(titles.encoder.parameters()), "slower": 0.1})
         model["titles"] = titles.encoder
     optimizer = torch.optim.AdamW(parts, settings.learning_rate, weight_decay=settings.weight_decay)
-    labels = torch.from_numpy(features.labels())
+    distinct = features.distinct()
     mark = fingerprint(
         settings.model_dump(mode="json") | {"trained": titles.trained, "from": str(start_from)},
         torch.from_numpy(features.std),
@@ -87,8 +87,8 @@ def train_item_tower(
         state = load_checkpoint(checkpoints / "last", model, optimizer, mark) or state
     while len(state["epochs"]) < settings.epochs:
         epoch, began = len(state["epochs"]) + 1, perf_counter()
-        loss = _train_epoch(tower, titles, features, labels, optimizer, settings, epoch)
-        report = _look(tower, titles, features, labels, classes, settings)
+        loss = _train_epoch(tower, titles, features, distinct, optimizer, settings, epoch)
+        report = _look(tower, titles, features, distinct, classes, settings)
         seconds = round(perf_counter() - began, 2)
         state["epochs"].append({"epoch": epoch, "loss": loss, **report, "seconds": seconds})
         if report["mean_cosine"] > settings.collapse_cosine:
@@ -107,13 +107,16 @@ def _train_epoch(
     tower: ItemTower,
     titles: TitleReader,
     features: ItemFeatures,
-    labels: Tensor,
+    distinct: NDArray[np.int64],
     optimizer: torch.optim.Optimizer,
     settings: ItemTowerSettings,
     epoch: int,
 ) -> float:
-    """Pass once over the items; return the mean loss. All chance comes from (seed, epoch)."""
-    order = np.random.default_rng([settings.seed, epoch]).permutation(len(features))
+    """Pass once over the distinct items; return the mean loss. Chance is (seed, epoch) alone.
+
+    Items that no feature tells apart count once: they must not be pushed away from each other.
+    """
+    order = np.random.default_rng([settings.seed, epoch]).permutation(distinct)
     batches = np.array_split(order, max(1, round(len(order) / settings.batch_size)))
     steps, total = settings.epochs * len(batches), 0.0
     tower.train()
@@ -129,7 +132,7 @@ def _train_epoch(
                 group["lr"] = rate * group.get("slower", 1.0)
             inputs = _inputs(features, titles, rows)
             one, two = (tower.projection(tower(*tower.view(*inputs))) for _ in range(2))
-            loss = simcse_loss(one, two, labels[torch.from_numpy(rows)], settings.temperature)
+            loss = simcse_loss(one, two, settings.temperature)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -142,13 +145,12 @@ def _look(
     tower: ItemTower,
     titles: TitleReader,
     features: ItemFeatures,
-    labels: Tensor,
+    distinct: NDArray[np.int64],
     classes: NDArray[np.int64] | None,
     settings: ItemTowerSettings,
 ) -> dict[str, float]:
     """Return alignment, uniformity, purity and mean cosine of a sample of distinct items."""
-    _, first = np.unique(labels.numpy(), return_index=True)
-    chosen = np.random.default_rng(settings.seed).permutation(first)[: settings.purity_sample]
+    chosen = np.random.default_rng(settings.seed).permutation(distinct)[: settings.purity_sample]
     vectors = encode_items(tower, titles, features, chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
