@@ -4,6 +4,7 @@ At each one the item statistics are those of the events before it; what is fores
 events of a window after it (rolling-origin evaluation, Tashman 2000, turned into training).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ def make_origins(
     train: NDArray[np.int64],
     known: Knowledge,
     spec: StatisticsSpec,
-    item_vectors: Tensor,
+    vectors_before: Callable[[int], NDArray[np.float32]],
     settings: UserTowerSettings,
 ) -> list[Origin]:
     """Return the origins, the latest first; none of them has an empty window.
@@ -46,7 +47,7 @@ def make_origins(
         train: int64, rows of the training events in time order, their items known.
         known: what requests are made from.
         spec: the statistics' columns.
-        item_vectors: float32 ``[N, D]``, frozen.
+        vectors_before: Unix ms → float32 ``[N, D]``, the frozen vectors as they were known then.
         settings: ``origins``, ``origin_step``, ``horizon``: shares of the training events, so
             that sparse and dense years count alike.
     """
@@ -61,13 +62,14 @@ def make_origins(
         rows = train[first : first + max(1, int(len(train) * settings.horizon))]
         if origins and as_of_ms == origins[-1].as_of_ms:
             continue
-        statistics = torch.from_numpy(spec.at(events, train, known.people, as_of_ms))
-        count = np.bincount(events.item[rows], minlength=len(item_vectors))
+        vectors = np.asarray(vectors_before(as_of_ms), np.float32)
+        statistics = spec.at(events, train, known.people, as_of_ms)
+        count = np.bincount(events.item[rows], minlength=len(vectors))
         origins.append(
             Origin(
                 as_of_ms,
                 rows,
-                torch.cat([item_vectors, statistics], dim=1),
+                torch.from_numpy(np.concatenate([vectors, statistics], axis=1)),
                 torch.from_numpy((count / len(rows)).astype(np.float32)),
             )
         )

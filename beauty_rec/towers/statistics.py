@@ -176,8 +176,9 @@ def _counts(
 ) -> Floats:
     """``[N, values]`` weighted counts; a value of -1 is left out."""
     known = value >= 0
-    flat = np.bincount(item[known] * values + value[known], weight[known], items * values)
-    return flat.reshape(items, values)
+    place = item[known] * values + value[known]
+    counts: Floats = np.bincount(place, weight[known], items * values).astype(np.float64)
+    return counts.reshape(items, values)
 
 
 def _log_lift(counts: Floats, prior: float) -> Floats:

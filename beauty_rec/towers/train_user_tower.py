@@ -6,6 +6,7 @@ far popularity of a day, a season or a year can be trusted, and how that wears o
 is asked with the statistics of all of train. The item vectors stay frozen throughout.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -50,6 +51,10 @@ class UserTowerData:
         context_vectors: L2-normalised vectors of the context texts, by text.
         profiles: `user_profiles`.
         text_vectors: of the items, in the contexts' space; or ``None``.
+        vectors_before: Unix ms → ``[N, D]``, what the item tower makes of the attributes that
+            were known before that moment. Needed where attributes hold what train events say
+            (context, buyers): the served vectors would tell a training event which items are
+            going to sell. ``None``: the vectors do not depend on events.
     """
 
     events: Events
@@ -59,6 +64,7 @@ class UserTowerData:
     context_vectors: Vectors
     profiles: pl.DataFrame
     text_vectors: Vectors | None = None
+    vectors_before: Callable[[int], NDArray[np.float32]] | None = None
 
 
 def user_tower_data(
@@ -67,6 +73,7 @@ def user_tower_data(
     context_vectors: Vectors,
     profiles: pl.DataFrame,
     text_vectors: Vectors | None = None,
+    vectors_before: Callable[[int], NDArray[np.float32]] | None = None,
     train_until_ms: int | None = None,
 ) -> UserTowerData:
     """Return the data of a training on the train split.
@@ -83,7 +90,14 @@ def user_tower_data(
         valid = valid[:0]
     train = train[np.argsort(events.time_ms[train], kind="stable")]
     return UserTowerData(
-        events, train, valid, item_vectors, context_vectors, profiles, text_vectors
+        events,
+        train,
+        valid,
+        item_vectors,
+        context_vectors,
+        profiles,
+        text_vectors,
+        vectors_before,
     )
 
 
@@ -138,13 +152,15 @@ def train_user_tower(
     optimizer = torch.optim.AdamW(
         tower.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
-    frozen = torch.from_numpy(np.array(data.item_vectors.matrix, dtype=np.float32))
-    origins = make_origins(train, known, spec, frozen, settings)
+    frozen = data.item_vectors.matrix
+    origins = make_origins(train, known, spec, data.vectors_before or (lambda _: frozen), settings)
     sold = torch.from_numpy(np.unique(events.item[train]))
     served = ServedUserTower(tower, items, encoder, spec, as_of_ms, 0.0)
     valid = _valid_rows(data.valid, settings)
 
-    mark = fingerprint(settings.model_dump(mode="json"), frozen, torch.from_numpy(train))
+    mark = fingerprint(
+        settings.model_dump(mode="json"), torch.tensor(items.matrix), torch.from_numpy(train)
+    )
     state: dict[str, Any] = {"fingerprint": mark, "epochs": [], "best": -1.0, "best_epoch": 0}
     best = _copy(tower)
     if checkpoints is not None:
