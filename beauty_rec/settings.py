@@ -141,7 +141,7 @@ class ItemTowerSettings(Group):
         False, description="train it at a tenth of the learning rate; otherwise it is frozen"
     )
     temperature: float = Field(0.07, gt=0)
-    epochs: int = Field(8, ge=0, le=1000)
+    epochs: int = Field(5, ge=0, le=1000)
     batch_size: int = Field(256, ge=2)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
@@ -155,7 +155,7 @@ class ItemTowerSettings(Group):
 class UserTowerSettings(Group):
     """The user tower: its size, the item statistics beside it, and its training."""
 
-    hidden: int = Field(64, ge=8, le=1024, description="width of a branch; heads divide it")
+    hidden: int = Field(32, ge=8, le=1024, description="width of a branch; heads divide it")
     heads: int = Field(4, ge=1, le=16)
     layers: int = Field(1, ge=1, le=12, description="of the behaviour Transformer")
     max_history: int = Field(50, ge=1, le=512)
@@ -179,10 +179,10 @@ class UserTowerSettings(Group):
     horizon: float = Field(
         0.25, gt=0, le=1, description="share of train after an origin that it is trained on"
     )
-    uniform_negatives: int = Field(2_048, ge=0)
+    uniform_negatives: int = Field(2_048, ge=0, description="drawn anew for each batch")
     epochs: int = Field(4, ge=0, le=1000)
     batch_size: int = Field(256, ge=2)
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-3, ge=0)
     patience: int = Field(2, ge=1, description="epochs without a better valid Recall@100")
     max_valid_queries: int = Field(20_000, ge=1, description="drawn by the seed")

@@ -63,7 +63,8 @@ class UserTower(nn.Module):
         self.context = nn.Sequential(
             nn.Linear(shape.context, hidden), nn.GELU(), nn.Linear(hidden, hidden)
         )
-        self.profile = nn.Linear(shape.profile, hidden)
+        # A shop without profiles has a branch too; it is always empty.
+        self.profile = nn.Linear(max(1, shape.profile), hidden)
         self.moment = nn.Linear(MOMENT_WIDTH, hidden)
         self.empty = nn.Parameter(torch.zeros(len(BRANCHES), hidden))
         self.fusion = nn.Sequential(
@@ -101,7 +102,7 @@ class UserTower(nn.Module):
             [
                 self._behaviour(requests, matrix, present[:, 0]),
                 context,
-                self.profile(requests.profile),
+                self.profile(self._filled(requests.profile)),
             ],
             dim=1,
         )  # [B, 3, H]
@@ -111,6 +112,10 @@ class UserTower(nn.Module):
         # An entry of a unit vector is about 1/sqrt(D): bring both blocks to one scale.
         tower = self.shape.tower
         return torch.cat([weights[:, :tower] * tower**0.5, weights[:, tower:]], dim=1)
+
+    def _filled(self, profile: Tensor) -> Tensor:
+        """Return ``[B, max(1, P)]``."""
+        return nn.functional.pad(profile, (0, self.profile.in_features - profile.shape[1]))
 
     def _behaviour(self, requests: Requests, matrix: Tensor, present: Tensor) -> Tensor:
         """Return ``[B, H]``: the mean of the Transformer's outputs; 0 for an absent history."""
