@@ -180,7 +180,7 @@ class UserTowerSettings(Group):
         0.25, gt=0, le=1, description="share of train after an origin that it is trained on"
     )
     uniform_negatives: int = Field(2_048, ge=0, description="drawn anew for each batch")
-    epochs: int = Field(4, ge=0, le=1000)
+    epochs: int = Field(3, ge=0, le=1000)
     batch_size: int = Field(256, ge=2)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-3, ge=0)

@@ -5,10 +5,13 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.train_user_tower import UserTowerData, user_tower_data
+
+torch.set_num_threads(1)  # tensors this small only make threads wait for each other
 
 ITEMS = 60
 DAY = 86_400_000
