@@ -64,7 +64,7 @@ class StatisticsSpec:
         least = max(settings.min_context_share * len(rows), 1)
         spec = cls(
             [events.contexts[c] for c in frequent if counts[c] >= least],
-            events.tag_values,
+            {name: _values(events, name, rows) for name in events.tags},
             list(settings.half_lives_days),
             list(settings.context_half_lives_days),
             settings.prior_events,
@@ -114,9 +114,7 @@ class StatisticsSpec:
             for half_life in self.half_lives_days
         ]
         columns.append(_ages(item, age, items))
-        names = {text: place for place, text in enumerate(self.contexts)}
-        place = np.array([names.get(text, -1) for text in events.contexts] or [-1])
-        context = np.where(events.context[rows] >= 0, place[events.context[rows]], -1)
+        context = _recode(events.context[rows], events.contexts, self.contexts)
         for half_life in self.context_half_lives_days:
             weight = decay(age, half_life)
             columns.append(
@@ -128,7 +126,9 @@ class StatisticsSpec:
         buyer = np.concatenate([buyer, buyer[:, 0 : 2 * self.numbers : 2] ** 2], axis=1)
         columns.append(_means(item, items, buyer, self.prior_events))
         for name, values in self.tags.items():
-            tag = events.tags[name][rows]
+            tag = np.full(len(rows), -1)
+            if name in events.tags:
+                tag = _recode(events.tags[name][rows], events.tag_values[name], values)
             ones = np.ones(len(rows))
             columns.append(_lift(item, items, tag, len(values), ones, self.prior_events))
         stars = events.rating[rows][:, None]
@@ -153,6 +153,19 @@ def decay(age_days: Floats, half_life_days: float) -> Floats:
 def month_of(time_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return 0 to 11: the twelfth of the year that a moment lies in."""
     return (time_ms / DAY_MS / YEAR_DAYS * MONTHS).astype(np.int64) % MONTHS
+
+
+def _values(events: Events, tag: str, rows: NDArray[np.int64]) -> list[str]:
+    """Return the values of a tag that ``rows`` have: a held-out event adds no column."""
+    used = np.unique(events.tags[tag][rows])
+    return [events.tag_values[tag][code] for code in used if code >= 0]
+
+
+def _recode(code: NDArray[np.int64], old: list[str], new: list[str]) -> NDArray[np.int64]:
+    """Return the codes of the same texts in another list; -1 where it lacks one."""
+    place = {text: number for number, text in enumerate(new)}
+    moved = np.array([*(place.get(text, -1) for text in old), -1], dtype=np.int64)
+    return moved[code]
 
 
 def _ages(item: NDArray[np.int64], age: Floats, items: int) -> Floats:

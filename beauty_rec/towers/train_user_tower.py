@@ -6,24 +6,21 @@ far popularity of a day, a season or a year can be trusted, and how that wears o
 is asked with the statistics of all of train. The item vectors stay frozen throughout.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from beauty_rec.artifacts import Vectors, atomic_path
+from beauty_rec.artifacts import atomic_path
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.checkpoints import fingerprint, load_checkpoint, save_checkpoint
-from beauty_rec.towers.events import Events, read_events
+from beauty_rec.towers.held_out import best_text_weight, draw_rows, held_out_recall
 from beauty_rec.towers.item_matrix import build_item_matrix
 from beauty_rec.towers.losses import sampled_softmax_loss
 from beauty_rec.towers.origins import Origin, make_origins
@@ -32,73 +29,11 @@ from beauty_rec.towers.requests import Knowledge
 from beauty_rec.towers.schedule import cosine_with_warmup
 from beauty_rec.towers.served_user_tower import ServedUserTower, make_knowledge
 from beauty_rec.towers.statistics import StatisticsSpec
-from beauty_rec.towers.user_candidates import answer_ranks
 from beauty_rec.towers.user_tower import UserTower, UserTowerShape
+from beauty_rec.towers.user_tower_data import UserTowerData
 
 POPULARITY_COLUMN = 1
 """Of the half-lives: not the fastest, which is noise, and not the slowest, which is the past."""
-
-
-@dataclass(frozen=True)
-class UserTowerData:
-    """What the recipe reads.
-
-    Attributes:
-        events: all events; a history may reach into the held-out part, nothing else does.
-        train: int64, rows of the training events, in time order.
-        valid: int64, rows of the events for early stopping; empty: all epochs are run.
-        item_vectors: frozen, ``[N, D]``; their ids are the events' item ids.
-        context_vectors: L2-normalised vectors of the context texts, by text.
-        profiles: `user_profiles`.
-        text_vectors: of the items, in the contexts' space; or ``None``.
-        vectors_before: Unix ms → ``[N, D]``, what the item tower makes of the attributes that
-            were known before that moment. Needed where attributes hold what train events say
-            (context, buyers): the served vectors would tell a training event which items are
-            going to sell. ``None``: the vectors do not depend on events.
-    """
-
-    events: Events
-    train: NDArray[np.int64]
-    valid: NDArray[np.int64]
-    item_vectors: Vectors
-    context_vectors: Vectors
-    profiles: pl.DataFrame
-    text_vectors: Vectors | None = None
-    vectors_before: Callable[[int], NDArray[np.float32]] | None = None
-
-
-def user_tower_data(
-    split_reviews: pl.DataFrame,
-    item_vectors: Vectors,
-    context_vectors: Vectors,
-    profiles: pl.DataFrame,
-    text_vectors: Vectors | None = None,
-    vectors_before: Callable[[int], NDArray[np.float32]] | None = None,
-    train_until_ms: int | None = None,
-) -> UserTowerData:
-    """Return the data of a training on the train split.
-
-    With ``train_until_ms`` only train events before it are learned from, and there is no early
-    stopping: such a tower makes out-of-fold candidates for the train events from then on.
-    """
-    events = read_events(split_reviews, item_vectors.ids)
-    split = split_reviews["split"].to_numpy()
-    train = np.flatnonzero(split == "train")
-    valid = np.flatnonzero(split == "valid")
-    if train_until_ms is not None:
-        train = train[events.time_ms[train] < train_until_ms]
-        valid = valid[:0]
-    train = train[np.argsort(events.time_ms[train], kind="stable")]
-    return UserTowerData(
-        events,
-        train,
-        valid,
-        item_vectors,
-        context_vectors,
-        profiles,
-        text_vectors,
-        vectors_before,
-    )
 
 
 def train_user_tower(
@@ -114,7 +49,7 @@ def train_user_tower(
         settings: sizes and hyper-parameters.
         target: folder, replaced atomically at the end.
         checkpoints: folder of the last epoch's state; a killed training goes on from there with
-            the losses that it would have had. Left behind at the end: delete it or keep it.
+            the losses that it would have had. They are left there at the end.
 
     Returns:
         ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; ``text_weight``;
@@ -156,7 +91,7 @@ def train_user_tower(
     origins = make_origins(train, known, spec, data.vectors_before or (lambda _: frozen), settings)
     sold = torch.from_numpy(np.unique(events.item[train]))
     served = ServedUserTower(tower, items, encoder, spec, as_of_ms, 0.0)
-    valid = _valid_rows(data.valid, settings)
+    valid = draw_rows(data.valid, settings)
 
     mark = fingerprint(
         settings.model_dump(mode="json"), torch.tensor(items.matrix), torch.from_numpy(train)
@@ -174,7 +109,7 @@ def train_user_tower(
             break
         began = perf_counter()
         loss = _train_epoch(tower, optimizer, known, origins, sold, settings, epoch)
-        recall = _recall(served, known, valid, settings.candidates)
+        recall = held_out_recall(served, known, valid, settings.candidates)
         state["epochs"].append(
             {
                 "epoch": epoch,
@@ -193,7 +128,7 @@ def train_user_tower(
 
     tower.load_state_dict(best)
     tower.eval()
-    served.text_weight = _best_text_weight(served, known, valid, settings)
+    served.text_weight = best_text_weight(served, known, valid, settings)
     served.save(target)
     return {
         "epochs": state["epochs"],
@@ -264,50 +199,6 @@ def _batch_loss(
 
 def _batches(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     return np.array_split(rows, max(1, round(len(rows) / size)))
-
-
-def _valid_rows(valid: NDArray[np.int64], settings: UserTowerSettings) -> NDArray[np.int64]:
-    rng = np.random.default_rng(settings.seed)
-    return np.sort(rng.permutation(valid)[: settings.max_valid_queries])
-
-
-def _recall(
-    served: ServedUserTower, known: Knowledge, valid: NDArray[np.int64], k: int
-) -> float | None:
-    """Return Recall@k of the valid events that are no repeat; ``None`` when there are none."""
-    events = known.events
-    seen = [events.seen(row) for row in valid]
-    new = np.array([events.item[row] not in s for row, s in zip(valid, seen, strict=True)], bool)
-    if not new.any():
-        return None
-    queries = valid[new]
-    ranks = answer_ranks(
-        served.user_vectors(known.requests(queries, served.as_of_ms)),
-        served.items.matrix,
-        [s for s, keep in zip(seen, new, strict=True) if keep],
-        events.item[queries],
-    )
-    return float((ranks <= k).mean())
-
-
-def _best_text_weight(
-    served: ServedUserTower,
-    known: Knowledge,
-    valid: NDArray[np.int64],
-    settings: UserTowerSettings,
-) -> float:
-    """Choose the weight of cos(context, item text) on valid; the smallest of equals.
-
-    It is not learned by gradient: an item's text holds what its buyers wrote, so on training
-    events it would be trusted far beyond what it is worth on new ones.
-    """
-    if not served.items.text:
-        return 0.0
-    recalls: dict[float, float] = {}
-    for weight in sorted(settings.text_weights):
-        served.text_weight = weight
-        recalls[weight] = _recall(served, known, valid, settings.candidates) or 0.0
-    return max(recalls, key=lambda weight: recalls[weight])
 
 
 def _copy(tower: UserTower) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.settings import UserTowerSettings
-from beauty_rec.towers.train_user_tower import UserTowerData, user_tower_data
+from beauty_rec.towers.user_tower_data import UserTowerData, user_tower_data
 
 torch.set_num_threads(1)  # tensors this small only make threads wait for each other
 

@@ -6,7 +6,7 @@ import pytest
 
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.statistics import DAY_MS, StatisticsSpec, month_of
-from beauty_rec.towers.train_user_tower import UserTowerData
+from beauty_rec.towers.user_tower_data import UserTowerData
 
 
 @pytest.fixture

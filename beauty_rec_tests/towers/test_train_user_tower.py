@@ -11,8 +11,9 @@ from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers import train_user_tower as recipe
 from beauty_rec.towers.requests import one_request
 from beauty_rec.towers.served_user_tower import ServedUserTower
-from beauty_rec.towers.train_user_tower import UserTowerData, train_user_tower, user_tower_data
+from beauty_rec.towers.train_user_tower import train_user_tower
 from beauty_rec.towers.user_candidates import answer_ranks, user_candidates
+from beauty_rec.towers.user_tower_data import UserTowerData, user_tower_data
 
 
 def recall(served: ServedUserTower, data: UserTowerData, **kwargs: object) -> float:

@@ -7,8 +7,8 @@ import torch
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.profiles import ProfileEncoder
 from beauty_rec.towers.requests import Requests, moment, one_request
-from beauty_rec.towers.train_user_tower import UserTowerData
 from beauty_rec.towers.user_tower import UserTower, UserTowerShape
+from beauty_rec.towers.user_tower_data import UserTowerData
 
 SHAPE = UserTowerShape(tower=4, statistics=3, context=5, profile=6, popularity=1)
 MATRIX = torch.randn(30, 7, generator=torch.Generator().manual_seed(0))
