@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 CHUNK = 512
 
+DECIMALS = 4
+"""Scores are rounded to these: a matrix product rounds equal items unequally, depending on where
+they stand, and items of which nothing tells them apart must stay ties."""
+
 
 def user_candidates(
     user_vectors: NDArray[np.float32],
@@ -86,7 +90,7 @@ def _scores(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield (first row, ``[b, N]`` scores) chunk by chunk; seen items score -inf."""
     for start in range(0, len(user_vectors), CHUNK):
-        block = user_vectors[start : start + CHUNK] @ matrix.T
+        block = np.round(user_vectors[start : start + CHUNK] @ matrix.T, DECIMALS)
         for row, items in enumerate(seen[start : start + CHUNK]):
             block[row, items] = -np.inf
         yield start, block

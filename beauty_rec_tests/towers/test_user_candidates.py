@@ -43,3 +43,11 @@ def test_frame() -> None:
 def test_no_users() -> None:
     items, _ = user_candidates(USERS[:0], MATRIX, [], 5)
     assert items.shape == (0, 5)
+
+
+def test_equal_items_tie_wherever_they_stand() -> None:
+    twins = np.repeat(RNG.normal(size=(1, 60)).astype(np.float32), 1003, axis=0)
+    users = RNG.normal(size=(70, 60)).astype(np.float32)
+    none = [np.array([], np.int64)] * 70
+    for answer in (0, 1002):
+        assert set(answer_ranks(users, twins, none, np.full(70, answer))) == {502.0}
