@@ -195,12 +195,81 @@ class SampleSettings(Group):
     seed: int = 13
 
 
+class ItemTowerSettings(Group):
+    """The SimCSE item tower: its size and its training."""
+
+    dimension: int = Field(128, ge=8, le=1024, description="of an item vector")
+    embedding: int = Field(64, ge=8, le=512, description="of an attribute value; heads divide it")
+    heads: int = Field(4, ge=1, le=16)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    feature_dropout: float = Field(0.2, ge=0, lt=1, description="share of values a view hides")
+    token_masking: float = Field(0.2, ge=0, lt=1, description="share of title tokens a view hides")
+    max_title_tokens: int = Field(24, ge=1, le=512)
+    train_title_encoder: bool = Field(
+        False, description="train it at a tenth of the learning rate; otherwise it is frozen"
+    )
+    temperature: float = Field(0.07, gt=0)
+    epochs: int = Field(5, ge=0, le=1000)
+    batch_size: int = Field(256, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    purity_sample: int = Field(2_000, ge=20, description="items that the epoch's report looks at")
+    collapse_cosine: float = Field(
+        0.95, gt=0, le=1, description="a larger mean cosine of different items is a collapse"
+    )
+    seed: int = 13
+
+
+class UserTowerSettings(Group):
+    """The user tower: its size, the item statistics beside it, and its training."""
+
+    hidden: int = Field(32, ge=8, le=1024, description="width of a branch; heads divide it")
+    heads: int = Field(4, ge=1, le=16)
+    layers: int = Field(1, ge=1, le=12, description="of the behaviour Transformer")
+    max_history: int = Field(50, ge=1, le=512)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    branch_dropout: float = Field(
+        0.05, ge=0, lt=1, description="share of examples that lose a branch, for each branch"
+    )
+    half_lives_days: tuple[float, ...] = Field(
+        (20, 60, 180, 720), min_length=1, description="of the decayed popularity columns"
+    )
+    context_half_lives_days: tuple[float, ...] = Field(
+        (60, 365), description="of the popularity within a context"
+    )
+    max_contexts: int = Field(32, ge=0, description="contexts with columns of their own")
+    min_context_share: float = Field(0.002, ge=0, le=1, description="of the events, to get one")
+    prior_events: float = Field(3, gt=0, description="weight of the average in a shrunk mean")
+    origins: int = Field(
+        10, ge=1, le=100, description="moments in train at which item statistics are taken"
+    )
+    origin_step: float = Field(0.05, gt=0, lt=1, description="share of train between origins")
+    horizon: float = Field(
+        0.25, gt=0, le=1, description="share of train after an origin that it is trained on"
+    )
+    uniform_negatives: int = Field(2_048, ge=0, description="drawn anew for each batch")
+    epochs: int = Field(3, ge=0, le=1000)
+    batch_size: int = Field(256, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-3, ge=0)
+    patience: int = Field(2, ge=1, description="epochs without a better valid Recall@100")
+    max_valid_queries: int = Field(20_000, ge=1, description="drawn by the seed")
+    candidates: int = Field(100, ge=1)
+    text_weights: tuple[float, ...] = Field(
+        (0, 2, 5, 10, 20, 40, 80),
+        min_length=1,
+        description="of cos(context, item text); the best on valid is kept",
+    )
+    seed: int = 13
+
+
 _PRESETS: dict[str, dict[str, Any]] = {
     "sample": {},
     "full": {
         "encoder": {"model": "BAAI/bge-m3", "max_item_tokens": 384},
         "item_text": {"max_tokens": 384},
         "fine_tune": {"batch_size": 256},
+        "item_tower": {"batch_size": 512, "train_title_encoder": True},
     },
 }
 
@@ -229,6 +298,8 @@ class Settings(BaseSettings):
     fine_tune: FineTuneSettings = FineTuneSettings()
     text_index: TextIndexSettings = TextIndexSettings()
     ranking: RankingSettings = RankingSettings()
+    item_tower: ItemTowerSettings = ItemTowerSettings()
+    user_tower: UserTowerSettings = UserTowerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @classmethod

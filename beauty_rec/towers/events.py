@@ -1,0 +1,141 @@
+"""Events: the reviews as arrays, each with its user's earlier events as a slice.
+
+A user's history is what lies strictly before an event in time: events of the same millisecond
+(a basket, in day-stamped data) do not see one another.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+MAX_TAG_VALUES = 20
+"""A column of ``extras`` with more values than this is an open field, no tag."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """``n`` events in the order of the frame they came from. Codes are rows; -1 is "none".
+
+    Attributes:
+        item: int64 ``[n]``, row of ``item_ids``; -1 for an item that is not among them.
+        user: int64 ``[n]``, row of ``users``.
+        context: int64 ``[n]``, row of ``contexts``; -1 where the context is null or blank.
+        rating: float32 ``[n]``, 1 to 5.
+        time_ms: int64 ``[n]``, Unix milliseconds.
+        tags: per further categorical column, int64 ``[n]`` codes of ``tag_values``.
+        by_user: int64 ``[n]``, the events ordered by user, then time.
+        start, end: int64 ``[n]``; ``by_user[start[i]:end[i]]`` is the history of event ``i``.
+    """
+
+    item_ids: list[str]
+    users: list[str]
+    contexts: list[str]
+    item: NDArray[np.int64]
+    user: NDArray[np.int64]
+    context: NDArray[np.int64]
+    rating: NDArray[np.float32]
+    time_ms: NDArray[np.int64]
+    tags: dict[str, NDArray[np.int64]]
+    tag_values: dict[str, list[str]]
+    by_user: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def histories(self, rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+        """Return int64 ``[len(rows), L]``: each one's latest earlier events, oldest first.
+
+        L is the longest of these histories, at most ``limit``. They end at the last column;
+        -1 fills the places in front.
+        """
+        length = np.minimum(self.end[rows] - self.start[rows], limit)
+        width = int(length.max(initial=0))
+        back = np.arange(-width, 0)
+        inside = back >= -length[:, None]
+        found = self.by_user[np.where(inside, self.end[rows][:, None] + back, 0)]
+        return np.where(inside, found, -1)
+
+    def seen(self, row: int) -> NDArray[np.int64]:
+        """Return the items (codes, -1 left out) of all events before event ``row``."""
+        items = self.item[self.by_user[self.start[row] : self.end[row]]]
+        return items[items >= 0]
+
+
+def read_events(reviews: pl.DataFrame, item_ids: Sequence[str]) -> Events:
+    """Return the events of ``reviews`` (columns of `raw_reviews`; ``extras`` may be absent).
+
+    Raises:
+        ValueError: ``item_ids`` repeat.
+    """
+    if len(set(item_ids)) != len(item_ids):
+        raise ValueError("item_ids repeat")
+    users = sorted(reviews["user_id"].unique().to_list())
+    context = reviews["context"].cast(pl.String).str.strip_chars().replace("", None)
+    contexts = sorted(context.drop_nulls().unique().to_list())
+    user = codes(reviews["user_id"], users)
+    time = reviews["timestamp"].to_numpy().astype(np.int64)
+    tags, tag_values = _tags(reviews)
+    by_user, start, end = _histories(user, time)
+    return Events(
+        item_ids=list(item_ids),
+        users=users,
+        contexts=contexts,
+        item=codes(reviews["parent_asin"], item_ids),
+        user=user,
+        context=codes(context, contexts),
+        rating=reviews["rating"].to_numpy().astype(np.float32),
+        time_ms=time,
+        tags=tags,
+        tag_values=tag_values,
+        by_user=by_user,
+        start=start,
+        end=end,
+    )
+
+
+def codes(values: pl.Series, known: Sequence[str]) -> NDArray[np.int64]:
+    """Return for each value its place in ``known``; -1 for a null or an unknown one."""
+    place = {value: index for index, value in enumerate(known)}
+    return np.fromiter((place.get(v, -1) for v in values.to_list()), np.int64, len(values))
+
+
+def _histories(
+    user: NDArray[np.int64], time: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    by_user = np.lexsort((time, user))
+    sorted_user, sorted_time = user[by_user], time[by_user]
+    place = np.arange(len(user))
+    new_user = np.r_[True, sorted_user[1:] != sorted_user[:-1]][: len(user)]
+    new_time = new_user | np.r_[True, sorted_time[1:] != sorted_time[:-1]][: len(user)]
+    start, end = np.empty_like(by_user), np.empty_like(by_user)
+    start[by_user] = np.maximum.accumulate(np.where(new_user, place, 0))
+    end[by_user] = np.maximum.accumulate(np.where(new_time, place, 0))
+    return by_user, start, end
+
+
+def _tags(reviews: pl.DataFrame) -> tuple[dict[str, NDArray[np.int64]], dict[str, list[str]]]:
+    """Read the categorical columns (few values, text or bool) out of ``extras``."""
+    tags: dict[str, NDArray[np.int64]] = {}
+    values: dict[str, list[str]] = {}
+    if "extras" not in reviews.columns:
+        return tags, values
+    rows = [json.loads(extras) if extras else {} for extras in reviews["extras"].to_list()]
+    for name in sorted({name for row in rows for name in row}):
+        texts = [_tag_text(row.get(name)) for row in rows]
+        known = sorted({text for text in texts if text is not None})
+        if 2 <= len(known) <= MAX_TAG_VALUES:
+            tags[name] = codes(pl.Series(texts, dtype=pl.String), known)
+            values[name] = known
+    return tags, values
+
+
+def _tag_text(value: object) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.strip() or None if isinstance(value, str) else None

@@ -1,0 +1,63 @@
+"""The item side of the inner product: frozen tower vectors beside the statistics columns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beauty_rec.artifacts import Vectors
+
+
+@dataclass(frozen=True)
+class ItemMatrix:
+    """``[N, D + E + T]``: tower vector, statistics as of train's end, text vector (T may be 0).
+
+    The inner product of a row with a user vector is the score. This is what the item index holds.
+    """
+
+    vectors: Vectors
+    tower: int
+    statistics: int
+    text: int
+
+    @property
+    def ids(self) -> list[str]:
+        """The items, row by row."""
+        return self.vectors.ids
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """float32 ``[N, D + E + T]``."""
+        return self.vectors.matrix
+
+    def save(self, folder: Path) -> None:
+        """Write the matrix; the three widths are in the tower's own ``config.json``."""
+        self.vectors.save(folder)
+
+
+def build_item_matrix(
+    item_vectors: Vectors, statistics: NDArray[np.float32], text_vectors: Vectors | None = None
+) -> ItemMatrix:
+    """Put the three blocks side by side.
+
+    Args:
+        item_vectors: ``[N, D]`` of the item tower; their rows name the items.
+        statistics: float32 ``[N, E]``, row for row.
+        text_vectors: of the text encoder, L2-normalised; an item without one gets zeros.
+    """
+    blocks = [item_vectors.matrix, statistics]
+    if text_vectors is not None:
+        blocks.append(aligned(text_vectors, item_vectors.ids))
+    matrix = np.ascontiguousarray(np.concatenate(blocks, axis=1), dtype=np.float32)
+    widths = [block.shape[1] for block in blocks] + [0]
+    return ItemMatrix(Vectors(item_vectors.ids, matrix), widths[0], widths[1], widths[2])
+
+
+def aligned(vectors: Vectors, ids: list[str]) -> NDArray[np.float32]:
+    """Return float32 ``[len(ids), D]``: the vector of each id; zeros where there is none."""
+    place = {name: row for row, name in enumerate(vectors.ids)}
+    rows = np.array([place.get(name, -1) for name in ids], dtype=np.int64)
+    out = np.zeros((len(ids), vectors.matrix.shape[1]), np.float32)
+    out[rows >= 0] = vectors.matrix[rows[rows >= 0]]
+    return out

@@ -1,0 +1,155 @@
+"""A trained user tower with everything it answers with, as it stands on disk."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from beauty_rec.artifacts import Vectors, atomic_path
+from beauty_rec.settings import UserTowerSettings
+from beauty_rec.towers.events import Events
+from beauty_rec.towers.item_matrix import ItemMatrix, aligned
+from beauty_rec.towers.profiles import ProfileEncoder, align
+from beauty_rec.towers.requests import Knowledge, Requests
+from beauty_rec.towers.statistics import StatisticsSpec
+from beauty_rec.towers.user_tower import UserTower, UserTowerShape
+
+FORMAT = 1
+CHUNK = 512
+"""Requests per forward pass: bounds the memory of long histories."""
+
+
+@dataclass
+class ServedUserTower:
+    """The tower, its item matrix, and the train statistics that requests are encoded with.
+
+    Attributes:
+        tower: in evaluation mode.
+        items: what the index holds.
+        profiles: encoder of the profiles.
+        statistics: the columns of the item matrix.
+        as_of_ms: the moment (Unix ms) at which they were taken: the end of train.
+        text_weight: of cos(context, item text); 0 when the matrix has no text block.
+    """
+
+    tower: UserTower
+    items: ItemMatrix
+    profiles: ProfileEncoder
+    statistics: StatisticsSpec
+    as_of_ms: int
+    text_weight: float
+
+    def knowledge(
+        self, events: Events, context_vectors: Vectors, profiles: pl.DataFrame
+    ) -> Knowledge:
+        """Return what :meth:`Knowledge.requests` needs to ask for any of ``events``."""
+        return make_knowledge(
+            events, context_vectors, profiles, self.profiles, self.tower.settings.max_history
+        )
+
+    def user_vectors(
+        self, requests: Requests, without: tuple[bool, bool, bool] = (False, False, False)
+    ) -> NDArray[np.float32]:
+        """Return float32 ``[B, D + E + T]``; the inner product with an item's row is its score.
+
+        Where no history, context or profile is known, the vector asks for popular items.
+
+        Args:
+            requests: ``B`` of them.
+            without: branches (behaviour, context, profile) to be taken as empty: ablations.
+        """
+        shape = self.tower.shape
+        drop = torch.tensor(without).expand(len(requests), 3)
+        columns = self.tower.weight_columns
+        weights = encode(
+            self.tower, requests, torch.from_numpy(np.array(self.items.matrix[:, :columns])), drop
+        )
+        popular = np.zeros(columns, np.float32)
+        popular[shape.tower + shape.popularity] = 1.0
+        weights[requests.nothing_known.numpy()] = popular
+        if not self.items.text:
+            return weights
+        context = requests.context.numpy() * (0.0 if without[1] else self.text_weight)
+        return np.concatenate([weights, context], axis=1).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors``, ``config.json`` and ``items/`` as one atomic folder."""
+        config = {
+            "format": FORMAT,
+            "shape": self.tower.shape.to_json(),
+            "settings": self.tower.settings.model_dump(mode="json"),
+            "profiles": self.profiles.to_json(),
+            "statistics": self.statistics.to_json(),
+            "as_of_ms": self.as_of_ms,
+            "text_weight": self.text_weight,
+            "text": self.items.text,
+        }
+        with atomic_path(folder) as draft:
+            draft.mkdir()
+            save_file(self.tower.state_dict(), draft / "model.safetensors")
+            (draft / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+            self.items.save(draft / "items")
+
+    @classmethod
+    def load(cls, folder: Path) -> "ServedUserTower":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: another format; the message says to build the asset anew.
+        """
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise ValueError(f"{folder} has format {config['format']}; rebuild `user_tower`")
+        shape = UserTowerShape(**config["shape"])
+        tower = UserTower(shape, UserTowerSettings(**config["settings"]))
+        tower.load_state_dict(load_file(folder / "model.safetensors"))
+        vectors = Vectors.load(folder / "items")
+        return cls(
+            tower.eval(),
+            ItemMatrix(vectors, shape.tower, shape.statistics, config["text"]),
+            ProfileEncoder.from_json(config["profiles"]),
+            StatisticsSpec.from_json(config["statistics"]),
+            config["as_of_ms"],
+            config["text_weight"],
+        )
+
+
+def make_knowledge(
+    events: Events,
+    context_vectors: Vectors,
+    profiles: pl.DataFrame,
+    encoder: ProfileEncoder,
+    max_history: int,
+) -> Knowledge:
+    """Line the encoded contexts and profiles up with ``events``."""
+    people = encoder.encode(align(profiles, events.users))
+    return Knowledge(
+        events,
+        aligned(context_vectors, events.contexts),
+        people,
+        encoder.known(people),
+        max_history,
+    )
+
+
+@torch.inference_mode()
+def encode(
+    tower: UserTower, requests: Requests, matrix: Tensor, without: Tensor
+) -> NDArray[np.float32]:
+    """Return float32 ``[B, D + E]`` in chunks, with the tower in evaluation mode."""
+    was_training = tower.training
+    tower.eval()
+    parts = [
+        tower(requests[start : start + CHUNK], matrix, without[start : start + CHUNK])
+        for start in range(0, len(requests), CHUNK)
+    ]
+    tower.train(was_training)
+    columns = tower.weight_columns
+    return torch.cat([*parts, torch.zeros(0, columns)]).numpy()

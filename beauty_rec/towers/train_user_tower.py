@@ -1,0 +1,205 @@
+"""The recipe of the user tower, top to bottom.
+
+Training follows time: at each of several *origins* in train the item statistics are taken from
+what lies before, and the events after it are what the tower learns to foresee. So it learns how
+far popularity of a day, a season or a year can be trusted, and how that wears off; at the end it
+is asked with the statistics of all of train. The item vectors stay frozen throughout.
+"""
+
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from beauty_rec.artifacts import atomic_path
+from beauty_rec.settings import UserTowerSettings
+from beauty_rec.towers.checkpoints import fingerprint, load_checkpoint, save_checkpoint
+from beauty_rec.towers.held_out import best_text_weight, draw_rows, held_out_recall
+from beauty_rec.towers.item_matrix import build_item_matrix
+from beauty_rec.towers.losses import sampled_softmax_loss
+from beauty_rec.towers.origins import Origin, make_origins
+from beauty_rec.towers.profiles import ProfileEncoder
+from beauty_rec.towers.requests import Knowledge
+from beauty_rec.towers.schedule import cosine_with_warmup
+from beauty_rec.towers.served_user_tower import ServedUserTower, make_knowledge
+from beauty_rec.towers.statistics import StatisticsSpec
+from beauty_rec.towers.user_tower import UserTower, UserTowerShape
+from beauty_rec.towers.user_tower_data import UserTowerData
+
+POPULARITY_COLUMN = 1
+"""Of the half-lives: not the fastest, which is noise, and not the slowest, which is the past."""
+
+
+def train_user_tower(
+    data: UserTowerData,
+    settings: UserTowerSettings,
+    target: Path,
+    checkpoints: Path | None = None,
+) -> dict[str, Any]:
+    """Train, save a :class:`ServedUserTower` in ``target`` and return the log.
+
+    Args:
+        data: what to learn from.
+        settings: sizes and hyper-parameters.
+        target: folder, replaced atomically at the end.
+        checkpoints: folder of the last epoch's state; a killed training goes on from there with
+            the losses that it would have had. They are left there at the end.
+
+    Returns:
+        ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; ``text_weight``;
+        ``columns``, ``parameters``, ``train_events``.
+
+    Raises:
+        ValueError: there are no training events with a known item.
+    """
+    events = data.events
+    train = data.train[events.item[data.train] >= 0]
+    if not len(train):
+        raise ValueError("the user tower has no training event whose item is known")
+    encoder = ProfileEncoder.fit(
+        data.profiles, [events.users[u] for u in np.unique(events.user[train])]
+    )
+    known = make_knowledge(
+        events, data.context_vectors, data.profiles, encoder, settings.max_history
+    )
+    as_of_ms = int(events.time_ms[train[-1]]) + 1
+    numbers = len(encoder.numeric)
+    spec = StatisticsSpec.fit(events, train, known.people, numbers, as_of_ms, settings)
+    statistics = spec.at(events, train, known.people, as_of_ms)
+    items = build_item_matrix(data.item_vectors, statistics, data.text_vectors)
+
+    shape = UserTowerShape(
+        tower=items.tower,
+        statistics=items.statistics,
+        context=known.contexts.shape[1],
+        profile=encoder.width,
+        popularity=min(POPULARITY_COLUMN, len(settings.half_lives_days) - 1),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        tower = UserTower(shape, settings)
+    optimizer = torch.optim.AdamW(
+        tower.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    frozen = data.item_vectors.matrix
+    origins = make_origins(train, known, spec, data.vectors_before or (lambda _: frozen), settings)
+    sold = torch.from_numpy(np.unique(events.item[train]))
+    served = ServedUserTower(tower, items, encoder, spec, as_of_ms, 0.0)
+    valid = draw_rows(data.valid, settings)
+
+    mark = fingerprint(
+        settings.model_dump(mode="json"), torch.tensor(items.matrix), torch.from_numpy(train)
+    )
+    state: dict[str, Any] = {"fingerprint": mark, "epochs": [], "best": -1.0, "best_epoch": 0}
+    best = _copy(tower)
+    if checkpoints is not None:
+        kept = load_checkpoint(checkpoints / "last", tower, optimizer, mark)
+        if kept is not None:
+            state = kept
+            best = load_file(checkpoints / "best.safetensors")
+    while len(state["epochs"]) < settings.epochs:
+        epoch = len(state["epochs"]) + 1
+        if len(valid) and epoch - 1 - state["best_epoch"] >= settings.patience:
+            break
+        began = perf_counter()
+        loss = _train_epoch(tower, optimizer, known, origins, sold, settings, epoch)
+        recall = held_out_recall(served, known, valid, settings.candidates)
+        state["epochs"].append(
+            {
+                "epoch": epoch,
+                "loss": loss,
+                f"valid_recall@{settings.candidates}": recall,
+                "seconds": round(perf_counter() - began, 2),
+            }
+        )
+        if recall is None or recall > state["best"]:
+            state["best"], state["best_epoch"] = recall, epoch
+            best = _copy(tower)
+        if checkpoints is not None:
+            with atomic_path(checkpoints / "best.safetensors") as draft:
+                save_file(best, draft)
+            save_checkpoint(checkpoints / "last", tower, optimizer, state)
+
+    tower.load_state_dict(best)
+    tower.eval()
+    served.text_weight = best_text_weight(served, known, valid, settings)
+    served.save(target)
+    return {
+        "epochs": state["epochs"],
+        "best_epoch": state["best_epoch"],
+        "text_weight": served.text_weight,
+        "columns": {"tower": items.tower, "statistics": items.statistics, "text": items.text},
+        "parameters": sum(p.numel() for p in tower.parameters()),
+        "train_events": len(train),
+        "as_of_ms": as_of_ms,
+    }
+
+
+def _train_epoch(
+    tower: UserTower,
+    optimizer: torch.optim.Optimizer,
+    known: Knowledge,
+    origins: list[Origin],
+    sold: Tensor,
+    settings: UserTowerSettings,
+    epoch: int,
+) -> float:
+    """Pass once over every origin's window, batches of all origins mixed; return the mean loss.
+
+    All chance comes from (seed, epoch), so an epoch does not depend on the process it runs in.
+    """
+    rng = np.random.default_rng([settings.seed, epoch])
+    batches = [
+        (origin, rows)
+        for origin in origins
+        for rows in _batches(rng.permutation(origin.rows), settings.batch_size)
+    ]
+    order = rng.permutation(len(batches))
+    steps, total = settings.epochs * len(batches), 0.0
+    tower.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed * 100_003 + epoch)
+        for number, index in enumerate(tqdm(order, "user tower", leave=False, disable=None)):
+            origin, rows = batches[index]
+            step = (epoch - 1) * len(batches) + number
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * cosine_with_warmup(step, steps)
+            loss = _batch_loss(tower, known, origin, rows, sold, settings)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(rows)
+    return total / sum(len(rows) for _, rows in batches)
+
+
+def _batch_loss(
+    tower: UserTower,
+    known: Knowledge,
+    origin: Origin,
+    rows: NDArray[np.int64],
+    sold: Tensor,
+    settings: UserTowerSettings,
+) -> Tensor:
+    requests = known.requests(rows, origin.as_of_ms)
+    without = torch.rand(len(rows), 3) < settings.branch_dropout
+    users = tower(requests, origin.matrix, without)
+    positives = torch.from_numpy(known.events.item[rows])
+    # Items that train never saw are no negatives: nothing says that they were on offer.
+    extra = sold[torch.randperm(len(sold))[: settings.uniform_negatives]]
+    candidates = torch.cat([positives, extra])
+    expected = len(rows) * origin.share[candidates] + len(extra) / len(sold)
+    return sampled_softmax_loss(users, origin.matrix[candidates], positives, candidates, expected)
+
+
+def _batches(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return np.array_split(rows, max(1, round(len(rows) / size)))
+
+
+def _copy(tower: UserTower) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in tower.state_dict().items()}
