@@ -177,6 +177,20 @@ class TextIndexSettings(Group):
     max_neighbors: int = Field(32, ge=2)
 
 
+class RecommendationSettings(Group):
+    """What the stages of a recommendation hand to each other."""
+
+    context_from: Literal["context", "review_text"] = Field(
+        "context", description="review_text: an event's own text stands for what is looked for"
+    )
+    folds: tuple[float, ...] = Field(
+        (0.7, 0.8, 0.9),
+        min_length=1,
+        description="shares of train at which out-of-fold parts begin; each part's candidates "
+        "come from a tower of what lies before it",
+    )
+
+
 class EvaluationSettings(Group):
     """The protocol of the measurements."""
 
@@ -204,7 +218,13 @@ class ItemTowerSettings(Group):
     dropout: float = Field(0.1, ge=0, lt=1)
     feature_dropout: float = Field(0.2, ge=0, lt=1, description="share of values a view hides")
     token_masking: float = Field(0.2, ge=0, lt=1, description="share of title tokens a view hides")
+    title_encoder: str = Field(PACKAGED_ENCODER, description="packaged name, hub name or folder")
     max_title_tokens: int = Field(24, ge=1, le=512)
+    event_values: bool = Field(
+        False,
+        description="read RE values that train events gave (context, buyers); items then look like "
+        "what they will sell as, which misleads the user tower's training",
+    )
     train_title_encoder: bool = Field(
         False, description="train it at a tenth of the learning rate; otherwise it is frozen"
     )
@@ -269,7 +289,11 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "encoder": {"model": "BAAI/bge-m3", "max_item_tokens": 384},
         "item_text": {"max_tokens": 384},
         "fine_tune": {"batch_size": 256},
-        "item_tower": {"batch_size": 512, "train_title_encoder": True},
+        "item_tower": {
+            "title_encoder": "distilbert/distilbert-base-uncased",
+            "batch_size": 512,
+            "train_title_encoder": True,
+        },
     },
 }
 
@@ -300,6 +324,7 @@ class Settings(BaseSettings):
     ranking: RankingSettings = RankingSettings()
     item_tower: ItemTowerSettings = ItemTowerSettings()
     user_tower: UserTowerSettings = UserTowerSettings()
+    recommendation: RecommendationSettings = RecommendationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @classmethod

@@ -178,3 +178,24 @@ def _count(rows: pl.DataFrame) -> pl.DataFrame:
     counts = counts.with_columns(events=pl.col("n").sum().over("parent_asin", "field"))
     counts = counts.cast({"events": pl.UInt32})
     return counts.select(list(_EVIDENCE)).sort(by=list(_EVIDENCE))
+
+
+def without_event_values(
+    attributes: pl.DataFrame,
+    reviews: pl.DataFrame,
+    profiles: pl.DataFrame | None,
+    settings: AttributeSettings,
+) -> pl.DataFrame:
+    """Return the attributes frame with the columns that events can fill emptied.
+
+    Args:
+        attributes: of :func:`beauty_rec.items.attributes.item_attributes`.
+        reviews, profiles, settings: what it was made from.
+    """
+    found = event_evidence(reviews, profiles, settings)["field"].unique().to_list()
+    columns = [name for name in attributes.columns if name in found]
+    return attributes.with_columns(
+        pl.lit([], dtype=pl.List(pl.String)).alias(name)
+        for name in columns
+        if attributes.schema[name] == pl.List(pl.String)
+    )

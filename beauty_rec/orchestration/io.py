@@ -119,8 +119,8 @@ class DocumentIOManager(ArtifactIOManager):
     def write(self, value: dict[str, Any], path: Path) -> None:
         path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
-    def read(self, path: Path, annotation: Any) -> dict[str, Any]:
-        return json.loads(path.read_text(encoding="utf-8"))
+    def read(self, path: Path, annotation: Any) -> dict[str, Any] | Path:
+        return path if annotation is Path else json.loads(path.read_text(encoding="utf-8"))
 
 
 class ReportIOManager(FolderIOManager):

@@ -1,5 +1,7 @@
 """[features] What reviews and items say, in words that a model can use."""
 
+from pathlib import Path
+
 import dagster as dg
 import polars as pl
 
@@ -43,7 +45,76 @@ def keywords(
 @stage(
     group=GROUP,
     io="frames",
-    code=("items/text.py",),
+    code=("items",),
+    settings=("attributes",),
+    reads={"split_reviews": ["train"]},
+    ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
+    kinds=("parquet", "polars", "pydantic"),
+)
+def item_attributes(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    raw_items: pl.DataFrame,
+    split_reviews: pl.LazyFrame,
+    keywords: pl.DataFrame,
+    user_profiles: pl.DataFrame,
+) -> pl.DataFrame:
+    """STD and RE attributes of each item, with what train events say of it, and a summary."""
+    from beauty_rec.items.attributes import choose_domain, item_attributes
+    from beauty_rec.items.rules import RulesAttributeExtractor
+
+    domain = choose_domain(raw_items, settings.attributes.domain)
+    found = item_attributes(
+        RulesAttributeExtractor(domain, settings.attributes),
+        raw_items,
+        split_reviews.filter(split="train").collect(),
+        keywords,
+        user_profiles,
+        settings.attributes,
+    )
+    lists = [name for name, dtype in found.schema.items() if dtype == pl.List(pl.String)]
+    context.add_asset_metadata(
+        {
+            "domain": domain.name,
+            "values_per_item": {
+                name: round(float(found[name].list.len().sum()) / max(1, found.height), 3)
+                for name in lists
+            },
+        }
+    )
+    return found
+
+
+@stage(
+    group=GROUP,
+    io="documents",
+    code=("items/vocabulary.py",),
+    settings=("vocabulary",),
+    kinds=("json",),
+)
+def vocabulary(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    item_attributes: pl.DataFrame,
+) -> Path:
+    """Ids of STD and RE values; grown from the vocabulary before, whose ids never move."""
+    from beauty_rec.items.vocabulary import Vocabulary
+
+    processed = settings.data_dir / "processed"
+    known = processed / "vocabulary.json"
+    grown = Vocabulary.build(
+        item_attributes, Vocabulary.load(known) if known.exists() else None, settings.vocabulary
+    )
+    draft = processed / ".drafts" / "vocabulary.json"
+    grown.save(draft)
+    context.add_asset_metadata({"dagster/row_count": len(grown), "version": grown.version})
+    return draft
+
+
+@stage(
+    group=GROUP,
+    io="frames",
+    code=("items/text.py", "items/keyword_ranking.py"),
     settings=("item_text", "encoder"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("parquet", "polars"),
@@ -52,6 +123,7 @@ def merged_items(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     raw_items: pl.DataFrame,
+    item_attributes: pl.DataFrame,
     keywords: pl.DataFrame,
 ) -> pl.DataFrame:
     """The text of each item: title, most telling train keywords, summary, features."""
@@ -59,7 +131,8 @@ def merged_items(
     from beauty_rec.retriever.encoder import TextEncoder
 
     encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
-    merged = merge_items(raw_items, None, keywords, settings.item_text, encoder.count_tokens)
+    merged = merge_items(
+        raw_items, item_attributes, keywords, settings.item_text, encoder.count_tokens)
     described = merged.join(raw_items, on="parent_asin", how="semi").height
     context.add_asset_metadata(
         {

@@ -53,6 +53,7 @@ def training_pairs(
     split_reviews: pl.LazyFrame,
     keywords: pl.DataFrame,
     raw_items: pl.DataFrame,
+    item_attributes: pl.DataFrame,
     merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
     """(query, item text) pairs; the text leaves out what the query's own review gave it."""
@@ -62,7 +63,13 @@ def training_pairs(
     reviews = split_reviews.filter(split="train").collect()
     encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
     pairs = training_pairs(
-        reviews, keywords, raw_items, settings.pairs, settings.item_text, encoder.count_tokens
+        reviews,
+        keywords,
+        raw_items,
+        settings.pairs,
+        settings.item_text,
+        encoder.count_tokens,
+        item_attributes,
     )
     context.add_asset_metadata({"train_reviews": reviews.height, "pairs": pairs.height})
     return pairs

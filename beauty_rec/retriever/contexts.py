@@ -1,0 +1,68 @@
+"""What a context says to the text retriever: vectors of contexts, and scores of candidates."""
+
+import numpy as np
+import polars as pl
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.retriever.encoder import TextEncoder
+
+TOP = 100
+CHUNK = 256
+
+
+def context_vectors(encoder: TextEncoder, contexts: pl.Series) -> Vectors:
+    """Return the vectors of the distinct context texts (null and blank left out), by text."""
+    texts = contexts.cast(pl.String).str.strip_chars().replace("", None).drop_nulls()
+    distinct = texts.unique().sort().to_list()
+    return Vectors(distinct, encoder.encode_queries(distinct))
+
+
+def with_text_scores(
+    candidates: pl.DataFrame, contexts: pl.DataFrame, vectors: Vectors, items: Vectors
+) -> pl.DataFrame:
+    """Add ``text_score`` and ``text_rank``: what the text retriever says of each candidate.
+
+    Args:
+        candidates: ``review_id, parent_asin``, any more.
+        contexts: ``review_id, context``; a context without a vector gives null in both columns.
+        vectors: of the contexts, ``[C, D]``.
+        items: of the item texts, ``[N, D]``; an item without one has null in both columns.
+
+    Returns:
+        The candidates in their order; ``text_score``: cosine, float32; ``text_rank``: rank among
+        all items, from 1, null beyond the first 100.
+    """
+    asked = contexts.select("review_id", context=pl.col("context").str.strip_chars())
+    rows = candidates.join(asked, on="review_id", how="left", maintain_order="left")
+    context = _places(rows["context"], vectors.ids)
+    item = _places(rows["parent_asin"], items.ids)
+    score = np.full(len(rows), np.nan, dtype=np.float32)
+    rank = np.full(len(rows), -1, dtype=np.int32)
+    matrix = np.asarray(items.matrix)
+    known = (context >= 0) & (item >= 0)
+    used = np.unique(context[known])
+    for start in range(0, len(used), CHUNK):
+        chosen = used[start : start + CHUNK]
+        scores = np.asarray(vectors.matrix[chosen]) @ matrix.T  # [c, N]
+        kth = np.partition(scores, max(0, len(matrix) - TOP), axis=1)[:, -min(TOP, len(matrix))]
+        here = np.flatnonzero(known & np.isin(context, chosen))
+        place = np.searchsorted(chosen, context[here])
+        score[here] = scores[place, item[here]]
+        for row in here[score[here] >= kth[place]]:
+            own = scores[np.searchsorted(chosen, context[row])]
+            rank[row] = 1 + np.count_nonzero(own > score[row])
+    return candidates.with_columns(
+        text_score=pl.Series(score).fill_nan(None),
+        text_rank=pl.Series(rank).replace(-1, None),
+    )
+
+
+def _places(values: pl.Series, known: list[str]) -> np.ndarray:
+    places = pl.DataFrame(
+        {"value": known, "place": range(len(known))},
+        schema={"value": pl.String, "place": pl.Int64},
+    )
+    found = pl.DataFrame({"value": values.cast(pl.String)}).join(
+        places, on="value", how="left", maintain_order="left"
+    )
+    return found["place"].fill_null(-1).to_numpy()

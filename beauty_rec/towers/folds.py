@@ -1,0 +1,80 @@
+"""The served user tower, and towers of earlier parts of train for the reranker's examples.
+
+A reranker that learned from the candidates of a tower's own training events would trust the tower
+too much. So train is cut at moments (``recommendation.folds``); the events between two of them get
+their candidates from a tower of what lies before the first.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from beauty_rec.artifacts import Vectors, atomic_path
+from beauty_rec.retriever.contexts import context_vectors
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.settings import Settings
+from beauty_rec.towers.train_user_tower import train_user_tower
+from beauty_rec.towers.user_tower_data import user_tower_data
+
+SERVED = "served"
+FOLDS = "folds.json"
+
+
+def with_context(reviews: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the reviews with the context that the settings choose."""
+    if settings.recommendation.context_from == "review_text":
+        return reviews.with_columns(context=pl.col("text").replace("", None))
+    return reviews
+
+
+def fold_starts(reviews: pl.DataFrame, shares: tuple[float, ...]) -> list[int]:
+    """Return the moments (Unix ms, ascending, distinct) at which the parts of train begin."""
+    times = reviews.filter(split="train")["timestamp"].sort()
+    return sorted({int(times[min(len(times) - 1, int(share * len(times)))]) for share in shares})
+
+
+def train_with_folds(
+    reviews: pl.DataFrame,
+    item_vectors: Vectors,
+    item_texts: Vectors,
+    text_retriever: Path,
+    profiles: pl.DataFrame,
+    settings: Settings,
+    target: Path,
+    checkpoints: Path,
+) -> dict[str, Any]:
+    """Train all towers into ``target``: ``served/``, one folder a fold, and ``folds.json``.
+
+    Args:
+        reviews: train and valid rows of split_reviews.
+        item_vectors: frozen, of the item tower, ``[N, D]``.
+        item_texts: of the text retriever; a block of the item matrix where there are contexts.
+        text_retriever: its folder; encodes the contexts.
+        profiles: ``user_profiles``.
+        settings: of the run.
+        target: folder, replaced atomically at the end.
+        checkpoints: folder; a killed training goes on from there.
+
+    Returns:
+        The log of the served tower.
+    """
+    reviews = with_context(reviews, settings)
+    encoder = TextEncoder.load(text_retriever, settings.encoder)
+    contexts = context_vectors(encoder, reviews["context"])
+    texts = item_texts if len(contexts.ids) else None
+    starts = fold_starts(reviews, settings.recommendation.folds)
+    with atomic_path(target) as draft:
+        draft.mkdir()
+        for start in starts:
+            data = user_tower_data(
+                reviews, item_vectors, contexts, profiles, texts, train_until_ms=start
+            )
+            train_user_tower(
+                data, settings.user_tower, draft / str(start), checkpoints / str(start)
+            )
+        served = user_tower_data(reviews, item_vectors, contexts, profiles, texts)
+        log = train_user_tower(served, settings.user_tower, draft / SERVED, checkpoints / SERVED)
+        (draft / FOLDS).write_text(json.dumps(starts), encoding="utf-8")
+    return log
