@@ -20,7 +20,12 @@ from tqdm import tqdm
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.checkpoints import fingerprint, load_checkpoint, save_checkpoint
-from beauty_rec.towers.held_out import best_text_weight, draw_rows, held_out_recall
+from beauty_rec.towers.held_out import (
+    best_popularity,
+    best_text_weight,
+    draw_rows,
+    held_out_recall,
+)
 from beauty_rec.towers.item_matrix import build_item_matrix
 from beauty_rec.towers.losses import sampled_softmax_loss
 from beauty_rec.towers.origins import Origin, make_origins
@@ -31,9 +36,6 @@ from beauty_rec.towers.served_user_tower import ServedUserTower, make_knowledge
 from beauty_rec.towers.statistics import StatisticsSpec
 from beauty_rec.towers.user_tower import UserTower, UserTowerShape
 from beauty_rec.towers.user_tower_data import UserTowerData
-
-POPULARITY_COLUMN = 1
-"""Of the half-lives: not the fastest, which is noise, and not the slowest, which is the past."""
 
 
 def train_user_tower(
@@ -53,7 +55,8 @@ def train_user_tower(
 
     Returns:
         ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; ``text_weight``;
-        ``columns``, ``parameters``, ``train_events``.
+        ``popularity_recall`` (of the best popularity column on valid, which epoch 0 is);
+        ``columns``, ``parameters``, ``train_events``, ``as_of_ms``.
 
     Raises:
         ValueError: there are no training events with a known item.
@@ -73,13 +76,17 @@ def train_user_tower(
     spec = StatisticsSpec.fit(events, train, known.people, numbers, as_of_ms, settings)
     statistics = spec.at(events, train, known.people, as_of_ms)
     items = build_item_matrix(data.item_vectors, statistics, data.text_vectors)
+    valid = draw_rows(data.valid, settings)
+    popularity, popular_recall = best_popularity(
+        items, len(settings.half_lives_days), events, valid, settings.candidates
+    )
 
     shape = UserTowerShape(
         tower=items.tower,
         statistics=items.statistics,
         context=known.contexts.shape[1],
         profile=encoder.width,
-        popularity=min(POPULARITY_COLUMN, len(settings.half_lives_days) - 1),
+        popularity=popularity,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -91,12 +98,17 @@ def train_user_tower(
     origins = make_origins(train, known, spec, data.vectors_before or (lambda _: frozen), settings)
     sold = torch.from_numpy(np.unique(events.item[train]))
     served = ServedUserTower(tower, items, encoder, spec, as_of_ms, 0.0)
-    valid = draw_rows(data.valid, settings)
 
     mark = fingerprint(
         settings.model_dump(mode="json"), torch.tensor(items.matrix), torch.from_numpy(train)
     )
-    state: dict[str, Any] = {"fingerprint": mark, "epochs": [], "best": -1.0, "best_epoch": 0}
+    # Epoch 0 is popularity: a training that never beats it is not served.
+    state: dict[str, Any] = {
+        "fingerprint": mark,
+        "epochs": [],
+        "best": popular_recall,
+        "best_epoch": 0,
+    }
     best = _copy(tower)
     if checkpoints is not None:
         kept = load_checkpoint(checkpoints / "last", tower, optimizer, mark)
@@ -105,7 +117,7 @@ def train_user_tower(
             best = load_file(checkpoints / "best.safetensors")
     while len(state["epochs"]) < settings.epochs:
         epoch = len(state["epochs"]) + 1
-        if len(valid) and epoch - 1 - state["best_epoch"] >= settings.patience:
+        if len(valid) and epoch - 1 - max(1, state["best_epoch"]) >= settings.patience:
             break
         began = perf_counter()
         loss = _train_epoch(tower, optimizer, known, origins, sold, settings, epoch)
@@ -133,6 +145,7 @@ def train_user_tower(
     return {
         "epochs": state["epochs"],
         "best_epoch": state["best_epoch"],
+        "popularity_recall": popular_recall,
         "text_weight": served.text_weight,
         "columns": {"tower": items.tower, "statistics": items.statistics, "text": items.text},
         "parameters": sum(p.numel() for p in tower.parameters()),

@@ -11,10 +11,6 @@ from numpy.typing import NDArray
 
 CHUNK = 512
 
-DECIMALS = 4
-"""Scores are rounded to these: a matrix product rounds equal items unequally, depending on where
-they stand, and items of which nothing tells them apart must stay ties."""
-
 
 def user_candidates(
     user_vectors: NDArray[np.float32],
@@ -88,9 +84,16 @@ def _scores(
     matrix: NDArray[np.float32],
     seen: Sequence[NDArray[np.int64]],
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (first row, ``[b, N]`` scores) chunk by chunk; seen items score -inf."""
+    """Yield (first row, ``[b, N]`` scores) chunk by chunk; seen items score -inf.
+
+    Equal rows are multiplied once: a matrix product may round them unequally, depending on where
+    they stand, and items that nothing tells apart must stay ties.
+    """
+    rows = np.ascontiguousarray(matrix).view(f"V{matrix.itemsize * matrix.shape[1]}")[:, 0]
+    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
+    distinct = np.ascontiguousarray(matrix[first].T)
     for start in range(0, len(user_vectors), CHUNK):
-        block = np.round(user_vectors[start : start + CHUNK] @ matrix.T, DECIMALS)
+        block = (user_vectors[start : start + CHUNK] @ distinct)[:, place]
         for row, items in enumerate(seen[start : start + CHUNK]):
             block[row, items] = -np.inf
         yield start, block
