@@ -15,7 +15,7 @@ import polars as pl
 
 from beauty_rec.corpus.errors import CorpusFileError
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 8 << 20
 PARQUET_ROWS = 8192
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 _HEAD_BYTES = 2000

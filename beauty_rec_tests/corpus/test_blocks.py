@@ -52,7 +52,7 @@ def test_a_fault_keeps_what_stood_there_before(tmp_path):
     before = target.read_bytes()
     line = write_lines(tmp_path / "b.jsonl", [review(text="soft " * 400)]).read_bytes()
     (tmp_path / "b.jsonl").unlink()
-    packed = gzip.compress(line * 3000)  # 6 MB: the fault lies behind the first block
+    packed = gzip.compress(line * 5000)  # 11 MB: the fault lies behind the first block
     with pytest.raises(CorpusFileError, match="cut off"):
         ingest_reviews(
             make(tmp_path / "t.jsonl.gz", packed[:-9]), target, quarantine, CorpusSettings(), NOW_MS
