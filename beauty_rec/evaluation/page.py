@@ -49,6 +49,10 @@ def _plots(
         plots["Text retrieval: Recall@k"] = recall_curves(
             report["retrieval"], title="Text retrieval: Recall@k", note=note
         )
+    if any(block for section in report["recommendation"].values() for block in section.values()):
+        plots["Recommendation: Recall@k"] = recall_curves(
+            report["recommendation"], title="Recommendation: Recall@k", note=note
+        )
     for split in HELD_OUT:
         frame = retrieval.get(split)
         if frame is None or not len(frame):

@@ -15,9 +15,17 @@ with warnings.catch_warnings():
     # Observable sources are marked beta, and deprecated within dagster itself; neither is ours.
     warnings.simplefilter("ignore", dg.BetaWarning)
     warnings.simplefilter("ignore", DeprecationWarning)
-    from beauty_rec.orchestration.assets import evaluation, features, index, raw, retriever
+    from beauty_rec.orchestration.assets import (
+        evaluation,
+        features,
+        index,
+        ranking,
+        raw,
+        retriever,
+        towers,
+    )
 
-GROUPS = (raw, features, retriever, index, evaluation)
+GROUPS = (raw, features, retriever, towers, index, ranking, evaluation)
 _FOUND = dg.load_assets_from_modules(GROUPS)
 SOURCES = [asset for asset in _FOUND if isinstance(asset, dg.SourceAsset)]
 STAGES = [asset for asset in _FOUND if isinstance(asset, dg.AssetsDefinition)]

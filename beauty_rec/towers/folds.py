@@ -6,6 +6,7 @@ their candidates from a tower of what lies before the first.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from beauty_rec.artifacts import Vectors, atomic_path
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import Settings
+from beauty_rec.towers.event_requests import event_requests, exact_candidates
+from beauty_rec.towers.served_user_tower import ServedUserTower
 from beauty_rec.towers.train_user_tower import train_user_tower
 from beauty_rec.towers.user_tower_data import user_tower_data
 
@@ -33,6 +36,44 @@ def fold_starts(reviews: pl.DataFrame, shares: tuple[float, ...]) -> list[int]:
     """Return the moments (Unix ms, ascending, distinct) at which the parts of train begin."""
     times = reviews.filter(split="train")["timestamp"].sort()
     return sorted({int(times[min(len(times) - 1, int(share * len(times)))]) for share in shares})
+
+
+def fold_events(events: pl.DataFrame, user_tower: Path) -> pl.DataFrame:
+    """Return the train events that lie in a fold: from the first fold's start on."""
+    starts = json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))
+    return events.filter(pl.col("timestamp") >= starts[0])
+
+
+def fold_of(events: pl.DataFrame, user_tower: Path) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield each fold's start (Unix ms) and its events, the earliest first."""
+    starts = json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        inside = pl.col("timestamp") >= start
+        if end is not None:
+            inside &= pl.col("timestamp") < end
+        yield start, events.filter(inside)
+
+
+def fold_candidates(
+    user_tower: Path,
+    events: pl.DataFrame,
+    reviews: pl.DataFrame,
+    contexts: Vectors,
+    profiles: pl.DataFrame,
+    k: int,
+) -> pl.DataFrame:
+    """Return ``review_id, parent_asin, rank, score``: each event's candidates by its fold's tower.
+
+    Exact search: an index of every fold's items would cost more than it saves.
+    """
+    found = []
+    for start, inside in fold_of(events, user_tower):
+        served = ServedUserTower.load(user_tower / str(start))
+        requests = event_requests(
+            served, reviews, contexts, profiles, inside["review_id"].to_list()
+        )
+        found.append(exact_candidates(served, requests, k))
+    return pl.concat(found)
 
 
 def train_with_folds(

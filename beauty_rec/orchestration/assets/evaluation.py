@@ -111,8 +111,10 @@ def evaluation_report(
     raw_items: pl.DataFrame,
     text_retriever: Path,
     text_index: dict[str, Any],
+    item_index: dict[str, Any],
     retrieval_candidates: dict[str, pl.DataFrame],
     retrieval_metrics: dict[str, dict[str, Any]],
+    ranking_metrics: dict[str, dict[str, Any]],
 ) -> Path:
     """`data/evaluation/`: report.json, report.md and the plots; each stage beside its baselines."""
     from beauty_rec.corpus.sample import is_synthetic
@@ -138,7 +140,9 @@ def evaluation_report(
             synthetic=reviews is not None and is_synthetic(reviews),
         ),
         retrieval=retrieval_metrics,
-        indexes={"text_index": text_index},
+        recommendation={s: found["recommendation"] for s, found in ranking_metrics.items()},
+        reranker={s: found["reranker"] for s, found in ranking_metrics.items()},
+        indexes={"text_index": text_index, "item_index": item_index},
         cost=cost_table(context),
     )
     draft = settings.data_dir / ".drafts" / "evaluation"

@@ -132,7 +132,8 @@ def merged_items(
 
     encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
     merged = merge_items(
-        raw_items, item_attributes, keywords, settings.item_text, encoder.count_tokens)
+        raw_items, item_attributes, keywords, settings.item_text, encoder.count_tokens
+    )
     described = merged.join(raw_items, on="parent_asin", how="semi").height
     context.add_asset_metadata(
         {

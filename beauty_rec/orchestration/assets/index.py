@@ -1,8 +1,10 @@
 """[index] Vectors, served."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.stage import stage
@@ -32,6 +34,57 @@ def text_index(
     built = build_index(
         settings.data_dir / "chromadb", item_embeddings, version, settings.text_index
     )
+    context.add_asset_metadata(
+        {"dagster/row_count": built.rows, "recall_vs_exact@100": built.recall_vs_exact}
+    )
+    return {
+        "version": built.version,
+        "rows": built.rows,
+        "dimension": built.dimension,
+        "recall_vs_exact@100": built.recall_vs_exact,
+    }
+
+
+@stage(
+    group=GROUP,
+    io="documents",
+    code=("indexes",),
+    settings=("item_index",),
+    kinds=("postgres",),
+    deps=["item_vectors"],
+)
+def item_index(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    user_tower: Path,
+    item_attributes: pl.DataFrame,
+    raw_items: pl.DataFrame,
+) -> dict[str, Any]:
+    """The pgvector index of the item matrix: tower vectors and what rides beside them."""
+    from beauty_rec.indexes.pgvector_build import build_index
+    from beauty_rec.indexes.pgvector_rows import item_index_version
+    from beauty_rec.indexes.postgres_server import postgres
+
+    matrix = Vectors.load(user_tower / "served" / "items")
+    columns = (
+        pl.DataFrame({"id": matrix.ids})
+        .join(
+            item_attributes.select("parent_asin", "category", "brand"),
+            left_on="id",
+            right_on="parent_asin",
+            how="left",
+        )
+        .join(
+            raw_items.select("parent_asin", "price"),
+            left_on="id",
+            right_on="parent_asin",
+            how="left",
+        )
+    )
+    version = item_index_version(matrix, columns, settings.item_index)
+    context.set_data_version(context.asset_key, dg.DataVersion(version))
+    with postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn:
+        built = build_index(dsn, matrix, columns, version, settings.item_index)
     context.add_asset_metadata(
         {"dagster/row_count": built.rows, "recall_vs_exact@100": built.recall_vs_exact}
     )

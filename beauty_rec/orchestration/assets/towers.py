@@ -164,7 +164,46 @@ def user_candidates(
     user_profiles: pl.DataFrame,
 ) -> pl.DataFrame:
     """Top 100 unseen items of each event; of train, of the events that no tower of theirs saw."""
-    raise RuntimeError
+    from beauty_rec.evaluation.recommendation import split_events
+    from beauty_rec.indexes.exact import ExactIndex
+    from beauty_rec.indexes.pgvector import open_current
+    from beauty_rec.indexes.postgres_server import postgres
+    from beauty_rec.indexes.protocol import recall_against_exact
+    from beauty_rec.retriever.contexts import context_vectors, with_text_scores
+    from beauty_rec.retriever.encoder import TextEncoder
+    from beauty_rec.towers.event_requests import event_requests, listed_candidates
+    from beauty_rec.towers.folds import SERVED, fold_candidates, fold_events, with_context
+    from beauty_rec.towers.served_user_tower import ServedUserTower
+
+    reviews = with_context(split_reviews, settings)
+    events = split_events(reviews, context.partition_key, settings.evaluation)
+    if context.partition_key == "train":
+        events = fold_events(events, user_tower)
+    encoder = TextEncoder.load(text_retriever, settings.encoder)
+    contexts = context_vectors(encoder, events["context"])
+    k = settings.user_tower.candidates
+    if context.partition_key == "train":
+        found = fold_candidates(user_tower, events, reviews, contexts, user_profiles, k)
+    else:
+        served = ServedUserTower.load(user_tower / SERVED)
+        requests = event_requests(
+            served, reviews, contexts, user_profiles, events["review_id"].to_list()
+        )
+        with (
+            postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn,
+            open_current(dsn, settings.item_index) as index,
+        ):
+            answer = index.search(requests.vectors, k, exclude=requests.seen_ids())
+            recall = recall_against_exact(
+                index, ExactIndex(served.items.vectors), requests.vectors[:200], k
+            )
+        found = listed_candidates(requests, answer.ids, answer.scores)
+        context.add_asset_metadata({"index_recall_vs_exact@100": recall})
+    context.add_asset_metadata({"events": events.height})
+    asked = events.select("review_id", "context")
+    return with_text_scores(found, asked, contexts, item_embeddings).rename(
+        {"score": "tower_score", "rank": "tower_rank"}
+    )
 
 
 def _last_numbers(epochs: list[dict[str, float]]) -> dict[str, float]:

@@ -1,0 +1,143 @@
+"""The reranker's two uses on frames: learning from folds of train, and ordering a split."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from beauty_rec.items.vocabulary import Vocabulary
+from beauty_rec.ranking.examples import Examples
+from beauty_rec.ranking.feature_spec import FeatureSpec
+from beauty_rec.ranking.features import FeatureBuilder, Features, join_features
+from beauty_rec.ranking.inputs import candidates_from, labels_of, queries_from, top_k
+from beauty_rec.ranking.item_table import ItemTable
+from beauty_rec.ranking.reranker import Reranker
+from beauty_rec.ranking.train import quality, train_reranker
+from beauty_rec.settings import RankingSettings
+
+TABLE = "items"
+VOCABULARY = "vocabulary.json"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What features are made from: attributes, raw_items, train reviews, profiles, vocabulary."""
+
+    attributes: pl.DataFrame
+    items: pl.DataFrame
+    train_reviews: pl.DataFrame
+    profiles: pl.DataFrame
+    vocabulary: Vocabulary
+
+    def table(self, settings: RankingSettings, until_ms: int | None = None) -> ItemTable:
+        """Return what is known of the items at a moment; None: at the end of train."""
+        return ItemTable.build(
+            self.attributes,
+            self.vocabulary,
+            self.items,
+            self.train_reviews,
+            settings,
+            until_ms,
+        )
+
+
+def fit_reranker(
+    sources: Sources,
+    folds: Iterable[tuple[int, pl.DataFrame]],
+    train_candidates: pl.DataFrame,
+    valid_events: pl.DataFrame,
+    valid_candidates: pl.DataFrame,
+    embeddings: np.ndarray,
+    settings: RankingSettings,
+    target: Path,
+    checkpoint: Path | None = None,
+) -> dict[str, Any]:
+    """Train, write the reranker with its item table into ``target`` and return the log.
+
+    Args:
+        sources: see :class:`Sources`.
+        folds: start (Unix ms) and events of each out-of-fold part of train; the items' counts are
+            those before the start.
+        train_candidates, valid_candidates: of user_candidates.
+        valid_events: what early stopping and the calibration look at.
+        embeddings: of the item tower, float32 ``[rows, E]``.
+        settings: hyper-parameters; ``transfer`` says whether the embeddings are taken over.
+        target: new folder.
+        checkpoint: folder kept up to date after each epoch.
+
+    Returns:
+        ``epochs``: one row of figures each; ``examples``, ``positives`` of train.
+    """
+    spec = FeatureSpec.layout(sources.vocabulary, sources.profiles, sources.train_reviews, settings)
+    features: list[Features] = []
+    labels = []
+    for start, events in folds:
+        builder = FeatureBuilder(spec, sources.vocabulary, sources.table(settings, start))
+        built, label, _ = _examples(builder, events, train_candidates, sources.profiles)
+        features.append(built)
+        labels.append(label)
+    joined = join_features(features)
+    spec = spec.fitted(joined.raw)
+    table = sources.table(settings)
+    builder = FeatureBuilder(spec, sources.vocabulary, table)
+    valid, valid_labels, _ = _examples(builder, valid_events, valid_candidates, sources.profiles)
+    train = Examples.of(joined, np.concatenate(labels), spec)
+    trained = train_reranker(
+        train,
+        Examples.of(valid, valid_labels, spec),
+        spec,
+        len(sources.vocabulary),
+        settings,
+        embeddings,
+        checkpoint,
+    )
+    trained.reranker.save(target)
+    table.save(target / TABLE)
+    sources.vocabulary.save(target / VOCABULARY)
+    return {
+        "epochs": trained.history,
+        "examples": len(train.labels),
+        "positives": int(train.labels.sum()),
+    }
+
+
+def load_reranker(folder: Path) -> tuple[Reranker, FeatureBuilder]:
+    """Return the reranker of :func:`fit_reranker` and the builder of its features."""
+    reranker = Reranker.load(folder)
+    table = ItemTable.load(folder / TABLE)
+    return reranker, FeatureBuilder(reranker.spec, Vocabulary.load(folder / VOCABULARY), table)
+
+
+def reorder(
+    reranker: Reranker,
+    builder: FeatureBuilder,
+    events: pl.DataFrame,
+    candidates: pl.DataFrame,
+    profiles: pl.DataFrame,
+) -> tuple[pl.DataFrame, dict[str, float], tuple[np.ndarray, np.ndarray]]:
+    """Order the candidates of a split.
+
+    Returns:
+        The frame ``review_id, parent_asin, rank, probability``, all candidates of each event, best
+        first; AUC and log loss over them; labels and probabilities for the calibration plot.
+    """
+    features, labels, rows = _examples(builder, events, candidates, profiles)
+    probabilities = reranker.probabilities(features)
+    order, ranks = top_k(probabilities, features.user_row, len(probabilities))
+    frame = candidates[np.asarray(rows)[order].tolist()].select("review_id", "parent_asin")
+    ordered = frame.with_columns(
+        rank=pl.Series(ranks.astype(np.int32)), probability=pl.Series(probabilities[order])
+    )
+    figures = quality(reranker, Examples.of(features, labels, reranker.spec))
+    return ordered, figures, (labels, probabilities)
+
+
+def _examples(
+    builder: FeatureBuilder, events: pl.DataFrame, candidates: pl.DataFrame, profiles: pl.DataFrame
+) -> tuple[Features, np.ndarray, list[int]]:
+    told, rows = candidates_from(candidates, events)
+    features = builder.build(queries_from(events, profiles), told)
+    return features, labels_of(told, events["parent_asin"].to_list()), rows
