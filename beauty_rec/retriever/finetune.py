@@ -34,6 +34,8 @@ from beauty_rec.settings import EncoderSettings, FineTuneSettings
 Evaluate = Callable[[TextEncoder], float]
 """Scores an encoder; higher is better (valid Recall@100)."""
 
+_CHUNK = 32
+
 
 def fine_tune(
     pairs: pl.DataFrame,
@@ -137,11 +139,7 @@ def _train(
                 [positives[negatives[row][rank]] for row in rows]
                 for rank in range(settings.hard_negatives)
             ]
-            features = [
-                encoder.features(texts, encoder.max_item_tokens if i else encoder.max_query_tokens)
-                for i, texts in enumerate(columns)
-            ]
-            loss = loss_of(features, torch.empty(0))
+            loss = _batch_loss(encoder, loss_of, columns)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
             optimizer.step()
@@ -201,6 +199,32 @@ def _loss(model: Any, settings: FineTuneSettings) -> torch.nn.Module:
             model, mini_batch_size=settings.mini_batch_size, **options
         )
     return MultipleNegativesRankingLoss(model, **options)
+
+
+def _batch_loss(
+    encoder: TextEncoder, loss_of: torch.nn.Module, columns: list[list[str]]
+) -> torch.Tensor:
+    """Return the loss of a batch: queries, positives and any negatives, ``B`` texts each."""
+    limits = [encoder.max_query_tokens, *[encoder.max_item_tokens] * (len(columns) - 1)]
+    no_labels = torch.empty(0)  # the positive of a query is the item in its own row
+    if not hasattr(loss_of, "compute_loss_from_embeddings"):
+        features = [encoder.features(*column) for column in zip(columns, limits, strict=True)]
+        return loss_of(features, no_labels)
+    embeddings = [_embed(encoder, *column) for column in zip(columns, limits, strict=True)]
+    return loss_of.compute_loss_from_embeddings(embeddings, no_labels)
+
+
+def _embed(encoder: TextEncoder, texts: list[str], max_tokens: int) -> torch.Tensor:
+    """Return embeddings ``[B, D]`` with gradients; texts of like length share a padded chunk."""
+    order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), row))
+    parts = [
+        encoder.model(
+            encoder.features([texts[row] for row in order[start : start + _CHUNK]], max_tokens)
+        )["sentence_embedding"]
+        for start in range(0, len(order), _CHUNK)
+    ]
+    back = torch.argsort(torch.tensor(order)).to(parts[0].device)
+    return torch.cat(parts)[back]
 
 
 def _parameter_groups(model: torch.nn.Module, settings: FineTuneSettings) -> list[dict[str, Any]]:
