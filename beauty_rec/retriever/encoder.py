@@ -129,7 +129,7 @@ class TextEncoder:
         finally:
             del self.model.forward
             if outer is not None:
-                self.model.forward = outer
+                self.model.forward = outer  # type: ignore[method-assign]
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), tokenizer, configuration and token limits, atomically."""

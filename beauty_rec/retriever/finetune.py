@@ -27,14 +27,13 @@ from beauty_rec.retriever.checkpoints import (
     save_checkpoint,
 )
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.losses import batch_loss, ranking_loss
 from beauty_rec.retriever.model_card import TrainingLog, model_card, pairs_digest
 from beauty_rec.retriever.negatives import mine_hard_negatives
 from beauty_rec.settings import EncoderSettings, FineTuneSettings
 
 Evaluate = Callable[[TextEncoder], float]
 """Scores an encoder; higher is better (valid Recall@100)."""
-
-_CHUNK = 32
 
 
 def fine_tune(
@@ -103,7 +102,7 @@ def _train(
     _freeze(model, settings.frozen_layers)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings))
-    loss_of = _loss(model, settings)
+    loss_of = ranking_loss(model, settings)
     digest = _run_digest(encoder, pairs, settings)
     untuned = contiguous(model.state_dict())
     best: Tensors | None = None
@@ -139,7 +138,7 @@ def _train(
                 [positives[negatives[row][rank]] for row in rows]
                 for rank in range(settings.hard_negatives)
             ]
-            loss = _batch_loss(encoder, loss_of, columns)
+            loss = batch_loss(encoder, loss_of, columns)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
             optimizer.step()
@@ -181,52 +180,6 @@ def _plan(pairs: pl.DataFrame, settings: FineTuneSettings) -> list[list[int]]:
     ]
 
 
-def _loss(model: Any, settings: FineTuneSettings) -> torch.nn.Module:
-    """Return the ranking loss: plain where a batch is one piece, through a gradient cache else."""
-    from sentence_transformers.sentence_transformer.losses import (
-        CachedMultipleNegativesRankingLoss,
-        MultipleNegativesRankingLoss,
-    )
-
-    options: dict[str, Any] = {"scale": 1 / settings.temperature}
-    if settings.symmetric:
-        options |= {
-            "directions": ("query_to_doc", "doc_to_query"),
-            "partition_mode": "per_direction",
-        }
-    if settings.batch_size > settings.mini_batch_size:
-        return CachedMultipleNegativesRankingLoss(
-            model, mini_batch_size=settings.mini_batch_size, **options
-        )
-    return MultipleNegativesRankingLoss(model, **options)
-
-
-def _batch_loss(
-    encoder: TextEncoder, loss_of: torch.nn.Module, columns: list[list[str]]
-) -> torch.Tensor:
-    """Return the loss of a batch: queries, positives and any negatives, ``B`` texts each."""
-    limits = [encoder.max_query_tokens, *[encoder.max_item_tokens] * (len(columns) - 1)]
-    no_labels = torch.empty(0)  # the positive of a query is the item in its own row
-    if not hasattr(loss_of, "compute_loss_from_embeddings"):
-        features = [encoder.features(*column) for column in zip(columns, limits, strict=True)]
-        return loss_of(features, no_labels)
-    embeddings = [_embed(encoder, *column) for column in zip(columns, limits, strict=True)]
-    return loss_of.compute_loss_from_embeddings(embeddings, no_labels)
-
-
-def _embed(encoder: TextEncoder, texts: list[str], max_tokens: int) -> torch.Tensor:
-    """Return embeddings ``[B, D]`` with gradients; texts of like length share a padded chunk."""
-    order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), row))
-    parts = [
-        encoder.model(
-            encoder.features([texts[row] for row in order[start : start + _CHUNK]], max_tokens)
-        )["sentence_embedding"]
-        for start in range(0, len(order), _CHUNK)
-    ]
-    back = torch.argsort(torch.tensor(order)).to(parts[0].device)
-    return torch.cat(parts)[back]
-
-
 def _parameter_groups(model: torch.nn.Module, settings: FineTuneSettings) -> list[dict[str, Any]]:
     """Return AdamW's groups: weight decay on matrices, none on biases and norms."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -245,7 +198,12 @@ def _freeze(model: Any, layers: int) -> None:
     if layers == 0:
         return
     transformer = model[0].auto_model
-    for frozen in (transformer.embeddings, *transformer.encoder.layer[:layers]):
+    blocks = transformer.encoder.layer
+    if layers >= len(blocks):
+        raise ValueError(
+            f"frozen_layers={layers} leaves nothing to train: the encoder has {len(blocks)} layers"
+        )
+    for frozen in (transformer.embeddings, *blocks[:layers]):
         frozen.requires_grad_(False)
 
 
