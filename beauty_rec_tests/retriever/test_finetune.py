@@ -28,6 +28,7 @@ def settings(**told: object) -> FineTuneSettings:
         "learning_rate": 1e-3,
         "temperature": 0.05,
         "frozen_layers": 0,
+        "evaluations_per_epoch": 2,
         "checkpoint_steps": 2,
     }
     return FineTuneSettings(**(plain | told))
