@@ -27,6 +27,7 @@ from beauty_rec.retriever.checkpoints import (
     save_checkpoint,
 )
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.losses import batch_loss, ranking_loss
 from beauty_rec.retriever.model_card import TrainingLog, model_card, pairs_digest
 from beauty_rec.retriever.negatives import mine_hard_negatives
 from beauty_rec.settings import EncoderSettings, FineTuneSettings
@@ -101,7 +102,7 @@ def _train(
     _freeze(model, settings.frozen_layers)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings))
-    loss_of = _loss(model, settings)
+    loss_of = ranking_loss(model, settings)
     digest = _run_digest(encoder, pairs, settings)
     untuned = contiguous(model.state_dict())
     best: Tensors | None = None
@@ -137,11 +138,7 @@ def _train(
                 [positives[negatives[row][rank]] for row in rows]
                 for rank in range(settings.hard_negatives)
             ]
-            features = [
-                encoder.features(texts, encoder.max_item_tokens if i else encoder.max_query_tokens)
-                for i, texts in enumerate(columns)
-            ]
-            loss = loss_of(features, torch.empty(0))
+            loss = batch_loss(encoder, loss_of, columns)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
             optimizer.step()
@@ -183,26 +180,6 @@ def _plan(pairs: pl.DataFrame, settings: FineTuneSettings) -> list[list[int]]:
     ]
 
 
-def _loss(model: Any, settings: FineTuneSettings) -> torch.nn.Module:
-    """Return the ranking loss: plain where a batch is one piece, through a gradient cache else."""
-    from sentence_transformers.sentence_transformer.losses import (
-        CachedMultipleNegativesRankingLoss,
-        MultipleNegativesRankingLoss,
-    )
-
-    options: dict[str, Any] = {"scale": 1 / settings.temperature}
-    if settings.symmetric:
-        options |= {
-            "directions": ("query_to_doc", "doc_to_query"),
-            "partition_mode": "per_direction",
-        }
-    if settings.batch_size > settings.mini_batch_size:
-        return CachedMultipleNegativesRankingLoss(
-            model, mini_batch_size=settings.mini_batch_size, **options
-        )
-    return MultipleNegativesRankingLoss(model, **options)
-
-
 def _parameter_groups(model: torch.nn.Module, settings: FineTuneSettings) -> list[dict[str, Any]]:
     """Return AdamW's groups: weight decay on matrices, none on biases and norms."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -221,7 +198,12 @@ def _freeze(model: Any, layers: int) -> None:
     if layers == 0:
         return
     transformer = model[0].auto_model
-    for frozen in (transformer.embeddings, *transformer.encoder.layer[:layers]):
+    blocks = transformer.encoder.layer
+    if layers >= len(blocks):
+        raise ValueError(
+            f"frozen_layers={layers} leaves nothing to train: the encoder has {len(blocks)} layers"
+        )
+    for frozen in (transformer.embeddings, *blocks[:layers]):
         frozen.requires_grad_(False)
 
 

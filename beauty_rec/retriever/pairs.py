@@ -37,7 +37,7 @@ def training_pairs(
 
     Left out: reviews rated below ``min_rating``, short queries, near-duplicate queries of the same
     item, pairs whose item text is empty without the review, and what is beyond
-    ``max_pairs_per_item`` (drawn by the hash of the review id).
+    ``max_pairs_per_item`` and ``max_pairs`` (drawn by the hash of the review id).
 
     Args:
         train_reviews: ``review_id``, ``parent_asin``, ``rating``, ``text`` of the train split only.
@@ -59,7 +59,8 @@ def training_pairs(
             positive = builder.text(asin, without=review_id)
             if positive:
                 rows.append((query, positive, asin, review_id))
-    frame = pl.DataFrame(rows, schema=PAIRS_SCHEMA, orient="row")
+    rows.sort(key=lambda row: (_digest(row[3]), row))
+    frame = pl.DataFrame(rows[: settings.max_pairs], schema=PAIRS_SCHEMA, orient="row")
     return frame.sort("parent_asin", "review_id", "query")
 
 

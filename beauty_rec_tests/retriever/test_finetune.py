@@ -26,6 +26,9 @@ def settings(**told: object) -> FineTuneSettings:
         "batch_size": 8,
         "mini_batch_size": 8,
         "learning_rate": 1e-3,
+        "temperature": 0.05,
+        "frozen_layers": 0,
+        "evaluations_per_epoch": 2,
         "checkpoint_steps": 2,
     }
     return FineTuneSettings(**(plain | told))
@@ -251,6 +254,20 @@ def test_a_tuning_that_only_harms_is_not_kept(
     )
     assert log.best_step == 0
     assert "Not tuned" in log.note
+
+
+def test_freezing_every_layer_is_refused(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="leaves nothing to train"):
+        fine_tune(
+            make_pairs(4),
+            encoder_settings,
+            settings(frozen_layers=2),
+            tmp_path / "t",
+            tmp_path / "c",
+            None,
+        )
 
 
 def test_mined_negatives_are_other_items_below_the_margin(

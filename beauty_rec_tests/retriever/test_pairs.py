@@ -84,6 +84,13 @@ def test_a_bestseller_is_capped_the_same_way_whatever_the_order() -> None:
     assert pairs(REVIEWS.reverse(), max_pairs_per_item=1).equals(capped)
 
 
+def test_a_cap_on_all_pairs_draws_the_same_ones_again() -> None:
+    two = pairs(max_pairs=2)
+    assert len(two) == 2
+    assert pairs(REVIEWS.reverse(), max_pairs=2).equals(two)
+    assert set(two["review_id"]) < set(pairs()["review_id"])
+
+
 def test_no_reviews_give_an_empty_frame() -> None:
     assert pairs(REVIEWS.clear()).shape == (0, 4)
 

@@ -1,0 +1,59 @@
+"""The ranking loss of a batch, with as little padding as its texts allow."""
+
+from typing import Any
+
+import torch
+
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.settings import FineTuneSettings
+
+_CHUNK = 32
+
+
+def ranking_loss(model: Any, settings: FineTuneSettings) -> torch.nn.Module:
+    """Return the ranking loss: plain where a batch is one piece, through a gradient cache else."""
+    from sentence_transformers.sentence_transformer.losses import (
+        CachedMultipleNegativesRankingLoss,
+        MultipleNegativesRankingLoss,
+    )
+
+    options: dict[str, Any] = {"scale": 1 / settings.temperature}
+    if settings.symmetric:
+        options |= {
+            "directions": ("query_to_doc", "doc_to_query"),
+            "partition_mode": "per_direction",
+        }
+    if settings.batch_size > settings.mini_batch_size:
+        return CachedMultipleNegativesRankingLoss(
+            model, mini_batch_size=settings.mini_batch_size, **options
+        )
+    return MultipleNegativesRankingLoss(model, **options)
+
+
+def batch_loss(
+    encoder: TextEncoder, loss_of: torch.nn.Module, columns: list[list[str]]
+) -> torch.Tensor:
+    """Return the loss of a batch: queries, positives and any negatives, ``B`` texts each."""
+    limits = [encoder.max_query_tokens, *[encoder.max_item_tokens] * (len(columns) - 1)]
+    no_labels = torch.empty(0)  # the positive of a query is the item in its own row
+    from_embeddings = getattr(loss_of, "compute_loss_from_embeddings", None)
+    if from_embeddings is None:
+        features = [encoder.features(*column) for column in zip(columns, limits, strict=True)]
+        cached: torch.Tensor = loss_of(features, no_labels)
+        return cached
+    embeddings = [_embed(encoder, *column) for column in zip(columns, limits, strict=True)]
+    plain: torch.Tensor = from_embeddings(embeddings, no_labels)
+    return plain
+
+
+def _embed(encoder: TextEncoder, texts: list[str], max_tokens: int) -> torch.Tensor:
+    """Return embeddings ``[B, D]`` with gradients; texts of like length share a padded chunk."""
+    order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), row))
+    parts = [
+        encoder.model(
+            encoder.features([texts[row] for row in order[start : start + _CHUNK]], max_tokens)
+        )["sentence_embedding"]
+        for start in range(0, len(order), _CHUNK)
+    ]
+    back = torch.argsort(torch.tensor(order)).to(parts[0].device)
+    return torch.cat(parts)[back]
