@@ -22,8 +22,7 @@ from beauty_rec.settings import child_environment
 
 _ROOT = Path(__file__).parents[2]
 _START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from beauty_rec.corpus.pool import serve; serve()"
+    "import sys; sys.path.insert(0, sys.argv[1]); from beauty_rec.corpus.pool import serve; serve()"
 )
 
 

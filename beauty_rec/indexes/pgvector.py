@@ -1,0 +1,277 @@
+"""PostgreSQL with pgvector: search with filters, changes of single items, the served version.
+
+>>> with open_current(dsn, settings) as index:  # doctest: +SKIP
+...     index.search(user_vectors, 100, max_price=20.0, exclude=seen)
+
+Versions are built by :mod:`beauty_rec.indexes.pgvector_build`.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import polars as pl
+import psycopg
+from numpy.typing import NDArray
+from pgvector import Vector
+from pgvector.psycopg import register_vector
+from psycopg import sql
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.indexes.pgvector_rows import check_matrix, check_texts, copy_rows, item_rows
+from beauty_rec.indexes.pgvector_tables import connect, read_served
+from beauty_rec.indexes.protocol import IndexVersion, SearchResult
+from beauty_rec.settings import ItemIndexSettings
+
+NAME = "items"
+LARGEST_EF_SEARCH = 1_000
+
+_SEARCH = """
+    SELECT id, -(embedding <#> %(query)b::vector::{type})
+    FROM {table}
+    WHERE (%(category)s::text IS NULL OR category = %(category)s::text)
+      AND (%(brand)s::text IS NULL OR brand = %(brand)s::text)
+      AND (%(min_price)s::float8 IS NULL OR price >= %(min_price)s::float8::real)
+      AND (%(max_price)s::float8 IS NULL OR price <= %(max_price)s::float8::real)
+      AND id <> ALL (%(exclude)s::text[])
+    ORDER BY embedding <#> %(query)b::vector::{type}
+    LIMIT %(k)s::int
+"""
+_UPSERT = """
+    INSERT INTO {table} (id, embedding, category, brand, price)
+    SELECT id, embedding, category, brand, price FROM changed_items
+    ON CONFLICT (id) DO UPDATE SET (embedding, category, brand, price) =
+        (excluded.embedding, excluded.category, excluded.brand, excluded.price)
+"""
+
+
+class PgVectorIndex:
+    """One version's table over one connection, which the caller closes.
+
+    It stays with its version when a newer one is served; after the grace period its table is
+    dropped, and searching says so. The scores of ``halfvec`` are those of the rounded vectors.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        table: str,
+        version: IndexVersion,
+        settings: ItemIndexSettings,
+        *,
+        name: str = NAME,
+    ) -> None:
+        self.version = version
+        self._connection = connection
+        self._settings = settings
+        self._name = name
+        self._table = sql.Identifier(table)
+        self._table_name = table
+        register_vector(connection)
+        self._search = sql.SQL(_SEARCH).format(
+            table=self._table, type=sql.Identifier(settings.type)
+        )
+        connection.execute("SELECT '[0]'::vector")  # loads pgvector, so that it checks these:
+        for setting, value in {
+            "hnsw.iterative_scan": "strict_order",
+            "hnsw.max_scan_tuples": str(settings.max_scan_tuples),
+            "hnsw.scan_mem_multiplier": "100",  # of 4 MB, an upper bound
+            # A plan for any k and any filter would be one without the index.
+            "plan_cache_mode": "force_custom_plan",
+        }.items():
+            connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+
+    def count(self) -> int:
+        """Return the number of vectors."""
+        return int(self._fetch(sql.SQL("SELECT count(*) FROM {}").format(self._table), {})[0][0])
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        category: str | None = None,
+        brand: str | None = None,
+        min_price: float | None = None,
+        max_price: float | None = None,
+        exclude: list[list[str]] | None = None,
+    ) -> SearchResult:
+        """Return the ``k`` best items for each query among those that pass the filters.
+
+        Args:
+            queries: float32 ``[Q, D]``, of any length.
+            k: at least 0.
+            category: exactly this one; None: any.
+            brand: exactly this one; None: any.
+            min_price: this or more; an item without a price does not pass.
+            max_price: this or less; an item without a price does not pass.
+            exclude: for each query, ids to leave out.
+
+        Returns:
+            Inner products, descending. Where fewer than ``k`` items pass for a query, its list of
+            ids is shorter, and its row of scores is filled with ``-inf`` up to the longest list.
+
+        Raises:
+            ValueError: wrong dimension, NaN, or not as many exclusions as queries.
+            LookupError: a newer version is served and this one was dropped.
+        """
+        matrix = np.asarray(queries, dtype=np.float32)
+        if matrix.ndim != 2 or matrix.shape[1] != self.version.dimension:
+            raise ValueError(
+                f"queries of shape {matrix.shape} for an index of [N, {self.version.dimension}]"
+            )
+        check_matrix(matrix, self._settings.type, "queries")
+        if exclude is not None and len(exclude) != len(matrix):
+            raise ValueError(f"{len(exclude)} lists of exclusions for {len(matrix)} queries")
+        check_texts([text for text in (category, brand) if text is not None], "a filter")
+        filters = {
+            "category": category,
+            "brand": brand,
+            "min_price": _as_real(min_price),
+            "max_price": _as_real(max_price),
+            "k": k,
+        }
+        ef_search = min(max(self._settings.ef_search, k), LARGEST_EF_SEARCH)
+        self._connection.execute("SELECT set_config('hnsw.ef_search', %s, false)", [str(ef_search)])
+        answers = []
+        for row, query in enumerate(matrix if k else ()):
+            seen = [id_ for id_ in exclude[row] if "\0" not in id_] if exclude else []
+            answers.append(self._nearest({**filters, "query": Vector(query), "exclude": seen}))
+        if not answers:
+            width = min(k, self.count())
+            return SearchResult(
+                [[] for _ in matrix], np.full((len(matrix), width), -np.inf, np.float32)
+            )
+        width = max(map(len, answers))
+        scores = np.full((len(answers), width), -np.inf, dtype=np.float32)
+        for row, answer in enumerate(answers):
+            scores[row, : len(answer)] = [score for _, score in answer]
+        return SearchResult([[id_ for id_, _ in answer] for answer in answers], scores)
+
+    def upsert(
+        self, vectors: Vectors, columns: pl.DataFrame | None = None, *, version: str | None = None
+    ) -> int:
+        """Insert items, or replace those of the same id, and return how many.
+
+        Args:
+            vectors: as in :func:`~beauty_rec.indexes.pgvector_rows.item_rows`.
+            columns: likewise; an item that it lacks loses its category, brand and price.
+            version: what the content is called from now on; None: the version gets a ``+``, so
+                that a build of the version without changes does not take this table for it.
+
+        Raises:
+            ValueError: as in :func:`~beauty_rec.indexes.pgvector_rows.item_rows`; wrong dimension.
+            LookupError: a newer version is served.
+        """
+        if vectors.matrix.shape[1] != self.version.dimension:
+            raise ValueError(
+                f"vectors of {vectors.matrix.shape[1]} dimensions for an index of"
+                f" {self.version.dimension}"
+            )
+        rows = item_rows(vectors, columns, self._settings.type)
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            self._claim(cursor)
+            cursor.execute(
+                sql.SQL("CREATE TEMP TABLE changed_items (LIKE {}) ON COMMIT DROP").format(
+                    self._table
+                )
+            )
+            copy_rows(cursor, sql.Identifier("changed_items"), rows, self._settings.type)
+            cursor.execute(sql.SQL(_UPSERT).format(table=self._table))
+            changed = cursor.rowcount
+            self._record_change(cursor, version)
+        return changed
+
+    def delete(self, ids: list[str], *, version: str | None = None) -> int:
+        """Delete items and return how many there were; unknown ids are ignored.
+
+        ``version`` and LookupError are as in :meth:`upsert`.
+        """
+        known = [id_ for id_ in ids if "\0" not in id_]
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            self._claim(cursor)
+            cursor.execute(
+                sql.SQL("DELETE FROM {} WHERE id = ANY (%s::text[])").format(self._table), [known]
+            )
+            deleted = cursor.rowcount
+            self._record_change(cursor, version)
+        return deleted
+
+    def _nearest(self, parameters: dict[str, Any]) -> list[tuple[str, float]]:
+        found = self._fetch(self._search, parameters)
+        if len(found) == parameters["k"]:
+            return found
+        # Fewer pass, or the scan met its limit, or part of the graph was out of reach.
+        with self._connection.transaction():
+            self._connection.execute("SET LOCAL enable_indexscan = off")
+            return self._fetch(self._search, parameters)
+
+    def _fetch(self, statement: sql.Composed, parameters: dict[str, Any]) -> list[Any]:
+        try:
+            return self._connection.execute(statement, parameters, binary=True).fetchall()
+        except psycopg.errors.UndefinedTable as error:
+            raise LookupError(
+                f"version {self.version.version} of {self._name} was dropped after its grace"
+                " period; open the index again"
+            ) from error
+
+    def _claim(self, cursor: psycopg.Cursor[Any]) -> None:
+        cursor.execute(
+            "SELECT 1 FROM served_index WHERE name = %s AND table_name = %s FOR UPDATE",
+            [self._name, self._table_name],
+        )
+        if cursor.fetchone() is None:
+            raise LookupError(
+                f"version {self.version.version} of {self._name} is not served any more;"
+                " open the index again"
+            )
+
+    def _record_change(self, cursor: psycopg.Cursor[Any], version: str | None) -> None:
+        cursor.execute(
+            sql.SQL(
+                "UPDATE served_index SET rows = (SELECT count(*) FROM {}),"
+                " version = coalesce(%s, rtrim(version, '+') || '+')"
+                " WHERE name = %s RETURNING version, rows, dimension, recall"
+            ).format(self._table),
+            [version, self._name],
+        )
+        row = cursor.fetchone()
+        assert row is not None  # claimed above
+        self.version = IndexVersion(*row)
+
+
+def current_version(dsn: str, *, name: str = NAME) -> IndexVersion | None:
+    """Return the served version; None when nothing was published yet."""
+    with connect(dsn) as connection:
+        served = read_served(connection, name)
+    return served.version if served else None
+
+
+@contextmanager
+def open_current(
+    dsn: str, settings: ItemIndexSettings, *, name: str = NAME
+) -> Iterator[PgVectorIndex]:
+    """Yield the served index.
+
+    Raises:
+        FileNotFoundError: nothing was published yet; the message names the remedy.
+    """
+    with connect(dsn) as connection:
+        served = read_served(connection, name)
+        if served is None:
+            raise FileNotFoundError(
+                f"no index {name!r} yet; run: beauty-rec run --select item_index --force"
+            )
+        yield PgVectorIndex(connection, served.table, served.version, settings, name=name)
+
+
+def _as_real(price: float | None) -> float | None:
+    """Round to what the column holds, so that an item of exactly this price passes."""
+    if price is None:
+        return None
+    if math.isnan(price):
+        raise ValueError("a price limit is NaN")
+    with np.errstate(over="ignore"):
+        return float(np.float32(price))
