@@ -28,15 +28,17 @@ from beauty_rec.settings import ItemIndexSettings
 NAME = "items"
 LARGEST_EF_SEARCH = 1_000
 
+_BY_INDEX = "embedding <#> %(query)b::vector::{type}"
+_BY_READING_ALL = "score DESC"  # equal, but no order that an index has
 _SEARCH = """
-    SELECT id, -(embedding <#> %(query)b::vector::{type})
+    SELECT id, -(embedding <#> %(query)b::vector::{type}) AS score
     FROM {table}
     WHERE (%(category)s::text IS NULL OR category = %(category)s::text)
       AND (%(brand)s::text IS NULL OR brand = %(brand)s::text)
       AND (%(min_price)s::float8 IS NULL OR price >= %(min_price)s::float8::real)
       AND (%(max_price)s::float8 IS NULL OR price <= %(max_price)s::float8::real)
       AND id <> ALL (%(exclude)s::text[])
-    ORDER BY embedding <#> %(query)b::vector::{type}
+    ORDER BY {order}
     LIMIT %(k)s::int
 """
 _UPSERT = """
@@ -70,8 +72,12 @@ class PgVectorIndex:
         self._table = sql.Identifier(table)
         self._table_name = table
         register_vector(connection)
-        self._search = sql.SQL(_SEARCH).format(
-            table=self._table, type=sql.Identifier(settings.type)
+        type_ = sql.Identifier(settings.type)
+        self._by_index, self._exactly = (
+            sql.SQL(_SEARCH).format(
+                table=self._table, type=type_, order=sql.SQL(order).format(type=type_)
+            )
+            for order in (_BY_INDEX, _BY_READING_ALL)
         )
         connection.execute("SELECT '[0]'::vector")  # loads pgvector, so that it checks these:
         for setting, value in {
@@ -200,13 +206,12 @@ class PgVectorIndex:
         return deleted
 
     def _nearest(self, parameters: dict[str, Any]) -> list[tuple[str, float]]:
-        found = self._fetch(self._search, parameters)
+        found = self._fetch(self._by_index, parameters)
         if len(found) == parameters["k"]:
             return found
-        # Fewer pass, or the scan met its limit, or part of the graph was out of reach.
-        with self._connection.transaction():
-            self._connection.execute("SET LOCAL enable_indexscan = off")
-            return self._fetch(self._search, parameters)
+        # Fewer pass, or the scan met its limit, or some are out of the graph's reach: by inner
+        # product, a short vector may be nobody's neighbour.
+        return self._fetch(self._exactly, parameters)
 
     def _fetch(self, statement: sql.Composed, parameters: dict[str, Any]) -> list[Any]:
         try:

@@ -27,6 +27,7 @@ import fcntl
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -42,6 +43,8 @@ from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 PATIENCE_SECONDS = 60
+ORPHAN_SECONDS = 5
+SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 100
 """Bytes; Linux allows 107, macOS 103."""
 
@@ -155,9 +158,11 @@ def _initialise(cluster: Path, programs: _Programs) -> None:
 def _start(cluster: Path, programs: _Programs) -> None:
     log = cluster / "server.log"
     sockets = cluster
-    if len(os.fsencode(cluster)) + len("/.s.PGSQL.5432") > LONGEST_SOCKET_PATH:
+    if len(os.fsencode(cluster)) + len(f"/{SOCKET}") > LONGEST_SOCKET_PATH:
         sockets = Path(tempfile.mkdtemp(prefix="beauty-rec-"))
         programs.give(sockets)
+    # PostgreSQL takes a zombie, or whoever has a dead server's number now, for the lock's holder.
+    (sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
     options = f"-h '' -p 5432 -k {shlex.quote(str(sockets))} {' '.join(SERVER_OPTIONS)}"
     with _told_as_runtime_error("PostgreSQL did not start", log):
         programs.run(
@@ -209,6 +214,7 @@ def _status_lines(cluster: Path) -> list[str]:
 
 
 def _is_postgres_of(cluster: Path, pid: int) -> bool:
+    """Whether ``pid`` is a living process of ``cluster``; one that nobody reaped is dead."""
     try:
         process = psutil.Process(pid)
         if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
@@ -222,17 +228,15 @@ def _is_postgres_of(cluster: Path, pid: int) -> bool:
 
 def _end_orphans(cluster: Path) -> None:
     """End what a killed server left computing; a new one cannot start beside it."""
-    orphans = []
-    for process in psutil.process_iter(["name"]):
-        with suppress(psutil.Error):
-            if process.name() == "postgres" and Path(process.cwd()) == cluster:
-                process.terminate()
-                orphans.append(process)
-    _, stubborn = psutil.wait_procs(orphans, timeout=5)
-    for process in stubborn:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=5)
+    orphans = psutil.pids()
+    for signal_ in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        orphans = [pid for pid in orphans if _is_postgres_of(cluster, pid)]
+        for pid in orphans:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal_)
+        while time.monotonic() < deadline and any(_is_postgres_of(cluster, p) for p in orphans):
+            time.sleep(0.02)
 
 
 def _open_for_passing(path: Path) -> None:
