@@ -20,7 +20,13 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.indexes.pgvector_rows import check_matrix, check_texts, copy_rows, item_rows
+from beauty_rec.indexes.pgvector_changes import (
+    claim_served,
+    delete_rows,
+    record_change,
+    replace_rows,
+)
+from beauty_rec.indexes.pgvector_rows import check_matrix, check_texts, item_rows
 from beauty_rec.indexes.pgvector_tables import connect, read_served
 from beauty_rec.indexes.protocol import IndexVersion, SearchResult
 from beauty_rec.settings import ItemIndexSettings
@@ -40,12 +46,6 @@ _SEARCH = """
       AND id <> ALL (%(exclude)s::text[])
     ORDER BY {order}
     LIMIT %(k)s::int
-"""
-_UPSERT = """
-    INSERT INTO {table} (id, embedding, category, brand, price)
-    SELECT id, embedding, category, brand, price FROM changed_items
-    ON CONFLICT (id) DO UPDATE SET (embedding, category, brand, price) =
-        (excluded.embedding, excluded.category, excluded.brand, excluded.price)
 """
 
 
@@ -177,33 +177,24 @@ class PgVectorIndex:
                 f" {self.version.dimension}"
             )
         rows = item_rows(vectors, columns, self._settings.type)
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            self._claim(cursor)
-            cursor.execute(
-                sql.SQL("CREATE TEMP TABLE changed_items (LIKE {}) ON COMMIT DROP").format(
-                    self._table
-                )
-            )
-            copy_rows(cursor, sql.Identifier("changed_items"), rows, self._settings.type)
-            cursor.execute(sql.SQL(_UPSERT).format(table=self._table))
-            changed = cursor.rowcount
-            self._record_change(cursor, version)
-        return changed
+        with self._change(version) as cursor:
+            return replace_rows(cursor, self._table, rows, self._settings.type)
 
     def delete(self, ids: list[str], *, version: str | None = None) -> int:
         """Delete items and return how many there were; unknown ids are ignored.
 
         ``version`` and LookupError are as in :meth:`upsert`.
         """
-        known = [id_ for id_ in ids if "\0" not in id_]
+        with self._change(version) as cursor:
+            return delete_rows(cursor, self._table, ids)
+
+    @contextmanager
+    def _change(self, version: str | None) -> Iterator[psycopg.Cursor[Any]]:
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            self._claim(cursor)
-            cursor.execute(
-                sql.SQL("DELETE FROM {} WHERE id = ANY (%s::text[])").format(self._table), [known]
-            )
-            deleted = cursor.rowcount
-            self._record_change(cursor, version)
-        return deleted
+            claim_served(cursor, self._name, self._table_name)
+            yield cursor
+            changed = record_change(cursor, self._name, self._table, version)
+        self.version = changed
 
     def _nearest(self, parameters: dict[str, Any]) -> list[tuple[str, float]]:
         found = self._fetch(self._by_index, parameters)
@@ -221,30 +212,6 @@ class PgVectorIndex:
                 f"version {self.version.version} of {self._name} was dropped after its grace"
                 " period; open the index again"
             ) from error
-
-    def _claim(self, cursor: psycopg.Cursor[Any]) -> None:
-        cursor.execute(
-            "SELECT 1 FROM served_index WHERE name = %s AND table_name = %s FOR UPDATE",
-            [self._name, self._table_name],
-        )
-        if cursor.fetchone() is None:
-            raise LookupError(
-                f"version {self.version.version} of {self._name} is not served any more;"
-                " open the index again"
-            )
-
-    def _record_change(self, cursor: psycopg.Cursor[Any], version: str | None) -> None:
-        cursor.execute(
-            sql.SQL(
-                "UPDATE served_index SET rows = (SELECT count(*) FROM {}),"
-                " version = coalesce(%s, rtrim(version, '+') || '+')"
-                " WHERE name = %s RETURNING version, rows, dimension, recall"
-            ).format(self._table),
-            [version, self._name],
-        )
-        row = cursor.fetchone()
-        assert row is not None  # claimed above
-        self.version = IndexVersion(*row)
 
 
 def current_version(dsn: str, *, name: str = NAME) -> IndexVersion | None:

@@ -27,10 +27,8 @@ import fcntl
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,12 +36,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import psutil
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
-PATIENCE_SECONDS = 60
-ORPHAN_SECONDS = 5
+from beauty_rec.indexes.postmaster import (
+    PATIENCE_SECONDS,
+    end_orphans,
+    status_lines,
+    wait_until_settled,
+)
+
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 100
 """Bytes; Linux allows 107, macOS 103."""
@@ -116,13 +118,13 @@ def _is_last(users: IO[str]) -> bool:
 
 
 def _ensure_running(cluster: Path) -> str:
-    if not _wait_until_settled(cluster):
+    if not wait_until_settled(cluster):
         programs = _programs(cluster)
         if not (cluster / "PG_VERSION").exists():
             _initialise(cluster, programs)
-        _end_orphans(cluster)
+        end_orphans(cluster)
         _start(cluster, programs)
-    lines = _status_lines(cluster)
+    lines = status_lines(cluster)
     return make_conninfo(host=lines[4], port=lines[3], user="postgres", dbname="postgres")
 
 
@@ -172,7 +174,7 @@ def _start(cluster: Path, programs: _Programs) -> None:
 
 
 def _stop(cluster: Path) -> None:
-    lines = _status_lines(cluster)
+    lines = status_lines(cluster)
     if not lines:
         return
     with suppress(subprocess.CalledProcessError):  # already going, or stuck: the next user sees
@@ -180,63 +182,6 @@ def _stop(cluster: Path) -> None:
     if len(lines) > 4 and Path(lines[4]) != cluster:
         with suppress(OSError):
             Path(lines[4]).rmdir()
-
-
-def _wait_until_settled(cluster: Path) -> bool:
-    """Return whether a server is ready; wait for one that is starting or stopping.
-
-    A ``postmaster.pid`` that no living server stands behind is removed.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while lines := _status_lines(cluster):
-        if not _is_postgres_of(cluster, int(lines[0])):
-            (cluster / "postmaster.pid").unlink(missing_ok=True)
-            return False
-        if len(lines) > 7 and lines[7] == "ready":
-            return True
-        if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"the PostgreSQL server {lines[0]} of {cluster} has been neither ready nor gone "
-                f"for {PATIENCE_SECONDS} s; see {cluster / 'server.log'}"
-            )
-        time.sleep(0.02)
-    return False
-
-
-def _status_lines(cluster: Path) -> list[str]:
-    """Return the lines of ``postmaster.pid``: pid, folder, start, port, socket folder, …, state."""
-    try:
-        text = (cluster / "postmaster.pid").read_text()
-    except FileNotFoundError:
-        return []
-    lines = [line.strip() for line in text.splitlines()]
-    return lines if lines and lines[0].isdigit() else ["0"]
-
-
-def _is_postgres_of(cluster: Path, pid: int) -> bool:
-    """Whether ``pid`` is a living process of ``cluster``; one that nobody reaped is dead."""
-    try:
-        process = psutil.Process(pid)
-        if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return Path(process.cwd()) == cluster
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:  # a server, but not of a user that we may look at
-        return True
-
-
-def _end_orphans(cluster: Path) -> None:
-    """End what a killed server left computing; a new one cannot start beside it."""
-    orphans = psutil.pids()
-    for signal_ in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + ORPHAN_SECONDS
-        orphans = [pid for pid in orphans if _is_postgres_of(cluster, pid)]
-        for pid in orphans:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal_)
-        while time.monotonic() < deadline and any(_is_postgres_of(cluster, p) for p in orphans):
-            time.sleep(0.02)
 
 
 def _open_for_passing(path: Path) -> None:
