@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -27,6 +27,7 @@ PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 
 Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
+VectorType = Literal["vector", "halfvec"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 SAMPLE_FILES = {
@@ -192,6 +193,37 @@ class RecommendationSettings(Group):
     )
 
 
+class ItemIndexSettings(Group):
+    """PostgreSQL with pgvector."""
+
+    dsn: SecretStr | None = Field(
+        None, description="of a database with pgvector 0.8 or newer; unset: an embedded server"
+    )
+    type: VectorType = Field("vector", description="halfvec: half the memory, rounded scores")
+    m: int = Field(24, ge=2, le=100, description="links of a node")
+    ef_construction: int = Field(200, ge=8, le=1000, description="at least twice m")
+    ef_search: int = Field(400, ge=8, le=1000, description="raised to k where k is larger")
+    max_scan_tuples: int = Field(
+        20_000, ge=1, description="a filtered search that has scanned as many becomes exact"
+    )
+    min_recall: float = Field(0.98, ge=0, le=1, description="recall@100 against exact search")
+    grace_seconds: float = Field(
+        3600, ge=0, description="a version that is served no more may be read for this long"
+    )
+    maintenance_memory_mb: int = Field(
+        512, ge=64, le=1 << 20, description="for building; HNSW is slow beyond it"
+    )
+    build_workers: int | None = Field(
+        None, ge=0, le=64, description="beside the leader; unset: one a core of this machine"
+    )
+
+    @model_validator(mode="after")
+    def _wide_enough(self) -> "ItemIndexSettings":
+        if self.ef_construction < 2 * self.m:
+            raise ValueError("ef_construction must be at least twice m")
+        return self
+
+
 class EvaluationSettings(Group):
     """The protocol of the measurements."""
 
@@ -328,6 +360,7 @@ class Settings(BaseSettings):
     item_tower: ItemTowerSettings = ItemTowerSettings()
     user_tower: UserTowerSettings = UserTowerSettings()
     recommendation: RecommendationSettings = RecommendationSettings()
+    item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @classmethod
@@ -373,10 +406,16 @@ class Settings(BaseSettings):
         return self.data_dir / "settings.json"
 
     def remember(self) -> None:
-        """Keep what differs from the defaults in the data folder, for the UI and later commands."""
+        """Keep what differs from the defaults in the data folder, for the UI and later commands.
+
+        A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
+        ``~/.pgpass`` or from their own settings, and fail without it.
+        """
         from beauty_rec.artifacts import write_text_atomic
 
         told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        if self.item_index.dsn is not None:
+            told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
         write_text_atomic(self.memory_path, json.dumps(told, indent=2) + "\n")
 
 
@@ -396,6 +435,14 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise ValueError(f"{path} holds {type(told).__name__}, not an object; mend or delete it")
     return told
+
+
+def _without_password(dsn: str) -> str:
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    parts = conninfo_to_dict(dsn)
+    parts.pop("password", None)
+    return make_conninfo("", **{name: str(value) for name, value in parts.items()})
 
 
 def _default_data_dir() -> Path:

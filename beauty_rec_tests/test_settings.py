@@ -40,6 +40,19 @@ def test_what_was_told_is_remembered(tmp_path: Path) -> None:
     assert again.reviews.is_absolute()
 
 
+@pytest.mark.parametrize(
+    "dsn", ["postgresql://shop:p%4055word@db/items?sslmode=require", "host=db password='p@55word'"]
+)
+def test_a_dsn_is_remembered_without_its_password(tmp_path: Path, dsn: str) -> None:
+    settings = Settings(data_dir=tmp_path, item_index={"dsn": dsn, "m": 16})
+    settings.remember()
+    assert "55word" not in settings.memory_path.read_text() + repr(settings)
+    again = Settings(data_dir=tmp_path).item_index
+    assert again.m == 16
+    assert again.dsn is not None
+    assert "host=db" in again.dsn.get_secret_value()
+
+
 def test_dagster_home_leads_to_its_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +69,8 @@ def test_dagster_home_leads_to_its_data_folder(
         ("fine_tune.epochs=-1", "fine_tune.epochs.*greater than or equal to 0.*-1"),
         ("fine_tune.epoch=1", "fine_tune.epoch: Extra inputs"),
         ("epochs", "NAME=VALUE"),
+        ("item_index.m=150", "item_index.m.*less than or equal to 100"),
+        ("item_index.ef_construction=40", "ef_construction must be at least twice m"),
         ("profile=huge", "profile.*sample.*full"),
     ],
 )

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,12 @@ from tqdm import tqdm
 
 from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.indexes.exact import ExactIndex
-from beauty_rec.indexes.protocol import SearchResult, recall_against_exact
+from beauty_rec.indexes.protocol import (
+    IndexBuildError,
+    IndexVersion,
+    SearchResult,
+    recall_against_exact,
+)
 from beauty_rec.settings import TextIndexSettings
 
 COLLECTION = "items"
@@ -30,20 +35,6 @@ POINTER = "current.json"
 SHARED = "shared.json"
 VERIFICATION_QUERIES = 200
 RECALL_AT = 100
-
-
-class IndexBuildError(RuntimeError):
-    """A freshly built index is not good enough to be served."""
-
-
-@dataclass(frozen=True)
-class IndexVersion:
-    """What stands behind a served index."""
-
-    version: str
-    rows: int
-    dimension: int
-    recall_vs_exact: float
 
 
 class ChromaIndex:

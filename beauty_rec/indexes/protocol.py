@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCORE_TOLERANCE = 1e-4
-"""Scores this close are a tie: an approximate index may compute them in another order."""
+"""Scores this close, relative to the largest beyond 1, are a tie: sums depend on their order."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,20 @@ class SearchResult:
 
     ids: list[list[str]]
     scores: NDArray[np.float32]
+
+
+class IndexBuildError(RuntimeError):
+    """A freshly built index is not good enough to be served."""
+
+
+@dataclass(frozen=True)
+class IndexVersion:
+    """What stands behind a served index."""
+
+    version: str
+    rows: int
+    dimension: int
+    recall_vs_exact: float
 
 
 class VectorIndex(Protocol):
@@ -45,5 +59,6 @@ def recall_against_exact(
     wanted = exact.search(queries, k).scores
     if wanted.size == 0:
         return 1.0
-    reached = found >= wanted[:, -1:] - SCORE_TOLERANCE
+    tolerance = SCORE_TOLERANCE * max(1.0, float(np.abs(wanted).max()))
+    reached = found >= wanted[:, -1:] - tolerance
     return float(reached.sum(axis=1).mean() / wanted.shape[1])

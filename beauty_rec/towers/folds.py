@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors, atomic_path
@@ -23,6 +24,9 @@ from beauty_rec.towers.user_tower_data import user_tower_data
 
 SERVED = "served"
 FOLDS = "folds.json"
+QUERIES = "queries.npy"
+"""User vectors of some valid events: what the item index is verified with."""
+INDEX_QUERIES = 200
 
 
 def with_context(reviews: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -118,4 +122,8 @@ def train_with_folds(
         served = user_tower_data(reviews, item_vectors, contexts, profiles, texts)
         log = train_user_tower(served, settings.user_tower, draft / SERVED, checkpoints / SERVED)
         (draft / FOLDS).write_text(json.dumps(starts), encoding="utf-8")
+        asked = reviews.filter(split="valid")["review_id"].to_list()[:INDEX_QUERIES]
+        tower = ServedUserTower.load(draft / SERVED)
+        queries = event_requests(tower, reviews, contexts, profiles, asked).vectors
+        np.save(draft / QUERIES, queries)
     return log

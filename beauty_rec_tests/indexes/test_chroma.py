@@ -9,11 +9,11 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.indexes.chroma import (
     POINTER,
     ChromaIndex,
-    IndexBuildError,
     build_index,
     current_version,
     open_current,
 )
+from beauty_rec.indexes.protocol import IndexBuildError
 from beauty_rec.settings import TextIndexSettings
 
 SETTINGS = TextIndexSettings()

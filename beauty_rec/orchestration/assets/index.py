@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
@@ -84,7 +85,14 @@ def item_index(
     version = item_index_version(matrix, columns, settings.item_index)
     context.set_data_version(context.asset_key, dg.DataVersion(version))
     with postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn:
-        built = build_index(dsn, matrix, columns, version, settings.item_index)
+        built = build_index(
+            dsn,
+            matrix,
+            columns,
+            version,
+            settings.item_index,
+            queries=np.load(user_tower / "queries.npy", allow_pickle=False),
+        )
     context.add_asset_metadata(
         {"dagster/row_count": built.rows, "recall_vs_exact@100": built.recall_vs_exact}
     )
