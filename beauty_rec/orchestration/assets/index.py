@@ -62,8 +62,7 @@ def item_index(
     raw_items: pl.DataFrame,
 ) -> dict[str, Any]:
     """The pgvector index of the item matrix: tower vectors and what rides beside them."""
-    from beauty_rec.indexes.pgvector_build import build_index
-    from beauty_rec.indexes.pgvector_rows import item_index_version
+    from beauty_rec.indexes.pgvector_build import build_index, item_index_version
     from beauty_rec.indexes.postgres_server import postgres
 
     matrix = Vectors.load(user_tower / "served" / "items")
