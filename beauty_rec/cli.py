@@ -221,7 +221,8 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
         target = told
         for group in groups:
             target = target.setdefault(group, {})
-        target[leaf] = value.strip()
+        value = value.strip()
+        target[leaf] = json.loads(value) if value[:1] in ("[", "{") else value
     try:
         return Settings(**told)
     except ValidationError as error:

@@ -1,0 +1,82 @@
+"""The recommendation section of the report on a handful of events."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.evaluation.recommendation import (
+    baseline_ranks,
+    ranks_in_lists,
+    recommendation_section,
+    split_events,
+)
+from beauty_rec.settings import EvaluationSettings
+
+SETTINGS = EvaluationSettings(bootstrap_samples=100)
+
+
+@pytest.fixture
+def reviews() -> pl.DataFrame:
+    """Ten train events of item a, five of b, one of c; held-out events of b, c and a new item."""
+    items = ["a"] * 10 + ["b"] * 5 + ["c"] + ["b", "c", "new"]
+    users = [f"u{n}" for n in range(16)] + ["u0", "u15", "stranger"]
+    return pl.DataFrame(
+        {
+            "review_id": [f"r{n:02}" for n in range(19)],
+            "user_id": users,
+            "parent_asin": items,
+            "timestamp": list(range(19)),
+            "rating": [5.0] * 19,
+            "context": [None] * 19,
+            "split": ["train"] * 16 + ["valid"] * 3,
+        },
+        schema_overrides={"context": pl.String},
+    )
+
+
+def test_seen_items_leave_the_answer_set_and_repeats_are_no_query(reviews: pl.DataFrame) -> None:
+    events = split_events(reviews, "valid", SETTINGS)
+    # u15 had c before: its second c is no query.
+    assert events["parent_asin"].to_list() == ["b", "new"]
+    ranks = baseline_ranks(events, reviews, ["a", "b", "c"])
+    # u0 has seen a, so b comes first; the new item ties with nothing and stands last.
+    assert ranks["popularity"].tolist() == [1, 4]
+
+
+def test_an_answer_outside_its_list_has_no_rank(reviews: pl.DataFrame) -> None:
+    events = split_events(reviews, "valid", SETTINGS)
+    lists = pl.DataFrame({"review_id": ["r16", "r16"], "parent_asin": ["c", "b"], "rank": [1, 2]})
+    assert ranks_in_lists(events, lists).tolist() == [2, np.inf]
+
+
+def test_the_section_tells_warm_from_cold_and_looks_beyond_accuracy(reviews: pl.DataFrame) -> None:
+    events = split_events(reviews, "valid", SETTINGS)
+    lists = pl.DataFrame(
+        {
+            "review_id": ["r16", "r16", "r18"],
+            "parent_asin": ["c", "b", "a"],
+            "rank": [1, 2, 1],
+        }
+    )
+    ranks = {
+        **baseline_ranks(events, reviews, ["a", "b", "c"]),
+        "user_tower": ranks_in_lists(events, lists),
+    }
+    vectors = Vectors(["a", "b", "c"], np.eye(3, dtype=np.float32))
+    section = recommendation_section(
+        events, ranks, {"user_tower": lists}, reviews, vectors, SETTINGS
+    )
+    tower = section["user_tower"]
+    assert tower["queries"] == 2
+    assert tower["recall@100"] == 0.5
+    assert tower["warm"]["recall@100"] == 1.0
+    assert tower["cold"]["recall@100"] == 0.0
+    assert tower["beyond_accuracy"]["coverage@10"] == 1.0
+    assert tower["beyond_accuracy"]["intra_list_diversity@10"] == 1.0
+    assert set(tower["versus"]) == {
+        "popularity",
+        "recent_popularity",
+        "context_popularity",
+        "item_cf",
+    }
