@@ -31,6 +31,23 @@ TRAIN_SIDE = [
     "processed/item_embeddings",
     "models/text_retriever",
     "processed/retrieval_candidates/train.parquet",
+    "processed/item_attributes.parquet",
+    "processed/vocabulary.json",
+    "processed/item_vectors",
+    "processed/user_candidates/train.parquet",
+    "models/item_tower",
+    "models/user_tower",
+    "models/reranker",
+]
+SMALL = [
+    "fine_tune.epochs=1",
+    "fine_tune.frozen_layers=0",
+    "item_tower.epochs=1",
+    "user_tower.epochs=1",
+    "user_tower.origins=2",
+    "user_tower.uniform_negatives=64",
+    "recommendation.folds=[0.8]",
+    "ranking.epochs=2",
 ]
 
 
@@ -42,7 +59,8 @@ class Shop:
         self.files: SampleFiles = write_sample(
             folder / "input", SampleSettings(reviews=500, items=120, seed=5)
         )
-        self.settings = [f"encoder.model={encoder}", "fine_tune.epochs=1"]
+        models = [f"encoder.model={encoder}", f"item_tower.title_encoder={encoder}"]
+        self.settings = [*models, *SMALL]
 
     def call(self, *arguments: object) -> Result:
         return CliRunner().invoke(app, [*map(str, arguments), "--data-dir", str(self.data)])
@@ -114,6 +132,9 @@ def test_the_report_has_its_fixed_keys(shop: Shop) -> None:
                 low, high = block["intervals"][metric]
                 assert 0 <= low <= block[metric] + 1e-9
                 assert block[metric] <= high + 1e-9
+        for method in ("popularity", "item_cf", "user_tower", "reranked"):
+            assert report["recommendation"][split][method]["queries"] > 0
+        assert 0 <= report["reranker"][split]["auc"] <= 1
     rows = report["indexes"]["text_index"]["rows"]
     assert rows == pl.read_parquet(shop.data / "processed" / "merged_items.parquet").height
     assert {row["asset"] for row in report["cost"]} >= {"raw_reviews", "text_retriever"}
@@ -146,13 +167,16 @@ def test_a_test_review_leaks_nowhere(shop: Shop) -> None:
     shop.edit_text(review, "Zanzibar xylophone serum, for my grandmother at night. Not greasy!")
     built = shop.built()
     assert shop.train_side() == before
-    assert built == [
-        "raw_reviews",
-        "split_reviews",
+    assert sorted(built) == [
+        "evaluation_report",
         "keywords[test]",
+        "ranking_metrics[test]",
+        "raw_reviews",
+        "recommendations[test]",
         "retrieval_candidates[test]",
         "retrieval_metrics[test]",
-        "evaluation_report",
+        "split_reviews",
+        "user_candidates[test]",
     ]
 
 
@@ -166,6 +190,9 @@ def test_a_valid_review_reaches_the_early_stopping_only(shop: Shop) -> None:
         "models/text_retriever",
         "processed/item_embeddings",
         "processed/retrieval_candidates/train.parquet",
+        "processed/user_candidates/train.parquet",
+        "models/user_tower",
+        "models/reranker",
     }
     assert "text_retriever" in built
     assert not {"merged_items", "training_pairs", "keywords[train]", "keywords[test]"} & set(built)

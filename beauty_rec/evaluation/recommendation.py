@@ -20,7 +20,13 @@ from beauty_rec.evaluation.baselines import (
     recent_events,
 )
 from beauty_rec.evaluation.block import Block, beyond_accuracy_block, split_section
-from beauty_rec.evaluation.protocol import answer_set, item_lists, recommendation_queries, rows_of
+from beauty_rec.evaluation.protocol import (
+    answer_set,
+    item_lists,
+    recommendation_queries,
+    rows_of,
+    sample_events,
+)
 from beauty_rec.evaluation.ranks import Indices, Ranks
 from beauty_rec.settings import EvaluationSettings, Split
 
@@ -30,11 +36,22 @@ LIST_LENGTH = 10
 
 
 def split_events(
-    split_reviews: pl.DataFrame, split: Split, settings: EvaluationSettings
+    split_reviews: pl.DataFrame,
+    split: Split,
+    settings: EvaluationSettings,
+    since_ms: int | None = None,
 ) -> pl.DataFrame:
-    """Return the recommendation queries of a held-out split, with histories; see protocol."""
-    return recommendation_queries(
-        split_reviews, split, max_queries=settings.max_queries, seed=settings.seed
+    """Return the recommendation queries of a split, with histories; see protocol.
+
+    With ``since_ms`` only those from that moment (Unix ms) on; the cap is drawn among them.
+    """
+    if since_ms is None:
+        return recommendation_queries(
+            split_reviews, split, max_queries=settings.max_queries, seed=settings.seed
+        )
+    events = recommendation_queries(split_reviews, split)
+    return sample_events(
+        events.filter(pl.col("timestamp") >= since_ms), settings.max_queries, seed=settings.seed
     )
 
 

@@ -7,6 +7,7 @@ queries with an answer decides, calibrated first: sampled negatives move the sha
 not what is to be learned. The best epoch's weights are kept and calibrated on all of valid.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ def train_reranker(
         model = DeepFM(rows, fields_of(spec), settings)
         if settings.transfer and embeddings is not None:
             model.transfer(torch.from_numpy(np.array(embeddings)), settings.embedding_std)
+        # Few candidates are chosen: start at their share, or epochs go by in finding it.
+        share = float(train.labels[chosen].mean())
+        torch.nn.init.constant_(model.linear.bias, math.log(share / (1 - share + 1e-9)))
         optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=settings.learning_rate,

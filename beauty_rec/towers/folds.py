@@ -6,6 +6,7 @@ their candidates from a tower of what lies before the first.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,9 @@ def fold_starts(reviews: pl.DataFrame, shares: tuple[float, ...]) -> list[int]:
     return sorted({int(times[min(len(times) - 1, int(share * len(times)))]) for share in shares})
 
 
-def fold_events(events: pl.DataFrame, user_tower: Path) -> pl.DataFrame:
-    """Return the train events that lie in a fold: from the first fold's start on."""
-    starts = json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))
-    return events.filter(pl.col("timestamp") >= starts[0])
+def first_fold(user_tower: Path) -> int:
+    """Return the moment (Unix ms) at which the first out-of-fold part of train begins."""
+    return int(json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))[0])
 
 
 def fold_of(events: pl.DataFrame, user_tower: Path) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -126,4 +126,5 @@ def train_with_folds(
         tower = ServedUserTower.load(draft / SERVED)
         queries = event_requests(tower, reviews, contexts, profiles, asked).vectors
         np.save(draft / QUERIES, queries)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return log

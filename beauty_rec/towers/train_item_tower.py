@@ -5,6 +5,7 @@ all other items of the batch are to stay away. There are no labels and no users 
 """
 
 import json
+import shutil
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -100,6 +101,8 @@ def train_item_tower(
         if checkpoints is not None:
             save_checkpoint(checkpoints / "last", model, optimizer, state)
     _save(tower, titles, features, vocabulary_size, target)
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return {"epochs": state["epochs"], "parameters": sum(p.numel() for p in tower.parameters())}
 
 

@@ -45,11 +45,11 @@ def reranker(
     from beauty_rec.evaluation.recommendation import split_events
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.stages import Sources, fit_reranker
-    from beauty_rec.towers.folds import fold_events, fold_of, with_context
+    from beauty_rec.towers.folds import first_fold, fold_of, with_context
     from beauty_rec.towers.train_item_tower import load_item_tower
 
     reviews = with_context(split_reviews.filter(pl.col("split") != "test"), settings)
-    train = fold_events(split_events(reviews, "train", settings.evaluation), user_tower)
+    train = split_events(reviews, "train", settings.evaluation, first_fold(user_tower))
     models = settings.data_dir / "models"
     target = models / ".drafts" / "reranker"
     log = fit_reranker(
@@ -103,12 +103,11 @@ def recommendations(
     from beauty_rec.evaluation.training_plots import calibration_plot
     from beauty_rec.orchestration.io import image_markdown
     from beauty_rec.ranking.stages import load_reranker, reorder
-    from beauty_rec.towers.folds import fold_events, with_context
+    from beauty_rec.towers.folds import first_fold, with_context
 
     split = context.partition_key
-    events = split_events(with_context(split_reviews, settings), split, settings.evaluation)
-    if split == "train":
-        events = fold_events(events, user_tower)
+    since = first_fold(user_tower) if split == "train" else None
+    events = split_events(with_context(split_reviews, settings), split, settings.evaluation, since)
     model, builder = load_reranker(reranker)
     ordered, figures, (labels, probabilities) = reorder(
         model, builder, events, user_candidates, user_profiles
@@ -148,13 +147,12 @@ def ranking_metrics(
         recommendation_section,
         split_events,
     )
-    from beauty_rec.towers.folds import fold_events, with_context
+    from beauty_rec.towers.folds import first_fold, with_context
 
     split = context.partition_key
     reviews = with_context(split_reviews, settings)
-    events = split_events(reviews, split, settings.evaluation)
-    if split == "train":
-        events = fold_events(events, user_tower)
+    since = first_fold(user_tower) if split == "train" else None
+    events = split_events(reviews, split, settings.evaluation, since)
     tower = user_candidates.rename({"tower_rank": "rank"})
     section = recommendation_section(
         events,

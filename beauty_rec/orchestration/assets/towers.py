@@ -172,13 +172,12 @@ def user_candidates(
     from beauty_rec.retriever.contexts import context_vectors, with_text_scores
     from beauty_rec.retriever.encoder import TextEncoder
     from beauty_rec.towers.event_requests import event_requests, listed_candidates
-    from beauty_rec.towers.folds import SERVED, fold_candidates, fold_events, with_context
+    from beauty_rec.towers.folds import SERVED, first_fold, fold_candidates, with_context
     from beauty_rec.towers.served_user_tower import ServedUserTower
 
     reviews = with_context(split_reviews, settings)
-    events = split_events(reviews, context.partition_key, settings.evaluation)
-    if context.partition_key == "train":
-        events = fold_events(events, user_tower)
+    since = first_fold(user_tower) if context.partition_key == "train" else None
+    events = split_events(reviews, context.partition_key, settings.evaluation, since)
     encoder = TextEncoder.load(text_retriever, settings.encoder)
     contexts = context_vectors(encoder, events["context"])
     k = settings.user_tower.candidates
