@@ -105,7 +105,7 @@ class RankingSettings(Group):
     embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
     negatives: int | None = Field(None, ge=1, description="per train event; none: all candidates")
     batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     epochs: int = Field(30, ge=0)
     patience: int = Field(3, ge=1, description="epochs without a lower valid log loss")
