@@ -28,7 +28,7 @@ ui: $(READY)  ## Dagster's pages on http://127.0.0.1:3000
 	$(BIN)/dagster dev
 
 test: lint  ## lint, types and the fast tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 1800
