@@ -32,7 +32,11 @@ def markdown_page(report: Report, plots: Mapping[str, str] | None = None) -> str
     parts += _dataset(report["dataset"])
     for name, title in (("retrieval", "Text retrieval"), ("recommendation", "Recommendation")):
         parts.append(f"## {title}")
-        measured = {split: s for split, s in report[name].items() if any(s.values())}
+        measured = {
+            split: section
+            for split, section in report[name].items()
+            if any(block.get("queries") for block in section.values())
+        }
         if not measured:
             parts.append("Not measured.")
         for split, section in measured.items():
@@ -77,7 +81,8 @@ def _dataset(dataset: Block) -> list[str]:
     rows += [[title, _day(split[key])] for key, title in ends if split.get(key) is not None]
     refused = dataset.get("quarantined", {})
     rows += [[f"Refused: {reason}", f"{n:,}"] for reason, n in refused.items()]
-    return ["## Dataset", table(["", "count"], rows)]
+    notes = [f"- {note}" for note in dataset.get("notes", ())]
+    return ["## Dataset", table(["", "count"], rows), *(["\n".join(notes)] if notes else [])]
 
 
 def _section(split: str, section: Mapping[str, Block]) -> list[str]:

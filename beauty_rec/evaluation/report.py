@@ -39,6 +39,7 @@ def dataset_block(
     valid_end_ms: int,
     quarantined: Mapping[str, int] | None = None,
     synthetic: bool = False,
+    notes: Sequence[str] = (),
 ) -> Block:
     """Return the ``dataset`` part: counts, cuts and whether the data are the synthetic sample.
 
@@ -48,6 +49,7 @@ def dataset_block(
         train_end_ms, valid_end_ms: the cuts, Unix milliseconds.
         quarantined: refused rows by reason.
         synthetic: the data are made up.
+        notes: what the reader should know of the run, e.g. that nothing was fine-tuned, and why.
     """
     rows = dict(split_reviews.group_by("split").len().sort("split").iter_rows())
     return {
@@ -61,6 +63,7 @@ def dataset_block(
             "rows": {split: rows.get(split, 0) for split in ("train", *HELD_OUT)},
         },
         "synthetic": synthetic,
+        "notes": list(notes),
     }
 
 

@@ -28,13 +28,14 @@ def terminal_view(report: Report) -> RenderableType:
     """Return the report's metric tables as one rich renderable, to hand to ``Console.print``."""
     dataset = report["dataset"]
     counts = ", ".join(f"{dataset.get(n) or 0:,} {n}" for n in ("reviews", "users", "items"))
-    parts: list[RenderableType] = [Text(counts)]
+    notes = [Text(note, style="yellow") for note in dataset.get("notes", ())]
+    parts: list[RenderableType] = [Text(counts), *notes]
     if dataset.get("synthetic"):
         parts.insert(0, Text(SYNTHETIC, style="bold yellow"))
     marked = False
     for name, title in (("retrieval", "Text retrieval"), ("recommendation", "Recommendation")):
         for split, section in report[name].items():
-            if any(section.values()):
+            if any(block.get("queries") for block in section.values()):
                 parts.append(_table(f"{title}, {split}", section))
                 marked = marked or any(block.get("versus") for block in section.values())
     for split, block in report["reranker"].items():
@@ -46,7 +47,7 @@ def terminal_view(report: Report) -> RenderableType:
             recall = block["recall_vs_exact@100"]
             rows = block.get("rows", 0)
             parts.append(Text(f"{name}: {rows:,} rows, recall@100 {recall:.4f} of exact search"))
-    if len(parts) == 1 + bool(dataset.get("synthetic")):
+    if len(parts) == 1 + len(notes) + bool(dataset.get("synthetic")):
         parts.append(Text("Nothing is measured yet."))
     if marked:
         parts.append(Text(LEGEND, style="dim"))

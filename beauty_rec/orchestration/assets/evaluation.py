@@ -121,6 +121,7 @@ def evaluation_report(
     from beauty_rec.evaluation.page import write_page
     from beauty_rec.evaluation.protocol import answer_set
     from beauty_rec.evaluation.report import build_report, dataset_block
+    from beauty_rec.retriever.model_card import TrainingLog
 
     instance = context.instance
     cuts = latest_metadata(instance, dg.AssetKey("split_reviews"))
@@ -130,6 +131,7 @@ def evaluation_report(
         refused.update({f"{name}: {reason}": rows for reason, rows in found.items()})
     items = answer_set(raw_items["parent_asin"].to_list(), split_reviews["parent_asin"])
     reviews = settings.inputs["reviews"]
+    note = TrainingLog.load(text_retriever).note
     report = build_report(
         dataset_block(
             split_reviews,
@@ -138,6 +140,7 @@ def evaluation_report(
             valid_end_ms=cuts["valid_end_ms"],
             quarantined=refused,
             synthetic=reviews is not None and is_synthetic(reviews),
+            notes=[f"text_retriever: {note}"] if note else [],
         ),
         retrieval=retrieval_metrics,
         recommendation={s: found["recommendation"] for s, found in ranking_metrics.items()},
