@@ -311,7 +311,17 @@ class UserTowerSettings(Group):
     text_weights: tuple[float, ...] = Field(
         (0, 2, 5, 10, 20, 40, 80),
         min_length=1,
-        description="of cos(context, item text); the best on valid is kept",
+        description="of the cosine of an item's text with the context; the best on valid is kept",
+    )
+    past_text_weights: tuple[float, ...] = Field(
+        (0, 2, 5, 10, 20, 40, 80),
+        min_length=1,
+        description="of the cosine of an item's text with the history's; the best on valid is kept",
+    )
+    past_weights: tuple[float, ...] = Field(
+        (0, 2, 5, 10, 20),
+        min_length=1,
+        description="of the cosine with the history's tower vectors; the best on valid is kept",
     )
     seed: int = 13
 

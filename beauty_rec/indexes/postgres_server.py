@@ -100,6 +100,12 @@ class _Programs:
         if self.user is not None:
             shutil.chown(folder, self.user)
 
+    def give_copied(self, folder: Path) -> None:
+        """Take over a data folder that root has copied or restored: its files are root's."""
+        if self.user is not None and folder.owner() != self.user:
+            for path in (folder, *folder.rglob("*")):
+                self.give(path)
+
 
 @contextmanager
 def _starting_or_stopping(folder: Path) -> Iterator[None]:
@@ -122,6 +128,7 @@ def _ensure_running(cluster: Path) -> str:
         programs = _programs(cluster)
         if not (cluster / "PG_VERSION").exists():
             _initialise(cluster, programs)
+        programs.give_copied(cluster)
         end_orphans(cluster)
         _start(cluster, programs)
     lines = status_lines(cluster)

@@ -95,7 +95,7 @@ def train_with_folds(
     Args:
         reviews: train and valid rows of split_reviews.
         item_vectors: frozen, of the item tower, ``[N, D]``.
-        item_texts: of the text retriever; a block of the item matrix where there are contexts.
+        item_texts: of the text retriever, a block of the item matrix.
         text_retriever: its folder; encodes the contexts.
         profiles: ``user_profiles``.
         settings: of the run.
@@ -108,19 +108,25 @@ def train_with_folds(
     reviews = with_context(reviews, settings)
     encoder = TextEncoder.load(text_retriever, settings.encoder)
     contexts = context_vectors(encoder, reviews["context"])
-    texts = item_texts if len(contexts.ids) else None
     starts = fold_starts(reviews, settings.recommendation.folds)
     with atomic_path(target) as draft:
         draft.mkdir()
+        served = user_tower_data(reviews, item_vectors, contexts, profiles, item_texts)
+        log = train_user_tower(served, settings.user_tower, draft / SERVED, checkpoints / SERVED)
+        # A fold has no valid events of its own: it takes what was chosen for the served tower.
+        chosen = settings.user_tower.model_copy(
+            update={
+                "epochs": log["best_epoch"],
+                "text_weights": (log["text_weight"],),
+                "past_weights": (log["past_weight"],),
+                "past_text_weights": (log["past_text_weight"],),
+            }
+        )
         for start in starts:
             data = user_tower_data(
-                reviews, item_vectors, contexts, profiles, texts, train_until_ms=start
+                reviews, item_vectors, contexts, profiles, item_texts, train_until_ms=start
             )
-            train_user_tower(
-                data, settings.user_tower, draft / str(start), checkpoints / str(start)
-            )
-        served = user_tower_data(reviews, item_vectors, contexts, profiles, texts)
-        log = train_user_tower(served, settings.user_tower, draft / SERVED, checkpoints / SERVED)
+            train_user_tower(data, chosen, draft / str(start), checkpoints / str(start))
         (draft / FOLDS).write_text(json.dumps(starts), encoding="utf-8")
         asked = reviews.filter(split="valid")["review_id"].to_list()[:INDEX_QUERIES]
         tower = ServedUserTower.load(draft / SERVED)

@@ -47,24 +47,28 @@ def best_popularity(
     return best, recalls[best]
 
 
-def best_text_weight(
+def choose_weights(
     served: ServedUserTower,
     known: Knowledge,
     valid: NDArray[np.int64],
     settings: UserTowerSettings,
-) -> float:
-    """Choose the weight of cos(context, item text) on valid; the smallest of equals.
+) -> None:
+    """Set the weights of what is not learned by gradient, one after the other, on valid.
 
-    It is not learned by gradient: an item's text holds what its buyers wrote, so on training
-    events it would be trusted far beyond what it is worth on new ones.
+    An item's text holds what its buyers wrote, and a history what its user would buy again, so on
+    training events both would be trusted far beyond what they are worth on new ones. Of weights
+    with equal recall the smallest is taken.
     """
-    if not served.items.text:
-        return 0.0
-    recalls: dict[float, float] = {}
-    for weight in sorted(settings.text_weights):
-        served.text_weight = weight
-        recalls[weight] = held_out_recall(served, known, valid, settings.candidates) or 0.0
-    return max(recalls, key=lambda weight: recalls[weight])
+    grids = {"past_weight": settings.past_weights}
+    if served.items.text:
+        grids["text_weight"] = settings.text_weights
+        grids["past_text_weight"] = settings.past_text_weights
+    for name, weights in grids.items():
+        recalls: dict[float, float] = {}
+        for weight in sorted(weights):
+            setattr(served, name, weight)
+            recalls[weight] = held_out_recall(served, known, valid, settings.candidates) or 0.0
+        setattr(served, name, max(recalls, key=lambda weight: recalls[weight]))
 
 
 def _queries(

@@ -21,7 +21,7 @@ from beauty_rec.towers.requests import Knowledge, Requests
 from beauty_rec.towers.statistics import StatisticsSpec
 from beauty_rec.towers.user_tower import UserTower, UserTowerShape
 
-FORMAT = 1
+FORMAT = 2
 CHUNK = 512
 """Requests per forward pass: bounds the memory of long histories."""
 
@@ -37,6 +37,8 @@ class ServedUserTower:
         statistics: the columns of the item matrix.
         as_of_ms: the moment (Unix ms) at which they were taken: the end of train.
         text_weight: of cos(context, item text); 0 when the matrix has no text block.
+        past_weight: of the cosine with the mean of the history's tower vectors.
+        past_text_weight: the same with its text vectors.
     """
 
     tower: UserTower
@@ -44,7 +46,9 @@ class ServedUserTower:
     profiles: ProfileEncoder
     statistics: StatisticsSpec
     as_of_ms: int
-    text_weight: float
+    text_weight: float = 0.0
+    past_weight: float = 0.0
+    past_text_weight: float = 0.0
 
     def knowledge(
         self, events: Events, context_vectors: Vectors, profiles: pl.DataFrame
@@ -74,10 +78,26 @@ class ServedUserTower:
         popular = np.zeros(columns, np.float32)
         popular[shape.tower + shape.popularity] = 1.0
         weights[requests.nothing_known.numpy()] = popular
+        if not without[0]:
+            weights[:, : shape.tower] += self.past_weight * self._past(requests, 0, shape.tower)
         if not self.items.text:
             return weights
-        context = requests.context.numpy() * (0.0 if without[1] else self.text_weight)
-        return np.concatenate([weights, context], axis=1).astype(np.float32)
+        text = requests.context.numpy() * (0.0 if without[1] else self.text_weight)
+        if not without[0]:
+            text = text + self.past_text_weight * self._past(
+                requests, columns, columns + self.items.text
+            )
+        return np.concatenate([weights, text], axis=1).astype(np.float32)
+
+    def _past(self, requests: Requests, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the unit mean ``[B, stop - start]`` of the history's columns; 0 without one."""
+        rows = requests.items.numpy()
+        inside = rows >= 0
+        mean = np.zeros((len(rows), stop - start), np.float32)
+        for place in range(rows.shape[1]):
+            here = inside[:, place]
+            mean[here] += self.items.matrix[rows[here, place], start:stop]
+        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors``, ``config.json`` and ``items/`` as one atomic folder."""
@@ -89,6 +109,8 @@ class ServedUserTower:
             "statistics": self.statistics.to_json(),
             "as_of_ms": self.as_of_ms,
             "text_weight": self.text_weight,
+            "past_weight": self.past_weight,
+            "past_text_weight": self.past_text_weight,
             "text": self.items.text,
         }
         with atomic_path(folder) as draft:
@@ -118,6 +140,8 @@ class ServedUserTower:
             StatisticsSpec.from_json(config["statistics"]),
             config["as_of_ms"],
             config["text_weight"],
+            config["past_weight"],
+            config["past_text_weight"],
         )
 
 

@@ -22,7 +22,7 @@ from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from beauty_rec.towers.held_out import (
     best_popularity,
-    best_text_weight,
+    choose_weights,
     draw_rows,
     held_out_recall,
 )
@@ -54,7 +54,7 @@ def train_user_tower(
             the losses that it would have had. They are left there at the end.
 
     Returns:
-        ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; ``text_weight``;
+        ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; the chosen weights;
         ``popularity_recall`` (of the best popularity column on valid, which epoch 0 is);
         ``columns``, ``parameters``, ``train_events``, ``as_of_ms``.
 
@@ -140,13 +140,16 @@ def train_user_tower(
 
     tower.load_state_dict(best)
     tower.eval()
-    served.text_weight = best_text_weight(served, known, valid, settings)
+    choose_weights(served, known, valid, settings)
     served.save(target)
     return {
         "epochs": state["epochs"],
         "best_epoch": state["best_epoch"],
         "popularity_recall": popular_recall,
         "text_weight": served.text_weight,
+        "past_weight": served.past_weight,
+        "past_text_weight": served.past_text_weight,
+        "valid_recall": held_out_recall(served, known, valid, settings.candidates),
         "columns": {"tower": items.tower, "statistics": items.statistics, "text": items.text},
         "parameters": sum(p.numel() for p in tower.parameters()),
         "train_events": len(train),

@@ -159,3 +159,16 @@ def test_what_went_wrong_is_told(postgres_folder: Path) -> None:
             postgres(postgres_folder).__enter__()
     finally:
         option.write_text(before)
+
+
+def test_a_copied_data_folder_is_used_like_its_original(postgres_folder: Path) -> None:
+    with client_process(postgres_folder, "before the copy"):
+        pass
+    copy = postgres_folder.with_name(f"{postgres_folder.name}-copy")
+    shutil.copytree(postgres_folder, copy)
+    try:
+        with postgres(copy) as dsn, psycopg.connect(dsn) as connection:
+            notes = connection.execute("SELECT note FROM notes").fetchall()
+    finally:
+        shutil.rmtree(copy)
+    assert ("before the copy",) in notes

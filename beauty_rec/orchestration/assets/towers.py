@@ -136,6 +136,9 @@ def user_tower(
             "train_events": log["train_events"],
             "best_epoch": log["best_epoch"],
             "text_weight": log["text_weight"],
+            "past_weight": log["past_weight"],
+            "past_text_weight": log["past_text_weight"],
+            **({} if log["valid_recall"] is None else {"valid recall@100": log["valid_recall"]}),
             "columns": log["columns"],
             **_last_numbers(log["epochs"]),
         }
