@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "beauty_rec"
 
-BASE = {"settings", "artifacts"}
+BASE = {"settings", "setting_groups", "artifacts"}
 BELOW = {
     "corpus": BASE,
     "language": BASE,

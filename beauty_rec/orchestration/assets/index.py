@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.indexes.protocol import IndexVersion
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -35,15 +36,7 @@ def text_index(
     built = build_index(
         settings.data_dir / "chromadb", item_embeddings, version, settings.text_index
     )
-    context.add_asset_metadata(
-        {"dagster/row_count": built.rows, "recall_vs_exact@100": built.recall_vs_exact}
-    )
-    return {
-        "version": built.version,
-        "rows": built.rows,
-        "dimension": built.dimension,
-        "recall_vs_exact@100": built.recall_vs_exact,
-    }
+    return _told(context, built)
 
 
 @stage(
@@ -92,6 +85,11 @@ def item_index(
             settings.item_index,
             queries=np.load(user_tower / "queries.npy", allow_pickle=False),
         )
+    return _told(context, built)
+
+
+def _told(context: dg.AssetExecutionContext, built: IndexVersion) -> dict[str, Any]:
+    """Report a built version in the metadata, and return it as the asset's document."""
     context.add_asset_metadata(
         {"dagster/row_count": built.rows, "recall_vs_exact@100": built.recall_vs_exact}
     )

@@ -30,12 +30,7 @@ def base_embeddings(
     merged_items: pl.DataFrame,
 ) -> Vectors:
     """Item vectors of the encoder as it was before fine-tuning: the baseline."""
-    from beauty_rec.retriever.encoder import TextEncoder
-
-    encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
-    return Vectors(
-        merged_items["parent_asin"].to_list(), encoder.encode_items(merged_items["text"].to_list())
-    )
+    return _embed(merged_items, settings.encoder.model, settings)
 
 
 @stage(
@@ -138,9 +133,13 @@ def item_embeddings(
     merged_items: pl.DataFrame,
 ) -> Vectors:
     """L2-normalised item vectors of the fine-tuned encoder."""
+    return _embed(merged_items, text_retriever, settings)
+
+
+def _embed(merged_items: pl.DataFrame, encoder: str | Path, settings: Settings) -> Vectors:
     from beauty_rec.retriever.encoder import TextEncoder
 
-    encoder = TextEncoder.load(text_retriever, settings.encoder)
+    loaded = TextEncoder.load(encoder, settings.encoder)
     return Vectors(
-        merged_items["parent_asin"].to_list(), encoder.encode_items(merged_items["text"].to_list())
+        merged_items["parent_asin"].to_list(), loaded.encode_items(merged_items["text"].to_list())
     )

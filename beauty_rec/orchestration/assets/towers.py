@@ -38,14 +38,8 @@ def item_tower(
     from beauty_rec.towers.title_reader import load_title_reader
     from beauty_rec.towers.train_item_tower import train_item_tower
 
-    inputs = item_inputs(
-        item_attributes,
-        vocabulary,
-        merged_items,
-        split_reviews.filter(split="train").collect(),
-        user_profiles,
-        settings,
-    )
+    train = split_reviews.filter(split="train").collect()
+    inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
     models = settings.data_dir / "models"
     target = models / ".drafts" / "item_tower"
     log = train_item_tower(
@@ -85,14 +79,8 @@ def item_vectors(
     from beauty_rec.towers.title_reader import load_title_reader
     from beauty_rec.towers.train_item_tower import item_vectors, load_item_tower
 
-    inputs = item_inputs(
-        item_attributes,
-        vocabulary,
-        merged_items,
-        split_reviews.filter(split="train").collect(),
-        user_profiles,
-        settings,
-    )
+    train = split_reviews.filter(split="train").collect()
+    inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
     titles = load_title_reader(inputs.features.titles, settings.item_tower, item_tower)
     return item_vectors(load_item_tower(item_tower), titles, inputs.features)
 
