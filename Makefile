@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test test-slow lint format benchmarks clean
+.PHONY: help install run ui test lint format benchmarks clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,11 +27,8 @@ run: $(READY)  ## the whole graph on the synthetic sample, then its metrics
 ui: $(READY)  ## Dagster's pages on http://127.0.0.1:3000
 	$(BIN)/dagster dev
 
-test: lint  ## lint, types and the fast tests
+test: lint  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
-
-test-slow: $(READY)  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow --timeout 1800
 
 lint: $(READY)
 	$(BIN)/ruff check .

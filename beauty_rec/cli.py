@@ -210,7 +210,7 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
     told: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name in ("reviews", "items", "profiles"):
         if name in told:
-            told[name] = told[name].absolute()
+            told[name] = told[name].resolve()
     if data_dir is not None:
         told["data_dir"] = data_dir.absolute()
     for pair in pairs or []:

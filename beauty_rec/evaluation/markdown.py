@@ -11,8 +11,13 @@ from beauty_rec.evaluation.verdicts import LEGEND, best_baseline, other_stages, 
 KEY_METRICS = ("recall@10", "recall@100", "mrr", "ndcg@10")
 GROUP_TITLES = {
     "answerable": "Only queries whose item had any text before the cut",
+    "in_train": "Only events whose item occurs in train",
     "warm": "Only users with earlier events",
     "cold": "Only users without any earlier event",
+}
+KNOWN_ANSWERS = {
+    "answerable": "had any text before the cut, which bounds every method",
+    "in_train": "occur in train",
 }
 SYNTHETIC = (
     "Synthetic sample: made-up reviews. These figures show that the pipeline works, no more."
@@ -90,12 +95,10 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
     first = next(iter(measured.values()))
     note = " (a sample of train, to see overfitting)" if split not in HELD_OUT else ""
     facts = [f"{first['queries']:,} queries{note}"]
-    answerable = first.get("answerable")
-    if answerable and answerable.get("share") is not None:
-        facts.append(
-            f"{answerable['share']:.1%} of the answers had any text before the cut, "
-            "which bounds every method"
-        )
+    for group, known in KNOWN_ANSWERS.items():
+        share = (first.get(group) or {}).get("share")
+        if share is not None:
+            facts.append(f"{share:.1%} of the answers {known}")
     parts = [f"### {split}", "; ".join(facts) + ".", _metrics_table(section, measured)]
     verdicts = _verdict_lines(section, measured)
     if verdicts:

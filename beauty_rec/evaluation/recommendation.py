@@ -128,7 +128,7 @@ def recommendation_section(
     section = split_section(
         ranks,
         versus=VERSUS,
-        groups={"warm": ~cold, "cold": cold, "answerable": in_train},
+        groups={"warm": ~cold, "cold": cold, "in_train": in_train},
         samples=settings.bootstrap_samples,
         seed=settings.seed,
     )

@@ -66,9 +66,10 @@ def _table(title: str, section: Mapping[str, Block]) -> Table:
     measured = {method: block for method, block in section.items() if block}
     first = next(iter(measured.values()))
     facts = f"{first['queries']:,} queries"
-    share = (first.get("answerable") or {}).get("share")
-    if share is not None:
-        facts += f", {share:.1%} answerable"
+    for group, word in (("answerable", "answerable"), ("in_train", "of answers in train")):
+        share = (first.get(group) or {}).get("share")
+        if share is not None:
+            facts += f", {share:.1%} {word}"
     found = Table(title=f"{title} ({facts})", title_justify="left", box=SIMPLE_HEAD)
     found.add_column("method", no_wrap=True)
     for metric in KEY_METRICS:

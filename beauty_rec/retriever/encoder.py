@@ -7,6 +7,7 @@
 """
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +56,10 @@ class TextEncoder:
             EncoderUnavailable: no such model here, and none can be fetched; says what to do.
         """
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        if not sys.stderr.isatty():  # as tqdm's disable=None: no bars in logs
+            logging.disable_progress_bar()
         source = resolve_model(name_or_folder)
         try:
             model = SentenceTransformer(
