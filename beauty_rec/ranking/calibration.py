@@ -1,7 +1,6 @@
-"""How good and how honest probabilities are: AUC, log loss, Platt scaling, reliability."""
+"""How good and how honest probabilities are: AUC, log loss, Platt scaling."""
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import rankdata
@@ -53,17 +52,3 @@ def fit_platt(logits: Floats, labels: Floats, steps: int = 100) -> tuple[float, 
         if gain < 1e-12:
             break
     return (float(weights[0]), float(weights[1])) if weights[0] > 0 else (0.0, float(prior[1]))
-
-
-def reliability(probabilities: Floats, labels: Floats, bins: int = 10) -> pl.DataFrame:
-    """Return the calibration plot: predicted, observed, count per bin of equal counts."""
-    order = np.argsort(probabilities, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    return pl.DataFrame(
-        {
-            "predicted": [float(probabilities[part].mean()) for part in parts],
-            "observed": [float(labels[part].mean()) for part in parts],
-            "count": [len(part) for part in parts],
-        },
-        schema={"predicted": pl.Float64, "observed": pl.Float64, "count": pl.Int64},
-    )

@@ -1,7 +1,7 @@
 """What the item tower reads of each item, as padded arrays of ids."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,14 +37,6 @@ class ItemFeatures:
         """Return the first row of each group of items that nothing here tells apart."""
         rows = np.concatenate([self.std, np.sort(self.re, axis=1), self.title[:, None]], axis=1)
         return np.sort(np.unique(rows, axis=0, return_index=True)[1]).astype(np.int64)
-
-    def without(self, re_ids: Sequence[int]) -> "ItemFeatures":
-        """Return the same items without these RE values.
-
-        For vectors that say nothing of what was sold later: leave out the values that come from
-        train events, and let the statistics columns carry them, taken as of each moment.
-        """
-        return replace(self, re=np.where(np.isin(self.re, list(re_ids)), PAD, self.re))
 
 
 def item_features(

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from beauty_rec.ranking.calibration import auc, fit_platt, log_loss, reliability
+from beauty_rec.ranking.calibration import auc, fit_platt, log_loss
 
 
 def data(seed: int, count: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -51,11 +51,3 @@ def test_platt_never_turns_the_order_round() -> None:
     assert slope == 0.0
     assert expit(offset) == pytest.approx(labels.mean(), abs=0.01)
     assert fit_platt(logits, np.zeros_like(labels)) == (1.0, 0.0)
-
-
-def test_reliability_bins() -> None:
-    logits, labels = data(5)
-    table = reliability(expit(logits), labels, bins=5)
-    assert table["count"].sum() == len(labels)
-    assert table["predicted"].is_sorted()
-    assert float((table["observed"] * table["count"]).sum()) == pytest.approx(labels.sum())

@@ -58,12 +58,6 @@ def test_features_say_which_items_are_alike() -> None:
         item_features(["a"], std, re, {})
 
 
-def test_values_can_be_left_out(features: ItemFeatures) -> None:
-    left = features.without([15, 20])
-    assert set(np.unique(left.re)) == set(np.unique(features.re)) - {15, 20} | {0}
-    assert left.std is features.std
-
-
 def test_an_item_without_title_has_no_tokens(features: ItemFeatures) -> None:
     states, mask = reader(features).read(torch.tensor([0, -1]))
     assert states.shape == (2, 4, 8)
