@@ -22,6 +22,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from beauty_rec.operation_settings import (
+    CheckSettings,
+    ExecutionSettings,
+    GpuSettings,
+    StorageSettings,
+)
 from beauty_rec.setting_groups import (
     PACKAGED_ENCODER,
     AttributeSettings,
@@ -49,10 +55,13 @@ __all__ = [
     "SAMPLE_FILES",
     "SPLITS",
     "AttributeSettings",
+    "CheckSettings",
     "CorpusSettings",
     "EncoderSettings",
     "EvaluationSettings",
+    "ExecutionSettings",
     "FineTuneSettings",
+    "GpuSettings",
     "Group",
     "ItemIndexSettings",
     "ItemTextSettings",
@@ -65,6 +74,7 @@ __all__ = [
     "SampleSettings",
     "Settings",
     "Split",
+    "StorageSettings",
     "TextIndexSettings",
     "UserTowerSettings",
     "VectorType",
@@ -132,6 +142,10 @@ class Settings(BaseSettings):
     recommendation: RecommendationSettings = RecommendationSettings()
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    gpu: GpuSettings = GpuSettings()
+    storage: StorageSettings = StorageSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    checks: CheckSettings = CheckSettings()
 
     @classmethod
     def settings_customise_sources(

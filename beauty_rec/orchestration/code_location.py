@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from upath import UPath
 
+from beauty_rec.orchestration.cluster import executor_of
 from beauty_rec.orchestration.io import io_managers
-from beauty_rec.orchestration.stage import with_code_versions
+from beauty_rec.orchestration.resources import resources_of
+from beauty_rec.orchestration.stage import for_settings
 from beauty_rec.settings import Settings
 
 with warnings.catch_warnings():
@@ -36,16 +37,12 @@ def build_definitions(
     settings: Settings, resources: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
     """Return the code location for ``settings``; ``resources`` replaces some, as tests do."""
+    given = {**resources_of(settings), **(resources or {})}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return dg.Definitions(
-            assets=[*SOURCES, *with_code_versions(STAGES, settings)],
+            assets=[*SOURCES, *for_settings(STAGES, settings)],
             asset_checks=CHECKS,
-            # A step process costs seconds of imports; runs go side by side, steps one by one.
-            executor=dg.in_process_executor,
-            resources={
-                "settings": settings,
-                **io_managers(UPath(settings.data_dir)),
-                **(resources or {}),
-            },
+            executor=executor_of(settings.execution),
+            resources={"settings": settings, **io_managers(given["store"]), **given},
         )

@@ -10,8 +10,15 @@ import polars as pl
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.retriever import QUERIES
 from beauty_rec.orchestration.cost import cost_table, latest_metadata
+from beauty_rec.orchestration.examples import answers_metadata
 from beauty_rec.orchestration.io import image_markdown
+from beauty_rec.orchestration.measured import headline_metadata, metrics_metadata
 from beauty_rec.orchestration.partitions import splits
+from beauty_rec.orchestration.resources import (
+    ArtifactStore,
+    EncoderResource,
+    TextIndexResource,
+)
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -27,11 +34,14 @@ CANDIDATES = 100
     partitions_def=splits,
     kinds=("chroma", "polars"),
     deps=["text_index"],
-    pool="gpu",
+    gpu=True,
+    retries=True,
 )
 def retrieval_candidates(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    encoder: EncoderResource,
+    chroma: TextIndexResource,
     split_reviews: pl.DataFrame,
     merged_items: pl.DataFrame,
     base_embeddings: Vectors,
@@ -40,15 +50,13 @@ def retrieval_candidates(
 ) -> pl.DataFrame:
     """Top 100 of the served index for each query, and the exact rank of its answer by method."""
     from beauty_rec.evaluation.retrieval import retrieval_ranks, split_queries
-    from beauty_rec.indexes.chroma import open_current
     from beauty_rec.indexes.exact import ExactIndex
     from beauty_rec.indexes.protocol import recall_against_exact
-    from beauty_rec.retriever.encoder import TextEncoder
 
     queries = split_queries(split_reviews, context.partition_key, settings.evaluation)
     texts = queries["query"].to_list()
-    base = TextEncoder.load(settings.encoder.model, settings.encoder).encode_queries(texts)
-    tuned = TextEncoder.load(text_retriever, settings.encoder).encode_queries(texts)
+    base = encoder.load(settings.encoder.model, settings.encoder).encode_queries(texts)
+    tuned = encoder.load(text_retriever, settings.encoder).encode_queries(texts)
     ranks = retrieval_ranks(
         queries,
         split_reviews,
@@ -58,10 +66,16 @@ def retrieval_candidates(
             "text_retriever": (tuned, item_embeddings),
         },
     )
-    with open_current(settings.data_dir / "chromadb") as index:
+    with chroma.served() as index:
         found = index.search(tuned, CANDIDATES)
         recall = recall_against_exact(index, ExactIndex(item_embeddings), tuned[:200], CANDIDATES)
-    context.add_asset_metadata({"queries": len(texts), "index_recall_vs_exact@100": recall})
+    context.add_asset_metadata(
+        {
+            "queries": len(texts),
+            "index_recall_vs_exact@100": recall,
+            **answers_metadata(queries, found.ids, merged_items),
+        }
+    )
     return ranks.with_columns(
         candidates=pl.Series(found.ids, dtype=pl.List(pl.String)),
         scores=pl.Series(found.scores.tolist(), dtype=pl.List(pl.Float32)),
@@ -91,10 +105,9 @@ def retrieval_metrics(
     from beauty_rec.evaluation.retrieval import retrieval_section
 
     section = retrieval_section(retrieval_candidates, settings.evaluation)
-    for method, block in section.items():
-        for metric in ("recall@100", "mrr", "ndcg@10"):
-            if block[metric] is not None:
-                context.add_asset_metadata({f"{method} {metric}": block[metric]})
+    context.add_asset_metadata(
+        metrics_metadata(section, f"Text retrieval, {context.partition_key}")
+    )
     return section
 
 
@@ -107,6 +120,7 @@ def retrieval_metrics(
 def evaluation_report(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     split_reviews: pl.DataFrame,
     raw_items: pl.DataFrame,
     text_retriever: Path,
@@ -148,10 +162,11 @@ def evaluation_report(
         indexes={"text_index": text_index, "item_index": item_index},
         cost=cost_table(context),
     )
-    draft = settings.data_dir / ".drafts" / "evaluation"
+    draft = store.draft("evaluation")
     plots = write_page(draft, report, retrieval_candidates, text_retriever)
     context.add_asset_metadata(
         {
+            **headline_metadata(report),
             "report": dg.MetadataValue.md((draft / "report.md").read_text(encoding="utf-8")),
             **{
                 title: dg.MetadataValue.md(image_markdown(title, png))

@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.orchestration.partitions import only, splits
+from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -95,17 +96,17 @@ def item_attributes(
 def vocabulary(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     item_attributes: pl.DataFrame,
 ) -> Path:
     """Ids of STD and RE values; grown from the vocabulary before, whose ids never move."""
     from beauty_rec.items.vocabulary import Vocabulary
 
-    processed = settings.data_dir / "processed"
-    known = processed / "vocabulary.json"
+    known = store.get("processed/vocabulary.json")
     grown = Vocabulary.build(
-        item_attributes, Vocabulary.load(known) if known.exists() else None, settings.vocabulary
+        item_attributes, Vocabulary.load(known) if known else None, settings.vocabulary
     )
-    draft = processed / ".drafts" / "vocabulary.json"
+    draft = store.draft("vocabulary.json")
     grown.save(draft)
     context.add_asset_metadata({"dagster/row_count": len(grown), "version": grown.version})
     return draft
@@ -122,17 +123,17 @@ def vocabulary(
 def merged_items(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    encoder: EncoderResource,
     raw_items: pl.DataFrame,
     item_attributes: pl.DataFrame,
     keywords: pl.DataFrame,
 ) -> pl.DataFrame:
     """The text of each item: title, most telling train keywords, summary, features."""
     from beauty_rec.items.text import merge_items
-    from beauty_rec.retriever.encoder import TextEncoder
 
-    encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
+    loaded = encoder.load(settings.encoder.model, settings.encoder)
     merged = merge_items(
-        raw_items, item_attributes, keywords, settings.item_text, encoder.count_tokens
+        raw_items, item_attributes, keywords, settings.item_text, loaded.count_tokens
     )
     described = merged.join(raw_items, on="parent_asin", how="semi").height
     context.add_asset_metadata(

@@ -6,12 +6,14 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.examples import neighbours_metadata
 from beauty_rec.orchestration.partitions import splits
+from beauty_rec.orchestration.resources import ArtifactStore
 from beauty_rec.orchestration.stage import stage
+from beauty_rec.orchestration.training import epochs_metadata
 from beauty_rec.settings import Settings
 
 GROUP = "towers"
-GPU_POOL = "gpu"
 EVENTS = ("evaluation.max_queries", "evaluation.seed", "recommendation")
 
 
@@ -22,11 +24,12 @@ EVENTS = ("evaluation.max_queries", "evaluation.seed", "recommendation")
     settings=("item_tower", "attributes"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch",),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def item_tower(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     item_attributes: pl.DataFrame,
     vocabulary: Path,
     merged_items: pl.DataFrame,
@@ -40,8 +43,7 @@ def item_tower(
 
     train = split_reviews.filter(split="train").collect()
     inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
-    models = settings.data_dir / "models"
-    target = models / ".drafts" / "item_tower"
+    target = store.draft("item_tower")
     log = train_item_tower(
         inputs.features,
         inputs.vocabulary_size,
@@ -49,9 +51,19 @@ def item_tower(
         settings.item_tower,
         target,
         inputs.classes,
-        models / ".checkpoints" / "item_tower",
+        store.checkpoints("item_tower"),
     )
-    context.add_asset_metadata({"parameters": log["parameters"], **_last_numbers(log["epochs"])})
+    context.add_asset_metadata(
+        epochs_metadata(
+            "Item tower",
+            log["epochs"],
+            ("loss", "alignment", "uniformity", "purity"),
+            settings.item_tower,
+            parameters=log["parameters"],
+            items=len(inputs.features.std),
+            values=inputs.vocabulary_size,
+        )
+    )
     return target
 
 
@@ -62,7 +74,7 @@ def item_tower(
     settings=("item_tower.event_values", "attributes"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch", "numpy"),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def item_vectors(
     context: dg.AssetExecutionContext,
@@ -82,7 +94,9 @@ def item_vectors(
     train = split_reviews.filter(split="train").collect()
     inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
     titles = load_title_reader(inputs.features.titles, settings.item_tower, item_tower)
-    return item_vectors(load_item_tower(item_tower), titles, inputs.features)
+    vectors = item_vectors(load_item_tower(item_tower), titles, inputs.features)
+    context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
+    return vectors
 
 
 @stage(
@@ -92,11 +106,12 @@ def item_vectors(
     settings=("user_tower", "encoder", "recommendation"),
     reads={"split_reviews": ["train", "valid"]},
     kinds=("pytorch",),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def user_tower(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     item_vectors: Vectors,
     item_embeddings: Vectors,
     text_retriever: Path,
@@ -106,8 +121,7 @@ def user_tower(
     """Behaviour, context and profile fused into the item space; one more tower for each fold."""
     from beauty_rec.towers.folds import train_with_folds
 
-    models = settings.data_dir / "models"
-    target = models / ".drafts" / "user_tower"
+    target = store.draft("user_tower")
     log = train_with_folds(
         split_reviews.filter(pl.col("split") != "test"),
         item_vectors,
@@ -116,20 +130,24 @@ def user_tower(
         user_profiles,
         settings,
         target,
-        models / ".checkpoints" / "user_tower",
+        store.checkpoints("user_tower"),
     )
+    valid_recall = log["valid_recall"]
     context.add_asset_metadata(
-        {
-            "parameters": log["parameters"],
-            "train_events": log["train_events"],
-            "best_epoch": log["best_epoch"],
-            "text_weight": log["text_weight"],
-            "past_weight": log["past_weight"],
-            "past_text_weight": log["past_text_weight"],
-            **({} if log["valid_recall"] is None else {"valid recall@100": log["valid_recall"]}),
-            "columns": log["columns"],
-            **_last_numbers(log["epochs"]),
-        }
+        epochs_metadata(
+            "User tower",
+            log["epochs"],
+            ("loss", "valid_recall", "valid recall@100"),
+            settings.user_tower,
+            parameters=log["parameters"],
+            train_events=log["train_events"],
+            best_epoch=log["best_epoch"],
+            text_weight=float(log["text_weight"]),
+            past_weight=float(log["past_weight"]),
+            past_text_weight=float(log["past_text_weight"]),
+            columns=", ".join(log["columns"]),
+            **({} if valid_recall is None else {"valid recall@100": float(valid_recall)}),
+        )
     )
     return target
 
@@ -143,7 +161,7 @@ def user_tower(
     partitions_def=splits,
     deps=["item_index"],
     kinds=("postgres", "polars"),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def user_candidates(
     context: dg.AssetExecutionContext,
@@ -194,9 +212,3 @@ def user_candidates(
     return with_text_scores(found, asked, contexts, item_embeddings).rename(
         {"score": "tower_score", "rank": "tower_rank"}
     )
-
-
-def _last_numbers(epochs: list[dict[str, float]]) -> dict[str, float]:
-    """Return the figures of the last epoch, as metadata that is plotted over time."""
-    last = epochs[-1] if epochs else {}
-    return {name: float(value) for name, value in last.items() if value is not None}
