@@ -75,13 +75,13 @@ class CheckSettings(Group):
         1e-3, gt=0, lt=1, description="how far a vector's length may be from 1"
     )
     max_mean_cosine: float = Field(
-        0.95, gt=0, le=1, description="of different items; a larger one is a collapse"
+        0.98, gt=0, le=1, description="of different items; a larger one is a collapse"
     )
     max_metric_drop: float = Field(
         0.1, ge=0, le=1, description="relative to the last run; a larger drop is a warning"
     )
     max_below_baseline: float = Field(
-        0.0, ge=0, le=1, description="how far Recall@100 may lie below its baseline's, absolutely"
+        0.05, ge=0, le=1, description="relative to the baseline; a stage further below is an error"
     )
     max_feature_skew: float = Field(
         1.0, gt=0, description="shift of a served feature's mean, in deviations of its train values"

@@ -134,7 +134,7 @@ def epoch_curves(
         )
         axis.set_title(name.replace("_", " "))
         axis.set_xlabel("epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.set_xticks(range(1, len(epochs) + 1, max(1, len(epochs) // 6)))
     return to_png(figure)
 
 

@@ -79,6 +79,16 @@ def answers_metadata(
     return {"examples": dg.MetadataValue.md(markdown_table(pl.DataFrame(table), chars=200))}
 
 
+def frequent_metadata(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """Return the most frequent values of some columns of lists, with their counts."""
+    rows = []
+    for name in columns:
+        counted = frame[name].explode().drop_nulls().value_counts(sort=True).head(12)
+        told = " · ".join(f"{value} {count:,}" for value, count in counted.iter_rows())
+        rows.append({"column": name, "most frequent": told})
+    return {"most_frequent": dg.MetadataValue.md(markdown_table(pl.DataFrame(rows), chars=400))}
+
+
 def orders_metadata(
     ordered: pl.DataFrame, events: pl.DataFrame, items: pl.DataFrame
 ) -> dict[str, Any]:

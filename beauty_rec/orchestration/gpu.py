@@ -112,10 +112,10 @@ def _numbers(device: str, visible: Sequence[int]) -> list[int]:
     wanted = list(visible) or list(range(count))
     if device.startswith("cuda:"):
         wanted = [int(device.removeprefix("cuda:"))]
-    missing = [number for number in wanted if number >= count] or (not wanted and ["any"])
-    if missing:
+    missing = ", ".join(str(number) for number in wanted if number >= count)
+    if missing or not wanted:
         raise RuntimeError(
-            f"GPU {', '.join(map(str, missing))} was asked for (gpu.device = {device}, "
+            f"GPU {missing or 'of any number'} was asked for (gpu.device = {device}, "
             f"gpu.visible_devices = {list(visible)}), but torch sees {count}; "
             "set gpu.device=cpu or name one that is there"
         )

@@ -181,7 +181,8 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-LAYOUTS: dict[str, tuple[type[ArtifactIOManager], str]] = {
+Layout = Literal["frames", "folders", "documents", "models", "evaluation"]
+LAYOUTS: dict[Layout, tuple[type[ArtifactIOManager], str]] = {
     "frames": (FrameIOManager, "processed"),
     "folders": (FolderIOManager, "processed"),
     "documents": (DocumentIOManager, "processed"),
@@ -195,7 +196,7 @@ class StoredArtifacts(dg.ConfigurableIOManagerFactory):
     """Makes the IO manager of one layout on the artifact store."""
 
     store: dg.ResourceDependency[ArtifactStore]
-    layout: Literal["frames", "folders", "documents", "models", "evaluation"]
+    layout: Layout
 
     def create_io_manager(self, context: dg.InitResourceContext) -> ArtifactIOManager:
         """Return the IO manager."""

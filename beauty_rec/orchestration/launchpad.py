@@ -155,7 +155,8 @@ def _validated(group: str, before: BaseModel, different: Mapping[str, Any]) -> B
         return type(before).model_validate({**before.model_dump(), **different})
     except ValidationError as error:
         problems = "; ".join(
-            f"{group}.{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r})"
+            f"{'.'.join(map(str, (group, *fault['loc'])))}: {fault['msg']} "
+            f"(given: {fault['input']!r})"
             for fault in error.errors()
         )
         raise OverrideError(f"in the launchpad: {problems}") from error

@@ -39,7 +39,7 @@ def metrics_metadata(section: Mapping[str, Mapping[str, Any]], title: str) -> di
 
 def headline_metadata(report: Mapping[str, Any]) -> dict[str, float]:
     """Return the metrics of the last stages on valid and test, and the cost of the whole."""
-    found = {}
+    found: dict[str, float] = {}
     for part, stage in STAGES.items():
         for split in ("valid", "test"):
             block = report[part].get(split, {}).get(stage, {})

@@ -15,7 +15,13 @@ from upath import UPath
 
 from beauty_rec.orchestration.gpu import GpuResource
 from beauty_rec.orchestration.store import fetch, is_local, upload
-from beauty_rec.settings import EncoderSettings, ItemIndexSettings, Settings, TextIndexSettings
+from beauty_rec.settings import (
+    EncoderSettings,
+    ItemIndexSettings,
+    Settings,
+    TextIndexSettings,
+    offline,
+)
 
 if TYPE_CHECKING:
     from beauty_rec.artifacts import Vectors
@@ -181,7 +187,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
             cache_gb=settings.storage.cache_gb,
         ),
         "gpu": GpuResource.of(settings.gpu),
-        "encoder": EncoderResource(),
+        "encoder": EncoderResource(offline=offline()),
         "chroma": TextIndexResource(folder=str(data / "chromadb")),
         "pgvector": ItemIndexResource(
             folder=str(data / "postgres"), dsn=None if dsn is None else dsn.get_secret_value()

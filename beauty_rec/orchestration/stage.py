@@ -26,7 +26,7 @@ import dagster as dg
 import psutil
 
 from beauty_rec.orchestration.cluster import cluster_tags
-from beauty_rec.orchestration.gpu import Device
+from beauty_rec.orchestration.gpu import Device, GpuResource
 from beauty_rec.orchestration.launchpad import (
     config_schema,
     differences,
@@ -81,7 +81,7 @@ def stage(
         def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
             told = kwargs.get("settings")
             config = context.op_execution_context.op_config
-            with measure() as cost, _lent(context, gpu) as device:
+            with measure() as cost, _lent(kwargs.pop("gpu", None)) as device:
                 used = told if told is None else overridden(told, config)
                 if used is not None:
                     kwargs["settings"] = used if device is None else device.applied_to(used)
@@ -95,6 +95,8 @@ def stage(
             changed = {} if told is None or used is None else differences(told, used)
             return value if not changed else _as_overridden(context, value, changed)
 
+        if gpu:
+            _asking_for_gpu(measured, function)
         metadata = {
             "beauty_rec/code": list(code),
             "beauty_rec/settings": list(settings),
@@ -111,7 +113,6 @@ def stage(
                 metadata=metadata,
                 config_schema=config_schema(settings, told),
                 pool=GPU_POOL if gpu else None,
-                required_resource_keys={"gpu"} if gpu else None,
                 retry_policy=_retry_policy(told.execution) if retries else None,
                 op_tags=cluster_tags(told, gpu=gpu),
                 freshness_policy=_freshness(told) if served else None,
@@ -134,12 +135,21 @@ def for_settings(
 
 
 @contextmanager
-def _lent(context: dg.AssetExecutionContext, gpu: bool) -> Iterator[Device | None]:
-    if not gpu:
+def _lent(gpu: GpuResource | None) -> Iterator[Device | None]:
+    if gpu is None:
         yield None
         return
-    with context.resources.gpu.lend() as device:
+    with gpu.lend() as device:
         yield device
+
+
+def _asking_for_gpu(measured: Callable[..., Any], function: Callable[..., Any]) -> None:
+    """Give ``measured`` one parameter more than ``function``, so that Dagster hands it a GPU."""
+    signature = inspect.signature(function)
+    asked = inspect.Parameter("gpu", inspect.Parameter.KEYWORD_ONLY, annotation=GpuResource)
+    parameters = [*signature.parameters.values(), asked]
+    measured.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    measured.__annotations__ = {**function.__annotations__, "gpu": GpuResource}
 
 
 def _as_overridden(

@@ -10,6 +10,7 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.retriever import QUERIES
+from beauty_rec.orchestration.checks import metric_checks
 from beauty_rec.orchestration.cost import cost_table, latest_metadata
 from beauty_rec.orchestration.examples import answers_metadata
 from beauty_rec.orchestration.io import image_markdown
@@ -179,3 +180,6 @@ def evaluation_report(
         }
     )
     return draft
+
+
+checks = metric_checks(retrieval_metrics, {"text_retriever": "base_encoder"})

@@ -7,7 +7,9 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration import verdicts
 from beauty_rec.orchestration.assets.towers import EVENTS
+from beauty_rec.orchestration.checks import facts_check, metric_checks
 from beauty_rec.orchestration.examples import orders_metadata
 from beauty_rec.orchestration.measured import metrics_metadata
 from beauty_rec.orchestration.partitions import splits
@@ -197,3 +199,14 @@ def ranking_metrics(
         }
     )
     return {"recommendation": section, "reranker": figures}
+
+
+checks = [
+    facts_check(
+        recommendations,
+        "no_train_serve_skew",
+        lambda facts, told: verdicts.no_skew(facts, told.checks),
+        "A request's features are those of the batch, and lie where they lay in training.",
+    ),
+    *metric_checks(ranking_metrics, {"user_tower": "popularity", "reranked": "user_tower"}),
+]

@@ -9,6 +9,8 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.orchestration import verdicts
+from beauty_rec.orchestration.checks import value_check
 from beauty_rec.orchestration.cost import latest_metadata
 from beauty_rec.orchestration.io import frame_metadata, markdown_table
 from beauty_rec.orchestration.partitions import encode_parts
@@ -212,4 +214,42 @@ def _few_refused_rows(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     return few_refused_rows
 
 
-checks = [_few_refused_rows(asset) for asset in (raw_reviews, raw_items, user_profiles)]
+checks = [
+    *(_few_refused_rows(asset) for asset in (raw_reviews, raw_items, user_profiles)),
+    value_check(
+        raw_reviews,
+        "each_event_once",
+        pl.DataFrame,
+        lambda frame, _: verdicts.unique(frame, ["user_id", "parent_asin", "timestamp"]),
+        "No user reviewed an item twice at one instant.",
+    ),
+    value_check(
+        raw_items,
+        "each_item_once",
+        pl.DataFrame,
+        lambda frame, _: verdicts.unique(frame, ["parent_asin"]),
+        "No item has two rows.",
+    ),
+    value_check(
+        user_profiles,
+        "each_user_once",
+        pl.DataFrame,
+        lambda frame, _: verdicts.unique(frame, ["user_id"]),
+        "No user has two profiles.",
+    ),
+    value_check(
+        split_reviews,
+        "splits_in_time",
+        pl.DataFrame,
+        lambda frame, _: verdicts.splits_in_time(frame),
+        "Every split has rows, and all of train lies before valid, all of valid before test.",
+    ),
+    value_check(
+        split_reviews,
+        "split_sizes",
+        pl.DataFrame,
+        lambda frame, told: verdicts.split_sizes(frame, told.corpus, told.checks.max_split_drift),
+        "The splits have about the shares of rows that the settings ask for.",
+        blocking=False,
+    ),
+]

@@ -6,6 +6,8 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration import verdicts
+from beauty_rec.orchestration.checks import facts_check, value_check, vector_checks
 from beauty_rec.orchestration.examples import neighbours_metadata
 from beauty_rec.orchestration.partitions import only
 from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
@@ -153,3 +155,24 @@ def _embed(
     )
     context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
     return vectors
+
+
+checks = [
+    facts_check(
+        training_pairs,
+        "enough_pairs",
+        lambda facts, told: verdicts.at_least(
+            facts[None].get("pairs", 0), told.checks.min_pairs, "training pairs"
+        ),
+        "There are enough pairs to fine-tune with.",
+    ),
+    value_check(
+        training_pairs,
+        "no_empty_query",
+        pl.DataFrame,
+        lambda frame, _: verdicts.no_empty(frame, "query"),
+        "Every pair asks something.",
+    ),
+    *vector_checks(base_embeddings, baseline=True),
+    *vector_checks(item_embeddings),
+]

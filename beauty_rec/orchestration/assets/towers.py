@@ -6,9 +6,14 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.checks import vector_checks
 from beauty_rec.orchestration.examples import neighbours_metadata
 from beauty_rec.orchestration.partitions import splits
-from beauty_rec.orchestration.resources import ArtifactStore
+from beauty_rec.orchestration.resources import (
+    ArtifactStore,
+    EncoderResource,
+    ItemIndexResource,
+)
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.orchestration.training import epochs_metadata
 from beauty_rec.settings import Settings
@@ -161,10 +166,13 @@ def user_tower(
     partitions_def=splits,
     kinds=("postgres", "polars"),
     gpu=True,
+    retries=True,
 )
 def user_candidates(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    encoder: EncoderResource,
+    pgvector: ItemIndexResource,
     user_tower: Path,
     item_index: Path,
     text_retriever: Path,
@@ -176,11 +184,8 @@ def user_candidates(
     """Top 100 unseen items of each event; of train, of the events that no tower of theirs saw."""
     from beauty_rec.evaluation.recommendation import split_events
     from beauty_rec.indexes.exact import ExactIndex
-    from beauty_rec.indexes.pgvector import open_current
-    from beauty_rec.indexes.postgres_server import postgres
     from beauty_rec.indexes.protocol import recall_against_exact
     from beauty_rec.retriever.contexts import context_vectors, with_text_scores
-    from beauty_rec.retriever.encoder import TextEncoder
     from beauty_rec.towers.event_requests import event_requests, listed_candidates
     from beauty_rec.towers.folds import SERVED, first_fold, fold_candidates, with_context
     from beauty_rec.towers.item_matrix import ItemMatrix
@@ -189,8 +194,8 @@ def user_candidates(
     reviews = with_context(split_reviews, settings)
     since = first_fold(user_tower) if context.partition_key == "train" else None
     events = split_events(reviews, context.partition_key, settings.evaluation, since)
-    encoder = TextEncoder.load(text_retriever, settings.encoder)
-    contexts = context_vectors(encoder, events["context"])
+    loaded = encoder.load(text_retriever, settings.encoder)
+    contexts = context_vectors(loaded, events["context"])
     k = settings.user_tower.candidates
     if context.partition_key == "train":
         found = fold_candidates(
@@ -201,10 +206,7 @@ def user_candidates(
         requests = event_requests(
             served, reviews, contexts, user_profiles, events["review_id"].to_list()
         )
-        with (
-            postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn,
-            open_current(dsn, settings.item_index) as index,
-        ):
+        with pgvector.served(settings.item_index) as index:
             answer = index.search(requests.vectors, k, exclude=requests.seen_ids())
             recall = recall_against_exact(
                 index, ExactIndex(served.items.vectors), requests.vectors[:200], k
@@ -216,3 +218,6 @@ def user_candidates(
     return with_text_scores(found, asked, contexts, item_embeddings).rename(
         {"score": "tower_score", "rank": "tower_rank"}
     )
+
+
+checks = vector_checks(item_vectors)
