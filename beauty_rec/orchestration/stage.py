@@ -93,10 +93,9 @@ def stage(
                     raise
             context.add_asset_metadata(cost if device is None else cost | device.figures)
             changed = {} if told is None or used is None else differences(told, used)
-            return value if not changed else _as_overridden(context, value, changed)
+            return dg.Output(value, tags=_overridden_tags(context, changed))
 
-        if gpu:
-            _asking_for_gpu(measured, function)
+        _shape(measured, function, gpu)
         metadata = {
             "beauty_rec/code": list(code),
             "beauty_rec/settings": list(settings),
@@ -143,22 +142,35 @@ def _lent(gpu: GpuResource | None) -> Iterator[Device | None]:
         yield device
 
 
-def _asking_for_gpu(measured: Callable[..., Any], function: Callable[..., Any]) -> None:
-    """Give ``measured`` one parameter more than ``function``, so that Dagster hands it a GPU."""
+def _shape(measured: Callable[..., Any], function: Callable[..., Any], gpu: bool) -> None:
+    """Give ``measured`` the signature by which Dagster hands over what it and ``function`` need.
+
+    That of ``function``, with one parameter more for a lent GPU, and with its result in an
+    ``Output``, which carries the code version of an override.
+    """
     signature = inspect.signature(function)
-    asked = inspect.Parameter("gpu", inspect.Parameter.KEYWORD_ONLY, annotation=GpuResource)
-    parameters = [*signature.parameters.values(), asked]
-    measured.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    measured.__annotations__ = {**function.__annotations__, "gpu": GpuResource}
+    parameters = list(signature.parameters.values())
+    annotations = dict(function.__annotations__)
+    if gpu:
+        asked = inspect.Parameter("gpu", inspect.Parameter.KEYWORD_ONLY, annotation=GpuResource)
+        parameters.append(asked)
+        annotations["gpu"] = GpuResource
+    annotations["return"] = dg.Output[annotations.get("return", Any)]  # type: ignore[misc]
+    measured.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=parameters, return_annotation=annotations["return"]
+    )
+    measured.__annotations__ = annotations
 
 
-def _as_overridden(
-    context: dg.AssetExecutionContext, value: Any, changed: Mapping[str, Any]
-) -> dg.Output:
-    """Return the value with a code version that tells of what was typed into the launchpad."""
+def _overridden_tags(
+    context: dg.AssetExecutionContext, changed: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the tags by which a materialization tells of what was typed into the launchpad."""
+    if not changed:
+        return {}
     usual = context.assets_def.get_asset_spec(context.asset_key).code_version
     context.add_asset_metadata({"overridden": dict(changed)})
-    return dg.Output(value, tags={CODE_VERSION_TAG: overridden_version(usual, changed)})
+    return {CODE_VERSION_TAG: overridden_version(usual, changed)}
 
 
 def _retry_policy(execution: ExecutionSettings) -> dg.RetryPolicy:
