@@ -38,6 +38,7 @@ from beauty_rec.setting_groups import (
     RankingSettings,
     RecommendationSettings,
     SampleSettings,
+    ScheduleSettings,
     TextIndexSettings,
     UserTowerSettings,
     VectorType,
@@ -63,9 +64,11 @@ __all__ = [
     "RankingSettings",
     "RecommendationSettings",
     "SampleSettings",
+    "ScheduleSettings",
     "Settings",
     "Split",
     "TextIndexSettings",
+    "Train",
     "UserTowerSettings",
     "VectorType",
     "VocabularySettings",
@@ -77,6 +80,8 @@ __all__ = [
 
 Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
+Train = Literal["never", "stale", "always"]
+"""Which models a refresh trains: none whose data alone changed, those, or all."""
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 SAMPLE_FILES = {
@@ -132,6 +137,7 @@ class Settings(BaseSettings):
     recommendation: RecommendationSettings = RecommendationSettings()
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
 
     @classmethod
     def settings_customise_sources(
