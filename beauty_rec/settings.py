@@ -44,6 +44,7 @@ from beauty_rec.setting_groups import (
     RankingSettings,
     RecommendationSettings,
     SampleSettings,
+    ScheduleSettings,
     TextIndexSettings,
     UserTowerSettings,
     VectorType,
@@ -72,10 +73,12 @@ __all__ = [
     "RankingSettings",
     "RecommendationSettings",
     "SampleSettings",
+    "ScheduleSettings",
     "Settings",
     "Split",
     "StorageSettings",
     "TextIndexSettings",
+    "Train",
     "UserTowerSettings",
     "VectorType",
     "VocabularySettings",
@@ -87,6 +90,8 @@ __all__ = [
 
 Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
+Train = Literal["never", "stale", "always"]
+"""Which models a refresh trains: none whose data alone changed, those, or all."""
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 SAMPLE_FILES = {
@@ -146,6 +151,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     execution: ExecutionSettings = ExecutionSettings()
     checks: CheckSettings = CheckSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -8,9 +8,10 @@ import pytest
 from beauty_rec.orchestration.io import io_managers
 from beauty_rec.orchestration.launchpad import config_schema, differences, overridden
 from beauty_rec.orchestration.partitions import splits
-from beauty_rec.orchestration.refresh import plan, refresh, stale_reason_of
+from beauty_rec.orchestration.refresh import Step, plan, refresh
 from beauty_rec.orchestration.resources import ArtifactStore
 from beauty_rec.orchestration.stage import for_settings, stage
+from beauty_rec.orchestration.staleness import Look
 from beauty_rec.settings import Group, Settings
 
 
@@ -34,6 +35,11 @@ def location(settings: Settings) -> dg.Definitions:
         assets=for_settings([learned, measured], settings),
         resources={"settings": settings, "store": store, **io_managers(store)},
     )
+
+
+def stale_reason(definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step) -> str:
+    found = Look(instance, definitions.resolve_asset_graph()).stale(step.key, step.partition)
+    return found.reason if found else ""
 
 
 def test_bounds_descriptions_and_present_values_are_offered(tmp_path: Path) -> None:
@@ -65,7 +71,6 @@ def test_every_setting_of_every_group_can_be_shown(tmp_path: Path) -> None:
 def test_an_override_does_not_count_as_fresh(tmp_path: Path) -> None:
     definitions = location(Settings(data_dir=tmp_path))
     job = definitions.resolve_implicit_global_asset_job_def()
-    graph = definitions.resolve_asset_graph()
     with dg.instance_for_test() as instance:
         steps = plan(definitions, "learned")
         typed = {"ops": {"learned": {"config": {"fine_tune": {"epochs": 7}}}}}
@@ -73,20 +78,18 @@ def test_an_override_does_not_count_as_fresh(tmp_path: Path) -> None:
         assert run.output_for_node("learned")["epochs"] == 7
         event = run.asset_materializations_for_node("learned")[0]
         assert event.metadata["overridden"].value == {"fine_tune.epochs": 7}
-        assert stale_reason_of(instance, graph, steps[0]) == "its code or settings changed"
+        assert stale_reason(definitions, instance, steps[0]) == "its code or settings changed"
 
         assert [r.status for r in refresh(definitions, instance, steps)] == ["built"]
         assert [r.status for r in refresh(definitions, instance, steps)] == ["fresh"]
 
         told = Settings(data_dir=tmp_path, fine_tune={"epochs": 7})
-        graph = location(told).resolve_asset_graph()
-        assert stale_reason_of(instance, graph, steps[0]) == "its code or settings changed"
+        assert stale_reason(location(told), instance, steps[0]) == "its code or settings changed"
 
 
 def test_an_override_of_one_split_leaves_the_others_fresh(tmp_path: Path) -> None:
     definitions = location(Settings(data_dir=tmp_path))
     job = definitions.resolve_implicit_global_asset_job_def()
-    graph = definitions.resolve_asset_graph()
     with dg.instance_for_test() as instance:
         steps = plan(definitions)
         assert {r.status for r in refresh(definitions, instance, steps)} == {"built"}
@@ -95,7 +98,7 @@ def test_an_override_of_one_split_leaves_the_others_fresh(tmp_path: Path) -> Non
             typed, instance, asset_selection=[dg.AssetKey("measured")], partition_key="valid"
         )
         assert run.output_for_node("measured")["seed"] == 99
-        stale = [str(step) for step in steps if stale_reason_of(instance, graph, step)]
+        stale = [str(step) for step in steps if stale_reason(definitions, instance, step)]
         assert stale == ["measured[valid]"]
 
 
