@@ -4,6 +4,7 @@
 configured in the launchpad, and replaced in tests: ``build_definitions(settings, {"encoder": …})``.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 from upath import UPath
 
+from beauty_rec.artifacts import atomic_path
 from beauty_rec.orchestration.gpu import GpuResource
 from beauty_rec.orchestration.store import fetch, is_local, upload
 from beauty_rec.settings import (
@@ -77,12 +79,30 @@ class ArtifactStore(dg.ConfigurableResource):
         except FileNotFoundError:
             return None
 
+    @contextmanager
+    def shared(self, relative: str) -> Iterator[Path]:
+        """Yield a local path of a small file that runs hand on to each other; it need not exist.
+
+        What it holds at the end is put into the store.
+        """
+        local = Path(self.scratch) / relative
+        if not is_local(self.root):
+            known = self.get(relative)
+            local.unlink(missing_ok=True)
+            if known is not None:
+                local.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(known, local)
+        yield local
+        if local.exists():
+            self.keep(local, relative)
+
     def keep(self, local: Path, relative: str) -> str:
         """Put a side product, such as a quarantine file, into the store; return where it is."""
         path = self.root / relative
         if is_local(path):
-            if Path(path.path) != local:
-                raise ValueError(f"{local} is to be written at {path}")
+            if Path(path.path) != local:  # the store is another folder of this machine
+                with atomic_path(Path(path.path)) as draft:
+                    shutil.copyfile(local, draft)
         else:
             upload(local, path)
         return str(path)

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ CODE_VERSION_TAG = "dagster/code_version"
 NOT_IN_VERSION = {"encoder": {"device"}}
 """Settings of a named group that change where a step runs, not what it makes."""
 
+_USED_VERSION: ContextVar[str | None] = ContextVar("used_code_version", default=None)
 _DEFAULTS = Settings.model_construct()
 _BUILDERS: dict[dg.AssetKey, Callable[[Settings], dg.AssetsDefinition]] = {}
 
@@ -83,17 +85,21 @@ def stage(
             config = context.op_execution_context.op_config
             with measure() as cost, _lent(kwargs.pop("gpu", None)) as device:
                 used = told if told is None else overridden(told, config)
+                changed = {} if told is None or used is None else differences(told, used)
+                tags = _overridden_tags(context, changed)
                 if used is not None:
                     kwargs["settings"] = used if device is None else device.applied_to(used)
+                version = _USED_VERSION.set(tags.get(CODE_VERSION_TAG))
                 try:
                     value = function(context, *args, **kwargs)
                 except Exception as error:
                     if retries and not is_passing(error):
                         raise dg.Failure(str(error), allow_retries=False) from error
                     raise
+                finally:
+                    _USED_VERSION.reset(version)
             context.add_asset_metadata(cost if device is None else cost | device.figures)
-            changed = {} if told is None or used is None else differences(told, used)
-            return dg.Output(value, tags=_overridden_tags(context, changed))
+            return dg.Output(value, tags=tags)
 
         _shape(measured, function, gpu)
         metadata = {
@@ -162,15 +168,23 @@ def _shape(measured: Callable[..., Any], function: Callable[..., Any], gpu: bool
     measured.__annotations__ = annotations
 
 
+def used_code_version(context: dg.AssetExecutionContext) -> str | None:
+    """Return the code version that stands for what the running asset is made with.
+
+    Its own, or the one that tells of an override.
+    """
+    spec = context.assets_def.get_asset_spec(context.asset_key)
+    return _USED_VERSION.get() or spec.code_version
+
+
 def _overridden_tags(
     context: dg.AssetExecutionContext, changed: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return the tags by which a materialization tells of what was typed into the launchpad."""
     if not changed:
         return {}
-    usual = context.assets_def.get_asset_spec(context.asset_key).code_version
     context.add_asset_metadata({"overridden": dict(changed)})
-    return {CODE_VERSION_TAG: overridden_version(usual, changed)}
+    return {CODE_VERSION_TAG: overridden_version(used_code_version(context), changed)}
 
 
 def _retry_policy(execution: ExecutionSettings) -> dg.RetryPolicy:

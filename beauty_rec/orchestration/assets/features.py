@@ -10,6 +10,7 @@ from beauty_rec.orchestration.checks import facts_check, value_check
 from beauty_rec.orchestration.examples import frequent_metadata
 from beauty_rec.orchestration.partitions import only, splits
 from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
+from beauty_rec.orchestration.reused import reused_keywords
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -36,7 +37,10 @@ def keywords(
     from beauty_rec.keywords.rules import RulesExtractor
 
     reviews = split_reviews.filter(split=context.partition_key).collect()
-    found = extract_keywords(reviews, RulesExtractor(settings.keywords.max_phrases))
+    extractor = RulesExtractor(settings.keywords.max_phrases)
+    found = reused_keywords(
+        context, settings, extractor.source, reviews, lambda rows: extract_keywords(rows, extractor)
+    )
     facets = {facet: pl.col(facet).list.len() > 0 for facet in ("who", "when", "why")}
     told = {**facets, "any": pl.any_horizontal(list(facets.values()))}
     if found.height:
@@ -130,7 +134,7 @@ def vocabulary(
 @stage(
     group=GROUP,
     io="frames",
-    code=("items/text.py", "items/keyword_ranking.py"),
+    code=("items/text.py", "items/keyword_ranking.py", "items/steady_background.py"),
     settings=("item_text", "encoder"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("parquet", "polars"),
@@ -138,17 +142,21 @@ def vocabulary(
 def merged_items(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     encoder: EncoderResource,
     raw_items: pl.DataFrame,
     item_attributes: pl.DataFrame,
     keywords: pl.DataFrame,
 ) -> pl.DataFrame:
     """The text of each item: title, most telling train keywords, summary, features."""
+    from beauty_rec.items.steady_background import steady_background
     from beauty_rec.items.text import merge_items
 
     loaded = encoder.load(settings.encoder.model, settings.encoder)
+    with store.shared("processed/word_background.json") as path:
+        background = steady_background(path, keywords)
     merged = merge_items(
-        raw_items, item_attributes, keywords, settings.item_text, loaded.count_tokens
+        raw_items, item_attributes, keywords, settings.item_text, loaded.count_tokens, background
     )
     described = merged.join(raw_items, on="parent_asin", how="semi").height
     tokens = loaded.count_tokens(merged["text"].to_list())

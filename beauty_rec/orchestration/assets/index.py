@@ -28,7 +28,7 @@ GROUP = "index"
 @stage(
     group=GROUP,
     io="documents",
-    code=("indexes/chroma.py",),
+    code=("indexes/chroma.py", "indexes/chroma_changes.py"),
     settings=("text_index",),
     kinds=("chroma",),
     retries=True,

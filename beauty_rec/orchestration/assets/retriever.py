@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration import verdicts
@@ -11,6 +13,7 @@ from beauty_rec.orchestration.checks import facts_check, value_check, vector_che
 from beauty_rec.orchestration.examples import neighbours_metadata
 from beauty_rec.orchestration.partitions import only
 from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
+from beauty_rec.orchestration.reused import reused_vectors
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.orchestration.training import training_metadata
 from beauty_rec.settings import Settings
@@ -149,10 +152,14 @@ def _embed(
     settings: Settings,
 ) -> Vectors:
     """Return the vectors of the item texts; show some items with their nearest."""
-    loaded = encoder.load(source, settings.encoder)
-    vectors = Vectors(
-        merged_items["parent_asin"].to_list(), loaded.encode_items(merged_items["text"].to_list())
-    )
+    texts = merged_items["text"].to_list()
+
+    def encode(rows: list[int]) -> NDArray[np.float32]:
+        loaded = encoder.load(source, settings.encoder)
+        return loaded.encode_items([texts[row] for row in rows])
+
+    matrix = reused_vectors(context, settings, source, texts, encode)
+    vectors = Vectors(merged_items["parent_asin"].to_list(), matrix)
     context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
     return vectors
 

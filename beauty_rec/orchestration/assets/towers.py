@@ -1,9 +1,12 @@
 """[towers] Items and users in one space, and what each user event finds there."""
 
+import shutil
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.checks import vector_checks
@@ -14,11 +17,13 @@ from beauty_rec.orchestration.resources import (
     EncoderResource,
     ItemIndexResource,
 )
+from beauty_rec.orchestration.reused import reused_vectors
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.orchestration.training import epochs_metadata
 from beauty_rec.settings import Settings
 
 GROUP = "towers"
+VOCABULARY = "vocabulary.json"
 EVENTS = ("evaluation.max_queries", "evaluation.seed", "recommendation")
 
 
@@ -69,13 +74,21 @@ def item_tower(
             values=inputs.vocabulary_size,
         )
     )
+    # Later items are encoded with the ids that the tower knows: the vocabulary only grows.
+    shutil.copyfile(vocabulary, target / VOCABULARY)
     return target
 
 
 @stage(
     group=GROUP,
     io="folders",
-    code=("towers/item_tower.py", "towers/train_item_tower.py", "towers/item_inputs.py"),
+    code=(
+        "towers/item_tower.py",
+        "towers/train_item_tower.py",
+        "towers/item_inputs.py",
+        "towers/item_features.py",
+        "towers/title_reader.py",
+    ),
     settings=("item_tower.event_values", "attributes"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch", "numpy"),
@@ -86,7 +99,6 @@ def item_vectors(
     settings: dg.ResourceParam[Settings],
     item_tower: Path,
     item_attributes: pl.DataFrame,
-    vocabulary: Path,
     merged_items: pl.DataFrame,
     split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
@@ -97,9 +109,17 @@ def item_vectors(
     from beauty_rec.towers.train_item_tower import item_vectors, load_item_tower
 
     train = split_reviews.filter(split="train").collect()
-    inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
-    titles = load_title_reader(inputs.features.titles, settings.item_tower, item_tower)
-    vectors = item_vectors(load_item_tower(item_tower), titles, inputs.features)
+    features = item_inputs(
+        item_attributes, item_tower / VOCABULARY, merged_items, train, user_profiles, settings
+    ).features
+
+    def encode(rows: list[int]) -> NDArray[np.float32]:
+        part = features.take(rows)
+        titles = load_title_reader(part.titles, settings.item_tower, item_tower)
+        return item_vectors(load_item_tower(item_tower), titles, part).matrix
+
+    matrix = reused_vectors(context, settings, item_tower, features.contents(), encode)
+    vectors = Vectors(features.ids, matrix)
     context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
     return vectors
 
