@@ -87,7 +87,11 @@ SAMPLE_FILES = {
 
 
 # The synthetic sample shows that everything works, in minutes on two cores.
-_SYNTHETIC_PRESET: dict[str, Any] = {"pairs": {"max_pairs": 1_500}, "fine_tune": {"epochs": 1}}
+_SYNTHETIC_PRESET: dict[str, Any] = {
+    "pairs": {"max_pairs": 1_500},
+    "fine_tune": {"epochs": 1},
+    "recommendation": {"folds": (0.7, 0.8, 0.9)},
+}
 _PRESETS: dict[str, dict[str, Any]] = {
     "sample": {},
     "full": {

@@ -12,7 +12,12 @@ from beauty_rec.settings import Settings
 
 GROUP = "towers"
 GPU_POOL = "gpu"
-EVENTS = ("evaluation.max_queries", "evaluation.seed", "recommendation")
+EVENTS = (
+    "evaluation.max_queries",
+    "evaluation.train_events",
+    "evaluation.seed",
+    "recommendation",
+)
 
 
 @stage(
