@@ -1,6 +1,7 @@
 """What the reranker knows of each item at a moment: ids, price, popularity in train."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,18 @@ class ItemTable:
     def __post_init__(self) -> None:
         object.__setattr__(self, "row_of", {asin: i for i, asin in enumerate(self.ids)})
         object.__setattr__(self, "context_row_of", {c: i for i, c in enumerate(self.contexts)})
+
+    @cached_property
+    def lengths(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """[I + 1] each: the length of an item's STD and RE ids as 0/1 vectors, at least 1."""
+        parts = self.sparse[:, : self.std_fields], self.sparse[:, self.std_fields :]
+        std, re = (np.sqrt(np.maximum((ids != 0).sum(1), 1)).astype(np.float32) for ids in parts)
+        return std, re
+
+    @cached_property
+    def width(self) -> int:
+        """One more than the largest id."""
+        return int(self.sparse.max(initial=0)) + 1
 
     @classmethod
     def build(
