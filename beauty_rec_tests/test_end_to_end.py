@@ -34,6 +34,7 @@ TRAIN_SIDE = [
     "processed/item_attributes.parquet",
     "processed/vocabulary.json",
     "processed/item_vectors",
+    "processed/item_index",
     "processed/user_candidates/train.parquet",
     "models/item_tower",
     "models/user_tower",

@@ -141,7 +141,6 @@ def user_tower(
     settings=("encoder", *EVENTS),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
-    deps=["item_index"],
     kinds=("postgres", "polars"),
     pool=GPU_POOL,
 )
@@ -149,7 +148,9 @@ def user_candidates(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     user_tower: Path,
+    item_index: Path,
     text_retriever: Path,
+    item_vectors: Vectors,
     item_embeddings: Vectors,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
@@ -164,6 +165,7 @@ def user_candidates(
     from beauty_rec.retriever.encoder import TextEncoder
     from beauty_rec.towers.event_requests import event_requests, listed_candidates
     from beauty_rec.towers.folds import SERVED, first_fold, fold_candidates, with_context
+    from beauty_rec.towers.item_matrix import ItemMatrix
     from beauty_rec.towers.served_user_tower import ServedUserTower
 
     reviews = with_context(split_reviews, settings)
@@ -173,9 +175,11 @@ def user_candidates(
     contexts = context_vectors(encoder, events["context"])
     k = settings.user_tower.candidates
     if context.partition_key == "train":
-        found = fold_candidates(user_tower, events, reviews, contexts, user_profiles, k)
+        found = fold_candidates(
+            user_tower, events, reviews, contexts, user_profiles, item_vectors, item_embeddings, k
+        )
     else:
-        served = ServedUserTower.load(user_tower / SERVED)
+        served = ServedUserTower.load(user_tower / SERVED, ItemMatrix.load(item_index))
         requests = event_requests(
             served, reviews, contexts, user_profiles, events["review_id"].to_list()
         )
