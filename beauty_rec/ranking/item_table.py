@@ -117,6 +117,35 @@ class ItemTable:
             contexts=contexts,
         )
 
+    def with_items(
+        self, ids: list[str], sparse: NDArray[np.int32], price: NDArray[np.float32]
+    ) -> "ItemTable":
+        """Return a table that knows further items, or other attributes of a known one.
+
+        Args:
+            ids: M distinct items; a known one keeps its counts.
+            sparse: int32 ``[M, S + R]``, ids of the vocabulary.
+            price: float32 ``[M]``, NaN where there is none.
+        """
+        rows = np.array([self.row_of.get(name, len(self.ids)) for name in ids], dtype=np.int64)
+        with np.errstate(invalid="ignore"):
+            log_price = np.where(price > 0, np.log1p(price), np.nan).astype(np.float32)
+
+        def longer(values: NDArray, more: NDArray) -> NDArray:
+            return np.concatenate([values[..., :-1], more, values[..., -1:]], axis=-1)
+
+        return ItemTable(
+            ids=[*self.ids, *ids],
+            sparse=longer(self.sparse.T, sparse.T).T,
+            std_fields=self.std_fields,
+            log_price=longer(self.log_price, log_price),
+            log_count=longer(self.log_count, self.log_count[rows]),
+            log_recent=longer(self.log_recent, self.log_recent[rows]),
+            log_context=longer(self.log_context, self.log_context[:, rows]),
+            first_ms=longer(self.first_ms, self.first_ms[rows]),
+            contexts=self.contexts,
+        )
+
     def save(self, folder: Path) -> None:
         """Write ``items.safetensors`` and the names as ``items.parquet``, ``contexts.parquet``."""
         from safetensors.numpy import save_file

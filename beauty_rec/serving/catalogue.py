@@ -123,8 +123,10 @@ class Catalogue:
 
         A bound on the price leaves items without one out.
         """
+        if filters == Filters():
+            return None
         rows = len(self.ids)
-        mask = self.alive[:rows].copy()
+        mask = np.ones(rows, bool)
         if filters.category is not None:
             mask &= self.category[:rows] == filters.category.strip().lower()
         if filters.brand is not None:
@@ -133,7 +135,12 @@ class Catalogue:
             mask &= self.price[:rows] >= np.float32(filters.min_price)
         if filters.max_price is not None:
             mask &= self.price[:rows] <= np.float32(filters.max_price)
-        return None if mask.all() else mask
+        return mask
+
+    @property
+    def gone(self) -> NDArray[np.int64]:
+        """Rows whose item was replaced by a later row."""
+        return np.flatnonzero(~self.alive[: len(self.ids)])
 
     def scores(self, queries: NDArray[np.float32]) -> torch.Tensor:
         """Return float32 ``[Q, rows]``, the inner products of all rows with ``[Q, W]``."""

@@ -26,7 +26,9 @@ class Reasons:
     def __init__(self, catalogue: Catalogue, builder: FeatureBuilder, query: Query) -> None:
         self._catalogue, self._builder = catalogue, builder
         table, vocabulary = builder.table, builder.vocabulary
-        self._known = [row for name in query.history if (row := catalogue.row_of.get(name, -1)) >= 0]
+        self._known = [
+            row for name in query.history if (row := catalogue.row_of.get(name, -1)) >= 0
+        ]
         self._known = list(dict.fromkeys(reversed(self._known)))  # latest first
         self._past_texts = catalogue.texts(np.array(self._known, dtype=np.int64))
         past = [table.row_of[name] for name in dict.fromkeys(query.history) if name in table.row_of]

@@ -15,8 +15,8 @@ CARD_SCHEMA: dict[str, Any] = {
     "parent_asin": pl.String,
     "title": pl.String,
     "store": pl.String,
-    "price": pl.Float32,
-    "average_rating": pl.Float32,
+    "price": pl.Float64,
+    "average_rating": pl.Float64,
     "rating_number": pl.Int32,
     "category": pl.String,
     "brand": pl.String,
@@ -82,6 +82,7 @@ def item_cards(
             pl.col("keywords", "keyword_reviews").fill_null([]),
         )
         .select(pl.col(name).cast(dtype) for name, dtype in CARD_SCHEMA.items())
+        .with_columns(pl.col("price", "average_rating").round(2))
     )
 
 

@@ -23,7 +23,7 @@ def reciprocal_ranks(
     distinct, first, place = np.unique(rows, return_index=True, return_inverse=True)
     scores = np.bincount(place, shares, minlength=len(distinct))
     order = np.lexsort((first, -scores))
-    return distinct[order], scores[order]
+    return distinct[order], scores[order].astype(np.float64)
 
 
 def diversify(
