@@ -16,11 +16,10 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from beauty_rec.indexes.ties import SLACK, ranked
 from beauty_rec.serving.frames import CARD_SCHEMA
 
 SPARE_ROWS = 1_024
-SLACK = 32
-"""Further rows that are looked at, so that equal scores are ordered by row and not by rounding."""
 FEW_QUERIES = 12
 """Below it ``matrix @ queries.T`` is faster than the other way round (measured)."""
 
@@ -80,7 +79,7 @@ class Catalogue:
         """
         capacity = len(ids) + SPARE_ROWS
         kept = torch.zeros((capacity, matrix.shape[1]))
-        kept[: len(ids)] = torch.from_numpy(np.ascontiguousarray(matrix))
+        kept.numpy()[: len(ids)] = matrix
         spare = [None] * SPARE_ROWS
         has_text = np.zeros(capacity, bool)
         has_text[: len(ids)] = matrix[:, text_start:].any(axis=1)
@@ -158,12 +157,12 @@ class Catalogue:
         """Return the rows of the ``k`` best finite scores and exact scores, best first.
 
         Sums in float32 depend on where a row stands; so what may be among the best is summed again
-        in float64, and equal scores are in the order of the rows.
+        in float64, and ties are in the order of the rows, as the pipeline has them.
         """
         found = scores.topk(min(k + SLACK, len(scores)))
         rows = found.indices[torch.isfinite(found.values)].numpy()
         exact = self.exact(rows, query)
-        order = np.lexsort((rows, -exact))[:k]
+        order = ranked(exact, rows)[:k]
         return rows[order], exact[order]
 
     def exact(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -82,8 +82,9 @@ class Reasons:
             for i, e in entry.items() if i in self._named
         ]  # fmt: skip
         # Rare values that many past items share tell most.
+        least = 1 if self._past == 1 else 2
         items = max(1, len(table.ids))
-        shared = [i for i in ids if self._counts[i] >= min(2, self._past) and i not in self._named]
+        shared = [i for i in ids if self._counts[i] >= least and i not in self._named]
         shared = [i for i in shared if not entry[i].field.startswith(("buyer_", "context"))]
         shared.sort(key=lambda i: -self._counts[i] * np.log(items / max(1, entry[i].items)))
         return found + [

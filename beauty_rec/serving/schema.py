@@ -3,13 +3,15 @@
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
 
 MAX_K = 1_000
 MAX_HISTORY = 1_000
 MAX_TEXT = 2_000
 LATEST_MS = 4_102_444_800_000
 """The year 2100."""
-Plain = r"^[^\x00-\x1f\x7f]+$"
+Plain = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+"""Not blank, no control characters."""
 
 Id = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=Plain)
@@ -22,13 +24,17 @@ Price = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Moment = Annotated[int, Field(ge=0, le=LATEST_MS, description="Unix milliseconds")]
 Rating = Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+ONLY_LABELS: JsonDict = {
+    "additionalProperties": False,
+    "propertyNames": {"minLength": 1, "maxLength": 100, "pattern": Plain},
+}
 Source = Literal["user_tower", "text_retriever"]
 
 
 class Model(BaseModel):
     """Unknown fields are errors: a misspelt filter must not be a filter that is not there."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class PastItem(Model):
@@ -60,6 +66,7 @@ class RecommendRequest(Model):
 
     model_config = ConfigDict(
         extra="forbid",
+        strict=True,
         frozen=True,
         json_schema_extra={
             "examples": [
@@ -79,7 +86,10 @@ class RecommendRequest(Model):
     )
     context: Text | None = Field(None, description="what is looked for, or the occasion")
     profile: dict[Label, Number | Label | None] = Field(
-        {}, max_length=50, description="over what is known of user_id"
+        {},
+        max_length=50,
+        description="over what is known of user_id",
+        json_schema_extra=ONLY_LABELS,
     )
     k: int = Field(10, ge=1, le=MAX_K)
     filters: ItemFilters = ItemFilters()
@@ -200,12 +210,13 @@ class NewItem(Model):
     categories: list[Text] = Field([], max_length=20)
     features: list[Text] = Field([], max_length=50)
     description: Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")] = ""
-    details: dict[Label, Text] = Field({}, max_length=100)
+    details: dict[Label, Text] = Field({}, max_length=100, json_schema_extra=ONLY_LABELS)
     attributes: dict[Label, Label | list[Label]] = Field(
         {},
         max_length=50,
         description="over what is read from the texts: a value, or a list of an open field's",
         examples=[{"category": "shampoo", "scent": ["rosemary"]}],
+        json_schema_extra=ONLY_LABELS,
     )
 
 

@@ -166,7 +166,9 @@ def _frames(size: Size, draw: np.random.Generator) -> Frames:
             "keywords": said[:-1],
         }
     )
-    return Frames(_reviews(size, ids, draw), _profiles(size, draw), items, attributes, merged, keywords)
+    return Frames(
+        _reviews(size, ids, draw), _profiles(size, draw), items, attributes, merged, keywords
+    )
 
 
 _WORDS = (KINDS, QUALITIES, SCENTS, NEEDS)
