@@ -311,3 +311,36 @@ class UserTowerSettings(Group):
         description="of the cosine with the history's tower vectors; the best on valid is kept",
     )
     seed: int = 13
+
+
+class ServeSettings(Group):
+    """The HTTP API and the page."""
+
+    host: str = Field("127.0.0.1", description="another address needs an api_key")
+    port: int = Field(8000, ge=0, le=65535, description="0: any free one")
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="needed for writes, and for all of /v1 unless host is this machine's own",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="further names that a request may call this server by"
+    )
+    cors_origins: tuple[str, ...] = Field((), description="pages that may call the API; none")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, le=1 << 28)
+    request_timeout_s: float = Field(10, gt=0, description="for an answer, and for a body to come")
+    requests_per_second: float = Field(
+        50, ge=0, description="of one address, with twice as many at once; 0: no limit"
+    )
+    max_batch: int = Field(16, ge=1, le=256, description="requests that are computed together")
+    max_waiting: int = Field(256, ge=1, description="more than these are told to come again")
+    threads: int | None = Field(None, ge=1, description="of the models; unset: torch decides")
+    source_depth: int = Field(100, ge=1, le=1000, description="candidates of each retriever")
+    rerank: int = Field(100, ge=1, le=2000, description="fused candidates that are reranked")
+    rrf_k: int = Field(60, ge=1, description="of reciprocal rank fusion")
+    diversity: float = Field(
+        0, ge=0, le=1, description="maximal marginal relevance: 0 is the reranker's order"
+    )
+    sample_users: int = Field(12, ge=0, le=100, description="users that the page offers to try")
+    poll_seconds: float = Field(2, gt=0, description="between looks at the manifest")
+    keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")

@@ -38,6 +38,7 @@ from beauty_rec.setting_groups import (
     RankingSettings,
     RecommendationSettings,
     SampleSettings,
+    ServeSettings,
     TextIndexSettings,
     UserTowerSettings,
     VectorType,
@@ -63,6 +64,7 @@ __all__ = [
     "RankingSettings",
     "RecommendationSettings",
     "SampleSettings",
+    "ServeSettings",
     "Settings",
     "Split",
     "TextIndexSettings",
@@ -136,6 +138,7 @@ class Settings(BaseSettings):
     recommendation: RecommendationSettings = RecommendationSettings()
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    serve: ServeSettings = ServeSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -183,11 +186,13 @@ class Settings(BaseSettings):
         """Keep what differs from the defaults in the data folder, for the UI and later commands.
 
         A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
-        ``~/.pgpass`` or from their own settings, and fail without it.
+        ``~/.pgpass`` or from their own settings, and fail without it. The API key is not kept.
         """
         from beauty_rec.artifacts import write_text_atomic
 
-        told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        told = self.model_dump(
+            mode="json", exclude_defaults=True, exclude={"data_dir": True, "serve": {"api_key"}}
+        )
         if self.item_index.dsn is not None:
             told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
         write_text_atomic(self.memory_path, json.dumps(told, indent=2) + "\n")

@@ -56,15 +56,18 @@ class HistoryIds:
         0 where either side has no id. ``query_row`` must not fall.
         """
         split = table.std_fields
+        std, re = table.lengths
         return (
-            self._cosine(self.std, table.sparse[:, :split], query_row, item_row),
-            self._cosine(self.re, table.sparse[:, split:], query_row, item_row),
+            self._cosine(self.std, table.sparse[:, :split], std, table.width, query_row, item_row),
+            self._cosine(self.re, table.sparse[:, split:], re, table.width, query_row, item_row),
         )
 
     def _cosine(
         self,
         counts: IdCounts,
         ids: NDArray[np.int32],
+        sizes: NDArray[np.float32],
+        width: int,
         query_row: NDArray[np.int64],
         item_row: NDArray[np.int64],
     ) -> NDArray[np.float32]:
@@ -74,8 +77,6 @@ class HistoryIds:
         total = len(self.length)
         norm = np.sqrt(np.bincount(counts.query, np.square(counts.counts), minlength=total))
         weight = (counts.counts / norm[counts.query]).astype(np.float32)
-        sizes = np.sqrt(np.maximum((ids != 0).sum(1), 1)).astype(np.float32)
-        width = int(ids.max(initial=0)) + 1
         width = max(width, int(counts.ids.max()) + 1)
         step = max(1, CHUNK_VALUES // width)
         for start in range(0, total, step):

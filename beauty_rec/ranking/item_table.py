@@ -1,6 +1,7 @@
 """What the reranker knows of each item at a moment: ids, price, and what train events say."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,18 @@ class ItemTable:
         object.__setattr__(self, "row_of", {asin: i for i, asin in enumerate(self.ids)})
         places = {context: i for i, context in enumerate(self.events.contexts)}
         object.__setattr__(self, "context_row_of", places)
+
+    @cached_property
+    def lengths(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """[I + 1] each: the length of an item's STD and RE ids as 0/1 vectors, at least 1."""
+        parts = self.sparse[:, : self.std_fields], self.sparse[:, self.std_fields :]
+        std, re = (np.sqrt(np.maximum((ids != 0).sum(1), 1)).astype(np.float32) for ids in parts)
+        return std, re
+
+    @cached_property
+    def width(self) -> int:
+        """One more than the largest id."""
+        return int(self.sparse.max(initial=0)) + 1
 
     @classmethod
     def build(
@@ -87,6 +100,35 @@ class ItemTable:
             std_fields=encoded.std.shape[1],
             log_price=np.append(log_price, np.nan).astype(np.float32),
             events=ItemEvents.build(events, row, len(ids), profiles, spec, until_ms, settings),
+        )
+
+    def with_items(
+        self, ids: list[str], sparse: NDArray[np.int32], price: NDArray[np.float32]
+    ) -> "ItemTable":
+        """Return a table that knows further items, or other attributes of a known one.
+
+        Args:
+            ids: M distinct items; a known one keeps its counts.
+            sparse: int32 ``[M, S + R]``, ids of the vocabulary.
+            price: float32 ``[M]``, NaN where there is none.
+        """
+        rows = np.array([self.row_of.get(name, len(self.ids)) for name in ids], dtype=np.int64)
+        with np.errstate(invalid="ignore"):
+            log_price = np.where(price > 0, np.log1p(price), np.nan).astype(np.float32)
+
+        def longer(values: NDArray, more: NDArray) -> NDArray:
+            return np.concatenate([values[..., :-1], more, values[..., -1:]], axis=-1)
+
+        return ItemTable(
+            ids=[*self.ids, *ids],
+            sparse=longer(self.sparse.T, sparse.T).T,
+            std_fields=self.std_fields,
+            log_price=longer(self.log_price, log_price),
+            log_count=longer(self.log_count, self.log_count[rows]),
+            log_recent=longer(self.log_recent, self.log_recent[rows]),
+            log_context=longer(self.log_context, self.log_context[:, rows]),
+            first_ms=longer(self.first_ms, self.first_ms[rows]),
+            contexts=self.contexts,
         )
 
     def save(self, folder: Path) -> None:

@@ -166,6 +166,7 @@ def user_candidates(
     from beauty_rec.indexes.pgvector import open_current
     from beauty_rec.indexes.postgres_server import postgres
     from beauty_rec.indexes.protocol import recall_against_exact
+    from beauty_rec.indexes.ties import SLACK
     from beauty_rec.retriever.contexts import context_vectors, with_text_scores
     from beauty_rec.retriever.encoder import TextEncoder
     from beauty_rec.towers.event_requests import event_requests, listed_candidates
@@ -192,11 +193,11 @@ def user_candidates(
             postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn,
             open_current(dsn, settings.item_index) as index,
         ):
-            answer = index.search(requests.vectors, k, exclude=requests.seen_ids())
+            answer = index.search(requests.vectors, k + SLACK, exclude=requests.seen_ids())
             recall = recall_against_exact(
                 index, ExactIndex(served.items.vectors), requests.vectors[:200], k
             )
-        found = listed_candidates(requests, answer.ids, answer.scores)
+        found = listed_candidates(requests, answer.ids, answer.scores, k)
         context.add_asset_metadata({"index_recall_vs_exact@100": recall})
     context.add_asset_metadata({"events": events.height})
     asked = events.select("review_id", "context")
