@@ -144,6 +144,13 @@ class ItemEvents:
         place = _bins(scaled)[query_row]
         return np.where(place >= 0, self.fit[number, place, item_row], np.float32(np.nan))
 
+    def taken(self, order: NDArray[np.int64]) -> "ItemEvents":
+        """Return the same of the item rows ``order``; the last one stands for any other item."""
+        told = {
+            f.name: getattr(self, f.name)[..., order] for f in fields(self) if f.name not in _OTHER
+        }
+        return ItemEvents(**told, similar=self.similar[order][:, order], contexts=self.contexts)
+
     def save(self, folder: Path) -> None:
         """Write ``events.safetensors`` and ``contexts.parquet``."""
         from safetensors.numpy import save_file

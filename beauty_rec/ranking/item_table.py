@@ -116,19 +116,18 @@ class ItemTable:
         with np.errstate(invalid="ignore"):
             log_price = np.where(price > 0, np.log1p(price), np.nan).astype(np.float32)
 
+        other = len(self.ids)
+        order = np.concatenate([np.arange(other), rows, [other]])
+
         def longer(values: NDArray, more: NDArray) -> NDArray:
-            return np.concatenate([values[..., :-1], more, values[..., -1:]], axis=-1)
+            return np.concatenate([values[:-1], more, values[-1:]])
 
         return ItemTable(
             ids=[*self.ids, *ids],
-            sparse=longer(self.sparse.T, sparse.T).T,
+            sparse=longer(self.sparse, sparse),
             std_fields=self.std_fields,
             log_price=longer(self.log_price, log_price),
-            log_count=longer(self.log_count, self.log_count[rows]),
-            log_recent=longer(self.log_recent, self.log_recent[rows]),
-            log_context=longer(self.log_context, self.log_context[:, rows]),
-            first_ms=longer(self.first_ms, self.first_ms[rows]),
-            contexts=self.contexts,
+            events=self.events.taken(order),
         )
 
     def save(self, folder: Path) -> None:
