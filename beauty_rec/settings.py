@@ -45,6 +45,7 @@ from beauty_rec.setting_groups import (
     RecommendationSettings,
     SampleSettings,
     ScheduleSettings,
+    ServeSettings,
     TextIndexSettings,
     UserTowerSettings,
     VectorType,
@@ -74,6 +75,7 @@ __all__ = [
     "RecommendationSettings",
     "SampleSettings",
     "ScheduleSettings",
+    "ServeSettings",
     "Settings",
     "Split",
     "StorageSettings",
@@ -102,7 +104,11 @@ SAMPLE_FILES = {
 
 
 # The synthetic sample shows that everything works, in minutes on two cores.
-_SYNTHETIC_PRESET: dict[str, Any] = {"pairs": {"max_pairs": 1_500}, "fine_tune": {"epochs": 1}}
+_SYNTHETIC_PRESET: dict[str, Any] = {
+    "pairs": {"max_pairs": 1_500},
+    "fine_tune": {"epochs": 1},
+    "recommendation": {"folds": (0.7, 0.8, 0.9)},
+}
 _PRESETS: dict[str, dict[str, Any]] = {
     "sample": {},
     "full": {
@@ -152,6 +158,7 @@ class Settings(BaseSettings):
     execution: ExecutionSettings = ExecutionSettings()
     checks: CheckSettings = CheckSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    serve: ServeSettings = ServeSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -199,11 +206,13 @@ class Settings(BaseSettings):
         """Keep what differs from the defaults in the data folder, for the UI and later commands.
 
         A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
-        ``~/.pgpass`` or from their own settings, and fail without it.
+        ``~/.pgpass`` or from their own settings, and fail without it. The API key is not kept.
         """
         from beauty_rec.artifacts import write_text_atomic
 
-        told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        told = self.model_dump(
+            mode="json", exclude_defaults=True, exclude={"data_dir": True, "serve": {"api_key"}}
+        )
         if self.item_index.dsn is not None:
             told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
         write_text_atomic(self.memory_path, json.dumps(told, indent=2) + "\n")

@@ -22,6 +22,8 @@ from beauty_rec.orchestration.cost import latest_metadata
 from beauty_rec.orchestration.home import open_instance
 from beauty_rec.orchestration.jobs import PARENT_TAG
 from beauty_rec.orchestration.refresh import QUIET
+from beauty_rec.serving.engine import Engine
+from beauty_rec.serving.schema import RecommendRequest
 from beauty_rec.settings import SampleSettings, Settings
 
 LINE = re.compile(r"^(built|fresh|failed) +(\S+) +[\d.]+ s(  .*)?$")
@@ -195,6 +197,7 @@ def test_a_test_review_leaks_nowhere(shop: Shop) -> None:
         "recommendations[test]",
         "retrieval_candidates[test]",
         "retrieval_metrics[test]",
+        "serving_manifest",
         "split_reviews",
         "user_candidates[test]",
     ]
@@ -295,7 +298,8 @@ def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     embedded = shop.facts("item_embeddings")
     assert 0 < embedded["rows_computed"] <= 0.2 * embedded["rows_reused"]
     # The new item is in both indexes, by the models of before.
-    hits = json.loads(shop.call("search", "zanzibar xylophone", "-k", "1000", "--json").stdout)
+    found = shop.call("search", "zanzibar xylophone", "-k", "1000", "--json")
+    hits = json.loads(found.stdout)["items"]
     assert "BNEW000001" in {hit["parent_asin"] for hit in hits}
     assert "BNEW000001" in pl.read_parquet(shop.data / "processed/item_index/ids.parquet")["id"]
 
@@ -321,10 +325,31 @@ def test_the_job_of_the_night_does_the_same_in_the_records(shop: Shop) -> None:
 
 def test_search_finds_items(shop: Shop) -> None:
     result = shop.call("search", "a moisturizing shampoo for dry hair", "-k", "3", "--json")
-    hits = json.loads(result.stdout)
+    hits = json.loads(result.stdout)["items"]
     assert len(hits) == 3
     assert [h["score"] for h in hits] == sorted((h["score"] for h in hits), reverse=True)
-    assert len(json.loads(shop.call("search", "soap", "-k", "1000", "--json").stdout)) > 50
+    many = json.loads(shop.call("search", "soap", "-k", "1000", "--json").stdout)["items"]
+    assert len(many) > 50
+
+
+def test_the_served_set_answers_as_the_pipeline_did(shop: Shop) -> None:
+    """Probabilities of held-out events, asked as a shopper would, equal `recommendations`."""
+    settings = Settings(data_dir=shop.data)
+    events = shop.split_of("valid").sort("review_id")
+    offline = pl.read_parquet(shop.data / "processed" / "recommendations" / "valid.parquet")
+    asked = events.filter(pl.col("review_id").is_in(offline["review_id"].implode()))
+    questions = [
+        RecommendRequest(user_id=user, context=context, at=time, k=100, sources=["user_tower"])
+        for user, context, time in asked.select("user_id", "context", "timestamp").iter_rows()
+    ]
+    with Engine.open(settings) as engine:
+        answers = engine.recommend(questions)
+    assert len(questions) > 20
+    for review, answer in zip(asked["review_id"], answers, strict=True):
+        mine = {item["parent_asin"]: item["score"] for item in answer["items"]}
+        told = offline.filter(review_id=review)
+        wanted = dict(zip(told["parent_asin"], told["probability"], strict=True))
+        assert mine == pytest.approx(wanted, abs=1e-5)
 
 
 def test_report_prints_the_table(shop: Shop) -> None:

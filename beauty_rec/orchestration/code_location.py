@@ -25,6 +25,7 @@ with warnings.catch_warnings():
         ranking,
         raw,
         retriever,
+        serving,
         towers,
     )
     from beauty_rec.orchestration.jobs import JOBS
@@ -34,7 +35,7 @@ with warnings.catch_warnings():
 # Dagster says it of its own source assets when it resolves the graph, later and elsewhere.
 warnings.filterwarnings("ignore", "Property `OpDefinition.version` is deprecated")
 
-GROUPS = (raw, features, retriever, towers, index, ranking, evaluation)
+GROUPS = (raw, features, retriever, towers, index, ranking, evaluation, serving)
 _FOUND = dg.load_assets_from_modules(GROUPS)
 SOURCES = [asset for asset in _FOUND if isinstance(asset, dg.SourceAsset)]
 STAGES = [asset for asset in _FOUND if isinstance(asset, dg.AssetsDefinition)]

@@ -43,6 +43,7 @@ def test_no_seen_item_is_a_candidate_and_an_index_agrees(
         requests,
         [[item for item, _ in row] for row in kept],
         np.array([[score for _, score in row] for row in kept], dtype=np.float32),
+        10,
     )
     assert listed.schema == exact.schema
     np.testing.assert_allclose(listed["score"].to_numpy(), exact["score"].to_numpy(), atol=1e-4)

@@ -74,6 +74,7 @@ def reranker(
         settings.ranking,
         target,
     )
+    plain = log.get("without_transfer", {})
     context.add_asset_metadata(
         epochs_metadata(
             "Reranker (DeepFM)",
@@ -82,6 +83,8 @@ def reranker(
             settings.ranking,
             examples=log["examples"],
             positives=log["positives"],
+            **log["best"],
+            **{f"{name} without transfer": value for name, value in plain.items()},
         )
     )
     return target

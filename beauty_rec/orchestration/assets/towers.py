@@ -24,7 +24,12 @@ from beauty_rec.settings import Settings
 
 GROUP = "towers"
 VOCABULARY = "vocabulary.json"
-EVENTS = ("evaluation.max_queries", "evaluation.seed", "recommendation")
+EVENTS = (
+    "evaluation.max_queries",
+    "evaluation.train_events",
+    "evaluation.seed",
+    "recommendation",
+)
 
 
 @stage(
@@ -205,6 +210,7 @@ def user_candidates(
     from beauty_rec.evaluation.recommendation import split_events
     from beauty_rec.indexes.exact import ExactIndex
     from beauty_rec.indexes.protocol import recall_against_exact
+    from beauty_rec.indexes.ties import SLACK
     from beauty_rec.retriever.contexts import context_vectors, with_text_scores
     from beauty_rec.towers.event_requests import event_requests, listed_candidates
     from beauty_rec.towers.folds import SERVED, first_fold, fold_candidates, with_context
@@ -227,11 +233,11 @@ def user_candidates(
             served, reviews, contexts, user_profiles, events["review_id"].to_list()
         )
         with pgvector.served(settings.item_index) as index:
-            answer = index.search(requests.vectors, k, exclude=requests.seen_ids())
+            answer = index.search(requests.vectors, k + SLACK, exclude=requests.seen_ids())
             recall = recall_against_exact(
                 index, ExactIndex(served.items.vectors), requests.vectors[:200], k
             )
-        found = listed_candidates(requests, answer.ids, answer.scores)
+        found = listed_candidates(requests, answer.ids, answer.scores, k)
         context.add_asset_metadata({"index_recall_vs_exact@100": recall})
     context.add_asset_metadata({"events": events.height})
     asked = events.select("review_id", "context")
