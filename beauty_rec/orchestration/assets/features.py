@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.orchestration.partitions import only, splits
+from beauty_rec.orchestration.reused import reused_keywords
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -31,7 +32,10 @@ def keywords(
     from beauty_rec.keywords.rules import RulesExtractor
 
     reviews = split_reviews.filter(split=context.partition_key).collect()
-    found = extract_keywords(reviews, RulesExtractor(settings.keywords.max_phrases))
+    extractor = RulesExtractor(settings.keywords.max_phrases)
+    found = reused_keywords(
+        context, settings, extractor.source, reviews, lambda rows: extract_keywords(rows, extractor)
+    )
     context.add_asset_metadata(
         {
             f"coverage_{facet}": found.filter(pl.col(facet).list.len() > 0).height / found.height
@@ -114,7 +118,7 @@ def vocabulary(
 @stage(
     group=GROUP,
     io="frames",
-    code=("items/text.py", "items/keyword_ranking.py"),
+    code=("items/text.py", "items/keyword_ranking.py", "items/steady_background.py"),
     settings=("item_text", "encoder"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("parquet", "polars"),
@@ -127,12 +131,16 @@ def merged_items(
     keywords: pl.DataFrame,
 ) -> pl.DataFrame:
     """The text of each item: title, most telling train keywords, summary, features."""
+    from beauty_rec.items.steady_background import steady_background
     from beauty_rec.items.text import merge_items
     from beauty_rec.retriever.encoder import TextEncoder
 
     encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
+    background = steady_background(
+        settings.data_dir / "processed" / "word_background.json", keywords
+    )
     merged = merge_items(
-        raw_items, item_attributes, keywords, settings.item_text, encoder.count_tokens
+        raw_items, item_attributes, keywords, settings.item_text, encoder.count_tokens, background
     )
     described = merged.join(raw_items, on="parent_asin", how="semi").height
     context.add_asset_metadata(

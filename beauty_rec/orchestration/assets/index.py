@@ -20,7 +20,7 @@ GROUP = "index"
 @stage(
     group=GROUP,
     io="documents",
-    code=("indexes/chroma.py",),
+    code=("indexes/chroma.py", "indexes/chroma_changes.py"),
     settings=("text_index",),
     kinds=("chroma",),
 )

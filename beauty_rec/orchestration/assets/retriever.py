@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.partitions import only
+from beauty_rec.orchestration.reused import reused_vectors
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -30,7 +33,7 @@ def base_embeddings(
     merged_items: pl.DataFrame,
 ) -> Vectors:
     """Item vectors of the encoder as it was before fine-tuning: the baseline."""
-    return _embed(merged_items, settings.encoder.model, settings)
+    return _embed(context, merged_items, settings.encoder.model, settings)
 
 
 @stage(
@@ -133,13 +136,22 @@ def item_embeddings(
     merged_items: pl.DataFrame,
 ) -> Vectors:
     """L2-normalised item vectors of the fine-tuned encoder."""
-    return _embed(merged_items, text_retriever, settings)
+    return _embed(context, merged_items, text_retriever, settings)
 
 
-def _embed(merged_items: pl.DataFrame, encoder: str | Path, settings: Settings) -> Vectors:
-    from beauty_rec.retriever.encoder import TextEncoder
+def _embed(
+    context: dg.AssetExecutionContext,
+    merged_items: pl.DataFrame,
+    encoder: str | Path,
+    settings: Settings,
+) -> Vectors:
+    texts = merged_items["text"].to_list()
 
-    loaded = TextEncoder.load(encoder, settings.encoder)
-    return Vectors(
-        merged_items["parent_asin"].to_list(), loaded.encode_items(merged_items["text"].to_list())
-    )
+    def encode(rows: list[int]) -> NDArray[np.float32]:
+        from beauty_rec.retriever.encoder import TextEncoder
+
+        loaded = TextEncoder.load(encoder, settings.encoder)
+        return loaded.encode_items([texts[row] for row in rows])
+
+    vectors = reused_vectors(context, settings, encoder, texts, encode)
+    return Vectors(merged_items["parent_asin"].to_list(), vectors)

@@ -1,12 +1,16 @@
 """[towers] Items and users in one space, and what each user event finds there."""
 
+import shutil
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.partitions import splits
+from beauty_rec.orchestration.reused import reused_vectors
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -18,6 +22,7 @@ EVENTS = (
     "evaluation.seed",
     "recommendation",
 )
+VOCABULARY = "vocabulary.json"
 
 
 @stage(
@@ -56,6 +61,8 @@ def item_tower(
         inputs.classes,
         models / ".checkpoints" / "item_tower",
     )
+    # Later items are encoded with the ids that the tower knows: the vocabulary only grows.
+    shutil.copyfile(vocabulary, target / VOCABULARY)
     context.add_asset_metadata({"parameters": log["parameters"], **_last_numbers(log["epochs"])})
     return target
 
@@ -63,7 +70,13 @@ def item_tower(
 @stage(
     group=GROUP,
     io="folders",
-    code=("towers/item_tower.py", "towers/train_item_tower.py", "towers/item_inputs.py"),
+    code=(
+        "towers/item_tower.py",
+        "towers/train_item_tower.py",
+        "towers/item_inputs.py",
+        "towers/item_features.py",
+        "towers/title_reader.py",
+    ),
     settings=("item_tower.event_values", "attributes"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch", "numpy"),
@@ -74,7 +87,6 @@ def item_vectors(
     settings: dg.ResourceParam[Settings],
     item_tower: Path,
     item_attributes: pl.DataFrame,
-    vocabulary: Path,
     merged_items: pl.DataFrame,
     split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
@@ -85,9 +97,17 @@ def item_vectors(
     from beauty_rec.towers.train_item_tower import item_vectors, load_item_tower
 
     train = split_reviews.filter(split="train").collect()
-    inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
-    titles = load_title_reader(inputs.features.titles, settings.item_tower, item_tower)
-    return item_vectors(load_item_tower(item_tower), titles, inputs.features)
+    features = item_inputs(
+        item_attributes, item_tower / VOCABULARY, merged_items, train, user_profiles, settings
+    ).features
+
+    def encode(rows: list[int]) -> NDArray[np.float32]:
+        part = features.take(rows)
+        titles = load_title_reader(part.titles, settings.item_tower, item_tower)
+        return item_vectors(load_item_tower(item_tower), titles, part).matrix
+
+    vectors = reused_vectors(context, settings, item_tower, features.contents(), encode)
+    return Vectors(features.ids, vectors)
 
 
 @stage(
