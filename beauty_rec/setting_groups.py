@@ -78,7 +78,7 @@ class RankingSettings(Group):
     fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
     prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
     neighbours: int = Field(100, ge=1, description="items kept that the same users took")
-    embedding_dim: int = Field(16, ge=1)
+    embedding_dim: int = Field(4, ge=1)
     hidden: tuple[int, ...] = (64, 32)
     dropout: float = Field(0.2, ge=0, lt=1)
     pooling: Literal["mean", "sum"] = "mean"
@@ -89,7 +89,7 @@ class RankingSettings(Group):
     embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
     negatives: int | None = Field(None, ge=1, description="per train event; none: all candidates")
     batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     epochs: int = Field(30, ge=0)
     patience: int = Field(3, ge=1, description="epochs without a lower valid log loss")

@@ -22,6 +22,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from beauty_rec.operation_settings import (
+    CheckSettings,
+    ExecutionSettings,
+    GpuSettings,
+    StorageSettings,
+)
 from beauty_rec.setting_groups import (
     PACKAGED_ENCODER,
     AttributeSettings,
@@ -51,10 +57,13 @@ __all__ = [
     "SAMPLE_FILES",
     "SPLITS",
     "AttributeSettings",
+    "CheckSettings",
     "CorpusSettings",
     "EncoderSettings",
     "EvaluationSettings",
+    "ExecutionSettings",
     "FineTuneSettings",
+    "GpuSettings",
     "Group",
     "ItemIndexSettings",
     "ItemTextSettings",
@@ -69,6 +78,7 @@ __all__ = [
     "ServeSettings",
     "Settings",
     "Split",
+    "StorageSettings",
     "TextIndexSettings",
     "Train",
     "UserTowerSettings",
@@ -144,6 +154,10 @@ class Settings(BaseSettings):
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     serve: ServeSettings = ServeSettings()
+    gpu: GpuSettings = GpuSettings()
+    storage: StorageSettings = StorageSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    checks: CheckSettings = CheckSettings()
     schedule: ScheduleSettings = ScheduleSettings()
 
     @classmethod

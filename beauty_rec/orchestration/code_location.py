@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from upath import UPath
 
 from beauty_rec.orchestration.automation import build_when_stale
+from beauty_rec.orchestration.cluster import executor_of
 from beauty_rec.orchestration.io import io_managers
 from beauty_rec.orchestration.refresh import TRAININGS
-from beauty_rec.orchestration.stage import with_code_versions
+from beauty_rec.orchestration.resources import resources_of
+from beauty_rec.orchestration.stage import for_settings
 from beauty_rec.settings import Settings
 
 with warnings.catch_warnings():
@@ -47,6 +48,7 @@ def build_definitions(
     """Return the code location for ``settings``; ``resources`` replaces some, as tests do."""
     kept = frozenset() if settings.schedule.on_change_trains else TRAININGS
     condition = build_when_stale(settings.data_dir, kept)
+    given = {**resources_of(settings), **(resources or {})}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return dg.Definitions(
@@ -54,18 +56,13 @@ def build_definitions(
                 *SOURCES,
                 *dg.map_asset_specs(
                     lambda spec: spec.replace_attributes(automation_condition=condition),
-                    with_code_versions(STAGES, settings),
+                    for_settings(STAGES, settings),
                 ),
             ],
             asset_checks=CHECKS,
             jobs=JOBS,
             schedules=schedules(settings.schedule),
             sensors=sensors(settings),
-            # A step process costs seconds of imports; runs go side by side, steps one by one.
-            executor=dg.in_process_executor,
-            resources={
-                "settings": settings,
-                **io_managers(UPath(settings.data_dir)),
-                **(resources or {}),
-            },
+            executor=executor_of(settings.execution),
+            resources={"settings": settings, **io_managers(given["store"]), **given},
         )

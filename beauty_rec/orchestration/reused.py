@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.orchestration.stage import used_code_version
 from beauty_rec.reuse import content_keys, maker_of, reuse_rows, reuse_vectors
 from beauty_rec.settings import Settings
 
@@ -34,7 +35,9 @@ def reused_vectors(
     """
     # A folder by its content: a model that was trained anew to the same weights is the same.
     folder = Path(model)
-    maker = maker_of(_code(context), content_hash(folder) if folder.is_dir() else str(model))
+    maker = maker_of(
+        used_code_version(context), content_hash(folder) if folder.is_dir() else str(model)
+    )
     cache = settings.data_dir / "cache" / context.asset_key.to_user_string()
     vectors, computed = reuse_vectors(cache, maker, content_keys(contents), compute)
     _tell(context, computed, len(contents))
@@ -61,7 +64,7 @@ def reused_keywords(
     found, computed = reuse_rows(
         settings.data_dir / "cache" / context.asset_key.to_user_string(),
         context.partition_key,
-        maker_of(_code(context), source),
+        maker_of(used_code_version(context), source),
         pl.Series(content_keys(texts), dtype=pl.String),
         lambda rows: extract(reviews[rows]),
         pl.col("source") == source,
@@ -70,10 +73,6 @@ def reused_keywords(
     # The same words may be another review's, of another item.
     names = reviews.select("review_id", "parent_asin")
     return found.with_columns(names.get_columns())
-
-
-def _code(context: dg.AssetExecutionContext) -> str | None:
-    return context.assets_def.specs_by_key[context.asset_key].code_version
 
 
 def _tell(context: dg.AssetExecutionContext, computed: int, rows: int) -> None:
