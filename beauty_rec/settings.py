@@ -22,6 +22,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from beauty_rec.operation_settings import (
+    CheckSettings,
+    ExecutionSettings,
+    GpuSettings,
+    StorageSettings,
+)
 from beauty_rec.setting_groups import (
     PACKAGED_ENCODER,
     AttributeSettings,
@@ -38,6 +44,7 @@ from beauty_rec.setting_groups import (
     RankingSettings,
     RecommendationSettings,
     SampleSettings,
+    ScheduleSettings,
     ServeSettings,
     TextIndexSettings,
     UserTowerSettings,
@@ -50,10 +57,13 @@ __all__ = [
     "SAMPLE_FILES",
     "SPLITS",
     "AttributeSettings",
+    "CheckSettings",
     "CorpusSettings",
     "EncoderSettings",
     "EvaluationSettings",
+    "ExecutionSettings",
     "FineTuneSettings",
+    "GpuSettings",
     "Group",
     "ItemIndexSettings",
     "ItemTextSettings",
@@ -64,10 +74,13 @@ __all__ = [
     "RankingSettings",
     "RecommendationSettings",
     "SampleSettings",
+    "ScheduleSettings",
     "ServeSettings",
     "Settings",
     "Split",
+    "StorageSettings",
     "TextIndexSettings",
+    "Train",
     "UserTowerSettings",
     "VectorType",
     "VocabularySettings",
@@ -79,6 +92,8 @@ __all__ = [
 
 Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
+Train = Literal["never", "stale", "always"]
+"""Which models a refresh trains: none whose data alone changed, those, or all."""
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 SAMPLE_FILES = {
@@ -89,7 +104,11 @@ SAMPLE_FILES = {
 
 
 # The synthetic sample shows that everything works, in minutes on two cores.
-_SYNTHETIC_PRESET: dict[str, Any] = {"pairs": {"max_pairs": 1_500}, "fine_tune": {"epochs": 1}}
+_SYNTHETIC_PRESET: dict[str, Any] = {
+    "pairs": {"max_pairs": 1_500},
+    "fine_tune": {"epochs": 1},
+    "recommendation": {"folds": (0.7, 0.8, 0.9)},
+}
 _PRESETS: dict[str, dict[str, Any]] = {
     "sample": {},
     "full": {
@@ -135,6 +154,11 @@ class Settings(BaseSettings):
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     serve: ServeSettings = ServeSettings()
+    gpu: GpuSettings = GpuSettings()
+    storage: StorageSettings = StorageSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    checks: CheckSettings = CheckSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
 
     @classmethod
     def settings_customise_sources(

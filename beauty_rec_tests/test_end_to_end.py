@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
@@ -16,6 +17,11 @@ from typer.testing import CliRunner, Result
 from beauty_rec.artifacts import content_hash
 from beauty_rec.cli import app
 from beauty_rec.corpus.sample import SampleFiles, write_sample
+from beauty_rec.orchestration.code_location import build_definitions
+from beauty_rec.orchestration.cost import latest_metadata
+from beauty_rec.orchestration.home import open_instance
+from beauty_rec.orchestration.jobs import PARENT_TAG
+from beauty_rec.orchestration.refresh import QUIET
 from beauty_rec.serving.engine import Engine
 from beauty_rec.serving.schema import RecommendRequest
 from beauty_rec.settings import SampleSettings, Settings
@@ -42,6 +48,8 @@ TRAIN_SIDE = [
     "models/user_tower",
     "models/reranker",
 ]
+MODELS = {"text_retriever", "item_tower", "user_tower", "reranker"}
+NIGHT = {"ops": {"refresh_assets": {"config": {"train": "never"}}}}
 SMALL = [
     "fine_tune.epochs=1",
     "fine_tune.frozen_layers=0",
@@ -101,6 +109,17 @@ class Shop:
             if str(review["timestamp"]).encode() in row and review["user_id"].encode() in row:
                 rows[number] = json.dumps({**json.loads(row), "text": text}).encode()
         self.files.reviews.write_bytes(gzip.compress(b"\n".join(rows), mtime=0))
+
+    def append(self, rows: list[dict], kind: str = "reviews") -> None:
+        """Add rows to a raw file."""
+        path = getattr(self.files, kind)
+        lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + lines, mtime=0))
+
+    def facts(self, asset: str, partition: str | None = None) -> dict:
+        """Return the metadata of an asset's last materialization."""
+        with open_instance(self.data) as instance:
+            return latest_metadata(instance, dg.AssetKey(asset), partition)
 
     def train_side(self) -> dict[str, str]:
         return {name: content_hash(self.data / name) for name in TRAIN_SIDE}
@@ -229,6 +248,79 @@ def test_dry_run_builds_nothing(shop: Shop) -> None:
     assert re.search(r"^maybe +text_index +follows item_embeddings$", result.stdout, re.M)
     assert content_hash(shop.data / "processed") == before
     assert shop.built("--select", "text_retriever") == []  # a dry run is not remembered
+
+
+def test_one_split_is_backfilled_without_the_others(shop: Shop) -> None:
+    shop.run()
+    before = {path: content_hash(path) for path in (shop.data / "models").iterdir()}
+    others = {split: shop.facts("user_candidates", split) for split in ("train", "valid")}
+    definitions = build_definitions(Settings(data_dir=shop.data))
+    job = definitions.resolve_job_def("split_backfill")
+    with open_instance(shop.data) as instance:
+        done = job.execute_in_process(instance=instance, partition_key="test", run_config=QUIET)
+        assert done.success
+        keys = {e.asset_key.to_user_string() for e in done.get_asset_materialization_events()}
+    assert keys == {
+        "keywords", "retrieval_candidates", "retrieval_metrics", "user_candidates",
+        "recommendations", "ranking_metrics",
+    }  # fmt: skip
+    assert {path: content_hash(path) for path in (shop.data / "models").iterdir()} == before
+    assert {split: shop.facts("user_candidates", split) for split in others} == others
+    assert shop.built() == []  # equal results: nothing follows
+
+
+def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
+    models = {name: content_hash(shop.data / "models" / name) for name in MODELS}
+    latest = shop.split_of("test")["timestamp"].max()
+    known = shop.split_of("train").row(0, named=True)
+    shop.append(
+        [{"parent_asin": "BNEW000001", "title": "Zanzibar Xylophone Serum", "price": 12.5}], "items"
+    )
+    shop.append(
+        [
+            {
+                "user_id": f"NEWUSER{number}",
+                "parent_asin": ("BNEW000001", known["parent_asin"])[number % 2],
+                "timestamp": latest + 1000 * (1 + number),
+                "rating": 5.0,
+                "title": "Lovely",
+                "text": f"Bought {number + 2} of these for my grandmother, great at night.",
+            }
+            for number in range(6)
+        ]
+    )
+    night = shop.run("--train", "never")
+    assert all(night[name] == "fresh" for name in MODELS)
+    assert night["text_index"] == night["item_index"] == night["evaluation_report"] == "built"
+    assert {name: content_hash(shop.data / "models" / name) for name in MODELS} == models
+    computed = [shop.facts("keywords", split)["rows_computed"] for split in ALL_SPLITS]
+    assert sum(computed) == 6
+    embedded = shop.facts("item_embeddings")
+    assert 0 < embedded["rows_computed"] <= 0.2 * embedded["rows_reused"]
+    # The new item is in both indexes, by the models of before.
+    hits = json.loads(shop.call("search", "zanzibar xylophone", "-k", "1000", "--json").stdout)
+    assert "BNEW000001" in {hit["parent_asin"] for hit in hits}
+    assert "BNEW000001" in pl.read_parquet(shop.data / "processed/item_index/ids.parquet")["id"]
+
+
+def test_the_job_of_the_night_does_the_same_in_the_records(shop: Shop) -> None:
+    shop.edit_text(shop.split_of("train").row(-2, named=True), "Works for my teenage son at noon.")
+    definitions = build_definitions(Settings(data_dir=shop.data))
+    with open_instance(shop.data) as instance:
+        job = definitions.resolve_job_def("nightly_reindex")
+        done = job.execute_in_process(instance=instance, run_config=QUIET | NIGHT)
+        counts = done.output_for_node("refresh_assets")
+        assert counts["failed"] == 0
+        tagged = instance.get_runs(dg.RunsFilter(tags={PARENT_TAG: done.run_id}))
+        assert len(tagged) == counts["built"] > 0
+        assert not any(run.status == dg.DagsterRunStatus.STARTED for run in instance.get_runs())
+        selected = {key.to_user_string() for run in tagged for key in run.asset_selection or ()}
+    assert {"raw_reviews", "split_reviews", "keywords"} <= selected
+    assert not MODELS & selected
+    # The next full run trains what the night left.
+    told = shop.call("run", "--dry-run").stdout
+    due = {line.split()[1] for line in told.splitlines() if not line.startswith("fresh")}
+    assert due >= MODELS, told
 
 
 def test_search_finds_items(shop: Shop) -> None:

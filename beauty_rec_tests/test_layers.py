@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "beauty_rec"
 
-BASE = {"settings", "setting_groups", "artifacts"}
+BASE = {"settings", "setting_groups", "operation_settings", "artifacts", "reuse"}
 BELOW = {
     "corpus": BASE,
     "language": BASE,

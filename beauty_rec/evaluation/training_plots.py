@@ -1,6 +1,6 @@
 """Plots of a trained model: its loss curve and its calibration, as PNG bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,3 +105,48 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     at = np.arange(len(values))
     low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
     return (total[high] - total[low]) / (high - low)
+
+
+@styled
+def epoch_curves(
+    epochs: Sequence[Mapping[str, float | None]], names: Sequence[str], *, title: str
+) -> bytes:
+    """Plot figures by epoch, one panel a name, side by side, each on its own scale.
+
+    Args:
+        epochs: one row of figures an epoch; a missing or empty one is left out.
+        names: the figures to show.
+        title: of the whole plot.
+    """
+    figure, axes = new_figure(len(names), title, "", width=3.4, height=3.0)
+    for number, (axis, name) in enumerate(zip(axes, names, strict=True)):
+        known = [
+            (at, value)
+            for at, row in enumerate(epochs, 1)
+            if (value := row.get(name)) is not None and np.isfinite(value)
+        ]
+        axis.plot(
+            [at for at, _ in known],
+            [value for _, value in known],
+            color=COLOURS[number % len(COLOURS)],
+            marker="o",
+            markersize=4,
+        )
+        axis.set_title(name.replace("_", " "))
+        axis.set_xlabel("epoch")
+        axis.set_xticks(range(1, len(epochs) + 1, max(1, len(epochs) // 6)))
+    return to_png(figure)
+
+
+@styled
+def bars(values: Mapping[str, float], *, title: str, unit: str) -> bytes:
+    """Plot one horizontal bar a name, largest first as given, with its value at the end."""
+    figure, axes = new_figure(1, title, "", width=6.5, height=1.2 + 0.28 * max(1, len(values)))
+    axis = axes[0]
+    names = list(values)[::-1]
+    drawn = axis.barh(names, [values[name] for name in names], color=COLOURS[0], height=0.7)
+    axis.bar_label(drawn, fmt="%.3g", padding=3, fontsize=8)
+    axis.set_xlabel(unit)
+    axis.grid(axis="y", visible=False)
+    axis.margins(x=0.12)
+    return to_png(figure)

@@ -1,8 +1,8 @@
 """ChromaDB, one folder a version, and a pointer to the one that is served.
 
-A version is built in a folder of its own, verified, and then served by rewriting
-``current.json``, which is atomic. Readers that hold the version before keep it: it is deleted
-when the version after next is published.
+A version is built in a folder of its own (a changed copy of the one before, when little changed),
+verified, and then served by rewriting ``current.json``, which is atomic. Readers that hold the
+version before keep it: it is deleted when the version after next is published.
 
 Items of one and the same vector share one entry: an HNSW graph falls apart when thousands of its
 nodes lie on one point, as the items of a catalogue with bare titles do.
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from beauty_rec.artifacts import Vectors, write_text_atomic
+from beauty_rec.indexes.chroma_changes import Entries, copy_version, difference
 from beauty_rec.indexes.exact import ExactIndex
 from beauty_rec.indexes.protocol import (
     IndexBuildError,
@@ -111,7 +112,9 @@ def build_index(
     served = current_version(root)
     keep = {version, *([served.version] if served else [])}
     folder = root / version
-    if served is None or served.version != version:
+    is_served = served is not None and served.version == version
+    before = root / served.version if served else None
+    if not is_served and not _write_changes(before, folder, vectors, settings):
         shutil.rmtree(folder, ignore_errors=True)
         _write(folder, vectors, settings)
     with ChromaIndex(folder) as index:
@@ -145,6 +148,39 @@ def open_current(root: Path) -> Iterator[ChromaIndex]:
         yield index
 
 
+def _write_changes(
+    before: Path | None, folder: Path, vectors: Vectors, settings: TextIndexSettings
+) -> bool:
+    """Make the version from a copy of the one before; return False where that does not do."""
+    known = Entries.load(before) if before is not None else None
+    if before is None or known is None:
+        return False
+    rows, shared = _distinct(vectors)
+    change = difference(known, Entries.of(vectors, rows, settings), rows)
+    if change is None:
+        return False
+    copy_version(before, folder)
+    client = _open_client(folder)
+    collection = client.get_collection(COLLECTION, embedding_function=None)
+    batch = client.get_max_batch_size()
+    for start in range(0, len(change.deletes), batch):
+        collection.delete(ids=change.deletes[start : start + batch])
+    for start in range(0, len(change.upserts), batch):
+        part = change.upserts[start : start + batch]
+        collection.upsert(
+            ids=[vectors.ids[row] for row in part], embeddings=np.array(vectors.matrix[part])
+        )
+    client.close()
+    (folder / SHARED).write_text(json.dumps(shared), encoding="utf-8")
+    change.entries.save(folder)
+    try:
+        with ChromaIndex(folder) as index:
+            _verify(index, vectors, settings)
+    except IndexBuildError:  # a graph that was changed too often: build it anew
+        return False
+    return True
+
+
 def _write(folder: Path, vectors: Vectors, settings: TextIndexSettings) -> None:
     folder.mkdir(parents=True)
     client = _open_client(folder)
@@ -162,6 +198,7 @@ def _write(folder: Path, vectors: Vectors, settings: TextIndexSettings) -> None:
     )
     rows, shared = _distinct(vectors)
     (folder / SHARED).write_text(json.dumps(shared), encoding="utf-8")
+    Entries.of(vectors, rows, settings).save(folder)
     batch = client.get_max_batch_size()
     with tqdm(total=len(rows), desc="index", unit="vector", disable=None) as progress:
         for start in range(0, len(rows), batch):

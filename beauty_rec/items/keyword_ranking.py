@@ -29,15 +29,15 @@ class WordBackground:
     """
 
     def __init__(self, reviews: Iterable[Iterable[str]]) -> None:
-        self._frequency: Counter[str] = Counter()
-        self._reviews = 0
+        self.frequency: Counter[str] = Counter()
+        self.reviews = 0
         for review in reviews:
-            self._frequency.update(set(review))
-            self._reviews += 1
+            self.frequency.update(set(review))
+            self.reviews += 1
 
     def idf(self, word: str) -> float:
         """Return ``ln((1 + R) / (1 + reviews with the word))``, at least 0."""
-        return math.log((1 + self._reviews) / (1 + self._frequency[word]))
+        return math.log((1 + self.reviews) / (1 + self.frequency[word]))
 
 
 def rank_keywords(reviews: Sequence[Sequence[str]], background: WordBackground) -> list[str]:

@@ -49,6 +49,7 @@ class ItemTextBuilder:
         train_keywords: pl.DataFrame,
         settings: ItemTextSettings,
         count_tokens: CountTokens,
+        background: WordBackground | None = None,
     ) -> None:
         """Index metadata and keywords by item.
 
@@ -59,6 +60,7 @@ class ItemTextBuilder:
                 reviews, oldest first.
             settings: budget and caps.
             count_tokens: of the encoder that will read the texts.
+            background: what a keyword's words are held against; by default these keywords.
         """
         self._settings = settings
         self._titles = dict(items.select("parent_asin", "title").iter_rows())
@@ -75,11 +77,7 @@ class ItemTextBuilder:
         ).iter_rows():
             keywords = [keyword for kind in kinds for keyword in kind or []]
             self._reviews.setdefault(asin, []).append((review_id, keywords))
-        self._background = WordBackground(
-            (word for keyword in keywords for word in words(keyword))
-            for reviews in self._reviews.values()
-            for _, keywords in reviews
-        )
+        self._background = background or word_background(train_keywords)
         self._count = _TokenCounter(count_tokens)
         self._count.learn(
             {keyword for reviews in self._reviews.values() for _, kws in reviews for keyword in kws}
@@ -158,18 +156,27 @@ class ItemTextBuilder:
         return "" if shortened.endswith("]") or not shortened.partition("]")[2] else shortened
 
 
+def word_background(keywords: pl.DataFrame) -> WordBackground:
+    """Return the background of ``who``, ``when``, ``why`` of reviews."""
+    return WordBackground(
+        (word for kind in kinds for keyword in kind or [] for word in words(keyword))
+        for kinds in keywords.select(KEYWORD_COLUMNS).iter_rows()
+    )
+
+
 def merge_items(
     items: pl.DataFrame,
     attributes: pl.DataFrame | None,
     train_keywords: pl.DataFrame,
     settings: ItemTextSettings,
     count_tokens: CountTokens,
+    background: WordBackground | None = None,
 ) -> pl.DataFrame:
     """Return ``parent_asin, title, text, keywords`` of every item that has any text, sorted.
 
     Arguments as for :class:`ItemTextBuilder`. ``keywords`` are those that stand in the text.
     """
-    builder = ItemTextBuilder(items, attributes, train_keywords, settings, count_tokens)
+    builder = ItemTextBuilder(items, attributes, train_keywords, settings, count_tokens, background)
     rows = []
     for parent_asin in builder.item_ids:
         text, keywords = builder.text_and_keywords(parent_asin)

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from upath import UPath
 
+from beauty_rec.orchestration.automation import build_when_stale
+from beauty_rec.orchestration.cluster import executor_of
 from beauty_rec.orchestration.io import io_managers
-from beauty_rec.orchestration.stage import with_code_versions
+from beauty_rec.orchestration.refresh import TRAININGS
+from beauty_rec.orchestration.resources import resources_of
+from beauty_rec.orchestration.stage import for_settings
 from beauty_rec.settings import Settings
 
 with warnings.catch_warnings():
@@ -25,6 +28,12 @@ with warnings.catch_warnings():
         serving,
         towers,
     )
+    from beauty_rec.orchestration.jobs import JOBS
+    from beauty_rec.orchestration.schedules import schedules
+    from beauty_rec.orchestration.sensors import sensors
+
+# Dagster says it of its own source assets when it resolves the graph, later and elsewhere.
+warnings.filterwarnings("ignore", "Property `OpDefinition.version` is deprecated")
 
 GROUPS = (raw, features, retriever, towers, index, ranking, evaluation, serving)
 _FOUND = dg.load_assets_from_modules(GROUPS)
@@ -37,16 +46,23 @@ def build_definitions(
     settings: Settings, resources: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
     """Return the code location for ``settings``; ``resources`` replaces some, as tests do."""
+    kept = frozenset() if settings.schedule.on_change_trains else TRAININGS
+    condition = build_when_stale(settings.data_dir, kept)
+    given = {**resources_of(settings), **(resources or {})}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return dg.Definitions(
-            assets=[*SOURCES, *with_code_versions(STAGES, settings)],
+            assets=[
+                *SOURCES,
+                *dg.map_asset_specs(
+                    lambda spec: spec.replace_attributes(automation_condition=condition),
+                    for_settings(STAGES, settings),
+                ),
+            ],
             asset_checks=CHECKS,
-            # A step process costs seconds of imports; runs go side by side, steps one by one.
-            executor=dg.in_process_executor,
-            resources={
-                "settings": settings,
-                **io_managers(UPath(settings.data_dir)),
-                **(resources or {}),
-            },
+            jobs=JOBS,
+            schedules=schedules(settings.schedule),
+            sensors=sensors(settings),
+            executor=executor_of(settings.execution),
+            resources={"settings": settings, **io_managers(given["store"]), **given},
         )

@@ -8,10 +8,16 @@ from beauty_rec.orchestration.refresh import REFRESH_TAG
 
 
 def latest_metadata(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None = None
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partition: str | None = None,
+    back: int = 0,
 ) -> dict[str, Any]:
-    """Return the metadata values of the last materialization; empty if there is none."""
-    record = _latest(instance, key, partition)
+    """Return the metadata values of the last materialization, or of one that lies further ``back``.
+
+    Empty if there is none.
+    """
+    record = _latest(instance, key, partition, back)
     if record is None:
         return {}
     metadata = record.asset_materialization.metadata
@@ -45,14 +51,16 @@ def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:
     return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
 
-def _latest(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> Any:
+def _latest(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None, back: int = 0
+) -> Any:
     found = instance.fetch_materializations(
         dg.AssetRecordsFilter(
             asset_key=key, asset_partitions=None if partition is None else [partition]
         ),
-        limit=1,
+        limit=back + 1,
     ).records
-    return found[0] if found else None
+    return found[back] if len(found) > back else None
 
 
 def _batch(instance: dg.DagsterInstance, run_id: str) -> str:

@@ -1,21 +1,25 @@
 """IO managers: how an asset's value becomes an artifact with a version.
 
 The version is a hash of the content, so a rebuild that changes nothing stops the cascade. The
-base path may be local or any URL that fsspec knows (``s3://…``).
+store may be a local folder or any URL that fsspec knows (``s3://…``); see :mod:`.store`.
 """
 
 import base64
 import json
+import shutil
 import tempfile
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import polars as pl
 from upath import UPath
 
 from beauty_rec.artifacts import Vectors, atomic_path, content_hash
+from beauty_rec.orchestration.columns import column_metadata
+from beauty_rec.orchestration.resources import ArtifactStore
+from beauty_rec.orchestration.store import fetch, is_local, upload
 
 PREVIEW_ROWS = 8
 PREVIEW_CHARS = 80
@@ -23,6 +27,10 @@ PREVIEW_CHARS = 80
 
 class ArtifactIOManager(dg.UPathIOManager):
     """Writes atomically, versions by content, and describes what it wrote."""
+
+    def __init__(self, store: ArtifactStore, folder: str) -> None:
+        super().__init__(store.root / folder if folder else store.root)
+        self._store = store
 
     @abstractmethod
     def write(self, value: Any, path: Path) -> None:
@@ -32,47 +40,52 @@ class ArtifactIOManager(dg.UPathIOManager):
     def read(self, path: Path, annotation: Any) -> Any:
         """Read the local ``path`` as the type that the asset's parameter asks for."""
 
-    def describe(self, value: Any) -> dict[str, Any]:
-        """Return metadata of ``value``."""
+    def describe(self, asset: str, value: Any) -> dict[str, Any]:
+        """Return metadata of the ``value`` of an asset."""
         return {}
+
+    def make_directory(self, path: UPath) -> None:
+        """Make a local folder; a remote store has none."""
+        if is_local(path):
+            path.mkdir(parents=True, exist_ok=True)
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         """Write ``obj``; set the data version unless the asset has set one itself."""
-        if _is_local(path):
+        if is_local(path):
             target = Path(path.path)
             with atomic_path(target) as draft:
                 self._write_or_move(obj, draft)
-                version = content_hash(draft)
+                version, size = content_hash(draft), _size(draft)
         else:
             with tempfile.TemporaryDirectory() as folder:
                 draft = Path(folder) / path.name
                 self._write_or_move(obj, draft)
-                version = content_hash(draft)
-                path.fs.put(str(draft), path.path, recursive=draft.is_dir())
-        step = context.step_context
+                version, size = content_hash(draft), _size(draft)
+                upload(draft, path)
+        step, name = context.step_context, context.asset_key.to_user_string()
         if not step.has_data_version(context.asset_key):
             step.set_data_version(context.asset_key, dg.DataVersion(version))
-        context.add_output_metadata(self.describe(obj))
+        context.add_output_metadata({"megabytes": round(size / 1e6, 3), **self.describe(name, obj)})
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
         """Read an artifact; a remote one is fetched to a local copy first."""
-        annotation = context.dagster_type.typing_type
-        if _is_local(path):
-            local = Path(path.path)
+        try:
+            local = Path(path.path) if is_local(path) else self._fetch(path)
             if not local.exists():
-                raise FileNotFoundError(
-                    f"{local} is missing although its asset was built; "
-                    f"run: beauty-rec run --select {context.asset_key.to_user_string()} --force"
-                )
-            return self.read(local, annotation)
-        # Lives as long as the process: lazy frames and memory maps read it later.
-        local = Path(tempfile.mkdtemp()) / path.name
-        path.fs.get(path.path, str(local), recursive=path.fs.isdir(path.path))
-        return self.read(local, annotation)
+                raise FileNotFoundError(str(path))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{path} is missing although its asset was built; "
+                f"run: beauty-rec run --select {context.asset_key.to_user_string()} --force"
+            ) from error
+        return self.read(local, context.dagster_type.typing_type)
+
+    def _fetch(self, path: UPath) -> Path:
+        return fetch(path, self._store.cache, self._store.cache_gb * 1e9)
 
     def _write_or_move(self, value: Any, draft: Path) -> None:
         if isinstance(value, Path):  # the asset wrote it in pieces
-            value.rename(draft)
+            shutil.move(value, draft)
         else:
             self.write(value, draft)
 
@@ -90,10 +103,10 @@ class FrameIOManager(ArtifactIOManager):
             return path
         return pl.scan_parquet(path) if annotation is pl.LazyFrame else pl.read_parquet(path)
 
-    def describe(self, value: pl.DataFrame | Path) -> dict[str, Any]:
+    def describe(self, asset: str, value: pl.DataFrame | Path) -> dict[str, Any]:
         if isinstance(value, Path):
             return {}
-        return frame_metadata(value.lazy())
+        return frame_metadata(asset, value.lazy())
 
 
 class FolderIOManager(ArtifactIOManager):
@@ -105,7 +118,7 @@ class FolderIOManager(ArtifactIOManager):
     def read(self, path: Path, annotation: Any) -> Vectors | Path:
         return Vectors.load(path) if annotation is Vectors else path
 
-    def describe(self, value: Vectors | Path) -> dict[str, Any]:
+    def describe(self, asset: str, value: Vectors | Path) -> dict[str, Any]:
         if isinstance(value, Path):
             return {}
         return {"dagster/row_count": len(value.ids), "dimension": value.matrix.shape[1]}
@@ -130,26 +143,29 @@ class ReportIOManager(FolderIOManager):
         return UPath("evaluation")
 
 
-def frame_metadata(frame: pl.LazyFrame) -> dict[str, Any]:
-    """Return row count, column schema and a Markdown preview of ``frame``."""
-    schema = frame.collect_schema()
-    columns = [dg.TableColumn(name, str(dtype)) for name, dtype in schema.items()]
+def frame_metadata(asset: str, frame: pl.LazyFrame) -> dict[str, Any]:
+    """Return row count, column schema and lineage, and a Markdown preview of a frame."""
     rows = frame.select(pl.len()).collect().item()
     return {
         "dagster/row_count": rows,
-        "dagster/column_schema": dg.TableSchema(columns),
+        **column_metadata(asset, frame.collect_schema()),
         "preview": dg.MetadataValue.md(markdown_table(frame.head(PREVIEW_ROWS).collect())),
     }
 
 
-def markdown_table(frame: pl.DataFrame) -> str:
+def markdown_table(frame: pl.DataFrame, chars: int = PREVIEW_CHARS) -> str:
     """Return ``frame`` as a Markdown table, its cells cut to a readable length."""
 
     def cell(value: Any) -> str:
-        text = str(value).replace("|", "\\|").replace("\n", " ")
-        return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"
+        if isinstance(value, list | pl.Series):
+            value = ", ".join(map(str, value))
+        elif isinstance(value, float):
+            value = f"{value:.4g}"
+        text = "" if value is None else " ".join(str(value).split()).replace("|", "\\|")
+        return text if len(text) <= chars else text[: chars - 1] + "…"
 
-    lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * frame.width]
+    right = [":--" if not kind.is_numeric() else "--:" for kind in frame.dtypes]
+    lines = ["| " + " | ".join(frame.columns) + " |", "|" + "|".join(right) + "|"]
     lines += ["| " + " | ".join(cell(v) for v in row) + " |" for row in frame.iter_rows()]
     return "\n".join(lines)
 
@@ -159,17 +175,35 @@ def image_markdown(title: str, png: bytes) -> str:
     return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
-def _is_local(path: UPath) -> bool:
-    return isinstance(path, Path) or path.protocol in ("", "file", "local")
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def io_managers(data: UPath) -> dict[str, ArtifactIOManager]:
-    """Return the IO managers of a data folder, by the key that assets name."""
-    processed = data / "processed"
-    return {
-        "frames": FrameIOManager(processed),
-        "folders": FolderIOManager(processed),
-        "documents": DocumentIOManager(processed),
-        "models": FolderIOManager(data / "models"),
-        "evaluation": ReportIOManager(data),
-    }
+Layout = Literal["frames", "folders", "documents", "models", "evaluation"]
+LAYOUTS: dict[Layout, tuple[type[ArtifactIOManager], str]] = {
+    "frames": (FrameIOManager, "processed"),
+    "folders": (FolderIOManager, "processed"),
+    "documents": (DocumentIOManager, "processed"),
+    "models": (FolderIOManager, "models"),
+    "evaluation": (ReportIOManager, ""),
+}
+"""IO manager and folder of the store, by the key that assets name."""
+
+
+class StoredArtifacts(dg.ConfigurableIOManagerFactory):
+    """Makes the IO manager of one layout on the artifact store."""
+
+    store: dg.ResourceDependency[ArtifactStore]
+    layout: Layout
+
+    def create_io_manager(self, context: dg.InitResourceContext) -> ArtifactIOManager:
+        """Return the IO manager."""
+        manager, folder = LAYOUTS[self.layout]
+        return manager(self.store, folder)
+
+
+def io_managers(store: ArtifactStore) -> dict[str, StoredArtifacts]:
+    """Return the IO managers of an artifact store, by the key that assets name."""
+    return {layout: StoredArtifacts(store=store, layout=layout) for layout in LAYOUTS}

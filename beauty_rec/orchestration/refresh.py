@@ -1,5 +1,7 @@
 """Stale-only refresh: build what is missing or out of date, in order, re-checking before each.
 
+`beauty-rec run` and the jobs of :mod:`~beauty_rec.orchestration.jobs` are this and nothing else.
+
 >>> # doctest: +SKIP
 >>> for result in refresh(definitions, instance, plan(definitions)):
 ...     print(result.status, result.step, result.seconds)
@@ -7,17 +9,20 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-from beauty_rec.orchestration.staleness import stale_reason
-from beauty_rec.settings import SPLITS
+from beauty_rec.orchestration.dead_runs import process_tags
+from beauty_rec.orchestration.staleness import Look, Stale
+from beauty_rec.settings import SPLITS, Train
 
 Status = Literal["built", "fresh", "failed"]
+TRAININGS = frozenset({"training_pairs", "text_retriever", "item_tower", "user_tower", "reranker"})
+"""Models, and what is made for their training alone."""
 REFRESH_TAG = "beauty_rec/refresh"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -86,15 +91,30 @@ def refresh(
     steps: Sequence[Step],
     *,
     force: bool = False,
+    train: Train = "stale",
+    tags: Mapping[str, str] | None = None,
+    trainings: frozenset[str] = TRAININGS,
 ) -> Iterator[StepResult]:
     """Build the stale steps one by one, each as a run of its own, and yield what became of each.
 
     A step whose parent failed in this refresh is not tried and counts as failed.
+
+    Args:
+        definitions: the code location.
+        instance: where the records are.
+        steps: of :func:`plan`.
+        force: build fresh steps too.
+        train: ``never``: models of which only the data changed stay as they were trained;
+            ``always``: they are trained anew even if fresh.
+        tags: of the runs, further ones.
+        trainings: names of the assets that ``train`` is about.
     """
     graph = definitions.resolve_asset_graph()
     job = definitions.resolve_implicit_global_asset_job_def()
-    tags = {REFRESH_TAG: uuid.uuid4().hex[:12]}
+    tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(), **(tags or {})}
+    kept = trainings if train == "never" else frozenset()
     failed: set[dg.AssetKey] = set()
+    look = Look(instance, graph, kept)
     for step in steps:
         started = time.perf_counter()
 
@@ -106,8 +126,13 @@ def refresh(
             failed.add(step.key)
             yield result("failed", f"not tried, since {', '.join(broken)} failed")
             continue
-        reason = "forced" if force else stale_reason_of(instance, graph, step)
-        if reason is None:
+        found = look.stale(step.key, step.partition)
+        if force or (train == "always" and step.key.to_user_string() in trainings):
+            found = found or Stale("forced", by_data=False)
+        elif found is not None and look.keeps(step.key, found):
+            yield result("fresh", f"kept as it was trained, though {found.reason}")
+            continue
+        if found is None:
             yield result("fresh")
             continue
         run = job.execute_in_process(
@@ -118,8 +143,9 @@ def refresh(
             tags=tags,
             raise_on_error=False,
         )
+        look = Look(instance, graph, kept)
         if run.success:
-            yield result("built", reason)
+            yield result("built", found.reason)
         else:
             failed.add(step.key)
             yield result("failed", _failure_message(run))
@@ -131,6 +157,8 @@ def preview(
     steps: Sequence[Step],
     *,
     force: bool = False,
+    train: Train = "stale",
+    trainings: frozenset[str] = TRAININGS,
 ) -> Iterator[tuple[Step, Literal["build", "maybe", "fresh"], str]]:
     """Yield what :func:`refresh` would do, and why, without doing it.
 
@@ -138,13 +166,22 @@ def preview(
     """
     graph = definitions.resolve_asset_graph()
     touched: set[dg.AssetKey] = set()
+    look = Look(instance, graph, trainings if train == "never" else frozenset())
     for step in steps:
-        reason = "forced" if force else stale_reason_of(instance, graph, step)
+        training = step.key.to_user_string() in trainings
+        forced = force or (train == "always" and training)
+        found = look.stale(step.key, step.partition)
+        kept = found is not None and look.keeps(step.key, found)
         parents = sorted(key.to_user_string() for key in graph.get(step.key).parent_keys & touched)
-        if reason is not None or parents:
+        parents = [] if train == "never" and training else parents
+        if forced or (not kept and (found is not None or parents)):
             touched.add(step.key)
-        if reason is not None:
-            yield step, "build", reason
+        if forced:
+            yield step, "build", found.reason if found else "forced"
+        elif found is not None and kept:
+            yield step, "fresh", f"kept as it was trained, though {found.reason}"
+        elif found is not None:
+            yield step, "build", found.reason
         elif parents:
             yield step, "maybe", f"follows {', '.join(parents)}"
         else:
@@ -162,25 +199,6 @@ def observe_sources(definitions: dg.Definitions, instance: dg.DagsterInstance) -
     definitions.resolve_implicit_global_asset_job_def().execute_in_process(
         run_config=QUIET, instance=instance, asset_selection=sources
     )
-
-
-def stale_reason_of(instance: dg.DagsterInstance, graph: BaseAssetGraph, step: Step) -> str | None:
-    """Return why ``step`` has to be built; None when it is fresh and its checks let it pass."""
-    reason = stale_reason(instance, graph, step.key, step.partition)
-    if reason is None and _blocked(instance, graph, step.key):
-        return "a blocking check failed last time"
-    return reason
-
-
-def _blocked(instance: dg.DagsterInstance, graph: BaseAssetGraph, key: dg.AssetKey) -> bool:
-    """Tell whether a blocking check of the asset failed when it was last evaluated."""
-    checks = [
-        check for check in graph.get_check_keys_for_assets({key}) if graph.get(check).blocking
-    ]
-    if not checks:
-        return False
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
-    return any(record.status.value == "FAILED" for record in latest.values())
 
 
 def _selected_keys(

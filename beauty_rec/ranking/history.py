@@ -24,9 +24,13 @@ class IdCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class HistoryIds:
-    """Id counts of Q histories; ``length`` [Q] counts the items, known or not."""
+    """Id counts of Q histories; ``length`` [Q] counts the items, known or not.
+
+    ``rows`` holds each history's known items once, as rows of the table.
+    """
 
     length: NDArray[np.int64]
+    rows: list[NDArray[np.int64]]
     std: IdCounts
     re: IdCounts
 
@@ -101,7 +105,9 @@ def history_ids(histories: Sequence[Sequence[str]], table: ItemTable, limit: int
     query = np.repeat(np.arange(len(latest)), length)
     split = table.std_fields
     ids = table.sparse[flat]  # [items of all histories, S + R]
-    return HistoryIds(length, _count(query, ids[:, :split]), _count(query, ids[:, split:]))
+    ends = np.cumsum(length)[:-1] if len(length) else np.zeros(0, np.int64)
+    known = [np.unique(rows[rows < other]) for rows in np.split(flat, ends)[: len(length)]]
+    return HistoryIds(length, known, _count(query, ids[:, :split]), _count(query, ids[:, split:]))
 
 
 def _count(query: NDArray[np.int64], ids: NDArray[np.int32]) -> IdCounts:

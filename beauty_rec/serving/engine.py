@@ -119,7 +119,7 @@ class Engine:
             **card,
             "version": world.manifest.set,
             "attributes": attributes_of(world.builder, parent_asin),
-            "train_events": round(float(np.expm1(table.log_count[place]))),
+            "train_events": round(float(np.expm1(table.events.log_count[place]))),
         }
 
     def add_items(self, items: Sequence[NewItem]) -> str:

@@ -13,7 +13,7 @@ from beauty_rec.items.attributes import choose_domain
 from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.items.text import ItemTextBuilder
 from beauty_rec.items.vocabulary import UNKNOWN, Vocabulary
-from beauty_rec.ranking.item_table import NEVER
+from beauty_rec.ranking.item_events import NEVER
 from beauty_rec.serving.catalogue import new_card
 from beauty_rec.serving.models import ITEM_TOWER, VOCABULARY
 from beauty_rec.serving.schema import NewItem
@@ -157,7 +157,7 @@ def _unsold(world: World) -> NDArray[np.float32]:
     items = world.models.tower.items
     start, stop = items.tower, items.tower + items.statistics
     table = world.models.builder.table
-    for row in np.flatnonzero(table.first_ms[:-1] == NEVER):
+    for row in np.flatnonzero(table.events.first_ms[:-1] == NEVER):
         place = world.catalogue.row_of.get(table.ids[row])
         if place is not None and place < len(items.ids):
             return np.asarray(items.matrix[place, start:stop])

@@ -33,6 +33,21 @@ class ItemFeatures:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: Sequence[int]) -> "ItemFeatures":
+        """Return some of the items, with the titles that they have."""
+        texts = {self.ids[row]: self._title(row) for row in rows}
+        return item_features(list(texts), self.std[list(rows)], self.re[list(rows)], texts)
+
+    def contents(self) -> list[tuple[list[int], list[int], str]]:
+        """Return all that each item's vector depends on."""
+        return [
+            (std, re, self._title(row))
+            for row, (std, re) in enumerate(zip(self.std.tolist(), self.re.tolist(), strict=True))
+        ]
+
+    def _title(self, row: int) -> str:
+        return self.titles[self.title[row]] if self.title[row] >= 0 else ""
+
     def distinct(self) -> NDArray[np.int64]:
         """Return the first row of each group of items that nothing here tells apart."""
         rows = np.concatenate([self.std, np.sort(self.re, axis=1), self.title[:, None]], axis=1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.indexes import chroma
 from beauty_rec.indexes.chroma import (
     POINTER,
     ChromaIndex,
@@ -13,7 +14,8 @@ from beauty_rec.indexes.chroma import (
     current_version,
     open_current,
 )
-from beauty_rec.indexes.protocol import IndexBuildError
+from beauty_rec.indexes.exact import ExactIndex
+from beauty_rec.indexes.protocol import IndexBuildError, recall_against_exact
 from beauty_rec.settings import TextIndexSettings
 
 SETTINGS = TextIndexSettings()
@@ -96,3 +98,67 @@ def test_lost_writes_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_no_index_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="--select text_index"), open_current(tmp_path):
         pass
+
+
+def changed(vectors: Vectors, share: float) -> Vectors:
+    """Some vectors are others, some items are gone, some are new."""
+    count = max(1, int(share * len(vectors.ids) / 3))
+    new = unit_vectors(2 * count, seed=7).matrix
+    matrix = np.array(vectors.matrix)
+    matrix[:count] = new[:count]
+    kept = slice(0, len(matrix) - count)
+    ids = [*vectors.ids[kept], *(f"new {i}" for i in range(count))]
+    return Vectors(ids, np.concatenate([matrix[kept], new[count:]]))
+
+
+def test_few_changes_are_made_in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = unit_vectors(600)
+    build_index(tmp_path, first, "one", SETTINGS)
+    monkeypatch.setattr(chroma, "_write", None)  # no graph is built
+    second = changed(first, 0.06)
+    built = build_index(tmp_path, second, "two", SETTINGS)
+    assert built.rows == len(second.ids)
+    with open_current(tmp_path) as index, ChromaIndex(tmp_path / "one") as before:
+        assert sorted(index.ids()) == sorted(second.ids)
+        assert sorted(before.ids()) == sorted(first.ids)
+        everything = ExactIndex(second)
+        assert recall_against_exact(index, everything, second.matrix[:50], 100) > 0.99
+        old = index.search(first.matrix[:1], 1)
+        assert old.ids[0] != ["item 0"]  # its vector is another now
+        assert before.search(first.matrix[:1], 1).ids[0] == ["item 0"]
+
+
+def test_items_of_one_vector_part_and_meet_in_a_copy(tmp_path: Path) -> None:
+    first = unit_vectors(100)
+    matrix = np.array(first.matrix)
+    matrix[1] = matrix[0]
+    build_index(tmp_path, Vectors(first.ids, matrix), "one", SETTINGS)
+    build_index(tmp_path, first, "two", SETTINGS)
+    with open_current(tmp_path) as index:
+        assert index.search(first.matrix[1:2], 1).ids == [["item 1"]]
+    matrix[3] = matrix[2]
+    build_index(tmp_path, Vectors(first.ids, matrix), "three", SETTINGS)
+    with open_current(tmp_path) as index:
+        assert sorted(index.search(matrix[3:4], 2).ids[0]) == ["item 2", "item 3"]
+        assert sorted(index.ids()) == sorted(first.ids)
+
+
+def test_many_changes_or_other_settings_build_the_graph_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Path] = []
+    write = chroma._write
+    monkeypatch.setattr(chroma, "_write", lambda *a: (built.append(a[0]), write(*a)))
+    vectors = unit_vectors(300)
+    build_index(tmp_path, vectors, "one", SETTINGS)
+    build_index(tmp_path, changed(vectors, 0.9), "two", SETTINGS)
+    wider = SETTINGS.model_copy(update={"max_neighbors": 40})
+    build_index(tmp_path, changed(vectors, 0.9), "three", wider)
+    assert [folder.name for folder in built] == ["one", "two", "three"]
+    vectors = changed(vectors, 0.9)
+    for night in range(6):  # small changes add up
+        matrix = np.array(vectors.matrix)
+        matrix[night * 15 : night * 15 + 15] = unit_vectors(15, seed=night).matrix
+        vectors = Vectors(vectors.ids, matrix)
+        build_index(tmp_path, vectors, f"night{night}", wider)
+    assert [folder.name for folder in built][3:] == ["night4"]

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from beauty_rec.orchestration.home import open_instance
-from beauty_rec.orchestration.partitions import encode_parts, only, splits
 from beauty_rec.orchestration.refresh import (
     SelectionError,
     observe_sources,
@@ -14,64 +12,7 @@ from beauty_rec.orchestration.refresh import (
     preview,
     refresh,
 )
-
-
-class World:
-    """The outside of the graph: a file's rows by split, and what was built."""
-
-    def __init__(self) -> None:
-        self.rows = {"train": "a", "valid": "b", "test": "c"}
-        self.built: list[str] = []
-        self.broken: set[str] = set()
-        self.check_passes = True
-        self.code_version = "1"
-
-
-def definitions_of(world: World) -> dg.Definitions:
-    @dg.observable_source_asset
-    def rows_file() -> dg.DataVersion:
-        return dg.DataVersion(str(world.rows))
-
-    def done(context: dg.AssetExecutionContext, version: str) -> dg.MaterializeResult:
-        name = context.asset_key.to_user_string()
-        if context.has_partition_key:
-            name = f"{name}[{context.partition_key}]"
-        if name in world.broken:
-            raise ValueError(f"{name} is broken")
-        world.built.append(name)
-        return dg.MaterializeResult(data_version=dg.DataVersion(version))
-
-    @dg.asset(deps=[rows_file])
-    def split_rows(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return done(context, encode_parts(world.rows))
-
-    @dg.asset(
-        deps=[split_rows],
-        partitions_def=splits,
-        metadata={"beauty_rec/reads": {"split_rows": ["own"]}},
-    )
-    def words(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return done(context, world.rows[context.partition_key].lower())
-
-    @dg.asset(
-        deps=[dg.AssetDep(words, partition_mapping=only("train")), split_rows],
-        metadata={"beauty_rec/reads": {"split_rows": ["train"]}},
-        code_version=world.code_version,
-    )
-    def model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return done(context, f"model of {world.rows['train']}")
-
-    @dg.asset(deps=[model, words])
-    def summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        return done(context, str(world.rows))
-
-    @dg.asset_check(asset=split_rows, blocking=True)
-    def enough_rows() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=world.check_passes)
-
-    return dg.Definitions(
-        assets=[rows_file, split_rows, words, model, summary], asset_checks=[enough_rows]
-    )
+from beauty_rec_tests.orchestration.world import World, definitions_of
 
 
 def build(world: World, folder: Path, select: str | None = None, **options: object) -> dict:
@@ -134,6 +75,27 @@ def test_force_rebuilds_only_the_selection(world: World, tmp_path: Path) -> None
     build(world, tmp_path)
     statuses = build(world, tmp_path, select="model", force=True)
     assert statuses == {"model": "built"}
+
+
+def test_models_stay_between_trainings_and_what_follows_goes_on(
+    world: World, tmp_path: Path
+) -> None:
+    build(world, tmp_path)
+    world.rows["train"] = "x"
+    kept: dict = {"train": "never", "trainings": frozenset({"model"})}
+    statuses = build(world, tmp_path, **kept)
+    assert statuses["words[train]"] == statuses["summary"] == "built"
+    assert statuses["model"] == "fresh"
+    assert set(build(world, tmp_path, **kept).values()) == {"fresh"}
+    assert build(world, tmp_path)["model"] == "built"
+    world.code_version = "2"  # a model of other code cannot stay
+    assert build(world, tmp_path, **kept)["model"] == "built"
+
+
+def test_a_model_is_trained_anew_when_asked_for(world: World, tmp_path: Path) -> None:
+    build(world, tmp_path)
+    statuses = build(world, tmp_path, train="always", trainings=frozenset({"model"}))
+    assert [name for name, status in statuses.items() if status == "built"] == ["model"]
 
 
 def test_what_follows_a_failure_is_not_tried(world: World, tmp_path: Path) -> None:

@@ -265,7 +265,9 @@ def _reranker(
     spec = spec.fitted(draw.standard_normal((100, len(spec.raw))).astype(np.float32))
     model = DeepFM(len(vocabulary), fields_of(spec), settings).eval()
     Reranker(model, spec, len(vocabulary), settings, (1.0, -3.0)).save(folder)
-    table = ItemTable.build(frames.attributes, vocabulary, frames.items, train, settings)
+    table = ItemTable.build(
+        frames.attributes, vocabulary, frames.items, train, frames.profiles, spec, settings
+    )
     table.save(folder / TABLE)
     vocabulary.save(folder / VOCABULARY)
 

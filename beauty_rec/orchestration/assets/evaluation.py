@@ -10,9 +10,17 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.retriever import QUERIES
+from beauty_rec.orchestration.checks import metric_checks
 from beauty_rec.orchestration.cost import cost_table, latest_metadata
+from beauty_rec.orchestration.examples import answers_metadata
 from beauty_rec.orchestration.io import image_markdown
+from beauty_rec.orchestration.measured import headline_metadata, metrics_metadata
 from beauty_rec.orchestration.partitions import splits
+from beauty_rec.orchestration.resources import (
+    ArtifactStore,
+    EncoderResource,
+    TextIndexResource,
+)
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -28,11 +36,14 @@ CANDIDATES = 100
     partitions_def=splits,
     kinds=("chroma", "polars"),
     deps=["text_index"],
-    pool="gpu",
+    gpu=True,
+    retries=True,
 )
 def retrieval_candidates(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    encoder: EncoderResource,
+    chroma: TextIndexResource,
     split_reviews: pl.DataFrame,
     merged_items: pl.DataFrame,
     base_embeddings: Vectors,
@@ -41,15 +52,13 @@ def retrieval_candidates(
 ) -> pl.DataFrame:
     """Top 100 of the served index for each query, and the exact rank of its answer by method."""
     from beauty_rec.evaluation.retrieval import retrieval_ranks, split_queries
-    from beauty_rec.indexes.chroma import open_current
     from beauty_rec.indexes.exact import ExactIndex
     from beauty_rec.indexes.protocol import recall_against_exact
-    from beauty_rec.retriever.encoder import TextEncoder
 
     queries = split_queries(split_reviews, context.partition_key, settings.evaluation)
     texts = queries["query"].to_list()
-    base = TextEncoder.load(settings.encoder.model, settings.encoder).encode_queries(texts)
-    tuned = TextEncoder.load(text_retriever, settings.encoder).encode_queries(texts)
+    base = encoder.load(settings.encoder.model, settings.encoder).encode_queries(texts)
+    tuned = encoder.load(text_retriever, settings.encoder).encode_queries(texts)
     ranks = retrieval_ranks(
         queries,
         split_reviews,
@@ -59,10 +68,16 @@ def retrieval_candidates(
             "text_retriever": (tuned, item_embeddings),
         },
     )
-    with open_current(settings.data_dir / "chromadb") as index:
+    with chroma.served() as index:
         found = index.search(tuned, CANDIDATES)
         recall = recall_against_exact(index, ExactIndex(item_embeddings), tuned[:200], CANDIDATES)
-    context.add_asset_metadata({"queries": len(texts), "index_recall_vs_exact@100": recall})
+    context.add_asset_metadata(
+        {
+            "queries": len(texts),
+            "index_recall_vs_exact@100": recall,
+            **answers_metadata(queries, found.ids, merged_items),
+        }
+    )
     return ranks.with_columns(
         candidates=pl.Series(found.ids, dtype=pl.List(pl.String)),
         scores=pl.Series(found.scores.tolist(), dtype=pl.List(pl.Float32)),
@@ -92,10 +107,9 @@ def retrieval_metrics(
     from beauty_rec.evaluation.retrieval import retrieval_section
 
     section = retrieval_section(retrieval_candidates, settings.evaluation)
-    for method, block in section.items():
-        for metric in ("recall@100", "mrr", "ndcg@10"):
-            if block[metric] is not None:
-                context.add_asset_metadata({f"{method} {metric}": block[metric]})
+    context.add_asset_metadata(
+        metrics_metadata(section, f"Text retrieval, {context.partition_key}")
+    )
     return section
 
 
@@ -108,6 +122,7 @@ def retrieval_metrics(
 def evaluation_report(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     split_reviews: pl.DataFrame,
     raw_items: pl.DataFrame,
     text_retriever: Path,
@@ -152,10 +167,11 @@ def evaluation_report(
         },
         cost=cost_table(context),
     )
-    draft = settings.data_dir / ".drafts" / "evaluation"
+    draft = store.draft("evaluation")
     plots = write_page(draft, report, retrieval_candidates, text_retriever)
     context.add_asset_metadata(
         {
+            **headline_metadata(report),
             "report": dg.MetadataValue.md((draft / "report.md").read_text(encoding="utf-8")),
             **{
                 title: dg.MetadataValue.md(image_markdown(title, png))
@@ -164,3 +180,6 @@ def evaluation_report(
         }
     )
     return draft
+
+
+checks = metric_checks(retrieval_metrics, {"text_retriever": "base_encoder"})

@@ -5,11 +5,17 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from beauty_rec.orchestration import verdicts
+from beauty_rec.orchestration.checks import facts_check, value_check
+from beauty_rec.orchestration.examples import frequent_metadata
 from beauty_rec.orchestration.partitions import only, splits
+from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
+from beauty_rec.orchestration.reused import reused_keywords
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
 GROUP = "features"
+NOT_ATTRIBUTES = ("parent_asin", "summary", "source")
 
 
 @stage(
@@ -31,14 +37,18 @@ def keywords(
     from beauty_rec.keywords.rules import RulesExtractor
 
     reviews = split_reviews.filter(split=context.partition_key).collect()
-    found = extract_keywords(reviews, RulesExtractor(settings.keywords.max_phrases))
-    context.add_asset_metadata(
-        {
-            f"coverage_{facet}": found.filter(pl.col(facet).list.len() > 0).height / found.height
-            for facet in ("who", "when", "why")
-            if found.height
-        }
+    extractor = RulesExtractor(settings.keywords.max_phrases)
+    found = reused_keywords(
+        context, settings, extractor.source, reviews, lambda rows: extract_keywords(rows, extractor)
     )
+    facets = {facet: pl.col(facet).list.len() > 0 for facet in ("who", "when", "why")}
+    told = {**facets, "any": pl.any_horizontal(list(facets.values()))}
+    if found.height:
+        shares = found.select(**{name: said.mean() for name, said in told.items()}).row(0)
+        context.add_asset_metadata(
+            {f"coverage_{name}": share for name, share in zip(told, shares, strict=True)}
+        )
+    context.add_asset_metadata(frequent_metadata(found, list(facets)))
     return found
 
 
@@ -73,16 +83,26 @@ def item_attributes(
         settings.attributes,
     )
     lists = [name for name, dtype in found.schema.items() if dtype == pl.List(pl.String)]
+    items = max(1, found.height)
     context.add_asset_metadata(
         {
             "domain": domain.name,
-            "values_per_item": {
-                name: round(float(found[name].list.len().sum()) / max(1, found.height), 3)
+            "coverage_any": _attributed(found, lists),
+            **{
+                f"values per item {name}": float(found[name].list.len().sum()) / items
                 for name in lists
             },
         }
     )
     return found
+
+
+def _attributed(items: pl.DataFrame, lists: list[str]) -> float:
+    """Return the share of items with any attribute."""
+    single = [name for name in items.columns if name not in (*lists, *NOT_ATTRIBUTES)]
+    known = [pl.col(name).list.len() > 0 for name in lists]
+    known += [pl.col(name).fill_null("") != "" for name in single]
+    return items.filter(pl.any_horizontal(known)).height / max(1, items.height)
 
 
 @stage(
@@ -95,17 +115,17 @@ def item_attributes(
 def vocabulary(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     item_attributes: pl.DataFrame,
 ) -> Path:
     """Ids of STD and RE values; grown from the vocabulary before, whose ids never move."""
     from beauty_rec.items.vocabulary import Vocabulary
 
-    processed = settings.data_dir / "processed"
-    known = processed / "vocabulary.json"
+    known = store.get("processed/vocabulary.json")
     grown = Vocabulary.build(
-        item_attributes, Vocabulary.load(known) if known.exists() else None, settings.vocabulary
+        item_attributes, Vocabulary.load(known) if known else None, settings.vocabulary
     )
-    draft = processed / ".drafts" / "vocabulary.json"
+    draft = store.draft("vocabulary.json")
     grown.save(draft)
     context.add_asset_metadata({"dagster/row_count": len(grown), "version": grown.version})
     return draft
@@ -114,7 +134,7 @@ def vocabulary(
 @stage(
     group=GROUP,
     io="frames",
-    code=("items/text.py", "items/keyword_ranking.py"),
+    code=("items/text.py", "items/keyword_ranking.py", "items/steady_background.py"),
     settings=("item_text", "encoder"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("parquet", "polars"),
@@ -122,24 +142,78 @@ def vocabulary(
 def merged_items(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
+    encoder: EncoderResource,
     raw_items: pl.DataFrame,
     item_attributes: pl.DataFrame,
     keywords: pl.DataFrame,
 ) -> pl.DataFrame:
     """The text of each item: title, most telling train keywords, summary, features."""
+    from beauty_rec.items.steady_background import steady_background
     from beauty_rec.items.text import merge_items
-    from beauty_rec.retriever.encoder import TextEncoder
 
-    encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
+    loaded = encoder.load(settings.encoder.model, settings.encoder)
+    with store.shared("processed/word_background.json") as path:
+        background = steady_background(path, keywords)
     merged = merge_items(
-        raw_items, item_attributes, keywords, settings.item_text, encoder.count_tokens
+        raw_items, item_attributes, keywords, settings.item_text, loaded.count_tokens, background
     )
     described = merged.join(raw_items, on="parent_asin", how="semi").height
+    tokens = loaded.count_tokens(merged["text"].to_list())
     context.add_asset_metadata(
         {
+            "mean_tokens": sum(tokens) / max(1, len(tokens)),
+            "mean_keywords": float(merged["keywords"].list.len().mean() or 0.0),  # type: ignore[arg-type]
             "items_with_metadata": described,
             "items_from_reviews_only": merged.height - described,
             "metadata_items_without_text": raw_items.height - described,
         }
     )
     return merged
+
+
+checks = [
+    facts_check(
+        keywords,
+        "keyword_coverage",
+        lambda facts, told: verdicts.coverage(
+            facts,
+            "coverage_any",
+            told.checks.min_keyword_coverage,
+            "is the extractor right for these texts?",
+        ),
+        "Enough reviews of each split have a WHO, WHEN or WHY keyword.",
+    ),
+    value_check(
+        item_attributes,
+        "each_item_once",
+        pl.DataFrame,
+        lambda frame, _: verdicts.unique(frame, ["parent_asin"]),
+        "No item has two rows.",
+    ),
+    facts_check(
+        item_attributes,
+        "attribute_coverage",
+        lambda facts, told: verdicts.coverage(
+            facts,
+            "coverage_any",
+            told.checks.min_attribute_coverage,
+            "is attributes.domain right for these items?",
+        ),
+        "Enough items have an attribute.",
+    ),
+    value_check(
+        merged_items,
+        "each_item_once",
+        pl.DataFrame,
+        lambda frame, _: verdicts.unique(frame, ["parent_asin"]),
+        "No item has two texts.",
+    ),
+    value_check(
+        merged_items,
+        "no_empty_text",
+        pl.DataFrame,
+        lambda frame, _: verdicts.no_empty(frame, "text"),
+        "Every item that the retriever knows has a text.",
+    ),
+]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,13 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.indexes.protocol import IndexVersion
+from beauty_rec.orchestration import verdicts
+from beauty_rec.orchestration.checks import ByPart, facts_check
+from beauty_rec.orchestration.resources import (
+    ArtifactStore,
+    ItemIndexResource,
+    TextIndexResource,
+)
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
@@ -20,25 +28,25 @@ GROUP = "index"
 @stage(
     group=GROUP,
     io="documents",
-    code=("indexes/chroma.py",),
+    code=("indexes/chroma.py", "indexes/chroma_changes.py"),
     settings=("text_index",),
     kinds=("chroma",),
+    retries=True,
+    served=True,
 )
 def text_index(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    chroma: TextIndexResource,
     item_embeddings: Vectors,
 ) -> dict[str, Any]:
     """The ChromaDB index of the item texts: built aside, verified, then switched to."""
-    from beauty_rec.indexes.chroma import build_index
     from beauty_rec.indexes.version import content_version
 
     version = content_version(item_embeddings, settings.text_index)
     context.set_data_version(context.asset_key, dg.DataVersion(version))
-    built = build_index(
-        settings.data_dir / "chromadb", item_embeddings, version, settings.text_index
-    )
-    return _told(context, built)
+    built = chroma.build(item_embeddings, version, settings.text_index)
+    return _told(context, built, len(item_embeddings.ids))
 
 
 @stage(
@@ -48,10 +56,14 @@ def text_index(
     settings=("item_index", "recommendation.context_from"),
     reads={"split_reviews": ["train"]},
     kinds=("postgres",),
+    retries=True,
+    served=True,
 )
 def item_index(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
+    pgvector: ItemIndexResource,
     user_tower: Path,
     item_vectors: Vectors,
     item_embeddings: Vectors,
@@ -62,7 +74,6 @@ def item_index(
 ) -> Path:
     """The item matrix (tower vectors, statistics of train, text vectors) and its pgvector index."""
     from beauty_rec.indexes.pgvector_build import build_index, item_index_version
-    from beauty_rec.indexes.postgres_server import postgres
     from beauty_rec.towers.current_items import current_items
     from beauty_rec.towers.folds import QUERIES, SERVED, with_context
 
@@ -86,7 +97,7 @@ def item_index(
     )
     version = item_index_version(matrix, columns, settings.item_index)
     context.set_data_version(context.asset_key, dg.DataVersion(f"{version}-{items.as_of_ms}"))
-    with postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn:
+    with pgvector.server() as dsn:
         built = build_index(
             dsn,
             matrix,
@@ -95,17 +106,24 @@ def item_index(
             settings.item_index,
             queries=np.load(user_tower / QUERIES, allow_pickle=False),
         )
-    draft = settings.data_dir / "processed" / ".drafts" / "item_index"
+    draft = store.draft("item_index")
     shutil.rmtree(draft, ignore_errors=True)
     items.save(draft)
-    write_text_atomic(draft / "index.json", json.dumps(_told(context, built), indent=1) + "\n")
+    told = _told(context, built, len(matrix.ids))
+    write_text_atomic(draft / "index.json", json.dumps(told, indent=1) + "\n")
     return draft
 
 
-def _told(context: dg.AssetExecutionContext, built: IndexVersion) -> dict[str, Any]:
+def _told(context: dg.AssetExecutionContext, built: IndexVersion, items: int) -> dict[str, Any]:
     """Report a built version in the metadata, and return it as the asset's document."""
     context.add_asset_metadata(
-        {"dagster/row_count": built.rows, "recall_vs_exact@100": built.recall_vs_exact}
+        {
+            "dagster/row_count": built.rows,
+            "items": items,
+            "dimension": built.dimension,
+            "version": built.version,
+            "recall_vs_exact@100": built.recall_vs_exact,
+        }
     )
     return {
         "version": built.version,
@@ -113,3 +131,27 @@ def _told(context: dg.AssetExecutionContext, built: IndexVersion) -> dict[str, A
         "dimension": built.dimension,
         "recall_vs_exact@100": built.recall_vs_exact,
     }
+
+
+def _holds_every_item(
+    asset: dg.AssetsDefinition, min_recall: Callable[[Settings], float]
+) -> dg.AssetChecksDefinition:
+    """Return the check that stops what follows a bad index."""
+
+    def judge(facts: ByPart, settings: Settings) -> verdicts.Verdict:
+        told = facts[None]
+        return verdicts.index_answers(told, told.get("items", 0), min_recall(settings))
+
+    return facts_check(
+        asset,
+        "holds_and_finds_every_item",
+        judge,
+        "The index holds every item, and finds what exact search finds.",
+        blocking=True,
+    )
+
+
+checks = [
+    _holds_every_item(text_index, lambda settings: settings.text_index.min_recall),
+    _holds_every_item(item_index, lambda settings: settings.item_index.min_recall),
+]

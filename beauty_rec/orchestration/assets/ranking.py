@@ -7,9 +7,15 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration import verdicts
 from beauty_rec.orchestration.assets.towers import EVENTS
+from beauty_rec.orchestration.checks import facts_check, metric_checks
+from beauty_rec.orchestration.examples import orders_metadata
+from beauty_rec.orchestration.measured import metrics_metadata
 from beauty_rec.orchestration.partitions import splits
+from beauty_rec.orchestration.resources import ArtifactStore
 from beauty_rec.orchestration.stage import stage
+from beauty_rec.orchestration.training import epochs_metadata
 from beauty_rec.settings import Settings
 
 GROUP = "ranking"
@@ -32,6 +38,7 @@ STAGE_CODE = ("ranking", "evaluation/recommendation.py", "evaluation/protocol.py
 def reranker(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     user_candidates: dict[str, pl.DataFrame],
     user_tower: Path,
     item_tower: Path,
@@ -50,8 +57,7 @@ def reranker(
 
     reviews = with_context(split_reviews.filter(pl.col("split") != "test"), settings)
     train = split_events(reviews, "train", settings.evaluation, first_fold(user_tower))
-    models = settings.data_dir / "models"
-    target = models / ".drafts" / "reranker"
+    target = store.draft("reranker")
     log = fit_reranker(
         Sources(
             item_attributes,
@@ -68,14 +74,17 @@ def reranker(
         settings.ranking,
         target,
     )
-    last = log["epochs"][-1] if log["epochs"] else {}
+    plain = log.get("without_transfer", {})
     context.add_asset_metadata(
-        {
-            "examples": log["examples"],
-            "positives": log["positives"],
-            "epochs": len(log["epochs"]),
-            **{name: float(value) for name, value in last.items()},
-        }
+        epochs_metadata(
+            "Reranker (DeepFM)",
+            log["epochs"],
+            ("train_log_loss", "valid_log_loss", "valid_auc"),
+            settings.ranking,
+            examples=log["examples"],
+            positives=log["positives"],
+            **{f"{name} without transfer": value for name, value in plain.items()},
+        )
     )
     return target
 
@@ -97,11 +106,13 @@ def recommendations(
     user_candidates: pl.DataFrame,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
+    merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
     """Each event's candidates, best first, with the probability of being chosen."""
     from beauty_rec.evaluation.recommendation import split_events
-    from beauty_rec.evaluation.training_plots import calibration_plot
+    from beauty_rec.evaluation.training_plots import bars, calibration_plot
     from beauty_rec.orchestration.io import image_markdown
+    from beauty_rec.ranking.skew import feature_skew
     from beauty_rec.ranking.stages import load_reranker, reorder
     from beauty_rec.towers.folds import first_fold, with_context
 
@@ -112,12 +123,23 @@ def recommendations(
     ordered, figures, (labels, probabilities) = reorder(
         model, builder, events, user_candidates, user_profiles
     )
-    context.add_asset_metadata(figures)
+    shifts, alone = feature_skew(builder, events, user_candidates, user_profiles)
+    plots = {"feature_skew": bars(shifts, title=f"Feature shift, {split}", unit="deviations")}
     if labels.any():
-        plot = calibration_plot(labels, probabilities, title=f"Calibration, {split}")
-        context.add_asset_metadata(
-            {"calibration": dg.MetadataValue.md(image_markdown("Calibration", plot))}
+        plots["calibration"] = calibration_plot(
+            labels, probabilities, title=f"Calibration, {split}"
         )
+    context.add_asset_metadata(
+        {
+            "events": events.height,
+            **figures,
+            "largest_feature_shift": max(map(abs, shifts.values()), default=0.0),
+            "request_batch_difference": alone,
+            **{f"shift {name}": value for name, value in shifts.items()},
+            **orders_metadata(ordered, events, merged_items),
+            **{n: dg.MetadataValue.md(image_markdown(n, png)) for n, png in plots.items()},
+        }
+    )
     return ordered
 
 
@@ -172,8 +194,21 @@ def ranking_metrics(
         (labelled["parent_asin"] == labelled["answer"]).to_numpy(),
         labelled["probability"].to_numpy(),
     )
-    for method, block in section.items():
-        for metric in ("recall@100", "mrr", "ndcg@10"):
-            if block[metric] is not None:
-                context.add_asset_metadata({f"{method} {metric}": block[metric]})
+    context.add_asset_metadata(
+        {
+            **metrics_metadata(section, f"Recommendation, {split}"),
+            **{f"reranker {k}": float(v) for k, v in figures.items() if isinstance(v, float)},
+        }
+    )
     return {"recommendation": section, "reranker": figures}
+
+
+checks = [
+    facts_check(
+        recommendations,
+        "no_train_serve_skew",
+        lambda facts, told: verdicts.no_skew(facts, told.checks),
+        "A request's features are those of the batch, and lie where they lay in training.",
+    ),
+    *metric_checks(ranking_metrics, {"user_tower": "popularity", "reranked": "user_tower"}),
+]

@@ -9,9 +9,12 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.orchestration import verdicts
+from beauty_rec.orchestration.checks import value_check
 from beauty_rec.orchestration.cost import latest_metadata
 from beauty_rec.orchestration.io import frame_metadata, markdown_table
 from beauty_rec.orchestration.partitions import encode_parts
+from beauty_rec.orchestration.resources import ArtifactStore
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import SPLITS, CorpusSettings, Settings
 
@@ -57,12 +60,14 @@ profiles_file = _source("profiles_file", "The users' profiles: height, weight, a
     deps=[reviews_file],
     kinds=("parquet", "polars", "pydantic"),
 )
-def raw_reviews(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> Any:
+def raw_reviews(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
+) -> Any:
     """Valid reviews, each (user, item, timestamp) once, texts cleaned, in order of time."""
     from beauty_rec.corpus.intake import ingest_reviews
     from beauty_rec.corpus.schema import REVIEW_SCHEMA
 
-    return _ingest(context, settings, "reviews", ingest_reviews, REVIEW_SCHEMA)
+    return _ingest(context, settings, store, "reviews", ingest_reviews, REVIEW_SCHEMA)
 
 
 @stage(
@@ -73,12 +78,14 @@ def raw_reviews(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Se
     deps=[metadata_file],
     kinds=("parquet", "polars", "pydantic"),
 )
-def raw_items(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> Any:
+def raw_items(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
+) -> Any:
     """Valid metadata, one row an item, with a category where the file has none."""
     from beauty_rec.corpus.intake import ingest_items
     from beauty_rec.corpus.schema import ITEM_SCHEMA
 
-    return _ingest(context, settings, "items", ingest_items, ITEM_SCHEMA)
+    return _ingest(context, settings, store, "items", ingest_items, ITEM_SCHEMA)
 
 
 @stage(
@@ -89,11 +96,13 @@ def raw_items(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Sett
     deps=[profiles_file],
     kinds=("parquet", "polars", "pydantic"),
 )
-def user_profiles(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> Any:
+def user_profiles(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
+) -> Any:
     """Profiles, one row a user, one column a field; empty when none were given."""
     from beauty_rec.corpus.profiles import ingest_profiles
 
-    return _ingest(context, settings, "profiles", ingest_profiles, {"user_id": pl.String})
+    return _ingest(context, settings, store, "profiles", ingest_profiles, {"user_id": pl.String})
 
 
 @stage(
@@ -144,6 +153,7 @@ def _versions(reviews: pl.DataFrame) -> dict[str, str]:
 def _ingest(
     context: dg.AssetExecutionContext,
     settings: Settings,
+    store: ArtifactStore,
     kind: str,
     ingest: Callable[[Path, Path, Path, CorpusSettings], Any],
     empty: Mapping[str, Any],
@@ -152,22 +162,24 @@ def _ingest(
 
     Without a file the result is a frame of no rows with the columns ``empty``.
     """
-    processed = settings.data_dir / "processed"
-    draft = processed / ".drafts" / f"{context.asset_key.to_user_string()}.parquet"
-    quarantine = processed / "quarantine" / f"{kind}.parquet"
+    name = context.asset_key.to_user_string()
+    draft = store.draft(f"{name}.parquet")
+    quarantine = settings.data_dir / "processed" / "quarantine" / f"{kind}.parquet"
     source = settings.inputs[kind]
     if source is None:
         return pl.DataFrame(schema=dict(empty))
     intake = ingest(source, draft, quarantine, settings.corpus)
+    kept = store.keep(quarantine, f"processed/quarantine/{kind}.parquet")
     context.add_asset_metadata(
         {
-            **frame_metadata(pl.scan_parquet(draft)),
+            **frame_metadata(name, pl.scan_parquet(draft)),
             "rows_read": intake.rows,
             "rows_kept": intake.kept,
             "rows_duplicate": intake.duplicates,
             "rows_refused": intake.refused_rows,
+            "share_refused": intake.refused_rows / max(1, intake.rows),
             "refused_by_reason": intake.refused,
-            "quarantine": dg.MetadataValue.path(str(quarantine)),
+            "quarantine": dg.MetadataValue.path(kept),
             "refused_examples": dg.MetadataValue.md(
                 markdown_table(pl.read_parquet(quarantine, n_rows=8))
             ),
@@ -202,4 +214,42 @@ def _few_refused_rows(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     return few_refused_rows
 
 
-checks = [_few_refused_rows(asset) for asset in (raw_reviews, raw_items, user_profiles)]
+checks = [
+    *(_few_refused_rows(asset) for asset in (raw_reviews, raw_items, user_profiles)),
+    value_check(
+        raw_reviews,
+        "each_event_once",
+        pl.DataFrame,
+        lambda frame, _: verdicts.unique(frame, ["user_id", "parent_asin", "timestamp"]),
+        "No user reviewed an item twice at one instant.",
+    ),
+    value_check(
+        raw_items,
+        "each_item_once",
+        pl.DataFrame,
+        lambda frame, _: verdicts.unique(frame, ["parent_asin"]),
+        "No item has two rows.",
+    ),
+    value_check(
+        user_profiles,
+        "each_user_once",
+        pl.DataFrame,
+        lambda frame, _: verdicts.unique(frame, ["user_id"]),
+        "No user has two profiles.",
+    ),
+    value_check(
+        split_reviews,
+        "splits_in_time",
+        pl.DataFrame,
+        lambda frame, _: verdicts.splits_in_time(frame),
+        "Every split has rows, and all of train lies before valid, all of valid before test.",
+    ),
+    value_check(
+        split_reviews,
+        "split_sizes",
+        pl.DataFrame,
+        lambda frame, told: verdicts.split_sizes(frame, told.corpus, told.checks.max_split_drift),
+        "The splits have about the shares of rows that the settings ask for.",
+        blocking=False,
+    ),
+]

@@ -3,17 +3,24 @@
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration import verdicts
+from beauty_rec.orchestration.checks import facts_check, value_check, vector_checks
+from beauty_rec.orchestration.examples import neighbours_metadata
 from beauty_rec.orchestration.partitions import only
+from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
+from beauty_rec.orchestration.reused import reused_vectors
 from beauty_rec.orchestration.stage import stage
+from beauty_rec.orchestration.training import training_metadata
 from beauty_rec.settings import Settings
 
 GROUP = "retriever"
 ENCODER = "retriever/encoder.py"
 QUERIES = ("evaluation.min_query_chars", "evaluation.max_queries", "evaluation.seed")
-GPU_POOL = "gpu"
 
 
 @stage(
@@ -22,15 +29,16 @@ GPU_POOL = "gpu"
     code=(ENCODER,),
     settings=("encoder",),
     kinds=("huggingface", "numpy"),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def base_embeddings(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    encoder: EncoderResource,
     merged_items: pl.DataFrame,
 ) -> Vectors:
     """Item vectors of the encoder as it was before fine-tuning: the baseline."""
-    return _embed(merged_items, settings.encoder.model, settings)
+    return _embed(context, encoder, settings.encoder.model, merged_items, settings)
 
 
 @stage(
@@ -45,6 +53,7 @@ def base_embeddings(
 def training_pairs(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    encoder: EncoderResource,
     split_reviews: pl.LazyFrame,
     keywords: pl.DataFrame,
     raw_items: pl.DataFrame,
@@ -52,18 +61,17 @@ def training_pairs(
     merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
     """(query, item text) pairs; the text leaves out what the query's own review gave it."""
-    from beauty_rec.retriever.encoder import TextEncoder
     from beauty_rec.retriever.pairs import training_pairs
 
     reviews = split_reviews.filter(split="train").collect()
-    encoder = TextEncoder.load(settings.encoder.model, settings.encoder)
+    loaded = encoder.load(settings.encoder.model, settings.encoder)
     pairs = training_pairs(
         reviews,
         keywords,
         raw_items,
         settings.pairs,
         settings.item_text,
-        encoder.count_tokens,
+        loaded.count_tokens,
         item_attributes,
     )
     context.add_asset_metadata({"train_reviews": reviews.height, "pairs": pairs.height})
@@ -78,11 +86,12 @@ def training_pairs(
     reads={"split_reviews": ["valid"]},
     kinds=("pytorch", "huggingface"),
     deps=[dg.AssetDep("keywords", partition_mapping=only("valid"))],
-    pool=GPU_POOL,
+    gpu=True,
 )
 def text_retriever(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     training_pairs: pl.DataFrame,
     merged_items: pl.DataFrame,
     split_reviews: pl.LazyFrame,
@@ -94,14 +103,13 @@ def text_retriever(
     valid = split_queries(
         split_reviews.filter(split="valid").collect(), "valid", settings.evaluation
     )
-    models = settings.data_dir / "models"
-    target = models / ".drafts" / "text_retriever"
+    target = store.draft("text_retriever")
     log = fine_tune(
         training_pairs,
         settings.encoder,
         settings.fine_tune,
         target,
-        models / ".checkpoints" / "text_retriever",
+        store.checkpoints("text_retriever"),
         lambda encoder: validation_recall(encoder, valid, merged_items),
     )
     context.add_asset_metadata(
@@ -110,9 +118,8 @@ def text_retriever(
             "steps": len(log.losses),
             "best_step": log.best_step,
             "model_card": dg.MetadataValue.md((target / "README.md").read_text(encoding="utf-8")),
-            **({"loss": log.losses[-1]} if log.losses else {}),
-            **({"valid recall@100": max(s for _, s in log.evaluations)} if log.evaluations else {}),
             **({"note": log.note} if log.note else {}),
+            **training_metadata(log),
         }
     )
     return target
@@ -124,22 +131,55 @@ def text_retriever(
     code=(ENCODER,),
     settings=("encoder",),
     kinds=("huggingface", "numpy"),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def item_embeddings(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    encoder: EncoderResource,
     text_retriever: Path,
     merged_items: pl.DataFrame,
 ) -> Vectors:
     """L2-normalised item vectors of the fine-tuned encoder."""
-    return _embed(merged_items, text_retriever, settings)
+    return _embed(context, encoder, text_retriever, merged_items, settings)
 
 
-def _embed(merged_items: pl.DataFrame, encoder: str | Path, settings: Settings) -> Vectors:
-    from beauty_rec.retriever.encoder import TextEncoder
+def _embed(
+    context: dg.AssetExecutionContext,
+    encoder: EncoderResource,
+    source: str | Path,
+    merged_items: pl.DataFrame,
+    settings: Settings,
+) -> Vectors:
+    """Return the vectors of the item texts; show some items with their nearest."""
+    texts = merged_items["text"].to_list()
 
-    loaded = TextEncoder.load(encoder, settings.encoder)
-    return Vectors(
-        merged_items["parent_asin"].to_list(), loaded.encode_items(merged_items["text"].to_list())
-    )
+    def encode(rows: list[int]) -> NDArray[np.float32]:
+        loaded = encoder.load(source, settings.encoder)
+        return loaded.encode_items([texts[row] for row in rows])
+
+    matrix = reused_vectors(context, settings, source, texts, encode)
+    vectors = Vectors(merged_items["parent_asin"].to_list(), matrix)
+    context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
+    return vectors
+
+
+checks = [
+    facts_check(
+        training_pairs,
+        "enough_pairs",
+        lambda facts, told: verdicts.at_least(
+            facts[None].get("pairs", 0), told.checks.min_pairs, "training pairs"
+        ),
+        "There are enough pairs to fine-tune with.",
+    ),
+    value_check(
+        training_pairs,
+        "no_empty_query",
+        pl.DataFrame,
+        lambda frame, _: verdicts.no_empty(frame, "query"),
+        "Every pair asks something.",
+    ),
+    *vector_checks(base_embeddings, baseline=True),
+    *vector_checks(item_embeddings),
+]

@@ -1,18 +1,35 @@
 """[towers] Items and users in one space, and what each user event finds there."""
 
+import shutil
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.checks import vector_checks
+from beauty_rec.orchestration.examples import neighbours_metadata
 from beauty_rec.orchestration.partitions import splits
+from beauty_rec.orchestration.resources import (
+    ArtifactStore,
+    EncoderResource,
+    ItemIndexResource,
+)
+from beauty_rec.orchestration.reused import reused_vectors
 from beauty_rec.orchestration.stage import stage
+from beauty_rec.orchestration.training import epochs_metadata
 from beauty_rec.settings import Settings
 
 GROUP = "towers"
-GPU_POOL = "gpu"
-EVENTS = ("evaluation.max_queries", "evaluation.seed", "recommendation")
+EVENTS = (
+    "evaluation.max_queries",
+    "evaluation.train_events",
+    "evaluation.seed",
+    "recommendation",
+)
+VOCABULARY = "vocabulary.json"
 
 
 @stage(
@@ -22,11 +39,12 @@ EVENTS = ("evaluation.max_queries", "evaluation.seed", "recommendation")
     settings=("item_tower", "attributes"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch",),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def item_tower(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     item_attributes: pl.DataFrame,
     vocabulary: Path,
     merged_items: pl.DataFrame,
@@ -40,8 +58,7 @@ def item_tower(
 
     train = split_reviews.filter(split="train").collect()
     inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
-    models = settings.data_dir / "models"
-    target = models / ".drafts" / "item_tower"
+    target = store.draft("item_tower")
     log = train_item_tower(
         inputs.features,
         inputs.vocabulary_size,
@@ -49,27 +66,44 @@ def item_tower(
         settings.item_tower,
         target,
         inputs.classes,
-        models / ".checkpoints" / "item_tower",
+        store.checkpoints("item_tower"),
     )
-    context.add_asset_metadata({"parameters": log["parameters"], **_last_numbers(log["epochs"])})
+    context.add_asset_metadata(
+        epochs_metadata(
+            "Item tower",
+            log["epochs"],
+            ("loss", "alignment", "uniformity", "purity"),
+            settings.item_tower,
+            parameters=log["parameters"],
+            items=len(inputs.features.std),
+            values=inputs.vocabulary_size,
+        )
+    )
+    # Later items are encoded with the ids that the tower knows: the vocabulary only grows.
+    shutil.copyfile(vocabulary, target / VOCABULARY)
     return target
 
 
 @stage(
     group=GROUP,
     io="folders",
-    code=("towers/item_tower.py", "towers/train_item_tower.py", "towers/item_inputs.py"),
+    code=(
+        "towers/item_tower.py",
+        "towers/train_item_tower.py",
+        "towers/item_inputs.py",
+        "towers/item_features.py",
+        "towers/title_reader.py",
+    ),
     settings=("item_tower.event_values", "attributes"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch", "numpy"),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def item_vectors(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     item_tower: Path,
     item_attributes: pl.DataFrame,
-    vocabulary: Path,
     merged_items: pl.DataFrame,
     split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
@@ -80,9 +114,19 @@ def item_vectors(
     from beauty_rec.towers.train_item_tower import item_vectors, load_item_tower
 
     train = split_reviews.filter(split="train").collect()
-    inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
-    titles = load_title_reader(inputs.features.titles, settings.item_tower, item_tower)
-    return item_vectors(load_item_tower(item_tower), titles, inputs.features)
+    features = item_inputs(
+        item_attributes, item_tower / VOCABULARY, merged_items, train, user_profiles, settings
+    ).features
+
+    def encode(rows: list[int]) -> NDArray[np.float32]:
+        part = features.take(rows)
+        titles = load_title_reader(part.titles, settings.item_tower, item_tower)
+        return item_vectors(load_item_tower(item_tower), titles, part).matrix
+
+    matrix = reused_vectors(context, settings, item_tower, features.contents(), encode)
+    vectors = Vectors(features.ids, matrix)
+    context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
+    return vectors
 
 
 @stage(
@@ -92,11 +136,12 @@ def item_vectors(
     settings=("user_tower", "encoder", "recommendation"),
     reads={"split_reviews": ["train", "valid"]},
     kinds=("pytorch",),
-    pool=GPU_POOL,
+    gpu=True,
 )
 def user_tower(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     item_vectors: Vectors,
     item_embeddings: Vectors,
     text_retriever: Path,
@@ -106,8 +151,7 @@ def user_tower(
     """Behaviour, context and profile fused into the item space; one more tower for each fold."""
     from beauty_rec.towers.folds import train_with_folds
 
-    models = settings.data_dir / "models"
-    target = models / ".drafts" / "user_tower"
+    target = store.draft("user_tower")
     log = train_with_folds(
         split_reviews.filter(pl.col("split") != "test"),
         item_vectors,
@@ -116,20 +160,24 @@ def user_tower(
         user_profiles,
         settings,
         target,
-        models / ".checkpoints" / "user_tower",
+        store.checkpoints("user_tower"),
     )
+    valid_recall = log["valid_recall"]
     context.add_asset_metadata(
-        {
-            "parameters": log["parameters"],
-            "train_events": log["train_events"],
-            "best_epoch": log["best_epoch"],
-            "text_weight": log["text_weight"],
-            "past_weight": log["past_weight"],
-            "past_text_weight": log["past_text_weight"],
-            **({} if log["valid_recall"] is None else {"valid recall@100": log["valid_recall"]}),
-            "columns": log["columns"],
-            **_last_numbers(log["epochs"]),
-        }
+        epochs_metadata(
+            "User tower",
+            log["epochs"],
+            ("loss", "valid_recall", "valid recall@100"),
+            settings.user_tower,
+            parameters=log["parameters"],
+            train_events=log["train_events"],
+            best_epoch=log["best_epoch"],
+            text_weight=float(log["text_weight"]),
+            past_weight=float(log["past_weight"]),
+            past_text_weight=float(log["past_text_weight"]),
+            columns=", ".join(log["columns"]),
+            **({} if valid_recall is None else {"valid recall@100": float(valid_recall)}),
+        )
     )
     return target
 
@@ -142,11 +190,14 @@ def user_tower(
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
     kinds=("postgres", "polars"),
-    pool=GPU_POOL,
+    gpu=True,
+    retries=True,
 )
 def user_candidates(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    encoder: EncoderResource,
+    pgvector: ItemIndexResource,
     user_tower: Path,
     item_index: Path,
     text_retriever: Path,
@@ -158,12 +209,9 @@ def user_candidates(
     """Top 100 unseen items of each event; of train, of the events that no tower of theirs saw."""
     from beauty_rec.evaluation.recommendation import split_events
     from beauty_rec.indexes.exact import ExactIndex
-    from beauty_rec.indexes.pgvector import open_current
-    from beauty_rec.indexes.postgres_server import postgres
     from beauty_rec.indexes.protocol import recall_against_exact
     from beauty_rec.indexes.ties import SLACK
     from beauty_rec.retriever.contexts import context_vectors, with_text_scores
-    from beauty_rec.retriever.encoder import TextEncoder
     from beauty_rec.towers.event_requests import event_requests, listed_candidates
     from beauty_rec.towers.folds import SERVED, first_fold, fold_candidates, with_context
     from beauty_rec.towers.item_matrix import ItemMatrix
@@ -172,8 +220,8 @@ def user_candidates(
     reviews = with_context(split_reviews, settings)
     since = first_fold(user_tower) if context.partition_key == "train" else None
     events = split_events(reviews, context.partition_key, settings.evaluation, since)
-    encoder = TextEncoder.load(text_retriever, settings.encoder)
-    contexts = context_vectors(encoder, events["context"])
+    loaded = encoder.load(text_retriever, settings.encoder)
+    contexts = context_vectors(loaded, events["context"])
     k = settings.user_tower.candidates
     if context.partition_key == "train":
         found = fold_candidates(
@@ -184,10 +232,7 @@ def user_candidates(
         requests = event_requests(
             served, reviews, contexts, user_profiles, events["review_id"].to_list()
         )
-        with (
-            postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn,
-            open_current(dsn, settings.item_index) as index,
-        ):
+        with pgvector.served(settings.item_index) as index:
             answer = index.search(requests.vectors, k + SLACK, exclude=requests.seen_ids())
             recall = recall_against_exact(
                 index, ExactIndex(served.items.vectors), requests.vectors[:200], k
@@ -201,7 +246,4 @@ def user_candidates(
     )
 
 
-def _last_numbers(epochs: list[dict[str, float]]) -> dict[str, float]:
-    """Return the figures of the last epoch, as metadata that is plotted over time."""
-    last = epochs[-1] if epochs else {}
-    return {name: float(value) for name, value in last.items() if value is not None}
+checks = vector_checks(item_vectors)

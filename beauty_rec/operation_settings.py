@@ -1,0 +1,98 @@
+"""The groups of settings that say where and how the graph runs, and when its checks speak up."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from beauty_rec.setting_groups import Group
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class GpuSettings(Group):
+    """The GPU that heavy steps run on. What it changes in a result is not worth a rebuild."""
+
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda|cuda:\d+)$",
+        description="auto: a free GPU of those visible, or the CPU where there is none",
+    )
+    precision: Precision = Field("auto", description="of the text encoder; auto: as encoder says")
+    memory_share: float = Field(
+        1.0, gt=0, le=1, description="of the GPU's memory that one step may take"
+    )
+    visible_devices: tuple[int, ...] = Field(
+        (), description="numbers of the GPUs that steps may use; none named: all"
+    )
+    per_step: int = Field(
+        1, ge=0, le=8, description="GPUs that a step asks a cluster for; 0: a cluster of CPUs"
+    )
+
+
+class StorageSettings(Group):
+    """Where artifacts stand when steps do not share a disk."""
+
+    url: str | None = Field(
+        None, description="local path or fsspec URL (s3://bucket/shop); unset: the data folder"
+    )
+    cache_gb: float = Field(
+        50, gt=0, description="of fetched artifacts kept in the data folder of a worker"
+    )
+
+
+class ExecutionSettings(Group):
+    """Which executor runs the steps of a run."""
+
+    executor: Literal["in_process", "multiprocess", "ray", "k8s"] = Field(
+        "in_process", description="in_process: no start-up cost; ray, k8s: steps on a cluster"
+    )
+    max_concurrent: int = Field(4, ge=1, le=512, description="steps of one run side by side")
+    ray_address: str | None = Field(
+        None, description="of the jobs API, http://head:8265; unset: RAY_ADDRESS, or a local Ray"
+    )
+    k8s_image: str | None = Field(None, description="of step pods; unset: the run's own image")
+    k8s_namespace: str | None = Field(None, description="unset: the run's own namespace")
+    step_cpus: float = Field(2, gt=0, le=512, description="that a step asks a cluster for")
+    step_memory_gb: float = Field(8, gt=0, le=4096, description="that a step asks a cluster for")
+    retries: int = Field(3, ge=0, le=20, description="of a step that lost a connection")
+    retry_seconds: float = Field(5, ge=0, le=3600, description="before the first retry, doubling")
+
+
+class CheckSettings(Group):
+    """Thresholds of the asset checks."""
+
+    max_split_drift: float = Field(
+        0.02, ge=0, le=1, description="difference of a split's share of rows to what was asked for"
+    )
+    min_keyword_coverage: float = Field(
+        0.3, ge=0, le=1, description="share of a split's reviews with any WHO, WHEN or WHY keyword"
+    )
+    min_attribute_coverage: float = Field(
+        0.3, ge=0, le=1, description="share of the items with any STD or RE attribute"
+    )
+    min_pairs: int = Field(32, ge=0, description="training pairs that make fine-tuning worthwhile")
+    norm_tolerance: float = Field(
+        1e-3, gt=0, lt=1, description="how far a vector's length may be from 1"
+    )
+    max_mean_cosine: float = Field(
+        0.98, gt=0, le=1, description="of different items; a larger one is a collapse"
+    )
+    max_metric_drop: float = Field(
+        0.1, ge=0, le=1, description="relative to the last run; a larger drop is a warning"
+    )
+    max_below_baseline: float = Field(
+        0.05, ge=0, le=1, description="relative to the baseline; a stage further below is an error"
+    )
+    max_feature_skew: float = Field(
+        1.0, gt=0, description="shift of a served feature's mean, in deviations of its train values"
+    )
+    served_warn_hours: float = Field(
+        26, ge=0.05, description="age at which what is served is worth a warning"
+    )
+    served_fail_hours: float = Field(50, ge=0.05, description="age at which it counts as stale")
+
+    @model_validator(mode="after")
+    def _warn_first(self) -> "CheckSettings":
+        if self.served_warn_hours >= self.served_fail_hours:
+            raise ValueError("served_warn_hours must be below served_fail_hours")
+        return self

@@ -1,0 +1,152 @@
+"""One GPU for one step: which, how much of its memory, and back again at the end."""
+
+import fcntl
+import gc
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import dagster as dg
+from pydantic import Field, field_validator
+
+from beauty_rec.settings import GpuSettings, Settings
+
+MIB = 2**20
+
+
+@dataclass
+class Device:
+    """What a step runs on. ``figures`` are filled at the end, for the metadata."""
+
+    name: str
+    precision: str
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """Return the settings with the encoder on this device, in this precision."""
+        told: dict[str, str] = {}
+        if settings.encoder.device == "auto":
+            told["device"] = self.name
+        if self.precision != "auto":
+            told["precision"] = self.precision
+        encoder = settings.encoder.model_copy(update=told)
+        return settings.model_copy(update={"encoder": encoder})
+
+
+class GpuResource(dg.ConfigurableResource):
+    """Lends a step one GPU that no other step of this machine holds, or the CPU."""
+
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda|cuda:\d+)$",
+        description="auto: a free GPU of those visible, or the CPU where there is none",
+    )
+    precision: str = Field(
+        "auto", pattern="^(auto|float32|bfloat16)$", description="of the text encoder"
+    )
+    memory_share: float = Field(
+        1.0, gt=0, le=1, description="of the GPU's memory that the step may take"
+    )
+    visible_devices: list[int] = Field(
+        [], description="numbers of the GPUs that may be used; empty: all"
+    )
+
+    @field_validator("visible_devices")
+    @classmethod
+    def _no_number_twice(cls, numbers: list[int]) -> list[int]:
+        if len(set(numbers)) != len(numbers) or any(number < 0 for number in numbers):
+            raise ValueError(f"visible_devices must be different numbers from 0, not {numbers}")
+        return numbers
+
+    @classmethod
+    def of(cls, settings: GpuSettings) -> "GpuResource":
+        """Return the resource that the settings describe."""
+        return cls(
+            device=settings.device,
+            precision=settings.precision,
+            memory_share=settings.memory_share,
+            visible_devices=list(settings.visible_devices),
+        )
+
+    @contextmanager
+    def lend(self) -> Iterator[Device]:
+        """Yield a device; its memory is given back at the end, also after an error.
+
+        Raises:
+            RuntimeError: a GPU was asked for that this machine does not have.
+        """
+        numbers = _numbers(self.device, self.visible_devices)
+        if not numbers:
+            yield Device("cpu", self.precision)
+            return
+        import torch
+
+        with ExitStack() as held:
+            number = held.enter_context(_free(numbers))
+            torch.cuda.set_device(number)
+            torch.cuda.set_per_process_memory_fraction(self.memory_share, number)
+            torch.cuda.reset_peak_memory_stats(number)
+            device = Device(f"cuda:{number}", self.precision)
+            try:
+                yield device
+            finally:
+                device.figures["gpu_peak_memory_mb"] = torch.cuda.max_memory_allocated(number) / MIB
+                gc.collect()
+                torch.cuda.empty_cache()
+                device.figures["gpu_memory_left_mb"] = torch.cuda.memory_allocated(number) / MIB
+
+
+def _numbers(device: str, visible: Sequence[int]) -> list[int]:
+    """Return the numbers of the GPUs to choose from; empty: the CPU."""
+    if device == "cpu":
+        return []
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto" and not count:
+        return []
+    wanted = list(visible) or list(range(count))
+    if device.startswith("cuda:"):
+        wanted = [int(device.removeprefix("cuda:"))]
+    missing = ", ".join(str(number) for number in wanted if number >= count)
+    if missing or not wanted:
+        raise RuntimeError(
+            f"GPU {missing or 'of any number'} was asked for (gpu.device = {device}, "
+            f"gpu.visible_devices = {list(visible)}), but torch sees {count}; "
+            "set gpu.device=cpu or name one that is there"
+        )
+    return wanted
+
+
+@contextmanager
+def _free(numbers: Sequence[int], folder: Path | None = None) -> Iterator[int]:
+    """Yield the first number that no other process holds; wait for the first one if none is free.
+
+    Held by a lock on a file, which the system lets go when the process ends, however it ends.
+    """
+    folder = folder or Path(tempfile.gettempdir())
+    opened: list[IO[str]] = []
+    try:
+        for number in numbers:
+            lock = _lock_file(folder, number)
+            opened.append(lock)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield number
+            return
+        fcntl.flock(opened[0], fcntl.LOCK_EX)
+        yield numbers[0]
+    finally:
+        for lock in opened:
+            lock.close()
+
+
+def _lock_file(folder: Path, number: int) -> IO[str]:
+    path = folder / f"beauty-rec-gpu-{number}.lock"
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "w")

@@ -1,0 +1,215 @@
+"""What assets are handed from outside: where things stand and what they run with.
+
+*What* is computed is told by the settings; *where* and *with what* by these resources. Each can be
+configured in the launchpad, and replaced in tests: ``build_definitions(settings, {"encoder": …})``.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field, field_validator
+from upath import UPath
+
+from beauty_rec.artifacts import atomic_path
+from beauty_rec.orchestration.gpu import GpuResource
+from beauty_rec.orchestration.store import fetch, is_local, upload
+from beauty_rec.settings import (
+    EncoderSettings,
+    ItemIndexSettings,
+    Settings,
+    TextIndexSettings,
+    offline,
+)
+
+if TYPE_CHECKING:
+    from beauty_rec.artifacts import Vectors
+    from beauty_rec.indexes.chroma import ChromaIndex
+    from beauty_rec.indexes.pgvector import PgVectorIndex
+    from beauty_rec.indexes.protocol import IndexVersion
+    from beauty_rec.retriever.encoder import TextEncoder
+
+
+class ArtifactStore(dg.ConfigurableResource):
+    """Where artifacts stand, and the local disk that a step writes them on first."""
+
+    url: str = Field(description="local folder, or an fsspec URL: s3://bucket/shop")
+    scratch: str = Field(description="local folder for drafts and fetched copies")
+    cache_gb: float = Field(50, gt=0, description="of fetched copies that are kept")
+
+    @field_validator("url")
+    @classmethod
+    def _known_protocol(cls, url: str) -> str:
+        import fsspec
+
+        protocol = url.partition("://")[0] if "://" in url else "file"
+        if protocol not in fsspec.available_protocols():
+            raise ValueError(f"{url}: fsspec knows no {protocol}://")
+        return url
+
+    @property
+    def root(self) -> UPath:
+        """The folder of all artifacts."""
+        return UPath(self.url)
+
+    @property
+    def cache(self) -> Path:
+        """Local folder of fetched copies."""
+        return Path(self.scratch) / ".fetched"
+
+    def draft(self, name: str) -> Path:
+        """Return a local path for an artifact that an asset writes itself, in pieces."""
+        return Path(self.scratch) / ".drafts" / name
+
+    def checkpoints(self, name: str) -> Path:
+        """Return a local folder from which a killed training goes on."""
+        return Path(self.scratch) / "models" / ".checkpoints" / name
+
+    def get(self, relative: str) -> Path | None:
+        """Return a local path of an artifact; None when there is none."""
+        path = self.root / relative
+        if is_local(path):
+            local = Path(path.path)
+            return local if local.exists() else None
+        try:
+            return fetch(path, self.cache, self.cache_gb * 1e9)
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def shared(self, relative: str) -> Iterator[Path]:
+        """Yield a local path of a small file that runs hand on to each other; it need not exist.
+
+        What it holds at the end is put into the store.
+        """
+        local = Path(self.scratch) / relative
+        if not is_local(self.root):
+            known = self.get(relative)
+            local.unlink(missing_ok=True)
+            if known is not None:
+                local.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(known, local)
+        yield local
+        if local.exists():
+            self.keep(local, relative)
+
+    def keep(self, local: Path, relative: str) -> str:
+        """Put a side product, such as a quarantine file, into the store; return where it is."""
+        path = self.root / relative
+        if is_local(path):
+            if Path(path.path) != local:  # the store is another folder of this machine
+                with atomic_path(Path(path.path)) as draft:
+                    shutil.copyfile(local, draft)
+        else:
+            upload(local, path)
+        return str(path)
+
+
+class EncoderResource(dg.ConfigurableResource):
+    """Loads text encoders onto the step's device."""
+
+    offline: bool = Field(False, description="never ask the model hub, even if the model is absent")
+
+    def load(self, source: str | Path, settings: EncoderSettings) -> "TextEncoder":
+        """Load a packaged, local or hub model; see :meth:`TextEncoder.load`.
+
+        Raises:
+            EncoderUnavailable: no such model here, and none can be fetched.
+        """
+        from beauty_rec.retriever.encoder import TextEncoder
+        from beauty_rec.retriever.model_files import resolve_model, unavailable
+
+        if self.offline and not Path(resolve_model(source)).is_dir():
+            raise unavailable(str(source), RuntimeError("the encoder resource is offline"))
+        return TextEncoder.load(source, settings)
+
+
+class TextIndexResource(dg.ConfigurableResource):
+    """ChromaDB: one collection a version, and which one is served."""
+
+    folder: str = Field(description="local folder of the collections")
+
+    def build(
+        self, vectors: "Vectors", version: str, settings: TextIndexSettings
+    ) -> "IndexVersion":
+        """Build a version aside, verify it and switch to it."""
+        from beauty_rec.indexes.chroma import build_index
+
+        return build_index(Path(self.folder), vectors, version, settings)
+
+    @contextmanager
+    def served(self) -> "Iterator[ChromaIndex]":
+        """Yield the served version.
+
+        Raises:
+            FileNotFoundError: nothing was published yet.
+        """
+        from beauty_rec.indexes.chroma import open_current
+
+        with open_current(Path(self.folder)) as index:
+            yield index
+
+
+class ItemIndexResource(dg.ConfigurableResource):
+    """PostgreSQL with pgvector: a server that is named, or an embedded one."""
+
+    folder: str = Field(description="of the embedded server, where no DSN is given")
+    dsn: str | None = Field(
+        None,
+        description="of a database with pgvector 0.8 or newer",
+        json_schema_extra={"dagster__is_secret": True},
+    )
+
+    @field_validator("dsn")
+    @classmethod
+    def _readable(cls, dsn: str | None) -> str | None:
+        if dsn is not None:
+            from psycopg import ProgrammingError
+            from psycopg.conninfo import conninfo_to_dict
+
+            try:
+                conninfo_to_dict(dsn)
+            except ProgrammingError as error:
+                raise ValueError(f"dsn is no connection string ({error})") from None
+        return dsn
+
+    @contextmanager
+    def server(self) -> Iterator[str]:
+        """Yield the DSN of a running server."""
+        from pydantic import SecretStr
+
+        from beauty_rec.indexes.postgres_server import postgres
+
+        secret = SecretStr(self.dsn) if self.dsn else None
+        with postgres(Path(self.folder), secret) as dsn:
+            yield dsn
+
+    @contextmanager
+    def served(self, settings: ItemIndexSettings) -> "Iterator[PgVectorIndex]":
+        """Yield the served version."""
+        from beauty_rec.indexes.pgvector import open_current
+
+        with self.server() as dsn, open_current(dsn, settings) as index:
+            yield index
+
+
+def resources_of(settings: Settings) -> dict[str, Any]:
+    """Return the resources that the settings describe, by the key that assets name."""
+    data = settings.data_dir
+    dsn = settings.item_index.dsn
+    return {
+        "store": ArtifactStore(
+            url=settings.storage.url or str(data),
+            scratch=str(data),
+            cache_gb=settings.storage.cache_gb,
+        ),
+        "gpu": GpuResource.of(settings.gpu),
+        "encoder": EncoderResource(offline=offline()),
+        "chroma": TextIndexResource(folder=str(data / "chromadb")),
+        "pgvector": ItemIndexResource(
+            folder=str(data / "postgres"), dsn=None if dsn is None else dsn.get_secret_value()
+        ),
+    }
