@@ -157,6 +157,11 @@ class FineTuneSettings(Group):
 class TextIndexSettings(Group):
     """ChromaDB."""
 
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]+/?$",
+        description="of a Chroma server, http://chroma:8000; unset: a folder of the data folder",
+    )
     min_recall: float = Field(0.95, ge=0, le=1, description="recall@100 against exact search")
     ef_construction: int = Field(200, ge=8)
     ef_search: int = Field(400, ge=8)
