@@ -34,6 +34,7 @@ from beauty_rec.setting_groups import (
     ItemTextSettings,
     ItemTowerSettings,
     KeywordSettings,
+    LanguageSettings,
     PairSettings,
     RankingSettings,
     RecommendationSettings,
@@ -58,6 +59,7 @@ __all__ = [
     "ItemTextSettings",
     "ItemTowerSettings",
     "KeywordSettings",
+    "LanguageSettings",
     "PairSettings",
     "Profile",
     "RankingSettings",
@@ -118,6 +120,7 @@ class Settings(BaseSettings):
 
     sample: SampleSettings = SampleSettings()
     corpus: CorpusSettings = CorpusSettings()
+    llm: LanguageSettings = LanguageSettings()
     keywords: KeywordSettings = KeywordSettings()
     attributes: AttributeSettings = AttributeSettings()
     vocabulary: VocabularySettings = VocabularySettings()
@@ -171,6 +174,11 @@ class Settings(BaseSettings):
         return self.data_dir / "raw" / "sample"
 
     @property
+    def language_dir(self) -> Path:
+        """Where the language model's answers are kept."""
+        return self.data_dir / "language"
+
+    @property
     def memory_path(self) -> Path:
         """Where :meth:`remember` writes."""
         return self.data_dir / "settings.json"
@@ -179,13 +187,15 @@ class Settings(BaseSettings):
         """Keep what differs from the defaults in the data folder, for the UI and later commands.
 
         A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
-        ``~/.pgpass`` or from their own settings, and fail without it.
+        ``~/.pgpass`` or from their own settings, and fail without it. The language model's key is
+        not kept at all: it is to be in the environment.
         """
         from beauty_rec.artifacts import write_text_atomic
 
         told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
         if self.item_index.dsn is not None:
             told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
+        told.get("llm", {}).pop("api_key", None)
         write_text_atomic(self.memory_path, json.dumps(told, indent=2) + "\n")
 
 

@@ -6,19 +6,24 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.orchestration.partitions import only, splits
+from beauty_rec.orchestration.reading import examples, reading_metadata, stops_are_final
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
 GROUP = "features"
+GPU_POOL = "gpu"
+"""Held while a language model server runs that was started here."""
+ASKING = tuple(f"language/{name}.py" for name in ("answers", "guard", "prompt", "task"))
 
 
 @stage(
     group=GROUP,
     io="frames",
-    code=("keywords",),
-    settings=("keywords",),
+    code=("keywords", *ASKING),
+    settings=("keywords", "llm"),
     reads={"split_reviews": ["own"]},
     partitions_def=splits,
+    pool=GPU_POOL,
     kinds=("parquet", "polars"),
 )
 def keywords(
@@ -27,16 +32,23 @@ def keywords(
     split_reviews: pl.LazyFrame,
 ) -> pl.DataFrame:
     """WHO / WHEN / WHY of each review of the split."""
+    from beauty_rec.keywords.choice import open_extractor
     from beauty_rec.keywords.extractor import extract_keywords
-    from beauty_rec.keywords.rules import RulesExtractor
 
-    reviews = split_reviews.filter(split=context.partition_key).collect()
-    found = extract_keywords(reviews, RulesExtractor(settings.keywords.max_phrases))
+    reviews = split_reviews.filter(split=context.partition_key)
+    with open_extractor(settings) as extractor, stops_are_final():
+        found = extract_keywords(reviews, extractor)
+        context.add_asset_metadata(reading_metadata(extractor, found))
+    texts = reviews.select("review_id", "title", "text").collect()
+    shown = found.drop("parent_asin").join(texts, on="review_id", maintain_order="left")
     context.add_asset_metadata(
         {
-            f"coverage_{facet}": found.filter(pl.col(facet).list.len() > 0).height / found.height
-            for facet in ("who", "when", "why")
-            if found.height
+            "examples": examples(shown.select("title", "text", "who", "when", "why", "source")),
+            **{
+                f"coverage_{facet}": (found[facet].list.len() > 0).mean()
+                for facet in ("who", "when", "why")
+                if found.height
+            },
         }
     )
     return found
@@ -45,10 +57,11 @@ def keywords(
 @stage(
     group=GROUP,
     io="frames",
-    code=("items",),
-    settings=("attributes",),
+    code=("items", *ASKING),
+    settings=("attributes", "llm"),
     reads={"split_reviews": ["train"]},
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
+    pool=GPU_POOL,
     kinds=("parquet", "polars", "pydantic"),
 )
 def item_attributes(
@@ -61,21 +74,24 @@ def item_attributes(
 ) -> pl.DataFrame:
     """STD and RE attributes of each item, with what train events say of it, and a summary."""
     from beauty_rec.items.attributes import choose_domain, item_attributes
-    from beauty_rec.items.rules import RulesAttributeExtractor
+    from beauty_rec.items.choice import open_attribute_extractor
 
     domain = choose_domain(raw_items, settings.attributes.domain)
-    found = item_attributes(
-        RulesAttributeExtractor(domain, settings.attributes),
-        raw_items,
-        split_reviews.filter(split="train").collect(),
-        keywords,
-        user_profiles,
-        settings.attributes,
-    )
+    with open_attribute_extractor(settings, domain) as extractor, stops_are_final():
+        found = item_attributes(
+            extractor,
+            raw_items,
+            split_reviews.filter(split="train").collect(),
+            keywords,
+            user_profiles,
+            settings.attributes,
+        )
+        context.add_asset_metadata(reading_metadata(extractor, found))
     lists = [name for name, dtype in found.schema.items() if dtype == pl.List(pl.String)]
     context.add_asset_metadata(
         {
             "domain": domain.name,
+            "examples": examples(found),
             "values_per_item": {
                 name: round(float(found[name].list.len().sum()) / max(1, found.height), 3)
                 for name in lists
