@@ -28,7 +28,7 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         *_machine(),
         *_accelerator(),
-        *_language_model(settings),
+        *language_model_findings(settings),
         *_encoder(settings),
         *_inputs(settings),
         *_artifacts(settings),
@@ -58,7 +58,8 @@ def _accelerator() -> Iterator[Finding]:
         yield Finding("note", "gpu", f"none that torch {version} sees: everything runs on the CPU")
 
 
-def _language_model(settings: Settings) -> Iterator[Finding]:
+def language_model_findings(settings: Settings) -> Iterator[Finding]:
+    """Yield what each server of the language model is like, with the remedy of what is wrong."""
     import asyncio
 
     from beauty_rec.language.probe import look

@@ -22,9 +22,9 @@ _NOTHING = ReviewKeywords(who=[], when=[], why=[])
 class AskedKeywords(ReviewKeywords):
     """What a model is asked for: fewer and shorter keywords than may stand in the artifact."""
 
-    who: Annotated[list[EnglishKeyword], Field(max_length=8)]  # type: ignore[assignment]
-    when: Annotated[list[EnglishKeyword], Field(max_length=6)]  # type: ignore[assignment]
-    why: Annotated[list[EnglishKeyword], Field(max_length=12)]  # type: ignore[assignment]
+    who: Annotated[list[EnglishKeyword], Field(max_length=8)]
+    when: Annotated[list[EnglishKeyword], Field(max_length=6)]
+    why: Annotated[list[EnglishKeyword], Field(max_length=12)]
 
 
 class LanguageModelExtractor:

@@ -23,12 +23,20 @@ FIRST_PROBE_S, LAST_PROBE_S = 0.2, 30.0
 MAX_PAUSE_S = 300.0
 
 
+class Pool:
+    """A few connections to a server, and how many requests they carry."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.in_flight = 0
+
+
 class Endpoint:
     """One server. ``in_flight`` counts the requests that it is working on."""
 
-    def __init__(self, url: str, pools: Sequence[httpx.AsyncClient]) -> None:
+    def __init__(self, url: str, pools: Sequence[Pool]) -> None:
         self.url = url
-        self.pools = [[0, pool] for pool in pools]
+        self.pools = pools
         self.in_flight = 0
         self.alive = True
         self.paused_until = 0.0
@@ -56,7 +64,7 @@ class Endpoints:
             Endpoint(
                 url,
                 [
-                    httpx.AsyncClient(headers=headers, limits=limits, verify=context)
+                    Pool(httpx.AsyncClient(headers=headers, limits=limits, verify=context))
                     for _ in range(count)
                 ],
             )
@@ -76,14 +84,14 @@ class Endpoints:
             ServerProblem: no server has lived for ``patience_s``.
         """
         endpoint = await self._choose()
-        place = min(endpoint.pools, key=lambda counted: counted[0])
+        pool = min(endpoint.pools, key=lambda p: p.in_flight)
         endpoint.in_flight += 1
-        place[0] += 1
+        pool.in_flight += 1
         try:
-            yield endpoint, place[1]
+            yield endpoint, pool.client
         finally:
             endpoint.in_flight -= 1
-            place[0] -= 1
+            pool.in_flight -= 1
             async with self._changed:
                 self._changed.notify(1)
 
@@ -121,8 +129,8 @@ class Endpoints:
         for probe in self._probes:
             probe.cancel()
         for endpoint in self.all:
-            for _, pool in endpoint.pools:
-                await pool.aclose()
+            for pool in endpoint.pools:
+                await pool.client.aclose()
 
     async def _choose(self) -> Endpoint:
         while True:
@@ -150,7 +158,7 @@ class Endpoints:
             await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))
             wait_s = min(2 * wait_s, LAST_PROBE_S)
             try:
-                answer = await endpoint.pools[0][1].get(f"{endpoint.url}/models", timeout=10.0)
+                answer = await endpoint.pools[0].client.get(f"{endpoint.url}/models", timeout=10.0)
             except httpx.HTTPError:
                 continue
             if answer.status_code < 500:

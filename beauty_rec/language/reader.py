@@ -8,6 +8,7 @@
 
 import asyncio
 import threading
+import time
 import uuid
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack
@@ -178,7 +179,9 @@ class _Reading:
                     server = VllmServer(told, self._folder / "vllm.log")
                     stack.callback(server.stop)
                     # In a thread: it takes minutes, and a cancellation has to get through.
+                    began = time.perf_counter()
                     told = await asyncio.to_thread(server.start)
+                    self._usage.server_started(began)
                 await require_servers(told)
                 client = ChatClient(told, self._usage)
                 stack.push_async_callback(client.close)

@@ -32,6 +32,9 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    """Without the start of a server."""
+    start_seconds: float = 0.0
+    """Of a server that was started for this reading."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Of quarantined rows."""
 
@@ -74,9 +77,13 @@ class Usage:
         self.quarantined += 1
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
+    def server_started(self, began: float) -> None:
+        """Count the time since ``began`` (``time.perf_counter()``) as the server's start."""
+        self.start_seconds = time.perf_counter() - began
+
     def stop_clock(self) -> None:
         """Set ``seconds``."""
-        self.seconds = time.perf_counter() - self._started
+        self.seconds = time.perf_counter() - self._started - self.start_seconds
 
     def metadata(self) -> dict[str, Any]:
         """Return the counts as plain values, for a materialization's metadata."""
@@ -92,4 +99,5 @@ class Usage:
             "completion_tokens": self.completion_tokens,
             "tokens_per_second": round(self.tokens_per_second, 1),
             "llm_seconds": round(self.seconds, 2),
+            "server_start_seconds": round(self.start_seconds, 2),
         }

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -146,7 +147,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--log", required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--model", default="stub")
-    parser.add_argument("--key", default="")
+    parser.add_argument("--key", default=os.environ.get("VLLM_API_KEY", ""))
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     parser.add_argument("--slots", type=int, default=16)
     parser.add_argument("--faults", type=float, default=0.0, help="share of reviews")
