@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint format benchmarks clean
+.PHONY: help install run ui serve test test-live test-api test-ui lint format benchmarks clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,18 @@ ui: $(READY)  ## Dagster's pages on http://127.0.0.1:3000
 
 test: lint  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-live: $(READY)  ## a served set through switches and kills (1.5 min)
+	$(BIN)/python -m pytest -m live beauty_rec_tests/serving/test_live.py
+
+test-api: $(READY)  ## 5,000 drawn requests against the OpenAPI document (some minutes)
+	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/test_contract.py
+
+test-ui: $(READY)  ## pages in headless Chromium (apt-get install chromium)
+	$(BIN)/python -m pytest -m ui beauty_rec_tests/ui
+
+serve: $(READY)  ## the HTTP API and the page on http://127.0.0.1:8000
+	$(BIN)/beauty-rec serve
 
 lint: $(READY)
 	$(BIN)/ruff check .

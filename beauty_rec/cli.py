@@ -6,10 +6,10 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from beauty_rec.settings import Profile, Settings, Split, debugging
 
@@ -29,6 +29,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="any setting: fine_tune.epochs=3"),
 ]
+M = TypeVar("M", bound=BaseModel)
 
 
 def main() -> None:
@@ -177,17 +178,81 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
     data_dir: DataDir = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
+    settings: Set = None,
 ) -> None:
-    """Find items by text, with the fine-tuned retriever and the served index."""
-    from beauty_rec.serving.search import TextSearch
+    """Find items by text, with the served set's text retriever."""
+    from beauty_rec.serving.engine import Engine
+    from beauty_rec.serving.search import SearchQuestion, label
 
-    with TextSearch.open(load_settings(data_dir)) as engine:
-        hits = engine.search(text, k)
+    if not text.strip():
+        raise ValueError("the search text is empty")
+    with Engine.open(load_settings(data_dir, settings)) as engine:
+        found = engine.search([SearchQuestion(text, k)])[0]
     if as_json:
-        typer.echo(json.dumps([hit.model_dump() for hit in hits], indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
-    for rank, hit in enumerate(hits, 1):
-        typer.echo(f"{rank:>3}  {hit.score:.3f}  {hit.parent_asin}  {hit.label}")
+    for hit in found["items"]:
+        typer.echo(f"{hit['rank']:>3}  {hit['score']:.3f}  {hit['parent_asin']}  {label(hit)}")
+
+
+@app.command()
+def recommend(
+    user: Annotated[str | None, typer.Option(help="a known user's id")] = None,
+    history: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ASIN", help="past items, oldest first; again, or parted by commas"),
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="what is looked for, or the occasion")] = None,
+    height_cm: Annotated[float | None, typer.Option(min=0, max=300)] = None,
+    weight_kg: Annotated[float | None, typer.Option(min=0, max=500)] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="the API's answer")] = False,
+    data_dir: DataDir = None,
+    settings: Set = None,
+) -> None:
+    """Recommend items to a shopper: known by id, described here, or not at all."""
+    from beauty_rec.serving.engine import Engine
+    from beauty_rec.serving.schema import RecommendRequest
+    from beauty_rec.serving.terminal import recommendation_lines
+
+    profile = {"height_cm": height_cm, "weight_kg": weight_kg}
+    names = [name for told in history or [] for name in told.replace(",", " ").split()]
+    request = checked(
+        RecommendRequest,
+        "recommend",
+        user_id=user,
+        history=names,
+        context=context,
+        profile={name: value for name, value in profile.items() if value is not None},
+        k=k,
+    )
+    with Engine.open(load_settings(data_dir, settings)) as engine:
+        answer = engine.recommend([request])[0]
+    if as_json:
+        typer.echo(json.dumps(answer, indent=1, ensure_ascii=False))
+        return
+    for line in recommendation_lines(answer):
+        typer.echo(line)
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="another than this machine's own needs serve.api_key")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+    data_dir: DataDir = None,
+    settings: Set = None,
+) -> None:
+    """Serve the HTTP API and the web page, by default to this machine alone.
+
+    It changes over to a newer set by itself, as soon as a run has published one.
+    """
+    from beauty_rec.serving.server import serve as serve_settings
+
+    given = {"serve.host": host, "serve.port": port}
+    pairs = [f"{name}={value}" for name, value in given.items() if value is not None]
+    serve_settings(load_settings(data_dir, [*(settings or []), *pairs]))
 
 
 @app.command()
@@ -223,14 +288,23 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
             target = target.setdefault(group, {})
         value = value.strip()
         target[leaf] = json.loads(value) if value[:1] in ("[", "{") else value
+    return checked(Settings, "settings", **told)
+
+
+def checked(model: type[M], what: str, **values: Any) -> M:
+    """Return a model of ``values``.
+
+    Raises:
+        ValueError: they are not valid; one line names each fault.
+    """
     try:
-        return Settings(**told)
+        return model(**values)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r})"
             for fault in error.errors()
         )
-        raise ValueError(f"settings: {problems}") from error
+        raise ValueError(f"{what}: {problems}") from error
 
 
 def make_sample_if_needed(settings: Settings) -> None:
@@ -249,3 +323,7 @@ def make_sample_if_needed(settings: Settings) -> None:
     from beauty_rec.corpus.sample import write_sample
 
     write_sample(settings.sample_dir, settings.sample)
+
+
+if __name__ == "__main__":
+    main()

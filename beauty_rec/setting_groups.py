@@ -147,12 +147,23 @@ class RankingSettings(Group):
     history_length: int = Field(50, ge=1, description="latest past items of a user")
     history_std: int = Field(8, ge=1, description="STD ids kept of a history, by count")
     history_re: int = Field(24, ge=1, description="RE ids kept of a history, by count")
-    recent_share: float = Field(0.1, gt=0, le=1, description="the recent part of known events")
+    half_lives_days: tuple[float, ...] = Field(
+        (14, 30, 60, 180, 720), description="of an item's decayed popularity"
+    )
+    context_half_lives_days: tuple[float, ...] = Field(
+        (60, 365), description="of the same within a context"
+    )
+    fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
+    prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
+    neighbours: int = Field(100, ge=1, description="items kept that the same users took")
     embedding_dim: int = Field(16, ge=1)
     hidden: tuple[int, ...] = (64, 32)
     dropout: float = Field(0.2, ge=0, lt=1)
     pooling: Literal["mean", "sum"] = "mean"
     transfer: bool = Field(True, description="start from the item tower's embeddings")
+    ablation: bool = Field(
+        True, description="with transfer: train once more without it, to report what it is worth"
+    )
     embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
     negatives: int | None = Field(None, ge=1, description="per train event; none: all candidates")
     batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
@@ -237,7 +248,7 @@ class RecommendationSettings(Group):
         "context", description="review_text: an event's own text stands for what is looked for"
     )
     folds: tuple[float, ...] = Field(
-        (0.7, 0.8, 0.9),
+        (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         min_length=1,
         description="shares of train at which out-of-fold parts begin; each part's candidates "
         "come from a tower of what lies before it",
@@ -280,6 +291,9 @@ class EvaluationSettings(Group):
 
     min_query_chars: int = Field(20, ge=1)
     max_queries: int = Field(20_000, ge=1, description="per split, drawn by a fixed seed")
+    train_events: int = Field(
+        60_000, ge=1, description="out-of-fold events of train, from which the reranker learns"
+    )
     train_queries: int = Field(1_000, ge=1, description="of train, to see overfitting")
     bootstrap_samples: int = Field(1_000, ge=100)
     seed: int = 13
@@ -375,3 +389,36 @@ class UserTowerSettings(Group):
         description="of the cosine with the history's tower vectors; the best on valid is kept",
     )
     seed: int = 13
+
+
+class ServeSettings(Group):
+    """The HTTP API and the page."""
+
+    host: str = Field("127.0.0.1", description="another address needs an api_key")
+    port: int = Field(8000, ge=0, le=65535, description="0: any free one")
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="needed for writes, and for all of /v1 unless host is this machine's own",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="further names that a request may call this server by"
+    )
+    cors_origins: tuple[str, ...] = Field((), description="pages that may call the API; none")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, le=1 << 28)
+    request_timeout_s: float = Field(10, gt=0, description="for an answer, and for a body to come")
+    requests_per_second: float = Field(
+        50, ge=0, description="of one address, with twice as many at once; 0: no limit"
+    )
+    max_batch: int = Field(16, ge=1, le=256, description="requests that are computed together")
+    max_waiting: int = Field(256, ge=1, description="more than these are told to come again")
+    threads: int | None = Field(None, ge=1, description="of the models; unset: torch decides")
+    source_depth: int = Field(100, ge=1, le=1000, description="candidates of each retriever")
+    rerank: int = Field(100, ge=1, le=2000, description="fused candidates that are reranked")
+    rrf_k: int = Field(60, ge=1, description="of reciprocal rank fusion")
+    diversity: float = Field(
+        0, ge=0, le=1, description="maximal marginal relevance: 0 is the reranker's order"
+    )
+    sample_users: int = Field(12, ge=0, le=100, description="users that the page offers to try")
+    poll_seconds: float = Field(2, gt=0, description="between looks at the manifest")
+    keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")

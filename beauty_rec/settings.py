@@ -39,6 +39,7 @@ from beauty_rec.setting_groups import (
     RankingSettings,
     RecommendationSettings,
     SampleSettings,
+    ServeSettings,
     TextIndexSettings,
     UserTowerSettings,
     VectorType,
@@ -65,6 +66,7 @@ __all__ = [
     "RankingSettings",
     "RecommendationSettings",
     "SampleSettings",
+    "ServeSettings",
     "Settings",
     "Split",
     "TextIndexSettings",
@@ -89,7 +91,11 @@ SAMPLE_FILES = {
 
 
 # The synthetic sample shows that everything works, in minutes on two cores.
-_SYNTHETIC_PRESET: dict[str, Any] = {"pairs": {"max_pairs": 1_500}, "fine_tune": {"epochs": 1}}
+_SYNTHETIC_PRESET: dict[str, Any] = {
+    "pairs": {"max_pairs": 1_500},
+    "fine_tune": {"epochs": 1},
+    "recommendation": {"folds": (0.7, 0.8, 0.9)},
+}
 _PRESETS: dict[str, dict[str, Any]] = {
     "sample": {},
     "full": {
@@ -135,6 +141,7 @@ class Settings(BaseSettings):
     recommendation: RecommendationSettings = RecommendationSettings()
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    serve: ServeSettings = ServeSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -187,15 +194,18 @@ class Settings(BaseSettings):
         """Keep what differs from the defaults in the data folder, for the UI and later commands.
 
         A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
-        ``~/.pgpass`` or from their own settings, and fail without it. The language model's key is
-        not kept at all: it is to be in the environment.
+        ``~/.pgpass`` or from their own settings, and fail without it. API keys are not
+        kept: they are to be in the environment.
         """
         from beauty_rec.artifacts import write_text_atomic
 
-        told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        told = self.model_dump(
+            mode="json",
+            exclude_defaults=True,
+            exclude={"data_dir": True, "serve": {"api_key"}, "llm": {"api_key"}},
+        )
         if self.item_index.dsn is not None:
             told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
-        told.get("llm", {}).pop("api_key", None)
         write_text_atomic(self.memory_path, json.dumps(told, indent=2) + "\n")
 
 

@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 from beauty_rec.artifacts import content_hash
 from beauty_rec.cli import app
 from beauty_rec.corpus.sample import SampleFiles, write_sample
-from beauty_rec.settings import SampleSettings
+from beauty_rec.serving.engine import Engine
+from beauty_rec.serving.schema import RecommendRequest
+from beauty_rec.settings import SampleSettings, Settings
 
 LINE = re.compile(r"^(built|fresh|failed) +(\S+) +[\d.]+ s(  .*)?$")
 LAST = re.compile(r"^(\d+) built, (\d+) fresh, (\d+) failed in [\d.]+ s$")
@@ -34,6 +36,7 @@ TRAIN_SIDE = [
     "processed/item_attributes.parquet",
     "processed/vocabulary.json",
     "processed/item_vectors",
+    "processed/item_index",
     "processed/user_candidates/train.parquet",
     "models/item_tower",
     "models/user_tower",
@@ -175,6 +178,7 @@ def test_a_test_review_leaks_nowhere(shop: Shop) -> None:
         "recommendations[test]",
         "retrieval_candidates[test]",
         "retrieval_metrics[test]",
+        "serving_manifest",
         "split_reviews",
         "user_candidates[test]",
     ]
@@ -229,10 +233,31 @@ def test_dry_run_builds_nothing(shop: Shop) -> None:
 
 def test_search_finds_items(shop: Shop) -> None:
     result = shop.call("search", "a moisturizing shampoo for dry hair", "-k", "3", "--json")
-    hits = json.loads(result.stdout)
+    hits = json.loads(result.stdout)["items"]
     assert len(hits) == 3
     assert [h["score"] for h in hits] == sorted((h["score"] for h in hits), reverse=True)
-    assert len(json.loads(shop.call("search", "soap", "-k", "1000", "--json").stdout)) > 50
+    many = json.loads(shop.call("search", "soap", "-k", "1000", "--json").stdout)["items"]
+    assert len(many) > 50
+
+
+def test_the_served_set_answers_as_the_pipeline_did(shop: Shop) -> None:
+    """Probabilities of held-out events, asked as a shopper would, equal `recommendations`."""
+    settings = Settings(data_dir=shop.data)
+    events = shop.split_of("valid").sort("review_id")
+    offline = pl.read_parquet(shop.data / "processed" / "recommendations" / "valid.parquet")
+    asked = events.filter(pl.col("review_id").is_in(offline["review_id"].implode()))
+    questions = [
+        RecommendRequest(user_id=user, context=context, at=time, k=100, sources=["user_tower"])
+        for user, context, time in asked.select("user_id", "context", "timestamp").iter_rows()
+    ]
+    with Engine.open(settings) as engine:
+        answers = engine.recommend(questions)
+    assert len(questions) > 20
+    for review, answer in zip(asked["review_id"], answers, strict=True):
+        mine = {item["parent_asin"]: item["score"] for item in answer["items"]}
+        told = offline.filter(review_id=review)
+        wanted = dict(zip(told["parent_asin"], told["probability"], strict=True))
+        assert mine == pytest.approx(wanted, abs=1e-5)
 
 
 def test_report_prints_the_table(shop: Shop) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import Stemmer
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 from scipy.stats import rankdata
 
 from beauty_rec.evaluation.protocol import item_lists, rows_of
@@ -20,6 +20,7 @@ from beauty_rec.evaluation.ranks import (
     ranks_in_chunks,
     ranks_of_answers,
 )
+from beauty_rec.ranking.co_purchase import co_purchase
 
 RECENT_SHARE = 0.1
 
@@ -110,24 +111,10 @@ def context_popularity_ranks(
 def item_similarity(train: pl.DataFrame, ids: list[str]) -> csr_array:
     """Return the cosine of two items' sets of train users, sparse float32 ``[N, N]``, diagonal 0.
 
-    ``|users(i) & users(j)| / sqrt(|users(i)| |users(j)|)``. Sarwar et al., Item-based collaborative
-    filtering recommendation algorithms, WWW 2001, on implicit events.
+    See :func:`beauty_rec.ranking.co_purchase.co_purchase`.
     """
-    pairs = train.select("user_id", "parent_asin").unique()
-    users = pairs["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
-    items = rows_of(pairs["parent_asin"], ids)
-    known = items >= 0
-    bought = csr_array(
-        (np.ones(known.sum(), dtype=np.float32), (users[known], items[known])),
-        shape=(int(users.max(initial=-1)) + 1, len(ids)),
-    )
-    buyers = np.asarray(bought.sum(axis=0)).ravel()
-    scale = diags_array(1 / np.sqrt(np.maximum(buyers, 1)), dtype=np.float32)
-    scaled = bought @ scale
-    similarity = (scaled.T @ scaled).tocsr()
-    similarity.setdiag(0)
-    similarity.eliminate_zeros()
-    return similarity.astype(np.float32)
+    users = train["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
+    return co_purchase(users, rows_of(train["parent_asin"], ids), len(ids))
 
 
 def item_cf_ranks(

@@ -43,7 +43,8 @@ def split_events(
 ) -> pl.DataFrame:
     """Return the recommendation queries of a split, with histories; see protocol.
 
-    With ``since_ms`` only those from that moment (Unix ms) on; the cap is drawn among them.
+    With ``since_ms`` (of train) only those from that moment (Unix ms) on, at most
+    ``settings.train_events``.
     """
     if since_ms is None:
         return recommendation_queries(
@@ -51,7 +52,7 @@ def split_events(
         )
     events = recommendation_queries(split_reviews, split)
     return sample_events(
-        events.filter(pl.col("timestamp") >= since_ms), settings.max_queries, seed=settings.seed
+        events.filter(pl.col("timestamp") >= since_ms), settings.train_events, seed=settings.seed
     )
 
 

@@ -22,10 +22,11 @@ with warnings.catch_warnings():
         ranking,
         raw,
         retriever,
+        serving,
         towers,
     )
 
-GROUPS = (raw, features, retriever, towers, index, ranking, evaluation)
+GROUPS = (raw, features, retriever, towers, index, ranking, evaluation, serving)
 _FOUND = dg.load_assets_from_modules(GROUPS)
 SOURCES = [asset for asset in _FOUND if isinstance(asset, dg.SourceAsset)]
 STAGES = [asset for asset in _FOUND if isinstance(asset, dg.AssetsDefinition)]

@@ -14,10 +14,13 @@ from beauty_rec.settings import RankingSettings
 
 DENSE = (
     *("tower_score", "tower_log_rank", "text_score", "text_log_rank"),
-    *("log_price", "log_count", "log_recent", "log_context", "log_age_days"),
-    *("log_history", "std_similarity", "re_similarity"),
+    *("log_price", "log_count", "log_age_days"),
+    *("log_history", "std_similarity", "re_similarity", "history_similarity"),
 )
-FLAGGED = ("tower_score", "text_score", "log_price", "log_context", "log_age_days")
+"""Dense values that every shop has; those of half-lives and profile numbers follow."""
+CLIP = 5.0
+"""Standard deviations kept of a dense value: one odd price must not decide."""
+FLAGGED = ("tower_score", "text_score", "log_price", "log_age_days")
 
 
 class FeatureSpec(BaseModel):
@@ -35,7 +38,14 @@ class FeatureSpec(BaseModel):
     """Profile columns with an id: strings, and numbers as bands."""
     steps: dict[str, float]
     """Width of a band of a numeric column."""
+    number_mean: list[float]
+    number_std: list[float]
+    """Of each numeric profile column over the train buyers."""
     history_length: int
+    half_lives_days: list[float]
+    """Of an item's decayed popularity."""
+    context_half_lives_days: list[float]
+    """Of the same within a context."""
     mean: list[float] = []
     std: list[float] = []
 
@@ -51,6 +61,8 @@ class FeatureSpec(BaseModel):
         schema = {} if profiles is None else profiles.schema
         steps = {} if profiles is None else buyer_steps(reviews, profiles)
         strings = [n for n, t in schema.items() if t == pl.String and n != "user_id"]
+        numbers = [name for name, dtype in schema.items() if dtype.is_numeric()]
+        centres, widths = _scales(profiles, numbers, reviews)
         labels = [n for n in (*strings, *steps) if f"buyer_{n}" in vocabulary.re_fields]
         return cls(
             vocabulary_version=vocabulary.version,
@@ -61,27 +73,49 @@ class FeatureSpec(BaseModel):
                 **{f"buyer_{name}": 1 for name in labels},
             },
             item_fields={**dict.fromkeys(vocabulary.std_fields, 1), "re": vocabulary.max_re},
-            numbers=[name for name, dtype in schema.items() if dtype.is_numeric()],
+            numbers=numbers,
             labels=labels,
             steps=steps,
+            number_mean=centres,
+            number_std=widths,
             history_length=settings.history_length,
+            half_lives_days=list(settings.half_lives_days),
+            context_half_lives_days=list(settings.context_half_lives_days),
         )
+
+    @property
+    def in_context(self) -> list[str]:
+        """Names of the dense values of an item within the query's context."""
+        days = [f"{days:g}d" for days in self.context_half_lives_days]
+        return [f"{kind}_{name}" for kind in ("log_context", "context_lift") for name in days]
 
     @property
     def raw(self) -> list[str]:
         """Names of the dense values before flags."""
-        return [*DENSE, *(f"profile_{name}" for name in self.numbers)]
+        return [
+            *DENSE,
+            *(f"log_popularity_{days:g}d" for days in self.half_lives_days),
+            *self.in_context,
+            *(f"profile_{name}" for name in self.numbers),
+            *(f"fit_{name}" for name in self.numbers),
+        ]
 
     @property
     def flagged(self) -> list[int]:
-        """Columns of :attr:`raw` that get a missing-value flag."""
+        """Columns of :attr:`raw` that get a missing-value flag: one for all that miss together."""
         raw = self.raw
-        return [raw.index(name) for name in (*FLAGGED, *raw[len(DENSE) :])]
+        profile = [f"profile_{name}" for name in self.numbers]
+        return [raw.index(name) for name in (*FLAGGED, *self.in_context[:1], *profile)]
 
     @property
     def dense(self) -> list[str]:
         """Names of all dense values."""
         return [*self.raw, *(f"{self.raw[i]}_missing" for i in self.flagged)]
+
+    def scaled_number(self, place: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the z-scores of a numeric profile column; NaN stays."""
+        scaled = (values - self.number_mean[place]) / self.number_std[place]
+        return scaled.astype(np.float32)
 
     def fitted(self, raw: NDArray[np.float32]) -> "FeatureSpec":
         """Return the spec with the mean and deviation of each column of ``raw`` [N, len(raw)].
@@ -105,7 +139,7 @@ class FeatureSpec(BaseModel):
             raise ValueError("the feature spec has no statistics; call fitted() first")
         missing = np.isnan(raw)
         mean, std = (np.array(told, dtype=np.float32) for told in (self.mean, self.std))
-        scaled = (raw - mean) / std
+        scaled = np.clip((raw - mean) / std, -CLIP, CLIP)
         scaled[missing] = 0.0
         return np.concatenate([scaled, missing[:, self.flagged].astype(np.float32)], axis=1)
 
@@ -117,3 +151,16 @@ class FeatureSpec(BaseModel):
     def load(cls, path: Path) -> "FeatureSpec":
         """Read what :meth:`save` wrote."""
         return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _scales(
+    profiles: pl.DataFrame | None, numbers: list[str], reviews: pl.DataFrame
+) -> tuple[list[float], list[float]]:
+    """Return mean and deviation of each number over the users of ``reviews``; 0 and 1 for none."""
+    if profiles is None or not numbers:
+        return [], []
+    buyers = profiles.join(reviews.select("user_id").unique(), on="user_id", how="semi")
+    known = [buyers[name].cast(pl.Float64).drop_nulls().drop_nans() for name in numbers]
+    means = [float(values.mean() or 0.0) for values in known]  # type: ignore[arg-type]
+    deviations = [float(values.std() or 0.0) for values in known]  # type: ignore[arg-type]
+    return means, [value if value > 1e-6 else 1.0 for value in deviations]

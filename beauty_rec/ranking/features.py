@@ -2,12 +2,11 @@
 
 Sparse fields of an item are its STD ids (one field each) and its RE ids (one field); those of a
 query are the STD and RE ids most frequent in its history, its context and its profile's labels.
-Dense values are listed in :data:`beauty_rec.ranking.feature_spec.DENSE`, followed by the profile's
-numbers; all are z-scored with statistics of the training candidates, missing ones become 0 and
-raise a flag.
+Dense values are listed in :attr:`beauty_rec.ranking.feature_spec.FeatureSpec.raw`; all are
+z-scored with statistics of the training candidates, missing ones become 0 and raise a flag.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,8 @@ from beauty_rec.items.evidence import band
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.feature_spec import DENSE, FeatureSpec
 from beauty_rec.ranking.history import HistoryIds, history_ids
-from beauty_rec.ranking.item_table import NEVER, ItemTable
+from beauty_rec.ranking.item_events import NEVER
+from beauty_rec.ranking.item_table import ItemTable
 
 RETRIEVAL = ("tower_score", "tower_rank", "text_score", "text_rank")
 """Columns of candidates: score and rank (from 1) of the user tower and the text retriever."""
@@ -114,29 +114,49 @@ class FeatureBuilder:
         with np.errstate(invalid="ignore"):
             raw[:, [1, 3]] = np.log(raw[:, [1, 3]])
         raw[:, 4] = table.log_price[item_row]
-        raw[:, 5] = table.log_count[item_row]
-        raw[:, 6] = table.log_recent[item_row]
-        raw[:, 7] = self._log_context(queries, query_row, item_row)
-        raw[:, 8] = self._log_age(queries, query_row, item_row)
-        raw[:, 9] = np.log1p(past.length)[query_row]
-        raw[:, 10], raw[:, 11] = past.similarity(table, query_row, item_row)
-        raw[:, len(DENSE) :] = self._numbers(queries)[query_row]
+        raw[:, 5] = table.events.log_count[item_row]
+        raw[:, 6] = self._log_age(queries, query_row, item_row)
+        raw[:, 7] = np.log1p(past.length)[query_row]
+        raw[:, 8], raw[:, 9] = past.similarity(table, query_row, item_row)
+        raw[:, 10] = table.events.history_similarity(past.rows, query_row, item_row)
+        blocks = [
+            table.events.log_popularity[:, item_row].T,
+            *self._in_context(queries, query_row, item_row),
+            *self._profile(queries, query_row, item_row),
+        ]
+        raw[:, len(DENSE) :] = np.concatenate(blocks, axis=1)
         return Features(self._user_ids(queries, past), table.sparse, query_row, item_row, raw)
 
-    def _log_context(
+    def _in_context(
         self, queries: Sequence[Query], query_row: NDArray[np.int64], item_row: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield ``[N, Hc]`` twice; NaN where the context is not a known one."""
+        events = self.table.events
         rows = np.array([self.table.context_row_of.get(_plain(q.context), -1) for q in queries])
-        context = rows[query_row]
-        if not self.table.contexts:
-            return np.full(len(query_row), np.nan, dtype=np.float32)
-        return np.where(context >= 0, self.table.log_context[context, item_row], np.float32(np.nan))
+        context = rows[query_row].astype(np.int64)
+        for told in (events.log_context, events.context_lift):
+            if not events.contexts:
+                yield np.full((len(query_row), len(told)), np.nan, dtype=np.float32)
+            else:
+                yield np.where(context >= 0, told[:, context, item_row], np.float32(np.nan)).T
+
+    def _profile(
+        self, queries: Sequence[Query], query_row: NDArray[np.int64], item_row: NDArray[np.int64]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the profile's numbers ``[N, P]``, then how they fit the item's buyers."""
+        numbers = self._numbers(queries)
+        yield numbers[query_row]
+        fits = np.empty((len(query_row), numbers.shape[1]), dtype=np.float32)
+        for place, column in enumerate(numbers.T):
+            scaled = self.spec.scaled_number(place, column)
+            fits[:, place] = self.table.events.profile_fit(place, scaled, query_row, item_row)
+        yield fits
 
     def _log_age(
         self, queries: Sequence[Query], query_row: NDArray[np.int64], item_row: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         time = np.array([q.time_ms for q in queries], dtype=np.int64)[query_row]
-        first = self.table.first_ms[item_row]
+        first = self.table.events.first_ms[item_row]
         age = np.where(first == NEVER, -1, time - np.minimum(first, time + 1)) / DAY_MS
         return np.where(age >= 0, np.log1p(np.maximum(age, 0)), np.nan).astype(np.float32)
 

@@ -24,9 +24,13 @@ class IdCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class HistoryIds:
-    """Id counts of Q histories; ``length`` [Q] counts the items, known or not."""
+    """Id counts of Q histories; ``length`` [Q] counts the items, known or not.
+
+    ``rows`` holds each history's known items once, as rows of the table.
+    """
 
     length: NDArray[np.int64]
+    rows: list[NDArray[np.int64]]
     std: IdCounts
     re: IdCounts
 
@@ -52,15 +56,18 @@ class HistoryIds:
         0 where either side has no id. ``query_row`` must not fall.
         """
         split = table.std_fields
+        std, re = table.lengths
         return (
-            self._cosine(self.std, table.sparse[:, :split], query_row, item_row),
-            self._cosine(self.re, table.sparse[:, split:], query_row, item_row),
+            self._cosine(self.std, table.sparse[:, :split], std, table.width, query_row, item_row),
+            self._cosine(self.re, table.sparse[:, split:], re, table.width, query_row, item_row),
         )
 
     def _cosine(
         self,
         counts: IdCounts,
         ids: NDArray[np.int32],
+        sizes: NDArray[np.float32],
+        width: int,
         query_row: NDArray[np.int64],
         item_row: NDArray[np.int64],
     ) -> NDArray[np.float32]:
@@ -70,8 +77,6 @@ class HistoryIds:
         total = len(self.length)
         norm = np.sqrt(np.bincount(counts.query, np.square(counts.counts), minlength=total))
         weight = (counts.counts / norm[counts.query]).astype(np.float32)
-        sizes = np.sqrt(np.maximum((ids != 0).sum(1), 1)).astype(np.float32)
-        width = int(ids.max(initial=0)) + 1
         width = max(width, int(counts.ids.max()) + 1)
         step = max(1, CHUNK_VALUES // width)
         for start in range(0, total, step):
@@ -100,7 +105,9 @@ def history_ids(histories: Sequence[Sequence[str]], table: ItemTable, limit: int
     query = np.repeat(np.arange(len(latest)), length)
     split = table.std_fields
     ids = table.sparse[flat]  # [items of all histories, S + R]
-    return HistoryIds(length, _count(query, ids[:, :split]), _count(query, ids[:, split:]))
+    ends = np.cumsum(length)[:-1] if len(length) else np.zeros(0, np.int64)
+    known = [np.unique(rows[rows < other]) for rows in np.split(flat, ends)[: len(length)]]
+    return HistoryIds(length, known, _count(query, ids[:, :split]), _count(query, ids[:, split:]))
 
 
 def _count(query: NDArray[np.int64], ids: NDArray[np.int32]) -> IdCounts:

@@ -32,13 +32,17 @@ class Sources:
     profiles: pl.DataFrame
     vocabulary: Vocabulary
 
-    def table(self, settings: RankingSettings, until_ms: int | None = None) -> ItemTable:
+    def table(
+        self, spec: FeatureSpec, settings: RankingSettings, until_ms: int | None = None
+    ) -> ItemTable:
         """Return what is known of the items at a moment; None: at the end of train."""
         return ItemTable.build(
             self.attributes,
             self.vocabulary,
             self.items,
             self.train_reviews,
+            self.profiles,
+            spec,
             settings,
             until_ms,
         )
@@ -69,39 +73,45 @@ def fit_reranker(
         checkpoint: folder kept up to date after each epoch.
 
     Returns:
-        ``epochs``: one row of figures each; ``examples``, ``positives`` of train.
+        ``epochs``: one row of figures each; ``best``: that of the kept one; ``without_transfer``:
+        the same of a training without transfer, where ``settings.ablation`` asks for one;
+        ``examples``, ``positives`` of train.
     """
     spec = FeatureSpec.layout(sources.vocabulary, sources.profiles, sources.train_reviews, settings)
     features: list[Features] = []
     labels = []
     for start, events in folds:
-        builder = FeatureBuilder(spec, sources.vocabulary, sources.table(settings, start))
+        builder = FeatureBuilder(spec, sources.vocabulary, sources.table(spec, settings, start))
         built, label, _ = _examples(builder, events, train_candidates, sources.profiles)
         features.append(built)
         labels.append(label)
     joined = join_features(features)
     spec = spec.fitted(joined.raw)
-    table = sources.table(settings)
+    table = sources.table(spec, settings)
     builder = FeatureBuilder(spec, sources.vocabulary, table)
     valid, valid_labels, _ = _examples(builder, valid_events, valid_candidates, sources.profiles)
     train = Examples.of(joined, np.concatenate(labels), spec)
-    trained = train_reranker(
-        train,
-        Examples.of(valid, valid_labels, spec),
-        spec,
-        len(sources.vocabulary),
-        settings,
-        embeddings,
-        checkpoint,
-    )
+    judged = Examples.of(valid, valid_labels, spec)
+    rows = len(sources.vocabulary)
+    trained = train_reranker(train, judged, spec, rows, settings, embeddings, checkpoint)
     trained.reranker.save(target)
     table.save(target / TABLE)
     sources.vocabulary.save(target / VOCABULARY)
-    return {
+    log = {
         "epochs": trained.history,
+        "best": _best(trained.history),
         "examples": len(train.labels),
         "positives": int(train.labels.sum()),
     }
+    if settings.transfer and settings.ablation:
+        plain = settings.model_copy(update={"transfer": False})
+        log["without_transfer"] = _best(train_reranker(train, judged, spec, rows, plain).history)
+    return log
+
+
+def _best(history: list[dict[str, float]]) -> dict[str, float]:
+    """Return the figures of the epoch whose weights were kept."""
+    return min(history, key=lambda figures: figures["valid_log_loss"], default={})
 
 
 def load_reranker(folder: Path) -> tuple[Reranker, FeatureBuilder]:

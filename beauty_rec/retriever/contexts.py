@@ -14,7 +14,7 @@ def context_vectors(encoder: TextEncoder, contexts: pl.Series) -> Vectors:
     """Return the vectors of the distinct context texts (null and blank left out), by text."""
     texts = contexts.cast(pl.String).str.strip_chars().replace("", None).drop_nulls()
     distinct = texts.unique().sort().to_list()
-    return Vectors(distinct, encoder.encode_queries(distinct))
+    return Vectors(distinct, encoder.encode_contexts(distinct))
 
 
 def with_text_scores(

@@ -9,7 +9,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,15 @@ class TextEncoder:
         """Return unit vectors float32 ``[N, D]`` of queries, cut at ``max_query_tokens``."""
         return self._encode(texts, self.max_query_tokens, "queries")
 
+    def encode_contexts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return :meth:`encode_queries` of texts whose scores are to be the same one by one.
+
+        On a CPU in float32: a bfloat16 vector depends on what else is in its batch, by about 1e-3,
+        and a request comes alone.
+        """
+        reduced = self.model.device.type != "cpu"
+        return self._encode(texts, self.max_query_tokens, "contexts", reduced=reduced)
+
     def encode_items(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors float32 ``[N, D]`` of item texts, cut at ``max_item_tokens``."""
         return self._encode(texts, self.max_item_tokens, "items")
@@ -150,14 +159,17 @@ class TextEncoder:
             }
             write_text_atomic(draft / _LIMITS_FILE, json.dumps(limits, indent=2) + "\n")
 
-    def _encode(self, texts: Sequence[str], max_tokens: int, what: str) -> NDArray[np.float32]:
+    def _encode(
+        self, texts: Sequence[str], max_tokens: int, what: str, *, reduced: bool = True
+    ) -> NDArray[np.float32]:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         # Texts of like length share a batch: little padding; the longest first shows its memory.
         order = sorted(range(len(texts)), key=lambda i: (-len(texts[i]), i))
         was_training = self.model.training
         self.model.eval()
         bar = tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None)
-        with bar, torch.inference_mode(), self.mixed_precision():
+        precision = self.mixed_precision() if reduced else nullcontext()
+        with bar, torch.inference_mode(), precision:
             for start in range(0, len(order), self._batch_size):
                 rows = order[start : start + self._batch_size]
                 batch = self.features([texts[i] for i in rows], max_tokens)

@@ -1,79 +1,80 @@
-"""Text search over the built artifacts: encode the query, ask the served index, show the items."""
+"""Items by text: encode the query, look at every item, show the nearest."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import polars as pl
-from pydantic import BaseModel
+import numpy as np
+import torch
 
-from beauty_rec.indexes.chroma import open_current
-from beauty_rec.indexes.protocol import VectorIndex
-from beauty_rec.retriever.encoder import TextEncoder
-from beauty_rec.settings import Settings
+from beauty_rec.serving.catalogue import Catalogue, Filters
+from beauty_rec.serving.world import World
 
 LABEL_CHARS = 100
+ANYTHING = Filters()
 
 
-class Hit(BaseModel):
-    """One found item; ``score`` is the cosine similarity with the query."""
+@dataclass(frozen=True)
+class SearchQuestion:
+    """``text`` is not blank; ``k`` items at most are answered."""
 
-    parent_asin: str
-    score: float
-    title: str
-    keywords: list[str]
-
-    @property
-    def label(self) -> str:
-        """The title, or what reviewers said where there is none."""
-        text = self.title or f"(no title) {', '.join(self.keywords)}"
-        return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
+    text: str
+    k: int = 10
+    filters: Filters = ANYTHING
 
 
-class TextSearch:
-    """The text retriever, its index and the items' cards."""
+def search(world: World, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
+    """Return for each question ``Hits`` in plain values: the items nearest to its text."""
+    catalogue = world.catalogue
+    vectors = world.models.contexts([question.text.strip() for question in questions])
+    queries = np.stack([_padded(catalogue, vector) for vector in vectors])
+    scores = catalogue.scores(queries)
+    return [
+        _hits(world, scores[i], queries[i], question.k, question.filters)
+        for i, question in enumerate(questions)
+    ]
 
-    def __init__(self, encoder: TextEncoder, index: VectorIndex, items: pl.DataFrame) -> None:
-        self._encoder = encoder
-        self._index = index
-        self._cards = {
-            asin: (title, keywords)
-            for asin, title, keywords in items.select(
-                "parent_asin", "title", "keywords"
-            ).iter_rows()
-        }
 
-    @classmethod
-    @contextmanager
-    def open(cls, settings: Settings) -> Iterator["TextSearch"]:
-        """Yield the search of a data folder.
+def similar(world: World, row: int, k: int) -> dict[str, Any]:
+    """Return ``Hits``: the items whose texts are nearest to that of the item in ``row``."""
+    catalogue = world.catalogue
+    query = _padded(catalogue, catalogue.texts(np.array([row]))[0])
+    scores = catalogue.scores(query[None])[0]
+    scores[row] = -torch.inf
+    if not catalogue.has_text[row]:
+        scores[:] = -torch.inf
+    return _hits(world, scores, query, k, ANYTHING)
 
-        Raises:
-            FileNotFoundError: something was not built yet; the message says what to run.
-        """
-        data = settings.data_dir
-        model = data / "models" / "text_retriever"
-        items = data / "processed" / "merged_items.parquet"
-        for path in (model, items):
-            if not path.exists():
-                raise FileNotFoundError(f"{path} is missing; run: beauty-rec run")
-        with open_current(data / "chromadb") as index:
-            yield cls(TextEncoder.load(model, settings.encoder), index, pl.read_parquet(items))
 
-    def search(self, text: str, k: int) -> list[Hit]:
-        """Return the ``k`` items nearest to ``text``, best first.
+def label(hit: dict[str, Any]) -> str:
+    """Return the title, or what reviewers said where there is none."""
+    text = hit["title"] or f"(no title) {', '.join(hit['keywords'][:5])}"
+    return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
 
-        Raises:
-            ValueError: the text is empty.
-        """
-        if not text.strip():
-            raise ValueError("the search text is empty")
-        found = self._index.search(self._encoder.encode_queries([text]), k)
-        return [
-            Hit(
-                parent_asin=asin,
-                score=float(score),
-                title=self._cards[asin][0],
-                keywords=self._cards[asin][1][:5],
-            )
-            for asin, score in zip(found.ids[0], found.scores[0], strict=True)
-        ]
+
+def _padded(catalogue: Catalogue, vector: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.zeros(catalogue.text_start, np.float32), vector])
+
+
+def _hits(
+    world: World, scores: torch.Tensor, query: np.ndarray, k: int, filters: Filters
+) -> dict[str, Any]:
+    catalogue = world.catalogue
+    hidden = ~catalogue.has_text[: len(catalogue.ids)]
+    hidden[catalogue.gone] = True
+    mask = catalogue.passing(filters)
+    if mask is not None:
+        hidden |= ~mask
+    scores[torch.from_numpy(hidden)] = -torch.inf
+    rows, exact = catalogue.best(scores, query, k)
+    return {
+        "version": world.manifest.set,
+        "items": [
+            {
+                **{n: v for n, v in catalogue.card(row).items() if n != "summary"},
+                "rank": rank,
+                "score": score,
+            }
+            for rank, (row, score) in enumerate(zip(rows.tolist(), exact.tolist(), strict=True), 1)
+        ],
+    }

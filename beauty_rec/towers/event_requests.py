@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.indexes.ties import ranked
 from beauty_rec.towers.events import read_events
 from beauty_rec.towers.served_user_tower import ServedUserTower
 from beauty_rec.towers.user_candidates import candidates_frame, user_candidates
@@ -66,16 +67,27 @@ def exact_candidates(served: ServedUserTower, requests: EventRequests, k: int) -
 
 
 def listed_candidates(
-    requests: EventRequests, ids: Sequence[Sequence[str]], scores: NDArray[np.float32]
+    requests: EventRequests, ids: Sequence[Sequence[str]], scores: NDArray[np.float32], k: int
 ) -> pl.DataFrame:
-    """Return the same frame from an index's answer: lists of ids, scores ``[Q, k]``."""
-    lengths = [len(row) for row in ids]
+    """Return the same frame from an index's answer: lists of ids, scores ``[Q, more than k]``.
+
+    Near ties are in the order of the items, whatever order the index found them in.
+    """
+    place = {name: row for row, name in enumerate(requests.item_ids)}
+    parts = []
+    for found, said in zip(ids, scores, strict=True):
+        own = said[: len(found)]
+        order = ranked(own, np.array([place.get(i, len(place)) for i in found], dtype=np.int64))[:k]
+        parts.append([(found[at], rank, float(own[at])) for rank, at in enumerate(order, 1)])
+    names = [review_id for review_id, part in zip(requests.review_ids, parts, strict=True)
+             for _ in part]  # fmt: skip
+    rows = [row for part in parts for row in part]
     return pl.DataFrame(
         {
-            "review_id": np.repeat(np.array(requests.review_ids, dtype=object), lengths).tolist(),
-            "parent_asin": [item for row in ids for item in row],
-            "rank": [place for length in lengths for place in range(1, length + 1)],
-            "score": [float(s) for row, n in zip(scores, lengths, strict=True) for s in row[:n]],
+            "review_id": names,
+            "parent_asin": [item for item, _, _ in rows],
+            "rank": [rank for _, rank, _ in rows],
+            "score": [score for _, _, score in rows],
         },
         schema={
             "review_id": pl.String,

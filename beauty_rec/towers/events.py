@@ -5,7 +5,7 @@ A user's history is what lies strictly before an event in time: events of the sa
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +67,18 @@ class Events:
         return items[items >= 0]
 
 
-def read_events(reviews: pl.DataFrame, item_ids: Sequence[str]) -> Events:
+def read_events(
+    reviews: pl.DataFrame,
+    item_ids: Sequence[str],
+    tag_values: Mapping[str, list[str]] | None = None,
+) -> Events:
     """Return the events of ``reviews`` (columns of `raw_reviews`; ``extras`` may be absent).
+
+    Args:
+        reviews: the rows.
+        item_ids: of the items that have a row.
+        tag_values: further columns to read and their values, other values being none; by default
+            those of ``extras`` that have few values.
 
     Raises:
         ValueError: ``item_ids`` repeat.
@@ -80,7 +90,7 @@ def read_events(reviews: pl.DataFrame, item_ids: Sequence[str]) -> Events:
     contexts = sorted(context.drop_nulls().unique().to_list())
     user = codes(reviews["user_id"], users)
     time = reviews["timestamp"].to_numpy().astype(np.int64)
-    tags, tag_values = _tags(reviews)
+    tags, values = _tags(reviews, tag_values)
     by_user, start, end = _histories(user, time)
     return Events(
         item_ids=list(item_ids),
@@ -92,7 +102,7 @@ def read_events(reviews: pl.DataFrame, item_ids: Sequence[str]) -> Events:
         rating=reviews["rating"].to_numpy().astype(np.float32),
         time_ms=time,
         tags=tags,
-        tag_values=tag_values,
+        tag_values=values,
         by_user=by_user,
         start=start,
         end=end,
@@ -119,17 +129,22 @@ def _histories(
     return by_user, start, end
 
 
-def _tags(reviews: pl.DataFrame) -> tuple[dict[str, NDArray[np.int64]], dict[str, list[str]]]:
-    """Read the categorical columns (few values, text or bool) out of ``extras``."""
+def _tags(
+    reviews: pl.DataFrame, wanted: Mapping[str, list[str]] | None
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, list[str]]]:
+    """Read the categorical columns (few values, text or bool) out of ``extras``, or the wanted."""
     tags: dict[str, NDArray[np.int64]] = {}
     values: dict[str, list[str]] = {}
     if "extras" not in reviews.columns:
         return tags, values
     rows = [json.loads(extras) if extras else {} for extras in reviews["extras"].to_list()]
-    for name in sorted({name for row in rows for name in row}):
+    names = {name for row in rows for name in row} if wanted is None else set(wanted)
+    for name in sorted(names):
         texts = [_tag_text(row.get(name)) for row in rows]
         known = sorted({text for text in texts if text is not None})
-        if 2 <= len(known) <= MAX_TAG_VALUES:
+        if wanted is not None:
+            known = list(wanted[name])
+        if wanted is not None or 2 <= len(known) <= MAX_TAG_VALUES:
             tags[name] = codes(pl.Series(texts, dtype=pl.String), known)
             values[name] = known
     return tags, values

@@ -18,6 +18,7 @@ from beauty_rec.artifacts import Vectors, atomic_path
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import Settings
+from beauty_rec.towers.current_items import current_items
 from beauty_rec.towers.event_requests import event_requests, exact_candidates
 from beauty_rec.towers.served_user_tower import ServedUserTower
 from beauty_rec.towers.train_user_tower import train_user_tower
@@ -64,6 +65,8 @@ def fold_candidates(
     reviews: pl.DataFrame,
     contexts: Vectors,
     profiles: pl.DataFrame,
+    item_vectors: Vectors,
+    item_texts: Vectors,
     k: int,
 ) -> pl.DataFrame:
     """Return ``review_id, parent_asin, rank, score``: each event's candidates by its fold's tower.
@@ -72,7 +75,9 @@ def fold_candidates(
     """
     found = []
     for start, inside in fold_of(events, user_tower):
-        served = ServedUserTower.load(user_tower / str(start))
+        folder = user_tower / str(start)
+        items = current_items(folder, reviews, profiles, item_vectors, item_texts, as_trained=True)
+        served = ServedUserTower.load(folder, items)
         requests = event_requests(
             served, reviews, contexts, profiles, inside["review_id"].to_list()
         )
@@ -129,7 +134,8 @@ def train_with_folds(
             train_user_tower(data, chosen, draft / str(start), checkpoints / str(start))
         (draft / FOLDS).write_text(json.dumps(starts), encoding="utf-8")
         asked = reviews.filter(split="valid")["review_id"].to_list()[:INDEX_QUERIES]
-        tower = ServedUserTower.load(draft / SERVED)
+        items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)
+        tower = ServedUserTower.load(draft / SERVED, items)
         queries = event_requests(tower, reviews, contexts, profiles, asked).vectors
         np.save(draft / QUERIES, queries)
     shutil.rmtree(checkpoints, ignore_errors=True)

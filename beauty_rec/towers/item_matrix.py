@@ -1,25 +1,30 @@
 """The item side of the inner product: frozen tower vectors beside the statistics columns."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.artifacts import Vectors
+from beauty_rec.artifacts import Vectors, write_text_atomic
+
+WIDTHS = "matrix.json"
 
 
 @dataclass(frozen=True)
 class ItemMatrix:
-    """``[N, D + E + T]``: tower vector, statistics as of train's end, text vector (T may be 0).
+    """``[N, D + E + T]``: tower vector, statistics, text vector (T may be 0).
 
     The inner product of a row with a user vector is the score. This is what the item index holds.
+    ``as_of_ms`` is the moment (Unix ms) at which the statistics were taken.
     """
 
     vectors: Vectors
     tower: int
     statistics: int
     text: int
+    as_of_ms: int
 
     @property
     def ids(self) -> list[str]:
@@ -32,18 +37,30 @@ class ItemMatrix:
         return self.vectors.matrix
 
     def save(self, folder: Path) -> None:
-        """Write the matrix; the three widths are in the tower's own ``config.json``."""
+        """Write the matrix, its widths and its moment into a new or empty ``folder``."""
         self.vectors.save(folder)
+        told = {name: getattr(self, name) for name in ("tower", "statistics", "text", "as_of_ms")}
+        write_text_atomic(folder / WIDTHS, json.dumps(told, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "ItemMatrix":
+        """Read what :meth:`save` wrote; the matrix is memory-mapped, read-only."""
+        told = json.loads((folder / WIDTHS).read_text(encoding="utf-8"))
+        return cls(Vectors.load(folder), **told)
 
 
 def build_item_matrix(
-    item_vectors: Vectors, statistics: NDArray[np.float32], text_vectors: Vectors | None = None
+    item_vectors: Vectors,
+    statistics: NDArray[np.float32],
+    as_of_ms: int,
+    text_vectors: Vectors | None = None,
 ) -> ItemMatrix:
     """Put the three blocks side by side.
 
     Args:
         item_vectors: ``[N, D]`` of the item tower; their rows name the items.
         statistics: float32 ``[N, E]``, row for row.
+        as_of_ms: when they were taken, Unix milliseconds.
         text_vectors: of the text encoder, L2-normalised; an item without one gets zeros.
     """
     blocks = [item_vectors.matrix, statistics]
@@ -51,7 +68,7 @@ def build_item_matrix(
         blocks.append(aligned(text_vectors, item_vectors.ids))
     matrix = np.ascontiguousarray(np.concatenate(blocks, axis=1), dtype=np.float32)
     widths = [block.shape[1] for block in blocks] + [0]
-    return ItemMatrix(Vectors(item_vectors.ids, matrix), widths[0], widths[1], widths[2])
+    return ItemMatrix(Vectors(item_vectors.ids, matrix), widths[0], widths[1], widths[2], as_of_ms)
 
 
 def aligned(vectors: Vectors, ids: list[str]) -> NDArray[np.float32]:

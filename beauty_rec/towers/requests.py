@@ -100,6 +100,22 @@ class Knowledge:
         )
 
 
+def join_requests(parts: Sequence[Requests]) -> Requests:
+    """Return single requests as one batch; shorter histories are filled up in front."""
+    width = max((part.items.shape[1] for part in parts), default=0)
+
+    def joined(name: str) -> Tensor:
+        tensors = [getattr(part, name) for part in parts]
+        if name in ("items", "ratings", "age_days"):
+            fill = -1 if name == "items" else 0
+            tensors = [
+                torch.nn.functional.pad(t, (width - t.shape[1], 0), value=fill) for t in tensors
+            ]
+        return torch.cat(tensors)
+
+    return Requests(**{field.name: joined(field.name) for field in fields(Requests)})
+
+
 def moment(time_ms: NDArray[np.int64], as_of_ms: int) -> NDArray[np.float32]:
     """Return float32 ``[n, MOMENT_WIDTH]``: the season, and how old the statistics then are."""
     year = 2 * np.pi * (time_ms / DAY_MS / YEAR_DAYS % 1)

@@ -21,21 +21,21 @@ from beauty_rec.towers.requests import Knowledge, Requests
 from beauty_rec.towers.statistics import StatisticsSpec
 from beauty_rec.towers.user_tower import UserTower, UserTowerShape
 
-FORMAT = 2
+FORMAT = 3
 CHUNK = 512
 """Requests per forward pass: bounds the memory of long histories."""
 
 
 @dataclass
 class ServedUserTower:
-    """The tower, its item matrix, and the train statistics that requests are encoded with.
+    """The tower, the item matrix of the day, and what requests are encoded with.
 
     Attributes:
         tower: in evaluation mode.
-        items: what the index holds.
+        items: what the index holds. It is no part of what :meth:`save` writes: see
+            :func:`~beauty_rec.towers.current_items.current_items`.
         profiles: encoder of the profiles.
         statistics: the columns of the item matrix.
-        as_of_ms: the moment (Unix ms) at which they were taken: the end of train.
         text_weight: of cos(context, item text); 0 when the matrix has no text block.
         past_weight: of the cosine with the mean of the history's tower vectors.
         past_text_weight: the same with its text vectors.
@@ -45,10 +45,14 @@ class ServedUserTower:
     items: ItemMatrix
     profiles: ProfileEncoder
     statistics: StatisticsSpec
-    as_of_ms: int
     text_weight: float = 0.0
     past_weight: float = 0.0
     past_text_weight: float = 0.0
+
+    @property
+    def as_of_ms(self) -> int:
+        """The moment (Unix ms) at which the items' statistics were taken."""
+        return self.items.as_of_ms
 
     def knowledge(
         self, events: Events, context_vectors: Vectors, profiles: pl.DataFrame
@@ -100,7 +104,7 @@ class ServedUserTower:
         return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
 
     def save(self, folder: Path) -> None:
-        """Write ``model.safetensors``, ``config.json`` and ``items/`` as one atomic folder."""
+        """Write ``model.safetensors`` and ``config.json`` as one atomic folder, without items."""
         config = {
             "format": FORMAT,
             "shape": self.tower.shape.to_json(),
@@ -117,32 +121,42 @@ class ServedUserTower:
             draft.mkdir()
             save_file(self.tower.state_dict(), draft / "model.safetensors")
             (draft / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-            self.items.save(draft / "items")
 
     @classmethod
-    def load(cls, folder: Path) -> "ServedUserTower":
-        """Read what :meth:`save` wrote.
+    def load(cls, folder: Path, items: ItemMatrix) -> "ServedUserTower":
+        """Read what :meth:`save` wrote, to answer with ``items``.
 
         Raises:
-            ValueError: another format; the message says to build the asset anew.
+            ValueError: another format, or items of other widths; the message says what to rebuild.
         """
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if config["format"] != FORMAT:
-            raise ValueError(f"{folder} has format {config['format']}; rebuild `user_tower`")
+        config = read_config(folder)
         shape = UserTowerShape(**config["shape"])
         tower = UserTower(shape, UserTowerSettings(**config["settings"]))
         tower.load_state_dict(load_file(folder / "model.safetensors"))
-        vectors = Vectors.load(folder / "items")
+        widths = (items.tower, items.statistics, items.text)
+        if widths != (shape.tower, shape.statistics, config["text"]):
+            raise ValueError(f"items of widths {widths} are not {folder}'s; rebuild `item_index`")
         return cls(
             tower.eval(),
-            ItemMatrix(vectors, shape.tower, shape.statistics, config["text"]),
+            items,
             ProfileEncoder.from_json(config["profiles"]),
             StatisticsSpec.from_json(config["statistics"]),
-            config["as_of_ms"],
             config["text_weight"],
             config["past_weight"],
             config["past_text_weight"],
         )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return what stands beside the weights: shape, settings, encoders, chosen weights.
+
+    Raises:
+        ValueError: another format; the message says to build the asset anew.
+    """
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config["format"] != FORMAT:
+        raise ValueError(f"{folder} has format {config['format']}; rebuild `user_tower`")
+    return config
 
 
 def make_knowledge(

@@ -184,18 +184,21 @@ def _ages(item: NDArray[np.int64], age: Floats, items: int) -> Floats:
     )
 
 
-def _counts(
+def weighted_counts(
     item: NDArray[np.int64], items: int, value: NDArray[np.int64], values: int, weight: Floats
 ) -> Floats:
-    """``[N, values]`` weighted counts; a value of -1 is left out."""
+    """Return float64 ``[items, values]``: weighted counts; a value of -1 is left out."""
     known = value >= 0
     place = item[known] * values + value[known]
     counts: Floats = np.bincount(place, weight[known], items * values).astype(np.float64)
     return counts.reshape(items, values)
 
 
-def _log_lift(counts: Floats, prior: float) -> Floats:
-    """``log p(value | item) / p(value)``, shrunk to 0 by ``prior`` average events."""
+def log_lift(counts: Floats, prior: float) -> Floats:
+    """Return ``log p(value | item) / p(value)`` of counts ``[items, values]``, float64.
+
+    It is shrunk to 0 by ``prior`` average events.
+    """
     if counts.shape[1] == 0:
         return counts
     share = (counts.sum(axis=0) + 1) / (counts.sum() + counts.shape[1])
@@ -212,14 +215,14 @@ def _lift(
     weight: Floats,
     prior: float,
 ) -> Floats:
-    return _log_lift(_counts(item, items, value, values, weight), prior)
+    return log_lift(weighted_counts(item, items, value, values, weight), prior)
 
 
 def _season(item: NDArray[np.int64], items: int, month: NDArray[np.int64], prior: float) -> Floats:
     """``[N, 12]`` log lift of each month, its neighbours counted by half."""
-    counts = _counts(item, items, month, MONTHS, np.ones(len(item)))
+    counts = weighted_counts(item, items, month, MONTHS, np.ones(len(item)))
     counts = counts + 0.5 * np.roll(counts, 1, axis=1) + 0.5 * np.roll(counts, -1, axis=1)
-    return _log_lift(counts, prior)
+    return log_lift(counts, prior)
 
 
 def _means(

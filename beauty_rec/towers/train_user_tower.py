@@ -75,7 +75,7 @@ def train_user_tower(
     numbers = len(encoder.numeric)
     spec = StatisticsSpec.fit(events, train, known.people, numbers, as_of_ms, settings)
     statistics = spec.at(events, train, known.people, as_of_ms)
-    items = build_item_matrix(data.item_vectors, statistics, data.text_vectors)
+    items = build_item_matrix(data.item_vectors, statistics, as_of_ms, data.text_vectors)
     valid = draw_rows(data.valid, settings)
     popularity, popular_recall = best_popularity(
         items, len(settings.half_lives_days), events, valid, settings.candidates
@@ -97,7 +97,7 @@ def train_user_tower(
     frozen = data.item_vectors.matrix
     origins = make_origins(train, known, spec, data.vectors_before or (lambda _: frozen), settings)
     sold = torch.from_numpy(np.unique(events.item[train]))
-    served = ServedUserTower(tower, items, encoder, spec, as_of_ms, 0.0)
+    served = ServedUserTower(tower, items, encoder, spec)
 
     mark = fingerprint(
         settings.model_dump(mode="json"), torch.tensor(items.matrix), torch.from_numpy(train)

@@ -12,8 +12,8 @@ from beauty_rec.settings import RankingSettings, VocabularySettings
 
 DAY = 86_400_000
 SETTINGS = RankingSettings(
-    history_std=3, history_re=4, recent_share=0.5, embedding_dim=4, hidden=(8, 4), dropout=0.1,
-    epochs=4, batch_size=16, learning_rate=0.01,
+    history_std=3, history_re=4, half_lives_days=(2,), context_half_lives_days=(4,),
+    embedding_dim=4, hidden=(8, 4), dropout=0.1, epochs=4, batch_size=16, learning_rate=0.01,
 )  # fmt: skip
 
 
@@ -103,9 +103,9 @@ def vocabulary() -> Vocabulary:
 def builder(settings: RankingSettings = SETTINGS) -> FeatureBuilder:
     """A builder whose spec is fitted on the candidates above."""
     words = vocabulary()
-    table = ItemTable.build(attributes(), words, items(), reviews(), settings)
     spec = FeatureSpec.layout(words, profiles(), reviews(), settings)
     spec = spec.model_copy(update={"steps": {"height_cm": 10.0}})
+    table = ItemTable.build(attributes(), words, items(), reviews(), profiles(), spec, settings)
     told, _ = candidates_from(candidates(), events())
     raw = FeatureBuilder(spec, words, table).build(queries_from(events(), profiles()), told).raw
     return FeatureBuilder(spec.fitted(raw), words, table)

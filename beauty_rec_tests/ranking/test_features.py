@@ -45,10 +45,13 @@ def test_serving_gives_the_features_of_the_frame() -> None:
 def test_counts_prices_and_ages_by_hand() -> None:
     query = Query(20 * shop.DAY, ["i0", "i1", "i1"], "Wedding ", {"height_cm": 160.0})
     told = one(query, "i1")
-    # i1 stands in events of days 2, 6, 9, 10; the recent half are those from day 7.
+    # i1 stands in events of days 2, 6, 9, 10, at a wedding on day 9; train ends on day 12.
     assert told["log_count"] == pytest.approx(math.log(5))
-    assert told["log_recent"] == pytest.approx(math.log(3))
-    assert told["log_context"] == pytest.approx(math.log(2))
+    decayed = sum(2 ** (-(12 - day) / 2) for day in (2, 6, 9, 10))
+    assert told["log_popularity_2d"] == pytest.approx(math.log(0.1 + decayed))
+    assert told["log_context_4d"] == pytest.approx(math.log(0.1 + 2 ** (-3 / 4)))
+    # Users 0 and 1 took i1, users 0 and 3 took i0; five more each are thought of.
+    assert told["history_similarity"] == pytest.approx(math.log1p(10 * 1 / 7))
     assert told["log_price"] == pytest.approx(math.log(10))
     assert told["log_age_days"] == pytest.approx(math.log(19))
     assert told["log_history"] == pytest.approx(math.log(4))
@@ -59,9 +62,16 @@ def test_counts_prices_and_ages_by_hand() -> None:
 
 def test_nothing_known_is_missing_not_zero() -> None:
     told = one(Query(0, [], None, {"height_cm": float("nan")}), "stranger")
-    missing = ("tower_score", "text_score", "log_price", "log_context", "log_age_days")
-    assert all(math.isnan(told[name]) for name in (*missing, "profile_height_cm"))
-    assert told["log_count"] == told["std_similarity"] == told["re_similarity"] == 0.0
+    missing = ("tower_score", "text_score", "log_price", "log_context_4d", "log_age_days")
+    profile = ("profile_height_cm", "fit_height_cm")
+    assert all(math.isnan(told[name]) for name in (*missing, *profile))
+    assert (
+        told["log_count"]
+        == told["history_similarity"]
+        == told["std_similarity"]
+        == told["re_similarity"]
+        == 0.0
+    )
 
 
 def test_missing_values_are_flagged_and_filled() -> None:
@@ -103,14 +113,16 @@ def test_history_and_profile_become_ids() -> None:
 def test_events_from_the_cut_on_do_not_count() -> None:
     words, settings = shop.vocabulary(), shop.SETTINGS
     told = (shop.attributes(), words, shop.items())
-    early = ItemTable.build(*told, shop.reviews(), settings, until_ms=8 * shop.DAY)
+    rest = (shop.profiles(), shop.builder().spec, settings, 8 * shop.DAY)
+    early = ItemTable.build(*told, shop.reviews(), *rest).events
     only = ItemTable.build(
-        *told, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), settings
-    )
-    np.testing.assert_array_equal(early.log_count, only.log_count)
-    np.testing.assert_array_equal(early.log_context, only.log_context)
+        *told, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest
+    ).events
+    for name in ("log_count", "log_popularity", "log_context", "context_lift", "fit", "first_ms"):
+        np.testing.assert_array_equal(getattr(early, name), getattr(only, name))
+    np.testing.assert_array_equal(early.similar.toarray(), only.similar.toarray())
     with pytest.raises(ValueError, match="train reviews only"):
-        ItemTable.build(*told, shop.reviews().with_columns(split=pl.lit("test")), settings)
+        ItemTable.build(*told, shop.reviews().with_columns(split=pl.lit("test")), *rest)
 
 
 def test_table_and_spec_survive_the_disk(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A small world: two occasions, each with its own half of the items, and sizes that fit."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,6 +11,8 @@ import torch
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.settings import UserTowerSettings
+from beauty_rec.towers.current_items import current_items
+from beauty_rec.towers.served_user_tower import ServedUserTower
 from beauty_rec.towers.user_tower_data import UserTowerData, user_tower_data
 
 torch.set_num_threads(1)  # tensors this small only make threads wait for each other
@@ -80,3 +84,17 @@ def data(
     reviews: pl.DataFrame, item_vectors: Vectors, contexts: Vectors, profiles: pl.DataFrame
 ) -> UserTowerData:
     return user_tower_data(reviews, item_vectors, contexts, profiles)
+
+
+Load = Callable[[Path, UserTowerData], ServedUserTower]
+
+
+@pytest.fixture
+def load(reviews: pl.DataFrame) -> Load:
+    """Opens a trained tower with the items of the day."""
+
+    def opened(folder: Path, data: UserTowerData) -> ServedUserTower:
+        items = current_items(folder, reviews, data.profiles, data.item_vectors, data.text_vectors)
+        return ServedUserTower.load(folder, items)
+
+    return opened

@@ -9,9 +9,9 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.indexes.exact import ExactIndex
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.event_requests import event_requests, exact_candidates, listed_candidates
-from beauty_rec.towers.served_user_tower import ServedUserTower
 from beauty_rec.towers.train_user_tower import train_user_tower
 from beauty_rec.towers.user_tower_data import UserTowerData
+from beauty_rec_tests.towers.conftest import Load
 
 
 def test_no_seen_item_is_a_candidate_and_an_index_agrees(
@@ -21,9 +21,10 @@ def test_no_seen_item_is_a_candidate_and_an_index_agrees(
     contexts: Vectors,
     profiles: pl.DataFrame,
     tmp_path: Path,
+    load: Load,
 ) -> None:
     train_user_tower(data, small, tmp_path / "tower")
-    served = ServedUserTower.load(tmp_path / "tower")
+    served = load(tmp_path / "tower", data)
     asked = reviews.filter(split="valid")["review_id"].to_list()[:20]
     requests = event_requests(served, reviews, contexts, profiles, asked)
     exact = exact_candidates(served, requests, 10)
@@ -42,6 +43,7 @@ def test_no_seen_item_is_a_candidate_and_an_index_agrees(
         requests,
         [[item for item, _ in row] for row in kept],
         np.array([[score for _, score in row] for row in kept], dtype=np.float32),
+        10,
     )
     assert listed.schema == exact.schema
     np.testing.assert_allclose(listed["score"].to_numpy(), exact["score"].to_numpy(), atol=1e-4)

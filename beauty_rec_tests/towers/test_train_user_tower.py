@@ -14,6 +14,7 @@ from beauty_rec.towers.served_user_tower import ServedUserTower
 from beauty_rec.towers.train_user_tower import train_user_tower
 from beauty_rec.towers.user_candidates import answer_ranks, user_candidates
 from beauty_rec.towers.user_tower_data import UserTowerData, user_tower_data
+from beauty_rec_tests.towers.conftest import Load
 
 
 def recall(served: ServedUserTower, data: UserTowerData, **kwargs: object) -> float:
@@ -27,14 +28,14 @@ def recall(served: ServedUserTower, data: UserTowerData, **kwargs: object) -> fl
 
 
 def test_it_learns_the_planted_taste_and_needs_the_context_for_it(
-    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:
     settings = small.model_copy(update={"epochs": 8, "patience": 8})
     log = train_user_tower(data, settings, tmp_path / "t")
-    served = ServedUserTower.load(tmp_path / "t")
+    served = load(tmp_path / "t", data)
     untrained = small.model_copy(update={"epochs": 0})
     train_user_tower(data, untrained, tmp_path / "popular")
-    popularity = recall(ServedUserTower.load(tmp_path / "popular"), data)
+    popularity = recall(load(tmp_path / "popular", data), data)
     assert recall(served, data) > popularity + 0.1
     assert recall(served, data) > recall(served, data, without=(False, True, False)) + 0.1
     best = max(e["valid_recall@10"] for e in log["epochs"])
@@ -42,11 +43,11 @@ def test_it_learns_the_planted_taste_and_needs_the_context_for_it(
 
 
 def test_item_vectors_stay_frozen(
-    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:
     before = data.item_vectors.matrix.tobytes()
     train_user_tower(data, small, tmp_path / "t")
-    kept = ServedUserTower.load(tmp_path / "t").items
+    kept = load(tmp_path / "t", data).items
     assert data.item_vectors.matrix.tobytes() == before
     assert np.ascontiguousarray(kept.matrix[:, : kept.tower]).tobytes() == before
     assert kept.ids == data.item_vectors.ids
@@ -112,10 +113,10 @@ def test_nothing_held_out_reaches_a_training_without_early_stopping(
 
 
 def test_a_request_of_which_nothing_is_known_asks_for_popular_items(
-    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:
     train_user_tower(data, small, tmp_path / "t")
-    served = ServedUserTower.load(tmp_path / "t")
+    served = load(tmp_path / "t", data)
     nobody = one_request([], None, None, served.profiles, served.as_of_ms, served.as_of_ms, 5)
     popular = served.items.matrix[:, served.items.tower + served.tower.shape.popularity]
     items, _ = user_candidates(
@@ -126,19 +127,19 @@ def test_a_request_of_which_nothing_is_known_asks_for_popular_items(
 
 
 def test_text_vectors_ride_along_with_a_weight_chosen_on_valid(
-    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:
     text = np.zeros((60, 5), np.float32)
     text[:30, 0], text[30:, 1] = 1, 1
     with_text = replace(data, text_vectors=Vectors(data.item_vectors.ids[:50], text[:50]))
     settings = small.model_copy(update={"epochs": 1})
     log = train_user_tower(with_text, settings, tmp_path / "t")
-    served = ServedUserTower.load(tmp_path / "t")
+    served = load(tmp_path / "t", with_text)
     assert log["text_weight"] > 0
     assert served.items.matrix.shape[1] == 6 + log["columns"]["statistics"] + 5
     assert not served.items.matrix[50:, -5:].any()
     train_user_tower(data, settings, tmp_path / "plain")
-    assert recall(served, data) > recall(ServedUserTower.load(tmp_path / "plain"), data)
+    assert recall(served, data) > recall(load(tmp_path / "plain", data), data)
 
 
 def test_vectors_before_are_asked_for_at_each_origin(
@@ -156,7 +157,7 @@ def test_vectors_before_are_asked_for_at_each_origin(
 
 
 def test_without_context_profile_or_known_item(
-    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:
     bare = replace(
         data,
@@ -164,7 +165,7 @@ def test_without_context_profile_or_known_item(
         profiles=data.profiles.select("user_id"),
     )
     train_user_tower(bare, small, tmp_path / "t")
-    assert np.isfinite(recall(ServedUserTower.load(tmp_path / "t"), bare))
+    assert np.isfinite(recall(load(tmp_path / "t", bare), bare))
     with pytest.raises(ValueError, match="no training event"):
         train_user_tower(replace(data, train=data.train[:0]), small, tmp_path / "t")
 
@@ -180,10 +181,10 @@ def test_chance_of_others_is_left_alone(
 
 
 def test_a_training_that_does_not_beat_popularity_is_not_served(
-    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:
     spoilt = small.model_copy(update={"learning_rate": 30.0})
     log = train_user_tower(data, spoilt, tmp_path / "t")
     assert log["best_epoch"] == 0
-    served = ServedUserTower.load(tmp_path / "t")
+    served = load(tmp_path / "t", data)
     assert recall(served, data) == pytest.approx(log["popularity_recall"], abs=1e-6)

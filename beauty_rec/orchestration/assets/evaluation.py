@@ -1,5 +1,6 @@
 """[retriever] [evaluation] Candidates, metrics, and the one page that shows them all."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def evaluation_report(
     raw_items: pl.DataFrame,
     text_retriever: Path,
     text_index: dict[str, Any],
-    item_index: dict[str, Any],
+    item_index: Path,
     retrieval_candidates: dict[str, pl.DataFrame],
     retrieval_metrics: dict[str, dict[str, Any]],
     ranking_metrics: dict[str, dict[str, Any]],
@@ -145,7 +146,10 @@ def evaluation_report(
         retrieval=retrieval_metrics,
         recommendation={s: found["recommendation"] for s, found in ranking_metrics.items()},
         reranker={s: found["reranker"] for s, found in ranking_metrics.items()},
-        indexes={"text_index": text_index, "item_index": item_index},
+        indexes={
+            "text_index": text_index,
+            "item_index": json.loads((item_index / "index.json").read_text(encoding="utf-8")),
+        },
         cost=cost_table(context),
     )
     draft = settings.data_dir / ".drafts" / "evaluation"

@@ -1,5 +1,7 @@
 """[index] Vectors, served."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from beauty_rec.artifacts import Vectors
+from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.indexes.protocol import IndexVersion
 from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
@@ -41,24 +43,32 @@ def text_index(
 
 @stage(
     group=GROUP,
-    io="documents",
-    code=("indexes",),
-    settings=("item_index",),
+    io="folders",
+    code=("indexes", "towers/current_items.py", "towers/item_matrix.py", "towers/statistics.py"),
+    settings=("item_index", "recommendation.context_from"),
+    reads={"split_reviews": ["train"]},
     kinds=("postgres",),
-    deps=["item_vectors"],
 )
 def item_index(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     user_tower: Path,
+    item_vectors: Vectors,
+    item_embeddings: Vectors,
+    split_reviews: pl.LazyFrame,
+    user_profiles: pl.DataFrame,
     item_attributes: pl.DataFrame,
     raw_items: pl.DataFrame,
-) -> dict[str, Any]:
-    """The pgvector index of the item matrix: tower vectors and what rides beside them."""
+) -> Path:
+    """The item matrix (tower vectors, statistics of train, text vectors) and its pgvector index."""
     from beauty_rec.indexes.pgvector_build import build_index, item_index_version
     from beauty_rec.indexes.postgres_server import postgres
+    from beauty_rec.towers.current_items import current_items
+    from beauty_rec.towers.folds import QUERIES, SERVED, with_context
 
-    matrix = Vectors.load(user_tower / "served" / "items")
+    train = with_context(split_reviews.filter(split="train").collect(), settings)
+    items = current_items(user_tower / SERVED, train, user_profiles, item_vectors, item_embeddings)
+    matrix = items.vectors
     columns = (
         pl.DataFrame({"id": matrix.ids})
         .join(
@@ -75,7 +85,7 @@ def item_index(
         )
     )
     version = item_index_version(matrix, columns, settings.item_index)
-    context.set_data_version(context.asset_key, dg.DataVersion(version))
+    context.set_data_version(context.asset_key, dg.DataVersion(f"{version}-{items.as_of_ms}"))
     with postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn:
         built = build_index(
             dsn,
@@ -83,9 +93,13 @@ def item_index(
             columns,
             version,
             settings.item_index,
-            queries=np.load(user_tower / "queries.npy", allow_pickle=False),
+            queries=np.load(user_tower / QUERIES, allow_pickle=False),
         )
-    return _told(context, built)
+    draft = settings.data_dir / "processed" / ".drafts" / "item_index"
+    shutil.rmtree(draft, ignore_errors=True)
+    items.save(draft)
+    write_text_atomic(draft / "index.json", json.dumps(_told(context, built), indent=1) + "\n")
+    return draft
 
 
 def _told(context: dg.AssetExecutionContext, built: IndexVersion) -> dict[str, Any]:

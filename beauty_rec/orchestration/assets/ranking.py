@@ -68,13 +68,14 @@ def reranker(
         settings.ranking,
         target,
     )
-    last = log["epochs"][-1] if log["epochs"] else {}
+    plain = log.get("without_transfer", {})
     context.add_asset_metadata(
         {
             "examples": log["examples"],
             "positives": log["positives"],
             "epochs": len(log["epochs"]),
-            **{name: float(value) for name, value in last.items()},
+            **log["best"],
+            **{f"{name} without transfer": value for name, value in plain.items()},
         }
     )
     return target

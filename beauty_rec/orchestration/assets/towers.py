@@ -12,7 +12,12 @@ from beauty_rec.settings import Settings
 
 GROUP = "towers"
 GPU_POOL = "gpu"
-EVENTS = ("evaluation.max_queries", "evaluation.seed", "recommendation")
+EVENTS = (
+    "evaluation.max_queries",
+    "evaluation.train_events",
+    "evaluation.seed",
+    "recommendation",
+)
 
 
 @stage(
@@ -141,7 +146,6 @@ def user_tower(
     settings=("encoder", *EVENTS),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
-    deps=["item_index"],
     kinds=("postgres", "polars"),
     pool=GPU_POOL,
 )
@@ -149,7 +153,9 @@ def user_candidates(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     user_tower: Path,
+    item_index: Path,
     text_retriever: Path,
+    item_vectors: Vectors,
     item_embeddings: Vectors,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
@@ -160,10 +166,12 @@ def user_candidates(
     from beauty_rec.indexes.pgvector import open_current
     from beauty_rec.indexes.postgres_server import postgres
     from beauty_rec.indexes.protocol import recall_against_exact
+    from beauty_rec.indexes.ties import SLACK
     from beauty_rec.retriever.contexts import context_vectors, with_text_scores
     from beauty_rec.retriever.encoder import TextEncoder
     from beauty_rec.towers.event_requests import event_requests, listed_candidates
     from beauty_rec.towers.folds import SERVED, first_fold, fold_candidates, with_context
+    from beauty_rec.towers.item_matrix import ItemMatrix
     from beauty_rec.towers.served_user_tower import ServedUserTower
 
     reviews = with_context(split_reviews, settings)
@@ -173,9 +181,11 @@ def user_candidates(
     contexts = context_vectors(encoder, events["context"])
     k = settings.user_tower.candidates
     if context.partition_key == "train":
-        found = fold_candidates(user_tower, events, reviews, contexts, user_profiles, k)
+        found = fold_candidates(
+            user_tower, events, reviews, contexts, user_profiles, item_vectors, item_embeddings, k
+        )
     else:
-        served = ServedUserTower.load(user_tower / SERVED)
+        served = ServedUserTower.load(user_tower / SERVED, ItemMatrix.load(item_index))
         requests = event_requests(
             served, reviews, contexts, user_profiles, events["review_id"].to_list()
         )
@@ -183,11 +193,11 @@ def user_candidates(
             postgres(settings.data_dir / "postgres", settings.item_index.dsn) as dsn,
             open_current(dsn, settings.item_index) as index,
         ):
-            answer = index.search(requests.vectors, k, exclude=requests.seen_ids())
+            answer = index.search(requests.vectors, k + SLACK, exclude=requests.seen_ids())
             recall = recall_against_exact(
                 index, ExactIndex(served.items.vectors), requests.vectors[:200], k
             )
-        found = listed_candidates(requests, answer.ids, answer.scores)
+        found = listed_candidates(requests, answer.ids, answer.scores, k)
         context.add_asset_metadata({"index_recall_vs_exact@100": recall})
     context.add_asset_metadata({"events": events.height})
     asked = events.select("review_id", "context")

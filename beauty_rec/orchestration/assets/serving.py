@@ -1,0 +1,102 @@
+"""[serving] What the HTTP API answers from: published whole, or not at all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from beauty_rec.orchestration.partitions import only
+from beauty_rec.orchestration.stage import stage
+from beauty_rec.settings import Settings
+
+GROUP = "serving"
+HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
+
+
+@stage(
+    group=GROUP,
+    io="documents",
+    code=("serving/manifest.py", "serving/frames.py", "serving/publishing.py"),
+    settings=("serve.sample_users", "serve.keep_sets", "attributes"),
+    ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
+    kinds=("json",),
+)
+def serving_manifest(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    text_retriever: Path,
+    item_embeddings: Path,
+    item_tower: Path,
+    vocabulary: Path,
+    user_tower: Path,
+    item_index: Path,
+    text_index: dict[str, Any],
+    reranker: Path,
+    split_reviews: pl.DataFrame,
+    user_profiles: pl.DataFrame,
+    raw_items: pl.DataFrame,
+    item_attributes: pl.DataFrame,
+    merged_items: pl.DataFrame,
+    keywords: pl.DataFrame,
+    retrieval_metrics: dict[str, dict[str, Any]],
+    ranking_metrics: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """The immutable set that is served, and the manifest that names it, written last."""
+    from beauty_rec.items.attributes import choose_domain
+    from beauty_rec.items.evidence import event_evidence
+    from beauty_rec.serving import models
+    from beauty_rec.serving.publishing import Frames, publish_run
+    from beauty_rec.towers.folds import SERVED, with_context
+
+    train = with_context(split_reviews.filter(split="train"), settings)
+    events = event_evidence(train, user_profiles, settings.attributes)
+    manifest = publish_run(
+        settings.data_dir / "serving",
+        {
+            models.TEXT_RETRIEVER: text_retriever,
+            models.ITEM_EMBEDDINGS: item_embeddings,
+            models.ITEM_TOWER: item_tower,
+            models.VOCABULARY: vocabulary,
+            models.USER_TOWER: user_tower / SERVED,
+            models.ITEM_INDEX: item_index,
+            models.RERANKER: reranker,
+        },
+        Frames(split_reviews, user_profiles, raw_items, item_attributes, merged_items, keywords),
+        {
+            "text_index": text_index,
+            "item_index": json.loads((item_index / "index.json").read_text(encoding="utf-8")),
+        },
+        {
+            "domain": choose_domain(raw_items, settings.attributes.domain).name
+            if settings.attributes.domain == "auto"
+            else settings.attributes.domain,
+            "event_fields": sorted(events["field"].unique()),
+        },
+        _headlines(retrieval_metrics, ranking_metrics),
+        settings.serve,
+    )
+    context.set_data_version(context.asset_key, dg.DataVersion(manifest.set))
+    context.add_asset_metadata({"set": manifest.set, **manifest.metrics})
+    return manifest.model_dump(exclude={"created_at"})
+
+
+def _headlines(
+    retrieval: dict[str, dict[str, Any]], ranking: dict[str, dict[str, Any]]
+) -> dict[str, float]:
+    """Return the figures of both held-out splits that people ask for first."""
+    found: dict[str, float] = {}
+    for split in ("valid", "test"):
+        blocks = {
+            "text_retriever": retrieval.get(split, {}).get("text_retriever", {}),
+            **{
+                method: ranking.get(split, {}).get("recommendation", {}).get(method, {})
+                for method in ("user_tower", "reranked")
+            },
+        }
+        for method, block in blocks.items():
+            for metric in HEADLINES:
+                if block.get(metric) is not None:
+                    found[f"{split} {method} {metric}"] = round(float(block[metric]), 5)
+    return found

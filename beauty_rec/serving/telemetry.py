@@ -1,0 +1,89 @@
+"""Logs as JSON lines without personal data, and metrics for Prometheus."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+LOG = logging.getLogger("beauty_rec.serving")
+_PLAIN = frozenset(vars(logging.makeLogRecord({})))
+BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.08, 0.12, 0.2, 0.5, 1, 2, 5, 10)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record: time, level, logger, event, and what the call gave as ``extra``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line.update({n: v for n, v in vars(record).items() if n not in _PLAIN})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def log_as_json() -> None:
+    """Write this package's logs, and uvicorn's own, to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name in ("beauty_rec.serving", "uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], False
+        logger.setLevel(logging.INFO)
+    logging.getLogger("beauty_rec.serving").addHandler(handler)
+    logging.getLogger("uvicorn").addHandler(handler)
+    logging.getLogger("uvicorn.error").propagate = True
+    logging.getLogger("uvicorn.access").disabled = True  # it names paths, and so items
+
+
+class Metrics:
+    """The server's metrics, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        prefix = "beauty_rec_"
+        self.requests = Counter(
+            f"{prefix}http_requests_total", "Requests by route and status.",
+            ["method", "route", "status"], registry=self.registry,
+        )  # fmt: skip
+        self.seconds = Histogram(
+            f"{prefix}http_request_seconds", "Time to the answer by route.",
+            ["route"], buckets=BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self.batch = Histogram(
+            f"{prefix}batch_questions", "Questions that were computed together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry,
+        )  # fmt: skip
+        self.compute = Histogram(
+            f"{prefix}batch_seconds", "Time to compute a batch.",
+            buckets=BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            f"{prefix}requests_in_flight", "Requests being answered.", registry=self.registry
+        )
+        self.ready = Gauge(f"{prefix}ready", "1 when ready.", registry=self.registry)
+        self.database = Gauge(
+            f"{prefix}database_up", "1 when PostgreSQL answers.", registry=self.registry
+        )
+        self.items = Gauge(f"{prefix}items", "Items that are served.", registry=self.registry)
+        self.switches = Gauge(
+            f"{prefix}set_switches", "Switches to another set since the start.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.refusals = Gauge(
+            f"{prefix}set_refusals", "Sets that were refused since the start.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.served = Gauge(
+            f"{prefix}served_set", "1 for the set that is served.", ["set"],
+            registry=self.registry,
+        )  # fmt: skip
