@@ -388,6 +388,11 @@ class UserTowerSettings(Group):
         min_length=1,
         description="of the cosine of an item's text with the history's; the best on valid is kept",
     )
+    newcomer_weights: tuple[float, ...] = Field(
+        (0, 0.5, 1, 2, 4, 8),
+        min_length=1,
+        description="of popularity, for users without a history; the best on valid is kept",
+    )
     past_weights: tuple[float, ...] = Field(
         (0, 2, 5, 10, 20),
         min_length=1,
