@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beauty_rec_tests.language.conftest import Run, Stub
+from beauty_rec_tests.language.stub import Run, Stub
 
 FAULTS = ("--faults", 0.1)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from beauty_rec_tests.language.conftest import Run, Stub
+from beauty_rec_tests.language.stub import Run, Stub
 
 
 def test_memory_stays_the_same_at_any_size(stub: Callable[..., Stub], tmp_path: Path) -> None:
