@@ -40,6 +40,7 @@ from beauty_rec.setting_groups import (
     ItemTextSettings,
     ItemTowerSettings,
     KeywordSettings,
+    LanguageSettings,
     PairSettings,
     RankingSettings,
     RecommendationSettings,
@@ -69,6 +70,7 @@ __all__ = [
     "ItemTextSettings",
     "ItemTowerSettings",
     "KeywordSettings",
+    "LanguageSettings",
     "PairSettings",
     "Profile",
     "RankingSettings",
@@ -141,6 +143,7 @@ class Settings(BaseSettings):
 
     sample: SampleSettings = SampleSettings()
     corpus: CorpusSettings = CorpusSettings()
+    llm: LanguageSettings = LanguageSettings()
     keywords: KeywordSettings = KeywordSettings()
     attributes: AttributeSettings = AttributeSettings()
     vocabulary: VocabularySettings = VocabularySettings()
@@ -155,12 +158,12 @@ class Settings(BaseSettings):
     recommendation: RecommendationSettings = RecommendationSettings()
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    serve: ServeSettings = ServeSettings()
     gpu: GpuSettings = GpuSettings()
     storage: StorageSettings = StorageSettings()
     execution: ExecutionSettings = ExecutionSettings()
     checks: CheckSettings = CheckSettings()
     schedule: ScheduleSettings = ScheduleSettings()
-    serve: ServeSettings = ServeSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -200,6 +203,11 @@ class Settings(BaseSettings):
         return self.data_dir / "raw" / "sample"
 
     @property
+    def language_dir(self) -> Path:
+        """Where the language model's answers are kept."""
+        return self.data_dir / "language"
+
+    @property
     def memory_path(self) -> Path:
         """Where :meth:`remember` writes."""
         return self.data_dir / "settings.json"
@@ -225,12 +233,15 @@ class Settings(BaseSettings):
         """Keep what differs from the defaults in the data folder, for the UI and later commands.
 
         A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
-        ``~/.pgpass`` or from their own settings, and fail without it. The API key is not kept.
+        ``~/.pgpass`` or from their own settings, and fail without it. API keys are not
+        kept: they are to be in the environment.
         """
         from beauty_rec.artifacts import write_text_atomic
 
         told = self.model_dump(
-            mode="json", exclude_defaults=True, exclude={"data_dir": True, "serve": {"api_key"}}
+            mode="json",
+            exclude_defaults=True,
+            exclude={"data_dir": True, "serve": {"api_key"}, "llm": {"api_key"}},
         )
         if self.item_index.dsn is not None:
             told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())

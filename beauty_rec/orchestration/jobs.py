@@ -8,6 +8,9 @@ built. An asset job would build all that it selects, and only one split.
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 from pydantic import Field
 
 from beauty_rec.orchestration.dead_runs import end_dead_runs, process_tags
@@ -139,4 +142,10 @@ split_backfill = dg.define_asset_job(
     tags={"beauty_rec/job": "split_backfill"},
 )
 
-JOBS = [full_refresh, nightly_reindex, retrain, evaluate, split_backfill]
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    full_refresh,
+    nightly_reindex,
+    retrain,
+    evaluate,
+    split_backfill,
+]

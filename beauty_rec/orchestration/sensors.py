@@ -72,9 +72,10 @@ def _watch_inputs(settings: Settings) -> dg.SensorDefinition:
 
 
 def _observation(asset: str, version: str, path: Path | None) -> dg.AssetObservation:
-    metadata = {} if path is None else {
-        "path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size
-    }  # fmt: skip
+    metadata: dict[str, dg.MetadataValue] = {}
+    if path is not None:
+        metadata["path"] = dg.MetadataValue.path(str(path))
+        metadata["bytes"] = dg.MetadataValue.int(path.stat().st_size)
     return dg.AssetObservation(asset_key=asset, tags={DATA_VERSION: version}, metadata=metadata)
 
 

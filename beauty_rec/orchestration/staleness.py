@@ -76,7 +76,8 @@ class PartAwareResolver(CachingStaleStatusResolver):
         parts = decode_parts(version)
         if not wanted or not parts:
             return version
-        return str([parts.get(key.partition_key if p == "own" else p) for p in wanted])
+        own = str(key.partition_key)
+        return str([parts.get(own if part == "own" else part) for part in wanted])
 
     def inputs(self, key: AssetKeyPartitionKey) -> Sequence[AssetKeyPartitionKey]:
         """Return what the asset (and split) depends on."""

@@ -242,7 +242,7 @@ def _answer(
     world: World, ask: _Ask, scores: NDArray[np.float32], settings: ServeSettings
 ) -> dict[str, Any]:
     catalogue, request = world.catalogue, ask.request
-    order = np.lexsort((np.arange(len(scores)), -scores))
+    order = by_score = np.lexsort((np.arange(len(scores)), -scores))
     wanted = settings.diversity if request.diversity is None else request.diversity
     if wanted:
         chosen = diversify(scores[order], catalogue.texts(ask.rows[order]), request.k, wanted)
@@ -264,11 +264,14 @@ def _answer(
     ]
     answer = {"version": world.manifest.set, "items": items, "notes": notes, "candidates": None}
     if request.stages:
+        place = np.empty(len(scores), np.int64)
+        place[by_score] = np.arange(1, len(scores) + 1)
         answer["candidates"] = [
             {
                 **{n: catalogue.card(row)[n] for n in ("parent_asin", "title", "price")},
                 "rank": rank,
                 "fused_score": float(ask.fused[rank - 1]),
+                "reranked": int(place[rank - 1]),
             }
             for rank, row in enumerate(ask.rows[: request.k].tolist(), 1)
         ]

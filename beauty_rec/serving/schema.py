@@ -165,6 +165,7 @@ class CandidateCard(BaseModel):
     price: float | None
     rank: int
     fused_score: float
+    reranked: int = Field(description="its place after reranking, among all candidates")
 
 
 class Recommendations(BaseModel):

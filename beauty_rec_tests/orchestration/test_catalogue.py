@@ -71,9 +71,11 @@ def test_what_is_served_has_to_be_fresh(tmp_path: Path) -> None:
     assert fresh["text_index"].fail_window.to_timedelta().total_seconds() == 7200
 
 
-def test_gpu_steps_share_a_pool(definitions: dg.Definitions) -> None:
+def test_steps_that_fill_a_gpu_share_a_pool(definitions: dg.Definitions) -> None:
     pools = {a.key.to_user_string() for a in STAGES if a.op.pool == "gpu"}
-    assert pools == GPU
+    assert pools == GPU | {"keywords", "item_attributes"}  # these may start a language model
+    lent = {a.key.to_user_string() for a in STAGES if "gpu" in a.op.required_resource_keys}
+    assert lent == GPU
 
 
 def test_steps_at_servers_are_tried_again(definitions: dg.Definitions) -> None:

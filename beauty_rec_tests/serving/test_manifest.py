@@ -1,14 +1,19 @@
 """A set stays what it was; the manifest names it whole, or it is refused."""
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.engine import Engine
 from beauty_rec.serving.manifest import ManifestError, publish, read_manifest, set_folder
+from beauty_rec.serving.schema import RecommendRequest
 from beauty_rec.serving.world import World
 from beauty_rec.settings import Settings
+from beauty_rec_tests.serving.synthetic_set import Size, publish_synthetic
 
 
 def parts(folder: Path, text: str) -> dict[str, Path]:
@@ -80,6 +85,37 @@ def test_parts_that_do_not_fit_together_are_refused(settings: Settings) -> None:
     wrong = {**manifest.indexes, "item_index": {**manifest.indexes["item_index"], "dimension": 7}}
     with pytest.raises(ManifestError, match="the pgvector index has 7"):
         World.load(root, manifest.model_copy(update={"indexes": wrong}), settings.encoder)
+
+
+def test_questions_during_switches_are_answered_from_one_set(
+    encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = tmp_path_factory.mktemp("switching")
+    seeds = {publish_synthetic(data, Size(seed=1), encoder, encode=False).set: 1}
+    engine = Engine(Settings(data_dir=data))
+    answers: list[dict] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            answers.extend(engine.recommend([RecommendRequest(context="rose soap")] * 2))
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        for seed in (2, 3, 4):
+            seeds[publish_synthetic(data, Size(seed=seed), encoder, encode=False).set] = seed
+            assert engine.look() is True
+    finally:
+        time.sleep(0.1)
+        done.set()
+        asker.join()
+    assert {answer["version"] for answer in answers} == set(seeds)
+    for answer in answers:  # a title tells the set that it comes from
+        assert len(answer["items"]) == 10
+        assert {item["title"].rsplit(" ", 1)[1] for item in answer["items"]} == {
+            str(seeds[answer["version"]])
+        }
 
 
 def test_the_engine_keeps_its_set_when_the_next_is_broken(engine: Engine) -> None:

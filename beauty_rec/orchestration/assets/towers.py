@@ -23,13 +23,13 @@ from beauty_rec.orchestration.training import epochs_metadata
 from beauty_rec.settings import Settings
 
 GROUP = "towers"
-VOCABULARY = "vocabulary.json"
 EVENTS = (
     "evaluation.max_queries",
     "evaluation.train_events",
     "evaluation.seed",
     "recommendation",
 )
+VOCABULARY = "vocabulary.json"
 
 
 @stage(
@@ -175,6 +175,7 @@ def user_tower(
             text_weight=float(log["text_weight"]),
             past_weight=float(log["past_weight"]),
             past_text_weight=float(log["past_text_weight"]),
+            newcomer_weight=float(log["newcomer_weight"]),
             columns=", ".join(log["columns"]),
             **({} if valid_recall is None else {"valid recall@100": float(valid_recall)}),
         )

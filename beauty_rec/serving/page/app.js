@@ -133,14 +133,14 @@ function drawHits(answer) {
 }
 
 function drawStages(answer) {
-  const place = new Map(answer.items.map((item) => [item.parent_asin, item.rank]));
+  const kept = new Set(answer.items.map((item) => item.parent_asin));
   const before = el("ol", { class: "before", "aria-label": "Candidates" });
   for (const one of answer.candidates ?? []) {
-    const to = place.get(one.parent_asin);
-    before.append(el("li", { class: to ? "" : "gone", "data-item": one.parent_asin },
+    const to = `place ${one.reranked} after reranking`;
+    before.append(el("li", { class: kept.has(one.parent_asin) ? "kept" : "", "data-item": one.parent_asin },
       el("span", { class: "n" }, String(one.rank)),
       el("span", { class: "t", title: one.title || one.parent_asin }, one.title || one.parent_asin),
-      el("span", { class: "to" }, to ? `→ ${to}` : "")));
+      el("span", { class: "to", title: to, "aria-label": to }, `→ ${one.reranked}`)));
   }
   const best = Math.max(...answer.items.map((item) => item.score), 1e-12);
   const cards = el("ol", { class: "cards", "aria-label": "Reranked" });
@@ -149,10 +149,10 @@ function drawStages(answer) {
     const move = moved > 0 ? ["up", `↑ ${moved}`, `up ${moved} from place ${item.candidate.rank}`]
       : moved < 0 ? ["down", `↓ ${-moved}`, `down ${-moved} from place ${item.candidate.rank}`]
         : ["", "=", "the same place as before"];
-    const found = [item.candidate.tower_rank && `shopper model ${item.candidate.tower_rank}`,
-      item.candidate.text_rank && `text ${item.candidate.text_rank}`].filter(Boolean).join(", ");
+    const found = [`user tower ${item.candidate.tower_rank}`,
+      item.candidate.text_rank && `text ${item.candidate.text_rank}`].filter(Boolean).join(" · ");
     cards.append(card(item, reasons(item.why), item.score / best,
-      `${percent(item.score)} likely`, move, `Found by: ${found || "the shopper model"}`));
+      `${percent(item.score)} likely`, move, `${found} · fused ${item.candidate.rank}`));
   }
   $("stages").className = "stages";
   $("stages").replaceChildren(
@@ -185,9 +185,10 @@ function card(item, why, share, score, move, hint) {
         item.price === null ? "" : el("b", {}, `$${item.price.toFixed(2)}`),
         item.category ? el("span", {}, item.category) : "", rating),
       why),
-    el("div", { class: "foot", title: hint ?? null },
+    el("div", { class: "foot" },
       el("div", { class: "bar", role: "img", "aria-label": score }, bar),
-      el("span", {}, score, move ? el("span", { class: `move ${move[0]}`, title: move[2], "aria-label": move[2] }, ` ${move[1]}`) : "")));
+      el("span", {}, score, move ? el("span", { class: `move ${move[0]}`, title: move[2], "aria-label": move[2] }, ` ${move[1]}`) : ""),
+      hint ? el("span", { class: "places", title: "Places before reranking" }, hint) : ""));
 }
 
 function heart(id, name) {
@@ -210,8 +211,9 @@ function reasons(why) {
 }
 
 function words(one) {
+  const unit = /_(cm|kg)$/.exec(one.field ?? "")?.[1];
   const field = (one.field ?? "").replace(/^buyer_/, "").replace(/_(cm|kg)$/, "").replaceAll("_", " ");
-  const text = el("em", {}, one.text);
+  const text = el("em", {}, unit ? `${one.text} ${unit}` : one.text);
   const small = (said) => el("small", {}, said);
   switch (one.kind) {
     case "similar": return [el("span", {}, small("like "), text, small(`, in the past (${one.cosine.toFixed(2)})`))];
@@ -287,7 +289,8 @@ async function start() {
 const users = new Map();
 function chosen() {
   const user = users.get($("user").value);
-  $("user-hint").textContent = user?.latest.length ? `Lately: ${user.latest.join("; ")}` : "";
+  const latest = (user?.latest ?? []).map((title) => el("li", { title }, title));
+  $("user-hint").replaceChildren(...(latest.length ? [el("span", {}, "Lately"), el("ul", {}, ...latest)] : []));
   for (const [id, column] of [["height", "height_cm"], ["weight", "weight_kg"]]) {
     const value = user?.profile[column];
     $(id).value = typeof value === "number" ? Math.round(value * 10) / 10 : "";

@@ -1,0 +1,159 @@
+"""The page in headless Chromium: what people see, press and type; nothing leaves the machine.
+
+``make test-ui`` runs these. They need Chromium (``apt-get install chromium``).
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from beauty_rec_tests.serving.conftest import KEY
+from beauty_rec_tests.serving.live import LiveServer, live_server
+from beauty_rec_tests.serving.synthetic_set import Size, load_encoder, publish_synthetic
+
+pytestmark = pytest.mark.ui
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model: Path) -> Iterator[LiveServer]:
+    folder = Path(tempfile.mkdtemp(prefix="beauty-rec-ui-"))
+    try:
+        publish_synthetic(folder, Size(), load_encoder(tiny_model), encode=True)
+        with live_server(folder, folder / "log") as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.fail("no chromium on the PATH: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, server: LiveServer) -> Iterator[Page]:
+    """The page, loaded; at the end nothing may have gone wrong or gone elsewhere."""
+    context = browser.new_context(viewport={"width": 1360, "height": 900})
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console",  # a refused request is told there too; the page has its own words for it
+        lambda told: (
+            wrong.append(told.text)
+            if told.type == "error" and not told.text.startswith("Failed to load resource")
+            else None
+        ),
+    )
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(server.url) else wrong.append(request.url),
+    )
+    page.goto(server.url)
+    expect(page.locator("#status")).to_contain_text("recommendations")
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def test_both_stages_stand_side_by_side(page: Page) -> None:
+    expect(page.get_by_role("list", name="Candidates").get_by_role("listitem")).to_have_count(10)
+    expect(page.locator("ol[aria-label=Reranked] > li")).to_have_count(10)
+    left = page.get_by_role("region", name="Candidates").bounding_box()
+    right = page.get_by_role("region", name="Reranked").bounding_box()
+    assert left
+    assert right
+    assert abs(left["y"] - right["y"]) < 5
+    assert left["x"] + left["width"] <= right["x"]
+    card = page.locator(".card").first
+    expect(card.locator("h3")).not_to_be_empty()
+    expect(card.locator(".foot")).to_contain_text("likely")
+
+
+def test_a_sample_shopper_brings_a_past_and_reasons(page: Page) -> None:
+    before = page.locator(".card h3").all_text_contents()
+    page.get_by_label("Sample shopper").select_option(index=1)
+    expect(page.locator("#user-hint")).to_contain_text("Lately")
+    expect(page.get_by_label("Height, cm")).not_to_have_value("")
+    expect(page.locator(".why .similar").first).to_be_visible()
+    assert page.locator(".card h3").all_text_contents() != before
+
+
+def test_a_context_and_filters_change_the_answer(page: Page) -> None:
+    page.get_by_label("What for?").fill("a rose soap for dry skin")
+    page.get_by_text("Filters and variety").click()
+    page.get_by_label("Category").fill("soap")
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.locator(".card .facts").first).to_contain_text("soap")
+    for facts in page.locator(".card .facts").all_text_contents():
+        assert "soap" in facts
+    page.get_by_label("Category").fill("no such thing")
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.locator("#notes")).to_contain_text("no item passes the filters")
+
+
+def test_search_then_like_then_recommend(page: Page) -> None:
+    page.get_by_label("Search the catalogue").fill("lavender perfume")
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_contain_text("lavender perfume")
+    title = page.locator(".card h3").first.text_content()
+    page.locator(".card .heart").first.click()
+    expect(page.locator("#liked")).to_contain_text(str(title))
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.locator(".why .similar").first).to_contain_text(str(title))
+    page.get_by_role("button", name=f"Remove {title}").click()
+    expect(page.locator("#liked li")).to_have_count(0)
+
+
+def test_the_keyboard_is_enough(page: Page) -> None:
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert {"skip", "query", "user", "context", "height", "weight", "go", "heart"} <= reached
+    page.locator(".card .heart").first.focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".card .heart").first).to_have_attribute("aria-pressed", "true")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+def test_what_items_say_is_text_and_no_markup(page: Page, server: LiveServer) -> None:
+    item = {"parent_asin": "EVIL1", "title": EVIL, "store": EVIL, "price": 1}
+    told = httpx.post(
+        f"{server.url}/v1/items", json={"items": [item]}, headers={"X-API-Key": KEY}, timeout=30
+    )
+    assert told.status_code == 200
+    page.get_by_label("Search the catalogue").fill(f"[Title] {EVIL}")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-item=EVIL1] h3")).to_have_text(EVIL)
+    assert page.title() != "owned"
+    assert page.locator("#stages img, #stages script").count() == 0
+
+
+@pytest.mark.parametrize("width", [360, 768, 1024, 1920])
+def test_no_width_scrolls_sideways(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.get_by_label("Sample shopper").select_option(index=1)
+    expect(page.locator("#user-hint")).to_contain_text("Lately")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_says_when_the_server_is_away(page: Page, browser: Browser) -> None:
+    page.route("**/v1/recommend", lambda route: route.fulfill(
+        status=503, content_type="application/problem+json",
+        body='{"title":"Not now","detail":"more requests wait than may"}'))  # fmt: skip
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.locator("#status")).to_have_text("more requests wait than may")

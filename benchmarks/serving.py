@@ -1,0 +1,186 @@
+"""`POST /v1/recommend` at the size of All_Beauty: latency, throughput, errors, memory.
+
+    python benchmarks/serving.py [--items 112590 --events 701528] [--seconds 300] [--requests 20000]
+
+A set with untrained models and drawn vectors is published (the real formats and the real encoder),
+`beauty-rec serve` answers from it in a process of its own, and a client on the same machine asks:
+a past of 10 items, a context of 12 words that was never asked before, the best 10 of 100 reranked.
+First one request at a time, then 16 at once, then as many requests as it takes to see whether
+memory grows. Beside it a bare loop in a process of its own: encode the context, multiply the item
+texts with it, take the best 100.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from beauty_rec.settings import PACKAGED_ENCODER
+from beauty_rec_tests.serving.live import live_server
+from beauty_rec_tests.serving.synthetic_set import (
+    KINDS,
+    NEEDS,
+    QUALITIES,
+    SCENTS,
+    Size,
+    load_encoder,
+    publish_synthetic,
+)
+
+WORDS = " ".join((*KINDS, *QUALITIES, *SCENTS, *NEEDS)).split()
+AT_ONCE = 16
+
+
+class Questions:
+    """Bodies of requests, each another one."""
+
+    def __init__(self, size: Size, seed: int) -> None:
+        self._draw = np.random.default_rng(seed)
+        self._size = size
+
+    def context(self) -> str:
+        return " ".join(self._draw.choice(WORDS, 11)) + f" {self._draw.integers(10**9)}"
+
+    def __call__(self) -> bytes:
+        past = self._draw.integers(self._size.items, size=10)
+        told = {
+            "history": [f"B{self._size.seed % 100:02d}{row:07d}" for row in past],
+            "context": self.context(),
+            "k": 10,
+        }
+        body = json.dumps(told).encode()
+        head = (
+            "POST /v1/recommend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+async def ask(port: int, people: int, until: float, most: int, questions: Questions) -> Any:
+    """Return (latencies in ms, statuses that were not 200) of ``people`` who ask in turn."""
+    latencies: list[float] = []
+    bad: list[str] = []
+
+    async def person() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.perf_counter() < until and len(latencies) < most:
+            body = questions()
+            started = time.perf_counter()
+            writer.write(body)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            answer = await reader.readexactly(length)
+            latencies.append((time.perf_counter() - started) * 1000)
+            if not head.startswith(b"HTTP/1.1 200") or answer.count(b'"rank"') != 20:
+                bad.append(head.split(b"\r\n")[0].decode())
+        writer.close()
+
+    await asyncio.gather(*(person() for _ in range(people)))
+    return latencies, bad
+
+
+def run(name: str, port: int, people: int, seconds: float, most: int, questions: Questions) -> dict:
+    """Ask, and print what it took."""
+    started = time.perf_counter()
+    latencies, bad = asyncio.run(ask(port, people, started + seconds, most, questions))
+    took = time.perf_counter() - started
+    p50, p95, p99 = np.percentile(latencies, [50, 95, 99])
+    told = {
+        "p50_ms": round(p50, 1),
+        "p95_ms": round(p95, 1),
+        "p99_ms": round(p99, 1),
+        "per_s": round(len(latencies) / took, 1),
+        "requests": len(latencies),
+        "errors": len(bad),
+    }
+    print(f"{name:<22} " + "  ".join(f"{n} {v}" for n, v in told.items()), flush=True)
+    return told
+
+
+def bare_loop(data: Path, size: Size, seconds: float, results: Any) -> None:
+    """Encode and search, with nothing around it; requests per second into ``results``."""
+    import torch
+
+    from beauty_rec.serving.manifest import read_manifest
+
+    root = data / "serving"
+    folder = root / "versions" / read_manifest(root).set
+    encoder = load_encoder(folder / "text_retriever")
+    texts = torch.from_numpy(np.load(folder / "item_embeddings" / "vectors.npy"))
+    questions = Questions(size, 99)
+    took = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        vector = torch.from_numpy(encoder.encode_contexts([questions.context()]))
+        # Two columns: one takes a slower kernel.
+        (texts @ torch.cat([vector, vector]).T)[:, 0].topk(100)
+        took.append((time.perf_counter() - started) * 1000)
+    results.put((float(np.median(took)), len(took) / sum(took) * 1000))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--items", type=int, default=112_590)
+    parser.add_argument("--events", type=int, default=701_528)
+    parser.add_argument("--users", type=int, default=631_986)
+    parser.add_argument("--seconds", type=float, default=20, help="of each of the two loads")
+    parser.add_argument("--requests", type=int, default=0, help="of the memory run; 0: none")
+    parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--folder", type=Path, help="kept and used again; default: a new one")
+    told = parser.parse_args()
+    size = Size(told.items, told.events, told.users, told.seed)
+    folder = told.folder or Path(tempfile.mkdtemp(prefix="beauty-rec-bench-"))
+    try:
+        if not (folder / "serving" / "manifest.json").exists():
+            started = time.perf_counter()
+            publish_synthetic(folder, size, load_encoder(PACKAGED_ENCODER), encode=False)
+            print(f"published {told.items:,} items in {time.perf_counter() - started:.0f} s")
+        measure(folder, size, told)
+    finally:
+        if told.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(folder: Path, size: Size, told: argparse.Namespace) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.Queue()
+    loop = spawn.Process(target=bare_loop, args=(folder, size, min(10, told.seconds), results))
+    loop.start()
+    bare_ms, bare_rate = results.get()
+    loop.join()
+    print(f"{'bare loop':<22} p50_ms {bare_ms:.1f}  per_s {bare_rate:.1f}", flush=True)
+    with live_server(folder, folder / "serve.log") as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        process = psutil.Process(server.process.pid)
+        questions = Questions(size, 7)
+        run("warm up", port, AT_ONCE, 3, 10**9, questions)
+        one = run("one at a time", port, 1, told.seconds, 10**9, questions)
+        many = run(f"{AT_ONCE} at once", port, AT_ONCE, told.seconds, 10**9, questions)
+        print(
+            f"ratio to the bare loop: latency {one['p50_ms'] / bare_ms:.2f}, "
+            f"requests per second {many['per_s'] / bare_rate:.2f}"
+        )
+        if told.requests:
+            before = process.memory_info().rss
+            run("memory run", port, AT_ONCE, 10**9, told.requests, questions)
+            after = process.memory_info().rss
+            print(
+                f"resident memory {before / 2**20:.0f} MiB -> {after / 2**20:.0f} MiB: "
+                f"{(after / before - 1) * 100:+.2f}% over {told.requests:,} requests"
+            )
+
+
+if __name__ == "__main__":
+    main()
