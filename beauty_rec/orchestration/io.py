@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import dagster as dg
 import polars as pl
@@ -196,7 +196,7 @@ class StoredArtifacts(dg.ConfigurableIOManagerFactory):
     """Makes the IO manager of one layout on the artifact store."""
 
     store: dg.ResourceDependency[ArtifactStore]
-    layout: Layout
+    layout: ClassVar[Layout]
 
     def create_io_manager(self, context: dg.InitResourceContext) -> ArtifactIOManager:
         """Return the IO manager."""
@@ -204,6 +204,37 @@ class StoredArtifacts(dg.ConfigurableIOManagerFactory):
         return manager(self.store, folder)
 
 
+class StoredFrames(StoredArtifacts):
+    """Tables as Parquet, in ``processed/``."""
+
+    layout = "frames"
+
+
+class StoredFolders(StoredArtifacts):
+    """Vectors and other folders, in ``processed/``."""
+
+    layout = "folders"
+
+
+class StoredDocuments(StoredArtifacts):
+    """Small JSON documents, in ``processed/``."""
+
+    layout = "documents"
+
+
+class StoredModels(StoredArtifacts):
+    """Trained models, in ``models/``."""
+
+    layout = "models"
+
+
+class StoredReport(StoredArtifacts):
+    """The report, in ``evaluation/``."""
+
+    layout = "evaluation"
+
+
 def io_managers(store: ArtifactStore) -> dict[str, StoredArtifacts]:
     """Return the IO managers of an artifact store, by the key that assets name."""
-    return {layout: StoredArtifacts(store=store, layout=layout) for layout in LAYOUTS}
+    kinds = (StoredFrames, StoredFolders, StoredDocuments, StoredModels, StoredReport)
+    return {kind.layout: kind(store=store) for kind in kinds}

@@ -32,7 +32,7 @@ class OverrideError(ValueError):
     """A value typed into the launchpad is out of its bounds; the message names both."""
 
 
-def config_schema(names: Iterable[str], settings: Settings) -> dg.Shape | None:
+def config_schema(names: Iterable[str], settings: Settings) -> dg.Field | None:
     """Return the config of a stage that reads the settings ``names``; None when it reads none.
 
     Args:
@@ -46,16 +46,19 @@ def config_schema(names: Iterable[str], settings: Settings) -> dg.Shape | None:
             groups.setdefault(group, {})[field] = shown
     if not groups:
         return None
-    return dg.Shape(
-        {
-            group: dg.Field(
-                dg.Shape(fields),
-                is_required=False,
-                description=f"{type(getattr(settings, group)).__doc__} For this run only.",
-            )
-            for group, fields in groups.items()
-        }
-    )
+    values = {
+        group: {name: field.default_value for name, field in fields.items()}
+        for group, fields in groups.items()
+    }
+    shape = {
+        group: dg.Field(
+            dg.Shape(fields),
+            default_value=values[group],
+            description=f"{type(getattr(settings, group)).__doc__} For this run only.",
+        )
+        for group, fields in groups.items()
+    }
+    return dg.Field(dg.Shape(shape), default_value=values)
 
 
 def overridden(settings: Settings, config: Mapping[str, Any] | None) -> Settings:

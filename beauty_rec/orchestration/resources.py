@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from upath import UPath
 
 from beauty_rec.artifacts import atomic_path
@@ -234,8 +234,7 @@ class ItemIndexResource(dg.ConfigurableResource):
     folder: str = Field(description="of the embedded server, where no DSN is given")
     dsn: str | None = Field(
         None,
-        description="of a database with pgvector 0.8 or newer",
-        json_schema_extra={"dagster__is_secret": True},
+        description="another database with pgvector, for this run; unset: item_index.dsn",
     )
 
     @field_validator("dsn")
@@ -252,13 +251,14 @@ class ItemIndexResource(dg.ConfigurableResource):
         return dsn
 
     @contextmanager
-    def server(self) -> Iterator[str]:
-        """Yield the DSN of a running server."""
-        from pydantic import SecretStr
+    def server(self, settings: ItemIndexSettings) -> Iterator[str]:
+        """Yield the DSN of a running server.
 
+        The settings' own DSN is no field here, because the launchpad shows what is one.
+        """
         from beauty_rec.indexes.postgres_server import postgres
 
-        secret = SecretStr(self.dsn) if self.dsn else None
+        secret = settings.dsn if self.dsn is None else SecretStr(self.dsn)
         with postgres(Path(self.folder), secret) as dsn:
             yield dsn
 
@@ -267,14 +267,13 @@ class ItemIndexResource(dg.ConfigurableResource):
         """Yield the served version."""
         from beauty_rec.indexes.pgvector import open_current
 
-        with self.server() as dsn, open_current(dsn, settings) as index:
+        with self.server(settings) as dsn, open_current(dsn, settings) as index:
             yield index
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:
     """Return the resources that the settings describe, by the key that assets name."""
     data = settings.data_dir
-    dsn = settings.item_index.dsn
     store = ArtifactStore(
         url=settings.storage.url or str(data),
         scratch=str(data),
@@ -288,7 +287,5 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         "chroma": TextIndexResource(
             store=store, folder=str(data / "chromadb"), url=settings.text_index.url
         ),
-        "pgvector": ItemIndexResource(
-            folder=str(data / "postgres"), dsn=None if dsn is None else dsn.get_secret_value()
-        ),
+        "pgvector": ItemIndexResource(folder=str(data / "postgres"), dsn=None),
     }

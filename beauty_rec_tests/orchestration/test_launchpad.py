@@ -46,7 +46,7 @@ def test_bounds_descriptions_and_present_values_are_offered(tmp_path: Path) -> N
     settings = Settings(data_dir=tmp_path, fine_tune={"epochs": 4})
     schema = config_schema(("fine_tune", "evaluation.seed"), settings)
     assert schema is not None
-    groups = {name: field.config_type.fields for name, field in schema.fields.items()}
+    groups = {name: field.config_type.fields for name, field in schema.config_type.fields.items()}
     assert set(groups["evaluation"]) == {"seed"}
     assert groups["fine_tune"]["epochs"].default_value == 4
     assert groups["fine_tune"]["epochs"].description == "≥ 0, ≤ 100"
@@ -59,10 +59,10 @@ def test_every_setting_of_every_group_can_be_shown(tmp_path: Path) -> None:
     groups = [name for name, values in settings if isinstance(values, Group)]
     schema = config_schema(groups, settings)
     assert schema is not None
-    assert "dsn" not in schema.fields["item_index"].config_type.fields
+    assert "dsn" not in schema.config_type.fields["item_index"].config_type.fields
     defaults = {
         group: {n: f.default_value for n, f in field.config_type.fields.items()}
-        for group, field in schema.fields.items()
+        for group, field in schema.config_type.fields.items()
     }
     assert "secret" not in str(defaults)
     assert differences(settings, overridden(settings, defaults)) == {}

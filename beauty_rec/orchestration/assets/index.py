@@ -97,7 +97,7 @@ def item_index(
     )
     version = item_index_version(matrix, columns, settings.item_index)
     context.set_data_version(context.asset_key, dg.DataVersion(f"{version}-{items.as_of_ms}"))
-    with pgvector.server() as dsn:
+    with pgvector.server(settings.item_index) as dsn:
         built = build_index(
             dsn,
             matrix,

@@ -112,14 +112,16 @@ def text_retriever(
         store.checkpoints("text_retriever"),
         lambda encoder: validation_recall(encoder, valid, merged_items),
     )
+    card = (target / "README.md").read_text(encoding="utf-8")
     context.add_asset_metadata(
         {
+            **training_metadata(log),
             "pairs": log.pairs,
             "steps": len(log.losses),
             "best_step": log.best_step,
-            "model_card": dg.MetadataValue.md((target / "README.md").read_text(encoding="utf-8")),
             **({"note": log.note} if log.note else {}),
-            **training_metadata(log),
+            # Without the front matter, which a Markdown page would show as a headline.
+            "model_card": dg.MetadataValue.md(card.split("---\n", 2)[-1]),
         }
     )
     return target
