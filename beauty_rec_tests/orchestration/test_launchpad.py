@@ -10,7 +10,7 @@ from beauty_rec.orchestration.launchpad import config_schema, differences, overr
 from beauty_rec.orchestration.partitions import splits
 from beauty_rec.orchestration.refresh import Step, plan, refresh
 from beauty_rec.orchestration.resources import ArtifactStore
-from beauty_rec.orchestration.stage import for_settings, stage
+from beauty_rec.orchestration.stage import for_settings, stage, used_code_version
 from beauty_rec.orchestration.staleness import Look
 from beauty_rec.settings import Group, Settings
 
@@ -130,3 +130,28 @@ def test_a_value_out_of_bounds_stops_the_step_before_it_begins(tmp_path: Path) -
             definitions.resolve_implicit_global_asset_job_def().execute_in_process(
                 wrong, instance, asset_selection=[dg.AssetKey("learned")]
             )
+
+
+def test_rows_made_with_an_override_are_not_taken_over(tmp_path: Path) -> None:
+    """What an asset keeps for its next run is kept under the version that made it."""
+    versions = []
+
+    @stage(group="raw", io="documents", settings=("fine_tune",))
+    def keeps(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dict:
+        """Says under which version it keeps."""
+        versions.append(used_code_version(context))
+        return {}
+
+    settings = Settings(data_dir=tmp_path)
+    store = ArtifactStore(url=str(tmp_path), scratch=str(tmp_path))
+    definitions = dg.Definitions(
+        assets=for_settings([keeps], settings),
+        resources={"settings": settings, "store": store, **io_managers(store)},
+    )
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with dg.instance_for_test() as instance:
+        for epochs in (settings.fine_tune.epochs, 7, 8):
+            typed = {"ops": {"keeps": {"config": {"fine_tune": {"epochs": epochs}}}}}
+            assert job.execute_in_process(typed, instance).success
+    assert len(set(versions)) == 3
+    assert versions[0] == definitions.resolve_asset_graph().get(dg.AssetKey("keeps")).code_version

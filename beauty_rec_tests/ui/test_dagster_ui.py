@@ -1,6 +1,6 @@
 """What an operator sees: graph, asset, launchpad, partitions, schedules, in headless Chromium.
 
-Uses the data folder that BEAUTY_REC_UI_DATA names, or builds the synthetic sample (minutes). With
+Uses the data folder that BEAUTY_REC_UI_DATA names, or builds a small synthetic sample. With
 BEAUTY_REC_SCREENSHOTS=docs the pictures of the README are taken.
 """
 
@@ -18,8 +18,11 @@ from beauty_rec_tests.ui.pages import CHROMIUM, ROOT, dagster_dev, query
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(1800)]
-BACKFILLS = """{ partitionBackfillsOrError(limit: 5) { ... on PartitionBackfills {
-    results { id status numPartitions partitionNames assetSelection { path } } } } }"""
+LOCATION = "beauty_rec@beauty_rec.definitions"
+SMALL = [
+    *("--set", "sample.reviews=2500", "--set", "sample.items=600"),
+    *("--set", "pairs.max_pairs=400"),
+]
 MATERIALIZED = """query Latest($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
     assetMaterializations(limit: 12) { partition runId } } } }"""
 
@@ -31,7 +34,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if given:
         return Path(given).absolute()
     folder = tmp_path_factory.mktemp("shop")
-    run = [sys.executable, "-m", "beauty_rec.cli", "run", "--data-dir", str(folder)]
+    run = [sys.executable, "-m", "beauty_rec.cli", "run", "--data-dir", str(folder), *SMALL]
     subprocess.run(run, cwd=ROOT, check=True)
     return folder
 
@@ -76,11 +79,15 @@ def test_the_global_graph_shows_the_groups(page, address: str, picture) -> None:
     page.goto(f"{address}/asset-groups")
     for group in ("raw", "features", "retriever", "towers", "index", "ranking", "serving"):
         page.get_by_text(group, exact=True).first.wait_for()
+    picture("graph_groups")
+    page.get_by_text("Expand all groups").first.evaluate("node => node.click()")
+    for asset in ("raw_reviews", "text_retriever", "serving_manifest"):
+        page.get_by_text(asset, exact=True).first.wait_for(state="attached")
     picture("graph")
 
 
 def test_a_group_shows_its_assets(page, address: str, picture) -> None:
-    page.goto(f"{address}/locations/beauty_rec/asset-groups/retriever")
+    page.goto(f"{address}/locations/{LOCATION}/asset-groups/retriever")
     for asset in ("base_embeddings", "training_pairs", "text_retriever", "item_embeddings"):
         page.get_by_text(asset, exact=True).first.wait_for()
     picture("group")
@@ -88,16 +95,18 @@ def test_a_group_shows_its_assets(page, address: str, picture) -> None:
 
 def test_an_asset_page_shows_figures_examples_and_plots(page, address: str, picture) -> None:
     page.goto(f"{address}/assets/text_retriever")
-    page.get_by_text("Fine-tuned", exact=False).or_(
-        page.get_by_text("The encoder, fine-tuned", exact=False)
-    ).first.wait_for()
+    page.get_by_text("fine-tuned with in-batch negatives").first.wait_for()
+    page.get_by_text("loss_curve").first.wait_for()
     picture("asset")
-    page.goto(f"{address}/assets/text_retriever?view=events")
-    page.get_by_text("valid recall@100", exact=False).first.wait_for()
-    picture("asset_metadata")
-    page.goto(f"{address}/assets/retrieval_metrics?view=plots")
-    page.get_by_text("text_retriever recall@100", exact=False).first.wait_for()
+    page.goto(f"{address}/assets/retrieval_metrics")
+    page.get_by_text("text_retriever recall@100").first.wait_for()
+    page.get_by_role("button", name="Plots").or_(
+        page.get_by_text("Plots", exact=True)
+    ).first.click()
     picture("plots")
+    page.goto(f"{address}/assets/item_embeddings?view=events")
+    page.get_by_text("nearest_items").first.wait_for()
+    picture("examples")
 
 
 def test_checks_stand_beside_the_asset(page, address: str, picture) -> None:
@@ -115,11 +124,12 @@ def test_columns_have_meaning_and_lineage(page, address: str, picture) -> None:
 
 def test_the_launchpad_offers_hyper_parameters(page, address: str, picture) -> None:
     page.goto(f"{address}/assets/text_retriever")
-    page.locator(
-        "button:has-text('Materialize') + *, [aria-label='Materialize options']"
-    ).first.click()
-    page.get_by_text("Open launchpad").click()
-    page.get_by_text("fine_tune", exact=False).first.wait_for()
+    button = page.get_by_role("button", name=re.compile("Materialize")).first
+    button.wait_for()
+    button.click(modifiers=["Shift"])
+    page.get_by_text("Launchpad (configure assets)").wait_for()
+    for word in ("fine_tune", "epochs", "learning_rate"):
+        page.get_by_text(word).first.wait_for()
     picture("launchpad")
 
 
@@ -136,13 +146,13 @@ def test_one_split_is_backfilled_from_its_page(page, address: str, picture) -> N
     page.get_by_text("valid", exact=True).first.wait_for()
     picture("partitions")
     page.get_by_role("button", name=re.compile("Materialize")).first.click()
-    dialog = page.get_by_role("dialog").or_(page.locator(".bp5-dialog, .bp4-dialog")).first
-    dialog.wait_for()
-    box = dialog.get_by_role("textbox").first
-    box.fill("valid")
-    box.press("Tab")
+    page.get_by_text("Launch runs to materialize keywords").wait_for()
+    page.get_by_text("Select a partition or create one").click()
+    page.get_by_text("valid", exact=True).last.click()
+    page.keyboard.press("Escape")
+    page.get_by_text("1 partition", exact=False).first.wait_for()
     picture("backfill")
-    dialog.get_by_role("button", name=re.compile("Launch")).last.click()
+    page.get_by_role("button", name=re.compile("^Launch")).last.click()
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and runs() == before:
         page.wait_for_timeout(2000)
