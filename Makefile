@@ -30,8 +30,8 @@ ui: $(READY)  ## Dagster's pages on http://127.0.0.1:3000
 test: lint  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-live: $(READY)  ## a served set through switches and kills (1.5 min)
-	$(BIN)/python -m pytest -m live beauty_rec_tests/serving/test_live.py
+test-live: $(READY)  ## a served set and a live daemon, through switches and kills (6 min)
+	$(BIN)/python -m pytest -m live beauty_rec_tests/serving beauty_rec_tests/orchestration
 
 test-api: $(READY)  ## 5,000 drawn requests against the OpenAPI document (some minutes)
 	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/test_contract.py

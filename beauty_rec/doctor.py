@@ -28,6 +28,7 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         *_machine(),
         *_accelerator(),
+        *language_model_findings(settings),
         *_encoder(settings),
         *_inputs(settings),
         *_artifacts(settings),
@@ -55,6 +56,32 @@ def _accelerator() -> Iterator[Finding]:
             yield Finding("ok", "gpu", f"cuda:{number} {device.name}, {memory:.0f} GiB")
     else:
         yield Finding("note", "gpu", f"none that torch {version} sees: everything runs on the CPU")
+
+
+def language_model_findings(settings: Settings) -> Iterator[Finding]:
+    """Yield what each server of the language model is like, with the remedy of what is wrong."""
+    import asyncio
+
+    from beauty_rec.language.probe import look
+    from beauty_rec.language.vllm_server import missing_program
+
+    llm = settings.llm
+    if llm.backend == "rules":
+        yield Finding("note", "llm", "none is asked: rules read reviews and items (llm.backend)")
+        return
+    if llm.serve:
+        missing = missing_program(llm)
+        if missing is None:
+            yield Finding("ok", "llm", f"{llm.vllm_command!r} will serve {llm.model} when needed")
+        else:
+            yield Finding("fail", "llm", missing)
+        return
+    for url in llm.base_urls:
+        found = asyncio.run(look(llm, url, ask=True))
+        if found.problem is None:
+            yield Finding("ok", "llm", f"{url} serves {llm.model}, with structured output")
+        else:
+            yield Finding("fail", "llm", f"{url} {found.problem}")
 
 
 def _encoder(settings: Settings) -> Iterator[Finding]:

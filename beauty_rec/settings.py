@@ -40,6 +40,7 @@ from beauty_rec.setting_groups import (
     ItemTextSettings,
     ItemTowerSettings,
     KeywordSettings,
+    LanguageSettings,
     PairSettings,
     RankingSettings,
     RecommendationSettings,
@@ -69,6 +70,7 @@ __all__ = [
     "ItemTextSettings",
     "ItemTowerSettings",
     "KeywordSettings",
+    "LanguageSettings",
     "PairSettings",
     "Profile",
     "RankingSettings",
@@ -140,6 +142,7 @@ class Settings(BaseSettings):
 
     sample: SampleSettings = SampleSettings()
     corpus: CorpusSettings = CorpusSettings()
+    llm: LanguageSettings = LanguageSettings()
     keywords: KeywordSettings = KeywordSettings()
     attributes: AttributeSettings = AttributeSettings()
     vocabulary: VocabularySettings = VocabularySettings()
@@ -199,6 +202,11 @@ class Settings(BaseSettings):
         return self.data_dir / "raw" / "sample"
 
     @property
+    def language_dir(self) -> Path:
+        """Where the language model's answers are kept."""
+        return self.data_dir / "language"
+
+    @property
     def memory_path(self) -> Path:
         """Where :meth:`remember` writes."""
         return self.data_dir / "settings.json"
@@ -207,12 +215,15 @@ class Settings(BaseSettings):
         """Keep what differs from the defaults in the data folder, for the UI and later commands.
 
         A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
-        ``~/.pgpass`` or from their own settings, and fail without it. The API key is not kept.
+        ``~/.pgpass`` or from their own settings, and fail without it. API keys are not
+        kept: they are to be in the environment.
         """
         from beauty_rec.artifacts import write_text_atomic
 
         told = self.model_dump(
-            mode="json", exclude_defaults=True, exclude={"data_dir": True, "serve": {"api_key"}}
+            mode="json",
+            exclude_defaults=True,
+            exclude={"data_dir": True, "serve": {"api_key"}, "llm": {"api_key"}},
         )
         if self.item_index.dsn is not None:
             told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())

@@ -298,7 +298,8 @@ def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     embedded = shop.facts("item_embeddings")
     assert 0 < embedded["rows_computed"] <= 0.2 * embedded["rows_reused"]
     # The new item is in both indexes, by the models of before.
-    hits = json.loads(shop.call("search", "zanzibar xylophone", "-k", "1000", "--json").stdout)
+    found = shop.call("search", "zanzibar xylophone", "-k", "1000", "--json")
+    hits = json.loads(found.stdout)["items"]
     assert "BNEW000001" in {hit["parent_asin"] for hit in hits}
     assert "BNEW000001" in pl.read_parquet(shop.data / "processed/item_index/ids.parquet")["id"]
 

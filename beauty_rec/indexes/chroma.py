@@ -4,6 +4,9 @@ A version is built in a folder of its own (a changed copy of the one before, whe
 verified, and then served by rewriting ``current.json``, which is atomic. Readers that hold the
 version before keep it: it is deleted when the version after next is published.
 
+With ``text_index.url`` the vectors of a version are a collection of that server, beside those of
+other versions; the folder then holds the pointer and what is said of the version.
+
 Items of one and the same vector share one entry: an HNSW graph falls apart when thousands of its
 nodes lie on one point, as the items of a catalogue with bare titles do.
 """
@@ -15,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +45,14 @@ RECALL_AT = 100
 class ChromaIndex:
     """A served or freshly built version. Close it when done, so that its files are let go."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"no index at {folder}; run: beauty-rec run --select text_index --force"
             )
-        self._client = _open_client(folder)
-        self._collection = self._client.get_collection(COLLECTION, embedding_function=None)
+        self._client = _open_client(folder, url)
+        name = _collection(folder, url)
+        self._collection = self._client.get_collection(name, embedding_function=None)
         # Entry id -> all items of that vector, where there are several.
         self._shared: dict[str, list[str]] = json.loads((folder / SHARED).read_text("utf-8"))
 
@@ -113,18 +118,19 @@ def build_index(
     keep = {version, *([served.version] if served else [])}
     folder = root / version
     is_served = served is not None and served.version == version
-    before = root / served.version if served else None
+    # A collection on a server cannot be copied, so it is written anew.
+    before = root / served.version if served and settings.url is None else None
     if not is_served and not _write_changes(before, folder, vectors, settings):
-        shutil.rmtree(folder, ignore_errors=True)
+        _drop(folder, settings.url)
         _write(folder, vectors, settings)
-    with ChromaIndex(folder) as index:
+    with ChromaIndex(folder, settings.url) as index:
         built = IndexVersion(
             version, index.count(), vectors.matrix.shape[1], _verify(index, vectors, settings)
         )
     write_text_atomic(root / POINTER, json.dumps(asdict(built), indent=1) + "\n")
     for old in root.iterdir():
         if old.is_dir() and old.name not in keep:
-            shutil.rmtree(old, ignore_errors=True)
+            _drop(old, settings.url)
     return built
 
 
@@ -137,14 +143,15 @@ def current_version(root: Path) -> IndexVersion | None:
 
 
 @contextmanager
-def open_current(root: Path) -> Iterator[ChromaIndex]:
-    """Yield the served index.
+def open_current(root: Path, url: str | None = None) -> Iterator[ChromaIndex]:
+    """Yield the served index; with ``url``, its vectors are on that server.
 
     Raises:
         FileNotFoundError: nothing was published yet; the message names the remedy.
     """
     served = current_version(root)
-    with ChromaIndex(root / (served.version if served else "nothing-published")) as index:
+    folder = root / (served.version if served else "nothing-published")
+    with ChromaIndex(folder, url) as index:
         yield index
 
 
@@ -183,9 +190,9 @@ def _write_changes(
 
 def _write(folder: Path, vectors: Vectors, settings: TextIndexSettings) -> None:
     folder.mkdir(parents=True)
-    client = _open_client(folder)
+    client = _open_client(folder, settings.url)
     collection = client.create_collection(
-        COLLECTION,
+        _collection(folder, settings.url),
         embedding_function=None,
         configuration={
             "hnsw": {
@@ -236,10 +243,32 @@ def _verify(index: ChromaIndex, vectors: Vectors, settings: TextIndexSettings) -
     return recall
 
 
-def _open_client(folder: Path) -> Any:
+def _drop(folder: Path, url: str | None) -> None:
+    """Delete a version that is not served, or what a killed build left of it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if url is not None:
+        client, name = _open_client(folder, url), _collection(folder, url)
+        if name in {found.name for found in client.list_collections()}:
+            client.delete_collection(name)
+
+
+def _collection(folder: Path, url: str | None) -> str:
+    """Return the name of a version's collection: on a server all versions stand side by side."""
+    return COLLECTION if url is None else f"{COLLECTION}-{folder.name}"
+
+
+def _open_client(folder: Path, url: str | None = None) -> Any:
     import chromadb
     from chromadb.config import Settings as ChromaSettings
 
-    return chromadb.PersistentClient(
-        str(folder), settings=ChromaSettings(anonymized_telemetry=False)
+    settings = ChromaSettings(anonymized_telemetry=False)
+    if url is None:
+        return chromadb.PersistentClient(str(folder), settings=settings)
+    parts = urlsplit(url)
+    encrypted = parts.scheme == "https"
+    return chromadb.HttpClient(
+        parts.hostname or "",
+        parts.port or (443 if encrypted else 80),
+        ssl=encrypted,
+        settings=settings,
     )

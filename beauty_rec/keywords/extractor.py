@@ -1,6 +1,6 @@
 """The interface of keyword extractors, and the one function that runs any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import polars as pl
@@ -8,30 +8,44 @@ from tqdm import tqdm
 
 from beauty_rec.keywords.schema import ANSWER_SCHEMA, FACETS, KEYWORDS_SCHEMA, ReviewKeywords
 
+BATCH_ROWS = 5_000
+
+
+class Reviews:
+    """Reviews to read, in their order, any number of times; only a batch is in memory.
+
+    ``rows`` is their number.
+    """
+
+    def __init__(self, frame: pl.DataFrame | pl.LazyFrame) -> None:
+        """Args: frame: ``review_id`` (unique), ``parent_asin``, ``title``, ``text``."""
+        self._frame = frame.lazy().select("review_id", "parent_asin", "title", "text")
+        self.rows = int(self._frame.select(pl.len()).collect().item())
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        return iter(self._frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True))
+
+    def ids(self) -> pl.DataFrame:
+        """Return ``review_id`` and ``parent_asin`` of all."""
+        return self._frame.select(pl.col("review_id", "parent_asin").cast(pl.String)).collect()
+
 
 class KeywordExtractor(Protocol):
-    """Reads reviews, answers with keywords.
-
-    An extractor that waits on a server does so inside :meth:`extract` (its own event loop, its own
-    store of answers, so that a second call with the same reviews resumes), and asks for a
-    ``batch_size`` that keeps its requests in flight.
-    """
+    """Reads reviews, answers with keywords."""
 
     @property
     def source(self) -> str:
         """Name and version, such as ``rules/1``; a new version means other answers."""
 
-    @property
-    def batch_size(self) -> int:
-        """How many reviews :meth:`extract` wants at once."""
+    def extract(self, reviews: Reviews) -> Iterator[pl.DataFrame]:
+        """Yield one row of ``ANSWER_SCHEMA`` for each review, in any order, in frames of any size.
 
-    def extract(self, reviews: pl.DataFrame) -> pl.DataFrame:
-        """Return one row of ``ANSWER_SCHEMA`` for each review, in any order.
-
+        An extractor that waits on a server is given all reviews at once, so that the server's batch
+        stays full; it goes through them twice, first to ask, then to hand out what it stored.
         ``source`` may differ by row, where an extractor falls back on another.
 
         Args:
-            reviews: ``review_id``, ``title``, ``text`` and perhaps more; null text is no text.
+            reviews: ``title`` and ``text`` may be null: no text.
         """
 
 
@@ -46,12 +60,15 @@ def answers(
     return pl.DataFrame(columns, schema=ANSWER_SCHEMA)
 
 
-def extract_keywords(reviews: pl.DataFrame, extractor: KeywordExtractor) -> pl.DataFrame:
+def extract_keywords(
+    reviews: pl.DataFrame | pl.LazyFrame, extractor: KeywordExtractor
+) -> pl.DataFrame:
     """Return the keywords of every review, in the order of ``reviews``.
 
     Args:
-        reviews: ``review_id`` (unique), ``parent_asin``, ``title``, ``text``.
-        extractor: what reads them, ``extractor.batch_size`` rows at a time.
+        reviews: ``review_id`` (unique), ``parent_asin``, ``title``, ``text``; of a lazy frame only
+            a batch is held at a time.
+        extractor: what reads them.
 
     Returns:
         A frame of ``KEYWORDS_SCHEMA`` with as many rows as ``reviews``.
@@ -60,27 +77,30 @@ def extract_keywords(reviews: pl.DataFrame, extractor: KeywordExtractor) -> pl.D
         ValueError: a column is missing, a ``review_id`` is repeated, or the extractor left a
             review out, answered one twice, or answered one that it was not asked.
     """
-    if missing := {"review_id", "parent_asin", "title", "text"} - set(reviews.columns):
+    columns = reviews.lazy().collect_schema().names()
+    if missing := {"review_id", "parent_asin", "title", "text"} - set(columns):
         raise ValueError(f"reviews lack the columns {sorted(missing)}")
-    if reviews["review_id"].n_unique() < len(reviews):
+    stream = Reviews(reviews)
+    asked = stream.ids()
+    if asked["review_id"].n_unique() < stream.rows:
         raise ValueError("reviews repeat a review_id; deduplicate them first")
-    parts = [pl.DataFrame(schema=KEYWORDS_SCHEMA)]
-    with tqdm(total=len(reviews), desc="keywords", unit="review", disable=None) as bar:
-        for batch in reviews.iter_slices(extractor.batch_size):
-            parts.append(_checked(batch, extractor.extract(batch), extractor.source))
-            bar.update(len(batch))
-    return pl.concat(parts)
-
-
-def _checked(batch: pl.DataFrame, answer: pl.DataFrame, source: str) -> pl.DataFrame:
-    asked = batch["review_id"].cast(pl.String)
-    given = answer["review_id"]
-    unanswered = asked.filter(~asked.is_in(given.implode()))
+    given = pl.concat([pl.DataFrame(schema=ANSWER_SCHEMA), *extractor.extract(stream)])
+    unanswered = asked["review_id"].filter(~asked["review_id"].is_in(given["review_id"].implode()))
     if len(unanswered):
-        raise ValueError(f"{source} left out {len(unanswered)} reviews, first {unanswered[0]!r}")
-    if len(answer) != len(batch):
-        raise ValueError(f"{source} gave {len(answer)} answers for {len(batch)} reviews")
-    ordered = batch.select(pl.col("review_id", "parent_asin").cast(pl.String)).join(
-        answer, on="review_id", how="left", maintain_order="left"
-    )
+        raise ValueError(
+            f"{extractor.source} left out {len(unanswered)} reviews, first {unanswered[0]!r}"
+        )
+    if given.height != stream.rows:
+        raise ValueError(
+            f"{extractor.source} gave {given.height} answers for {stream.rows} reviews"
+        )
+    ordered = asked.join(given, on="review_id", how="left", maintain_order="left")
     return ordered.select(pl.col(name).cast(kind) for name, kind in KEYWORDS_SCHEMA.items())
+
+
+def read_batches(reviews: Reviews, label: str) -> Iterator[pl.DataFrame]:
+    """Yield the batches of ``reviews`` under a progress bar."""
+    with tqdm(total=reviews.rows, desc=label, unit="review", disable=None) as bar:
+        for batch in reviews:
+            yield batch
+            bar.update(batch.height)

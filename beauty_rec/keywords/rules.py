@@ -1,11 +1,12 @@
 """Keywords by rules: a lexicon with negation, ages in numbers, salient phrases. Needs no model."""
 
 import re
+from collections.abc import Iterator
 
 import polars as pl
 
 from beauty_rec.keywords.ages import find_ages
-from beauty_rec.keywords.extractor import answers
+from beauty_rec.keywords.extractor import Reviews, answers, read_batches
 from beauty_rec.keywords.lexicon import load_lexicon
 from beauty_rec.keywords.matching import find_matches
 from beauty_rec.keywords.phrases import salient_phrases
@@ -23,8 +24,6 @@ class RulesExtractor:
     ReviewKeywords(who=['teenager'], when=['before bed'], why=['non-greasy', 'charcoal scrub'])
     """
 
-    batch_size = 5_000
-
     def __init__(self, max_phrases: int = 12) -> None:
         """Args: max_phrases: salient phrases of a review, 0 to 16; none: the lexicon alone."""
         if not 0 <= max_phrases <= 16:
@@ -32,7 +31,12 @@ class RulesExtractor:
         self.max_phrases = max_phrases
         self.source = f"rules/{load_lexicon().version}"
 
-    def extract(self, reviews: pl.DataFrame) -> pl.DataFrame:
+    def extract(self, reviews: Reviews) -> Iterator[pl.DataFrame]:
+        """Yield the answers batch by batch, in the order of ``reviews``."""
+        for batch in read_batches(reviews, "keywords by rules"):
+            yield self.read_frame(batch)
+
+    def read_frame(self, reviews: pl.DataFrame) -> pl.DataFrame:
         """Return one row of ``ANSWER_SCHEMA`` for each review, in their order.
 
         Args:

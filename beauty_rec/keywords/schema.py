@@ -1,7 +1,7 @@
 """What is known of a review after extraction: WHO it is for, WHEN it is used, WHY it is liked.
 
-The model is both the check of every extractor's answer and, through ``model_json_schema()``, the
-form that a language model is asked to fill in.
+The model is the check of every extractor's answer; a language model is asked for the tighter form
+of :class:`beauty_rec.keywords.llm.AskedKeywords`.
 
 >>> ReviewKeywords(who=[" My  Daughter", "my daughter"], when=[], why=["Soft"]).who
 ['my daughter']

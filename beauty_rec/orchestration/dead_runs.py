@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import dagster as dg
 import psutil
 from dagster import DagsterRunStatus
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 HOST_TAG = "beauty_rec/host"
 PROCESS_TAG = "beauty_rec/process"
@@ -20,8 +21,13 @@ IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunSt
 
 def process_tags() -> dict[str, str]:
     """Return the tags of a run that is executed by this very process."""
-    process = psutil.Process()
-    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{os.getpid()}@{process.create_time()}"}
+    started = psutil.Process().create_time()
+    return {
+        HOST_TAG: socket.gethostname(),
+        PROCESS_TAG: f"{os.getpid()}@{started}",
+        # The next refresh repairs; the daemon need not.
+        MAX_RETRIES_TAG: "0",
+    }
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:

@@ -19,6 +19,11 @@ concurrency:
   pools:
     granularity: run
     default_limit: 1
+# A run whose process was killed is started again; one that failed by itself is not.
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
 run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 60

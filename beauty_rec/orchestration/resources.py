@@ -128,9 +128,17 @@ class EncoderResource(dg.ConfigurableResource):
 
 
 class TextIndexResource(dg.ConfigurableResource):
-    """ChromaDB: one collection a version, and which one is served."""
+    """ChromaDB: one collection a version, and which one is served.
 
-    folder: str = Field(description="local folder of the collections")
+    With a server, the folder (pointer and what is said of each version) is handed on through the
+    store, so that another worker finds what this one built.
+    """
+
+    store: dg.ResourceDependency[ArtifactStore]
+    folder: str = Field(description="local folder of the versions")
+    url: str | None = Field(
+        None, pattern=r"^https?://[^/]+/?$", description="of a Chroma server: http://chroma:8000"
+    )
 
     def build(
         self, vectors: "Vectors", version: str, settings: TextIndexSettings
@@ -138,7 +146,11 @@ class TextIndexResource(dg.ConfigurableResource):
         """Build a version aside, verify it and switch to it."""
         from beauty_rec.indexes.chroma import build_index
 
-        return build_index(Path(self.folder), vectors, version, settings)
+        told = settings.model_copy(update={"url": self.url})
+        built = build_index(self._synchronised(), vectors, version, told)
+        if self.url is not None and not is_local(self.store.root):
+            upload(Path(self.folder), self.store.root / "chromadb")
+        return built
 
     @contextmanager
     def served(self) -> "Iterator[ChromaIndex]":
@@ -149,8 +161,18 @@ class TextIndexResource(dg.ConfigurableResource):
         """
         from beauty_rec.indexes.chroma import open_current
 
-        with open_current(Path(self.folder)) as index:
+        with open_current(self._synchronised(), self.url) as index:
             yield index
+
+    def _synchronised(self) -> Path:
+        """Return the folder, as the store has it where it is shared."""
+        folder = Path(self.folder)
+        if self.url is not None and not is_local(self.store.root):
+            known = self.store.get("chromadb")
+            if known is not None:
+                with atomic_path(folder) as draft:
+                    shutil.copytree(known, draft)
+        return folder
 
 
 class ItemIndexResource(dg.ConfigurableResource):
@@ -200,15 +222,18 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     """Return the resources that the settings describe, by the key that assets name."""
     data = settings.data_dir
     dsn = settings.item_index.dsn
+    store = ArtifactStore(
+        url=settings.storage.url or str(data),
+        scratch=str(data),
+        cache_gb=settings.storage.cache_gb,
+    )
     return {
-        "store": ArtifactStore(
-            url=settings.storage.url or str(data),
-            scratch=str(data),
-            cache_gb=settings.storage.cache_gb,
-        ),
+        "store": store,
         "gpu": GpuResource.of(settings.gpu),
         "encoder": EncoderResource(offline=offline()),
-        "chroma": TextIndexResource(folder=str(data / "chromadb")),
+        "chroma": TextIndexResource(
+            store=store, folder=str(data / "chromadb"), url=settings.text_index.url
+        ),
         "pgvector": ItemIndexResource(
             folder=str(data / "postgres"), dsn=None if dsn is None else dsn.get_secret_value()
         ),

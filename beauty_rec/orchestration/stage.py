@@ -246,7 +246,8 @@ def with_code_versions(
     assets: Iterable[dg.AssetsDefinition], settings: Settings
 ) -> list[dg.AssetsDefinition]:
     """Give each stage a ``code_version`` from its source, its modules and its settings."""
-    values = settings.model_dump(mode="json")
+    # Of the language model only what shapes its answers, not where and how fast it is asked.
+    values = {**settings.model_dump(mode="json"), "llm": settings.llm.answering()}
 
     def versioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if "beauty_rec/code" not in spec.metadata:

@@ -52,7 +52,7 @@ def epochs_metadata(
 
     last = {k: float(v) for k, v in (epochs[-1] if epochs else {}).items() if v is not None}
     drawn = [figure for figure in shown if any(row.get(figure) is not None for row in epochs)]
-    found: dict[str, Any] = {**facts, **last, "epochs": len(epochs)}
+    found: dict[str, Any] = {**last, "epochs": len(epochs), **facts}
     last.pop("epoch", None)
     found.pop("epoch", None)
     if drawn:

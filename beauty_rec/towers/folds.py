@@ -125,6 +125,7 @@ def train_with_folds(
                 "text_weights": (log["text_weight"],),
                 "past_weights": (log["past_weight"],),
                 "past_text_weights": (log["past_text_weight"],),
+                "newcomer_weights": (log["newcomer_weight"],),
             }
         )
         for start in starts:

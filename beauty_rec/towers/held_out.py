@@ -56,10 +56,11 @@ def choose_weights(
     """Set the weights of what is not learned by gradient, one after the other, on valid.
 
     An item's text holds what its buyers wrote, and a history what its user would buy again, so on
-    training events both would be trusted far beyond what they are worth on new ones. Of weights
-    with equal recall the smallest is taken.
+    training events both would be trusted far beyond what they are worth on new ones. Who is new
+    tells little, and a small shop teaches little about it: then popularity is worth more. Of
+    weights with equal recall the smallest is taken.
     """
-    grids = {"past_weight": settings.past_weights}
+    grids = {"newcomer_weight": settings.newcomer_weights, "past_weight": settings.past_weights}
     if served.items.text:
         grids["text_weight"] = settings.text_weights
         grids["past_text_weight"] = settings.past_text_weights

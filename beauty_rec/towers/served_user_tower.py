@@ -21,7 +21,7 @@ from beauty_rec.towers.requests import Knowledge, Requests
 from beauty_rec.towers.statistics import StatisticsSpec
 from beauty_rec.towers.user_tower import UserTower, UserTowerShape
 
-FORMAT = 3
+FORMAT = 4
 CHUNK = 512
 """Requests per forward pass: bounds the memory of long histories."""
 
@@ -39,6 +39,7 @@ class ServedUserTower:
         text_weight: of cos(context, item text); 0 when the matrix has no text block.
         past_weight: of the cosine with the mean of the history's tower vectors.
         past_text_weight: the same with its text vectors.
+        newcomer_weight: of an item's popularity, for who has no history.
     """
 
     tower: UserTower
@@ -48,6 +49,7 @@ class ServedUserTower:
     text_weight: float = 0.0
     past_weight: float = 0.0
     past_text_weight: float = 0.0
+    newcomer_weight: float = 0.0
 
     @property
     def as_of_ms(self) -> int:
@@ -81,6 +83,8 @@ class ServedUserTower:
         )
         popular = np.zeros(columns, np.float32)
         popular[shape.tower + shape.popularity] = 1.0
+        new = np.full(len(requests), without[0]) | ~requests.has_history.numpy()
+        weights[new] += self.newcomer_weight * popular
         weights[requests.nothing_known.numpy()] = popular
         if not without[0]:
             weights[:, : shape.tower] += self.past_weight * self._past(requests, 0, shape.tower)
@@ -115,6 +119,7 @@ class ServedUserTower:
             "text_weight": self.text_weight,
             "past_weight": self.past_weight,
             "past_text_weight": self.past_text_weight,
+            "newcomer_weight": self.newcomer_weight,
             "text": self.items.text,
         }
         with atomic_path(folder) as draft:
@@ -144,6 +149,7 @@ class ServedUserTower:
             config["text_weight"],
             config["past_weight"],
             config["past_text_weight"],
+            config["newcomer_weight"],
         )
 
 

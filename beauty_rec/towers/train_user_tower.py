@@ -149,6 +149,7 @@ def train_user_tower(
         "text_weight": served.text_weight,
         "past_weight": served.past_weight,
         "past_text_weight": served.past_text_weight,
+        "newcomer_weight": served.newcomer_weight,
         "valid_recall": held_out_recall(served, known, valid, settings.candidates),
         "columns": {"tower": items.tower, "statistics": items.statistics, "text": items.text},
         "parameters": sum(p.numel() for p in tower.parameters()),

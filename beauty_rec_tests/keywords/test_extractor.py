@@ -1,9 +1,15 @@
 import asyncio
+from collections.abc import Iterator
 
 import polars as pl
 import pytest
 
-from beauty_rec.keywords.extractor import KeywordExtractor, answers, extract_keywords
+from beauty_rec.keywords.extractor import (
+    KeywordExtractor,
+    Reviews,
+    answers,
+    extract_keywords,
+)
 from beauty_rec.keywords.rules import RulesExtractor
 from beauty_rec.keywords.schema import ANSWER_SCHEMA, KEYWORDS_SCHEMA, ReviewKeywords
 
@@ -24,24 +30,25 @@ class Asynchronous:
     """Answers out of order, from its store where it can, as a language model's client would."""
 
     source = "echo/1"
-    batch_size = 10
 
     def __init__(self) -> None:
         self.store: dict[str, ReviewKeywords] = {}
         self.asked = 0
 
-    def extract(self, reviews: pl.DataFrame) -> pl.DataFrame:
+    def extract(self, reviews: Reviews) -> Iterator[pl.DataFrame]:
+        asked = reviews.ids()["review_id"].to_list()
+
         async def ask(review_id: str) -> None:
             await asyncio.sleep(0)
             self.asked += 1
             self.store[review_id] = ReviewKeywords(who=[review_id], when=[], why=[])
 
         async def ask_all() -> None:
-            await asyncio.gather(*(ask(r) for r in reviews["review_id"] if r not in self.store))
+            await asyncio.gather(*(ask(r) for r in asked if r not in self.store))
 
         asyncio.run(ask_all())
-        ids = reviews["review_id"].to_list()[::-1]
-        return answers(ids, [self.store[r] for r in ids], self.source)
+        ids = asked[::-1]
+        yield answers(ids, [self.store[r] for r in ids], self.source)
 
 
 def test_rules_answer_every_review_in_order() -> None:
@@ -59,7 +66,7 @@ def test_rules_answer_every_review_in_order() -> None:
         "source": "rules/1",
     }
     assert found["who"][0].to_list() == []
-    assert extract_keywords(frame, extractor).equals(found)
+    assert extract_keywords(frame.lazy(), extractor).equals(found)
 
 
 def test_an_asynchronous_extractor_drops_in_and_resumes() -> None:
@@ -77,13 +84,13 @@ def test_no_reviews_give_no_keywords() -> None:
 
 
 class Forgetful(RulesExtractor):
-    def extract(self, reviews: pl.DataFrame) -> pl.DataFrame:
-        return super().extract(reviews)[1:]
+    def read_frame(self, reviews: pl.DataFrame) -> pl.DataFrame:
+        return super().read_frame(reviews)[1:]
 
 
 class Repeating(RulesExtractor):
-    def extract(self, reviews: pl.DataFrame) -> pl.DataFrame:
-        found = super().extract(reviews)
+    def read_frame(self, reviews: pl.DataFrame) -> pl.DataFrame:
+        found = super().read_frame(reviews)
         return pl.concat([found, found[:1]])
 
 

@@ -188,3 +188,24 @@ def test_a_training_that_does_not_beat_popularity_is_not_served(
     assert log["best_epoch"] == 0
     served = load(tmp_path / "t", data)
     assert recall(served, data) == pytest.approx(log["popularity_recall"], abs=1e-6)
+
+
+def test_newcomers_lean_on_popularity_as_far_as_told(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
+) -> None:
+    settings = small.model_copy(update={"epochs": 1, "newcomer_weights": (0.0,)})
+    vectors = {}
+    for weight in (0.0, 1e4):
+        told = settings.model_copy(update={"newcomer_weights": (weight,)})
+        assert train_user_tower(data, told, tmp_path / str(weight))["newcomer_weight"] == weight
+        served = load(tmp_path / str(weight), data)
+        context = data.context_vectors.matrix[0]
+        new, known = (
+            one_request(past, context, None, served.profiles, served.as_of_ms, served.as_of_ms, 5)
+            for past in ([], [(0, 5.0, 1.0)])
+        )
+        vectors[weight] = served.user_vectors(new), served.user_vectors(known)
+    np.testing.assert_array_equal(vectors[0.0][1], vectors[1e4][1])
+    popular = served.items.matrix[:, served.items.tower + served.tower.shape.popularity]
+    scores = served.items.matrix @ vectors[1e4][0][0]
+    assert np.corrcoef(scores, popular)[0, 1] > 0.999

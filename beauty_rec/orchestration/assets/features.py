@@ -9,22 +9,25 @@ from beauty_rec.orchestration import verdicts
 from beauty_rec.orchestration.checks import facts_check, value_check
 from beauty_rec.orchestration.examples import frequent_metadata
 from beauty_rec.orchestration.partitions import only, splits
+from beauty_rec.orchestration.reading import examples, reading_metadata, stops_are_final
 from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
 from beauty_rec.orchestration.reused import reused_keywords
-from beauty_rec.orchestration.stage import stage
+from beauty_rec.orchestration.stage import GPU_POOL, stage
 from beauty_rec.settings import Settings
 
 GROUP = "features"
 NOT_ATTRIBUTES = ("parent_asin", "summary", "source")
+ASKING = tuple(f"language/{name}.py" for name in ("answers", "guard", "prompt", "task"))
 
 
 @stage(
     group=GROUP,
     io="frames",
-    code=("keywords",),
-    settings=("keywords",),
+    code=("keywords", *ASKING),
+    settings=("keywords", "llm"),
     reads={"split_reviews": ["own"]},
     partitions_def=splits,
+    pool=GPU_POOL,  # a language model server that is started here fills the GPU
     kinds=("parquet", "polars"),
 )
 def keywords(
@@ -33,14 +36,26 @@ def keywords(
     split_reviews: pl.LazyFrame,
 ) -> pl.DataFrame:
     """WHO / WHEN / WHY of each review of the split."""
+    from beauty_rec.keywords.choice import open_extractor
     from beauty_rec.keywords.extractor import extract_keywords
-    from beauty_rec.keywords.rules import RulesExtractor
 
-    reviews = split_reviews.filter(split=context.partition_key).collect()
-    extractor = RulesExtractor(settings.keywords.max_phrases)
-    found = reused_keywords(
-        context, settings, extractor.source, reviews, lambda rows: extract_keywords(rows, extractor)
-    )
+    reviews = split_reviews.filter(split=context.partition_key)
+    with open_extractor(settings) as extractor, stops_are_final():
+        if settings.llm.backend == "rules":
+            found = reused_keywords(
+                context,
+                settings,
+                extractor.source,
+                reviews.collect(),
+                lambda rows: extract_keywords(rows, extractor),
+            )
+        else:  # its own store of answers asks nothing twice
+            found = extract_keywords(reviews, extractor)
+        context.add_asset_metadata(reading_metadata(extractor, found))
+    texts = reviews.select("review_id", "title", "text").collect()
+    shown = found.drop("parent_asin").join(texts, on="review_id", maintain_order="left")
+    shown = shown.select("title", "text", "who", "when", "why", "source")
+    context.add_asset_metadata({"examples": examples(shown)})
     facets = {facet: pl.col(facet).list.len() > 0 for facet in ("who", "when", "why")}
     told = {**facets, "any": pl.any_horizontal(list(facets.values()))}
     if found.height:
@@ -55,10 +70,11 @@ def keywords(
 @stage(
     group=GROUP,
     io="frames",
-    code=("items",),
-    settings=("attributes",),
+    code=("items", *ASKING),
+    settings=("attributes", "llm"),
     reads={"split_reviews": ["train"]},
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
+    pool=GPU_POOL,  # a language model server that is started here fills the GPU
     kinds=("parquet", "polars", "pydantic"),
 )
 def item_attributes(
@@ -71,23 +87,26 @@ def item_attributes(
 ) -> pl.DataFrame:
     """STD and RE attributes of each item, with what train events say of it, and a summary."""
     from beauty_rec.items.attributes import choose_domain, item_attributes
-    from beauty_rec.items.rules import RulesAttributeExtractor
+    from beauty_rec.items.choice import open_attribute_extractor
 
     domain = choose_domain(raw_items, settings.attributes.domain)
-    found = item_attributes(
-        RulesAttributeExtractor(domain, settings.attributes),
-        raw_items,
-        split_reviews.filter(split="train").collect(),
-        keywords,
-        user_profiles,
-        settings.attributes,
-    )
+    with open_attribute_extractor(settings, domain) as extractor, stops_are_final():
+        found = item_attributes(
+            extractor,
+            raw_items,
+            split_reviews.filter(split="train").collect(),
+            keywords,
+            user_profiles,
+            settings.attributes,
+        )
+        context.add_asset_metadata(reading_metadata(extractor, found))
     lists = [name for name, dtype in found.schema.items() if dtype == pl.List(pl.String)]
     items = max(1, found.height)
     context.add_asset_metadata(
         {
             "domain": domain.name,
             "coverage_any": _attributed(found, lists),
+            "examples": examples(found),
             **{
                 f"values per item {name}": float(found[name].list.len().sum()) / items
                 for name in lists

@@ -83,6 +83,7 @@ def reranker(
             settings.ranking,
             examples=log["examples"],
             positives=log["positives"],
+            **log["best"],
             **{f"{name} without transfer": value for name, value in plain.items()},
         )
     )

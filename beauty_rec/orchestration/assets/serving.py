@@ -22,6 +22,7 @@ HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
     settings=("serve.sample_users", "serve.keep_sets", "attributes"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("json",),
+    served=True,
 )
 def serving_manifest(
     context: dg.AssetExecutionContext,

@@ -175,6 +175,7 @@ def user_tower(
             text_weight=float(log["text_weight"]),
             past_weight=float(log["past_weight"]),
             past_text_weight=float(log["past_text_weight"]),
+            newcomer_weight=float(log["newcomer_weight"]),
             columns=", ".join(log["columns"]),
             **({} if valid_recall is None else {"valid recall@100": float(valid_recall)}),
         )
