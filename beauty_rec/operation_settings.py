@@ -50,6 +50,9 @@ class ExecutionSettings(Group):
     ray_address: str | None = Field(
         None, description="of the jobs API, http://head:8265; unset: RAY_ADDRESS, or a local Ray"
     )
+    worker_data_dir: str | None = Field(
+        None, description="local folder of a Ray worker; unset: the same path as here"
+    )
     k8s_image: str | None = Field(None, description="of step pods; unset: the run's own image")
     k8s_namespace: str | None = Field(None, description="unset: the run's own namespace")
     step_cpus: float = Field(2, gt=0, le=512, description="that a step asks a cluster for")

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -91,6 +91,8 @@ __all__ = [
     "let_threads_sleep",
     "offline",
     "read_remembered",
+    "records_in_postgres",
+    "secret_variables",
 ]
 
 Profile = Literal["sample", "full"]
@@ -211,6 +213,23 @@ class Settings(BaseSettings):
         """Where :meth:`remember` writes."""
         return self.data_dir / "settings.json"
 
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which a process elsewhere gets these settings.
+
+        Secrets are left out, and the data folder, which is a matter of the machine.
+        """
+        told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        for group, values in told.items():
+            if isinstance(values, dict):
+                kept = getattr(self, group)
+                for name in [n for n in values if isinstance(getattr(kept, n), SecretStr)]:
+                    del values[name]
+        return {
+            f"BEAUTY_REC_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in told.items()
+            if value != {}
+        }
+
     def remember(self) -> None:
         """Keep what differs from the defaults in the data folder, for the UI and later commands.
 
@@ -262,6 +281,18 @@ def _default_data_dir() -> Path:
     if home.name == "dagster" and (home.parent / "settings.json").exists():
         return home.parent
     return Path("data")
+
+
+def records_in_postgres() -> bool:
+    """Whether the environment names a database for Dagster's records."""
+    return bool(os.environ.get("DAGSTER_POSTGRES_URL"))
+
+
+def secret_variables() -> list[str]:
+    """Return the names of this process's variables that settings do not hand on: secrets."""
+    names = ("BEAUTY_REC_ITEM_INDEX__DSN", "BEAUTY_REC_LLM__API_KEY", "PGPASSWORD")
+    stores = ("AWS_", "FSSPEC_")
+    return [name for name in os.environ if name in names or name.startswith(stores)]
 
 
 def child_environment(**more: str) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """Fixtures for all folders."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from beauty_rec.retriever.model_files import resolve_model
 from beauty_rec.settings import PACKAGED_ENCODER
+from beauty_rec_tests.language.stub import Stub
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +29,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = SentenceTransformer(modules=[transformer, Pooling(32)], device="cpu")
     model.save_pretrained(str(folder / "tiny"), create_model_card=False)
     return folder / "tiny"
+
+
+@pytest.fixture
+def stub(tmp_path: Path) -> Iterator[Callable[..., Stub]]:
+    """Start stub servers of a language model with the options of ``stub_server.py``."""
+    started: list[Stub] = []
+
+    def start(*options: object) -> Stub:
+        folder = tmp_path / f"stub{len(started)}"
+        folder.mkdir()
+        started.append(Stub(folder, *options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()

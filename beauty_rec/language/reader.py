@@ -138,9 +138,9 @@ class _Reading:
             self._usage.questions += 1
             key = question.key(self._settings.model, self._settings.seed)
             if self._has_to_be_asked(key):
-                client = self._client or await self._open(stack)
                 self._in_flight.add(key)
                 try:
+                    client = self._client or await self._open(stack)
                     await self._ask(client, question, key)
                 except Stopped as stop:  # those in flight come to their end and are kept
                     self._stop = self._stop or stop

@@ -86,6 +86,8 @@ class VllmServer:
         if process.stdin is not None and not process.stdin.closed:
             process.stdin.close()  # the watchdog sees this and ends the server
         process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
 
     def _wait_for_health(self, url: str, began_at: int) -> None:
         settings, process = self._settings, self._process

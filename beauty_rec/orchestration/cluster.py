@@ -4,12 +4,13 @@
 artifact store, the instance and, for the indexes, their servers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution.execution_result import ExecutionResult
 
-from beauty_rec.settings import ExecutionSettings, Settings
+from beauty_rec.settings import Settings, secret_variables
 
 GPU_RESOURCE = "nvidia.com/gpu"
 GIB = 2**30
@@ -34,42 +35,49 @@ def cluster_tags(settings: Settings, *, gpu: bool) -> dict[str, Any]:
     return {"dagster-k8s/config": pod, "dagster-ray/config": ray}
 
 
-def executor_of(settings: ExecutionSettings) -> dg.ExecutorDefinition:
+def executor_of(settings: Settings) -> dg.ExecutorDefinition:
     """Return the executor that the settings name, configured.
 
     Raises:
         RuntimeError: the packages of a cluster are not installed; says how to get them.
     """
-    make: dict[str, Callable[[ExecutionSettings], dg.ExecutorDefinition]] = {
+    make: dict[str, Callable[[Settings], dg.ExecutorDefinition]] = {
         # A step process costs seconds of imports; runs go side by side, steps one by one.
         "in_process": lambda _: dg.in_process_executor,
         "multiprocess": lambda told: dg.multiprocess_executor.configured(
-            {"max_concurrent": told.max_concurrent}
+            {"max_concurrent": told.execution.max_concurrent}
         ),
         "ray": _ray,
         "k8s": _kubernetes,
     }
-    return make[settings.executor](settings)
+    return make[settings.execution.executor](settings)
 
 
-def _ray(settings: ExecutionSettings) -> dg.ExecutorDefinition:
+def _ray(settings: Settings) -> dg.ExecutorDefinition:
     try:
         from dagster_ray.core.executor import ray_executor
     except ImportError as error:
         raise _missing("ray", error) from error
-    address = {} if settings.ray_address is None else {"address": settings.ray_address}
-    return ray_executor.configured({"ray": address})
+    told = settings.execution
+    folder = told.worker_data_dir or str(settings.data_dir)
+    variables = {**settings.environment(), "BEAUTY_REC_DATA_DIR": folder}
+    ray: dict[str, Any] = {
+        "env_vars": [*(f"{name}={value}" for name, value in variables.items()), *secret_variables()]
+    }
+    if told.ray_address is not None:
+        ray["address"] = told.ray_address
+    return ray_executor.configured({"ray": ray})
 
 
-def _kubernetes(settings: ExecutionSettings) -> dg.ExecutorDefinition:
+def _kubernetes(settings: Settings) -> dg.ExecutorDefinition:
     try:
         from dagster_k8s import k8s_job_executor
     except ImportError as error:
         raise _missing("k8s", error) from error
     told = {
-        "max_concurrent": settings.max_concurrent,
-        "job_image": settings.k8s_image,
-        "job_namespace": settings.k8s_namespace,
+        "max_concurrent": settings.execution.max_concurrent,
+        "job_image": settings.execution.k8s_image,
+        "job_namespace": settings.execution.k8s_namespace,
     }
     return k8s_job_executor.configured({n: v for n, v in told.items() if v is not None})
 
@@ -79,3 +87,43 @@ def _missing(executor: str, error: ImportError) -> RuntimeError:
         f"execution.executor={executor} needs packages that are not installed ({error}): "
         "pip install 'beauty-rec[cluster]'"
     )
+
+
+def run_step(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partition: str | None,
+    tags: Mapping[str, str],
+    run_config: Mapping[str, Any],
+) -> ExecutionResult:
+    """Build one asset (and split) where the settings say; the result tells whether it was.
+
+    With the executor ``in_process``: here. With another, this process waits while the executor's
+    workers build; they load the code location by its name, with the settings that were kept.
+    """
+    settings = (definitions.resources or {}).get("settings")
+    if not isinstance(settings, Settings) or settings.execution.executor == "in_process":
+        job = definitions.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
+            run_config=dict(run_config),
+            instance=instance,
+            asset_selection=[key],
+            partition_key=partition,
+            tags=dict(tags),
+            raise_on_error=False,
+        )
+    from dagster._core.code_pointer import ModuleCodePointer
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+    pointer = ModuleCodePointer("beauty_rec.definitions", "defs")
+    elsewhere = ReconstructableRepository(pointer).get_reconstructable_job("__ASSET_JOB")
+    with dg.execute_job(
+        elsewhere,
+        instance=instance,
+        run_config=dict(run_config),
+        asset_selection=[key],
+        tags={**tags, **({} if partition is None else {"dagster/partition": partition})},
+        raise_on_error=False,
+    ) as result:
+        return result

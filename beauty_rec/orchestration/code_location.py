@@ -63,6 +63,6 @@ def build_definitions(
             jobs=JOBS,
             schedules=schedules(settings.schedule),
             sensors=sensors(settings),
-            executor=executor_of(settings.execution),
+            executor=executor_of(settings),
             resources={"settings": settings, **io_managers(given["store"]), **given},
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.settings import records_in_postgres
 
 INSTANCE_YAML = """\
 # Written by beauty-rec when missing; yours to change.
@@ -27,6 +28,21 @@ run_retries:
 run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 60
+retention:
+  schedule:
+    purge_after_days: {skipped: 7, failure: 90, success: 90}
+  sensor:
+    purge_after_days: {skipped: 2, failure: 30, success: 30}
+  auto_materialize:
+    purge_after_days: {skipped: 2, failure: 30, success: 30}
+freshness:
+  enabled: true
+"""
+POSTGRES_YAML = """\
+storage:
+  postgres:
+    postgres_url:
+      env: DAGSTER_POSTGRES_URL
 """
 
 
@@ -36,7 +52,7 @@ def dagster_home(data_dir: Path) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not config.exists():
-        write_text_atomic(config, INSTANCE_YAML)
+        write_text_atomic(config, INSTANCE_YAML + (POSTGRES_YAML if records_in_postgres() else ""))
     return home
 
 

@@ -15,7 +15,9 @@ from typing import Literal
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.execution.execution_result import ExecutionResult
 
+from beauty_rec.orchestration.cluster import run_step
 from beauty_rec.orchestration.dead_runs import process_tags
 from beauty_rec.orchestration.staleness import Look, Stale
 from beauty_rec.settings import SPLITS, Train
@@ -110,7 +112,6 @@ def refresh(
         trainings: names of the assets that ``train`` is about.
     """
     graph = definitions.resolve_asset_graph()
-    job = definitions.resolve_implicit_global_asset_job_def()
     tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(), **(tags or {})}
     kept = trainings if train == "never" else frozenset()
     failed: set[dg.AssetKey] = set()
@@ -135,14 +136,7 @@ def refresh(
         if found is None:
             yield result("fresh")
             continue
-        run = job.execute_in_process(
-            run_config=QUIET,
-            instance=instance,
-            asset_selection=[step.key],
-            partition_key=step.partition,
-            tags=tags,
-            raise_on_error=False,
-        )
+        run = run_step(definitions, instance, step.key, step.partition, tags, QUIET)
         look = Look(instance, graph, kept)
         if run.success:
             yield result("built", found.reason)
@@ -219,7 +213,7 @@ def _selected_keys(
     return chosen
 
 
-def _failure_message(run: dg.ExecuteInProcessResult) -> str:
+def _failure_message(run: ExecutionResult) -> str:
     """Return the innermost error of a failed run in one line."""
     for found in run.get_asset_check_evaluations():
         if not found.passed:

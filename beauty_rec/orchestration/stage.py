@@ -59,6 +59,7 @@ def stage(
     reads: Mapping[str, Iterable[str]] | None = None,
     kinds: Iterable[str] = ("python",),
     gpu: bool = False,
+    pool: str | None = None,
     retries: bool = False,
     served: bool = False,
     **asset_arguments: Any,
@@ -73,6 +74,7 @@ def stage(
         reads: parent name → the parts of it that this asset reads.
         kinds: shown as icons in the UI.
         gpu: whether it runs on a GPU where there is one.
+        pool: what it waits for; a step on a GPU waits for that pool.
         retries: whether it talks to a server, so that an error may pass by itself.
         served: whether requests are answered from it, so that its age matters.
         asset_arguments: handed to ``dagster.asset``.
@@ -117,7 +119,7 @@ def stage(
                 kinds=set(kinds),
                 metadata=metadata,
                 config_schema=config_schema(settings, told),
-                pool=GPU_POOL if gpu else None,
+                pool=GPU_POOL if gpu else pool,
                 retry_policy=_retry_policy(told.execution) if retries else None,
                 op_tags=cluster_tags(told, gpu=gpu),
                 freshness_policy=_freshness(told) if served else None,

@@ -16,7 +16,7 @@ from beauty_rec.doctor import language_model_findings
 from beauty_rec.orchestration.cost import latest_metadata
 from beauty_rec.orchestration.home import open_instance
 from beauty_rec.settings import SampleSettings, Settings
-from beauty_rec_tests.language.conftest import Stub
+from beauty_rec_tests.language.stub import Stub
 
 KEY = "sk-very-secret"
 BY_MODEL = {"stub/keywords-1", "stub/attributes-1+summary-1"}

