@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve test test-live test-api test-ui test-vllm lint format benchmarks clean
+.PHONY: help install run ui serve test test-live test-api test-ray test-ui test-vllm screenshots lint format benchmarks clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +21,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# Tests also judge the files of deployments, by the packages that deployments use.
+$(READY_TEST): $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,deploy,cluster,lint-deploy]'
+	@touch $@
+
 run: $(READY)  ## the whole graph on the synthetic sample, then its metrics
 	$(BIN)/beauty-rec run
 	$(BIN)/beauty-rec report
@@ -27,7 +33,7 @@ run: $(READY)  ## the whole graph on the synthetic sample, then its metrics
 ui: $(READY)  ## Dagster's pages on http://127.0.0.1:3000
 	$(BIN)/dagster dev
 
-test: lint  ## lint, types and tests
+test: lint $(READY_TEST)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-live: $(READY)  ## a served set and a live daemon, through switches and kills (6 min)
@@ -35,6 +41,12 @@ test-live: $(READY)  ## a served set and a live daemon, through switches and kil
 
 test-api: $(READY)  ## 5,000 drawn requests against the OpenAPI document (some minutes)
 	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/test_contract.py
+
+test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)
+	$(BIN)/python -m pytest -m ray beauty_rec_tests/deployment/test_ray.py
+
+screenshots: $(READY)  ## the pictures of docs/, from the data folder DATA
+	BEAUTY_REC_UI_DATA=$(or $(DATA),data) BEAUTY_REC_SCREENSHOTS=docs $(BIN)/python -m pytest -m ui beauty_rec_tests/ui/test_dagster_ui.py
 
 test-ui: $(READY)  ## pages in headless Chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -m ui beauty_rec_tests/ui

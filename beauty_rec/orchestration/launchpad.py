@@ -21,8 +21,11 @@ from pydantic.fields import FieldInfo
 
 from beauty_rec.settings import Settings
 
-NOT_OFFERED = ("encoder.device",)
-"""Where a step runs is told to the ``gpu`` resource."""
+NOT_OFFERED = (
+    "encoder.device",
+    *(f"llm.{name}" for name in ("base_urls", "serve", "gpus", "gpu_memory_utilization")),
+)
+"""Where a step runs, and whom it asks, is told to the resources ``gpu`` and ``language_model``."""
 
 
 class OverrideError(ValueError):

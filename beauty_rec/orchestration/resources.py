@@ -20,6 +20,7 @@ from beauty_rec.orchestration.store import fetch, is_local, upload
 from beauty_rec.settings import (
     EncoderSettings,
     ItemIndexSettings,
+    LanguageSettings,
     Settings,
     TextIndexSettings,
     offline,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from beauty_rec.indexes.chroma import ChromaIndex
     from beauty_rec.indexes.pgvector import PgVectorIndex
     from beauty_rec.indexes.protocol import IndexVersion
+    from beauty_rec.items.domain import Domain
+    from beauty_rec.keywords.extractor import KeywordExtractor
     from beauty_rec.retriever.encoder import TextEncoder
 
 
@@ -125,6 +128,56 @@ class EncoderResource(dg.ConfigurableResource):
         if self.offline and not Path(resolve_model(source)).is_dir():
             raise unavailable(str(source), RuntimeError("the encoder resource is offline"))
         return TextEncoder.load(source, settings)
+
+
+class LanguageModelResource(dg.ConfigurableResource):
+    """The servers that read reviews and items, where the settings ask for a language model."""
+
+    base_urls: list[str] = Field(
+        description="servers of one model, asked side by side: http://127.0.0.1:8000/v1"
+    )
+    serve: bool = Field(False, description="start the server for the time that it is needed")
+    gpus: str | None = Field(None, description="CUDA_VISIBLE_DEVICES of that server: 0 or 0,1")
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="of that server")
+
+    @field_validator("base_urls")
+    @classmethod
+    def _addresses(cls, urls: list[str]) -> list[str]:
+        wrong = [url for url in urls if not url.startswith(("http://", "https://"))]
+        if wrong or not urls:
+            raise ValueError(f"base_urls must be http:// or https:// addresses, not {wrong}")
+        return urls
+
+    @classmethod
+    def of(cls, settings: LanguageSettings) -> "LanguageModelResource":
+        """Return the resource that the settings describe."""
+        return cls(
+            base_urls=list(settings.base_urls),
+            serve=settings.serve,
+            gpus=settings.gpus,
+            gpu_memory_utilization=settings.gpu_memory_utilization,
+        )
+
+    @contextmanager
+    def keyword_extractor(self, settings: Settings) -> "Iterator[KeywordExtractor]":
+        """Yield what reads reviews: a language model, or rules."""
+        from beauty_rec.keywords.choice import open_extractor
+
+        with open_extractor(self._applied_to(settings)) as extractor:
+            yield extractor
+
+    @contextmanager
+    def attribute_extractor(self, settings: Settings, domain: "Domain") -> Iterator[Any]:
+        """Yield what reads items: a language model, or rules."""
+        from beauty_rec.items.choice import open_attribute_extractor
+
+        with open_attribute_extractor(self._applied_to(settings), domain) as extractor:
+            yield extractor
+
+    def _applied_to(self, settings: Settings) -> Settings:
+        told = self.model_dump(include={"serve", "gpus", "gpu_memory_utilization"})
+        llm = settings.llm.model_copy(update={**told, "base_urls": tuple(self.base_urls)})
+        return settings.model_copy(update={"llm": llm})
 
 
 class TextIndexResource(dg.ConfigurableResource):
@@ -230,6 +283,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     return {
         "store": store,
         "gpu": GpuResource.of(settings.gpu),
+        "language_model": LanguageModelResource.of(settings.llm),
         "encoder": EncoderResource(offline=offline()),
         "chroma": TextIndexResource(
             store=store, folder=str(data / "chromadb"), url=settings.text_index.url

@@ -144,7 +144,10 @@ def test_gpu_steps_ask_for_a_gpu_and_others_do_not(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, gpu={"per_step": 2})
     graph = build_definitions(settings)
     for asset in graph.assets:
-        if not isinstance(asset, dg.AssetsDefinition) or asset.op.pool is None:
+        if not isinstance(asset, dg.AssetsDefinition):
+            continue
+        if "gpu" not in asset.op.required_resource_keys:
+            assert "nvidia" not in str(asset.op.tags), asset.key
             continue
         pod = asset.op.tags["dagster-k8s/config"]
         assert '"nvidia.com/gpu": "2"' in pod, asset.key

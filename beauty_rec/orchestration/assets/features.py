@@ -10,7 +10,11 @@ from beauty_rec.orchestration.checks import facts_check, value_check
 from beauty_rec.orchestration.examples import frequent_metadata
 from beauty_rec.orchestration.partitions import only, splits
 from beauty_rec.orchestration.reading import examples, reading_metadata, stops_are_final
-from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
+from beauty_rec.orchestration.resources import (
+    ArtifactStore,
+    EncoderResource,
+    LanguageModelResource,
+)
 from beauty_rec.orchestration.reused import reused_keywords
 from beauty_rec.orchestration.stage import GPU_POOL, stage
 from beauty_rec.settings import Settings
@@ -33,14 +37,14 @@ ASKING = tuple(f"language/{name}.py" for name in ("answers", "guard", "prompt", 
 def keywords(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    language_model: LanguageModelResource,
     split_reviews: pl.LazyFrame,
 ) -> pl.DataFrame:
     """WHO / WHEN / WHY of each review of the split."""
-    from beauty_rec.keywords.choice import open_extractor
     from beauty_rec.keywords.extractor import extract_keywords
 
     reviews = split_reviews.filter(split=context.partition_key)
-    with open_extractor(settings) as extractor, stops_are_final():
+    with language_model.keyword_extractor(settings) as extractor, stops_are_final():
         if settings.llm.backend == "rules":
             found = reused_keywords(
                 context,
@@ -80,6 +84,7 @@ def keywords(
 def item_attributes(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    language_model: LanguageModelResource,
     raw_items: pl.DataFrame,
     split_reviews: pl.LazyFrame,
     keywords: pl.DataFrame,
@@ -87,10 +92,12 @@ def item_attributes(
 ) -> pl.DataFrame:
     """STD and RE attributes of each item, with what train events say of it, and a summary."""
     from beauty_rec.items.attributes import choose_domain, item_attributes
-    from beauty_rec.items.choice import open_attribute_extractor
 
     domain = choose_domain(raw_items, settings.attributes.domain)
-    with open_attribute_extractor(settings, domain) as extractor, stops_are_final():
+    with (
+        language_model.attribute_extractor(settings, domain) as extractor,
+        stops_are_final(),
+    ):
         found = item_attributes(
             extractor,
             raw_items,
