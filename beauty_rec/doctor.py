@@ -125,11 +125,25 @@ def _artifacts(settings: Settings) -> Iterator[Finding]:
             f"version {served.version}, {served.rows} items × {served.dimension}, "
             f"recall@100 {served.recall_vs_exact:.3f} against exact search",
         )
+    yield _served_set(settings)
     report = settings.data_dir / "evaluation" / "report.json"
     if not report.exists():
         yield Finding("note", "report", "not written yet; beauty-rec run")
     else:
         yield Finding("ok", "report", str(report))
+
+
+def _served_set(settings: Settings) -> Finding:
+    from beauty_rec.serving.manifest import ManifestError, read_manifest
+
+    try:
+        manifest = read_manifest(settings.data_dir / "serving")
+    except FileNotFoundError:
+        return Finding("note", "serving", "no set published yet; beauty-rec run")
+    except ManifestError as error:
+        return Finding("fail", "serving", str(error))
+    told = f"set {manifest.set}, published {manifest.created_at}"
+    return Finding("ok", "serving", f"{told}; beauty-rec serve")
 
 
 def _disk(data_dir: Path) -> Iterator[Finding]:

@@ -47,7 +47,8 @@ class Reranker:
             torch.from_numpy(item_row),
             torch.from_numpy(self.spec.standardise(features.raw)),
         )
-        self.model.eval()
+        if self.model.training:
+            self.model.eval()
         slope, offset = self.calibration
         return torch.sigmoid(slope * self.model(batch) + offset).numpy()
 

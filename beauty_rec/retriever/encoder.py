@@ -166,7 +166,8 @@ class TextEncoder:
         # Texts of like length share a batch: little padding; the longest first shows its memory.
         order = sorted(range(len(texts)), key=lambda i: (-len(texts[i]), i))
         was_training = self.model.training
-        self.model.eval()
+        if was_training:  # walking through the modules costs a request a millisecond
+            self.model.eval()
         bar = tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None)
         precision = self.mixed_precision() if reduced else nullcontext()
         with bar, torch.inference_mode(), precision:
@@ -175,7 +176,8 @@ class TextEncoder:
                 batch = self.features([texts[i] for i in rows], max_tokens)
                 vectors[rows] = self.model(batch)["sentence_embedding"].cpu().numpy()
                 bar.update(len(rows))
-        self.model.train(was_training)
+        if was_training:
+            self.model.train()
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 

@@ -189,11 +189,13 @@ def encode(
 ) -> NDArray[np.float32]:
     """Return float32 ``[B, D + E]`` in chunks, with the tower in evaluation mode."""
     was_training = tower.training
-    tower.eval()
+    if was_training:
+        tower.eval()
     parts = [
         tower(requests[start : start + CHUNK], matrix, without[start : start + CHUNK])
         for start in range(0, len(requests), CHUNK)
     ]
-    tower.train(was_training)
+    if was_training:
+        tower.train()
     columns = tower.weight_columns
     return torch.cat([*parts, torch.zeros(0, columns)]).numpy()
