@@ -18,7 +18,7 @@ from beauty_rec_tests.ui.pages import CHROMIUM, ROOT, dagster_dev, query
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(1800)]
-LOCATION = "beauty_rec@beauty_rec.definitions"
+LOCATION = "__repository__@beauty_rec"
 SMALL = [
     *("--set", "sample.reviews=2500", "--set", "sample.items=600"),
     *("--set", "pairs.max_pairs=400"),
