@@ -32,8 +32,8 @@ def test_the_servers_batch_is_kept_full(stub: Callable[..., Stub], tmp_path: Pat
 def test_a_killed_reading_goes_on_where_it_was(
     stub: Callable[..., Stub], tmp_path: Path, faults: tuple[object, ...]
 ) -> None:
-    rows, settings = 600, {"in_flight": 4, "timeout_s": 0.25}
-    options = ("--slots", 4, "--latency", 0.015, *faults)
+    rows, settings = 400, {"in_flight": 3, "timeout_s": 0.25}
+    options = ("--slots", 3, "--latency", 0.015, *faults)
     needed = rows
     if faults:
         undisturbed = stub(*options)
