@@ -22,7 +22,7 @@ from beauty_rec.orchestration.staleness import Look
 from beauty_rec.settings import Settings, child_environment
 from beauty_rec_tests.test_end_to_end import Shop
 
-PATIENCE = 240
+PATIENCE = 1200
 COMMAND = "from beauty_rec.cli import main; main()"
 
 

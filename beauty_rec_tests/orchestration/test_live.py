@@ -18,7 +18,7 @@ import pytest
 from beauty_rec.artifacts import content_hash
 from beauty_rec_tests.orchestration.live_shop import LiveShop
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
 
 TEST_SIDE = {
     "raw_reviews", "split_reviews", "keywords[test]", "retrieval_candidates[test]",
