@@ -10,6 +10,25 @@ DIGITS = 16
 SLACK = 32
 """Further items to ask an index for, so that a tie at the end of a list is seen whole."""
 
+TIE = 1e-5
+"""Cosines no further apart than this share a rank."""
+
+
+def cosine_ranks(falling: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the rank of each cosine [n], from 1: one more than the cosines above it by a ``TIE``.
+
+    Items of nearly the same text score alike but for rounding, and must not swap by it.
+
+    Args:
+        falling: the best cosines of all items, in falling order.
+        scores: float32 [n].
+
+    >>> best = np.array([0.9, 0.5, 0.4999999], np.float32)
+    >>> cosine_ranks(best, np.array([0.4999999, 0.2], np.float32)).tolist()
+    [2, 4]
+    """
+    return 1 + np.searchsorted(-falling.astype(np.float64), -(scores.astype(np.float64) + TIE))
+
 
 def ranked(scores: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the order of ``scores`` [n], falling; near ties in the order of ``places`` [n].

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.indexes.ties import cosine_ranks
 from beauty_rec.retriever.encoder import TextEncoder
 
 TOP = 100
@@ -30,7 +31,7 @@ def with_text_scores(
 
     Returns:
         The candidates in their order; ``text_score``: cosine, float32; ``text_rank``: rank among
-        all items, from 1, null beyond the first 100.
+        all items, from 1, ties sharing the best, null beyond the first 100.
     """
     asked = contexts.select("review_id", context=pl.col("context").str.strip_chars())
     rows = candidates.join(asked, on="review_id", how="left", maintain_order="left")
@@ -44,13 +45,15 @@ def with_text_scores(
     for start in range(0, len(used), CHUNK):
         chosen = used[start : start + CHUNK]
         scores = np.asarray(vectors.matrix[chosen]) @ matrix.T  # [c, N]
-        kth = np.partition(scores, max(0, len(matrix) - TOP), axis=1)[:, -min(TOP, len(matrix))]
+        top = min(TOP, len(matrix))
+        best = -np.sort(-np.partition(scores, len(matrix) - top, axis=1)[:, -top:], axis=1)
         here = np.flatnonzero(known & np.isin(context, chosen))
         place = np.searchsorted(chosen, context[here])
         score[here] = scores[place, item[here]]
-        for row in here[score[here] >= kth[place]]:
-            own = scores[np.searchsorted(chosen, context[row])]
-            rank[row] = 1 + np.count_nonzero(own > score[row])
+        for query in np.unique(place):
+            rows_of_query = here[place == query]
+            ranks = cosine_ranks(best[query], score[rows_of_query])
+            rank[rows_of_query] = np.where(ranks <= top, ranks, -1)
     return candidates.with_columns(
         text_score=pl.Series(score).fill_nan(None),
         text_rank=pl.Series(rank).replace(-1, None),

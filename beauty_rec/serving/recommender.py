@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.indexes.ties import cosine_ranks
 from beauty_rec.ranking.features import Candidates, Query
 from beauty_rec.serving.catalogue import Catalogue, Filters
 from beauty_rec.serving.evidence import Reasons, profile_columns
@@ -216,7 +217,7 @@ def _retrieval(
     if text is not None:
         known = catalogue.has_text[rows]
         scores = catalogue.exact(rows[known], text.query)
-        ranks = 1 + np.searchsorted(-text.order, -scores).astype(np.float32)
+        ranks = cosine_ranks(text.order, scores)
         out[known, 2] = scores
         out[known, 3] = np.where(ranks <= len(text.order), ranks, np.nan)
     return out

@@ -43,3 +43,15 @@ def test_without_contexts_nothing_is_said() -> None:
     candidates = pl.DataFrame({"review_id": ["a"], "parent_asin": ["i0"]})
     found = with_text_scores(candidates, asked, Vectors([], np.zeros((0, 8), np.float32)), items)
     assert found["text_score"].to_list() == found["text_rank"].to_list() == [None]
+
+
+def test_texts_that_score_alike_share_a_rank() -> None:
+    """Rounding alone may not tell items of one text apart."""
+    matrix = np.eye(8, dtype=np.float32)[[0, 1, 1, 2]]
+    matrix[2] *= np.float32(1 - 1e-7)
+    items = Vectors(["far", "one", "same", "third"], matrix)
+    query = Vectors(["work"], np.array([[0.1, 0.9, 0.5, 0, 0, 0, 0, 0]], np.float32))
+    asked = pl.DataFrame({"review_id": ["a"], "context": ["work"]})
+    candidates = pl.DataFrame({"review_id": ["a"] * 4, "parent_asin": items.ids})
+    found = with_text_scores(candidates, asked, query, items)
+    assert found["text_rank"].to_list() == [4, 1, 1, 3]
