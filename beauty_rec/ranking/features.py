@@ -20,7 +20,10 @@ from beauty_rec.ranking.item_events import NEVER
 from beauty_rec.ranking.item_table import ItemTable
 
 RETRIEVAL = ("tower_score", "tower_rank", "text_score", "text_rank")
-"""Columns of candidates: score and rank (from 1) of the user tower and the text retriever."""
+"""Of a candidate: score and rank of the user tower and the text retriever.
+
+Ranks are from 1 and continuous: items that score nearly alike share one in part.
+"""
 DAY_MS = 86_400_000
 
 

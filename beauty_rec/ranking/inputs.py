@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.ranking.features import RETRIEVAL, Candidates, Query
+from beauty_rec.towers.user_candidates import tower_ranks
 
 
 def queries_from(events: pl.DataFrame, profiles: pl.DataFrame | None) -> list[Query]:
@@ -32,9 +33,10 @@ def queries_from(events: pl.DataFrame, profiles: pl.DataFrame | None) -> list[Qu
 def candidates_from(candidates: pl.DataFrame, events: pl.DataFrame) -> tuple[Candidates, list[int]]:
     """Return the candidates of ``events`` and the row of the frame that each came from.
 
-    ``candidates`` has review_id, parent_asin and any of :data:`RETRIEVAL`; a missing column, null
-    or NaN means that retriever did not find it. Rows are grouped by event, in the order of
-    ``events``, and by row within; candidates of no event are left out.
+    ``candidates`` has review_id, parent_asin and any of tower_score, text_score and text_rank; a
+    missing column, null or NaN means that retriever did not find it. An event's rows are all that
+    its user tower found, so that its ranks are known from its scores. Rows are grouped by event, in
+    the order of ``events``, and by row within; candidates of no event are left out.
     """
     place = pl.DataFrame(
         {"review_id": events["review_id"], "query": np.arange(len(events), dtype=np.int64)}
@@ -44,15 +46,23 @@ def candidates_from(candidates: pl.DataFrame, events: pl.DataFrame) -> tuple[Can
         .join(place, on="review_id", how="inner")
         .sort("query", "row")
     )
-    columns = [
-        rows[name].cast(pl.Float32).fill_null(np.nan).to_numpy()
-        if name in rows.columns
-        else np.full(len(rows), np.nan, dtype=np.float32)
-        for name in RETRIEVAL
-    ]
     query = rows["query"].to_numpy(writable=True)
-    told = Candidates(query, rows["parent_asin"].to_list(), np.stack(columns, axis=1))
-    return told, rows["row"].to_list()
+    retrieval = np.full((len(rows), len(RETRIEVAL)), np.nan, dtype=np.float32)
+    for column, name in enumerate(RETRIEVAL):
+        if name in rows.columns:
+            retrieval[:, column] = rows[name].cast(pl.Float32).fill_null(np.nan).to_numpy()
+    retrieval[:, 1] = _ranks_within(query, retrieval[:, 0])
+    return Candidates(query, rows["parent_asin"].to_list(), retrieval), rows["row"].to_list()
+
+
+def _ranks_within(query_row: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rank of each tower score [N] among its query's; NaN where there is none."""
+    ranks = np.full(len(scores), np.nan, dtype=np.float32)
+    found = np.flatnonzero(~np.isnan(scores))
+    starts = np.flatnonzero(np.diff(query_row[found], prepend=-1))
+    for rows in np.split(found, starts[1:]):
+        ranks[rows] = tower_ranks(-np.sort(-scores[rows]), scores[rows])
+    return ranks
 
 
 def labels_of(candidates: Candidates, answers: Sequence[str]) -> NDArray[np.float32]:

@@ -2,12 +2,15 @@
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.indexes.ties import cosine_ranks
+from beauty_rec.indexes.ties import smooth_ranks
 from beauty_rec.retriever.encoder import TextEncoder
 
 TOP = 100
+TIE = 1e-3
+"""Cosines closer than this share a rank in part."""
 CHUNK = 256
 
 
@@ -30,15 +33,15 @@ def with_text_scores(
         items: of the item texts, ``[N, D]``; an item without one has null in both columns.
 
     Returns:
-        The candidates in their order; ``text_score``: cosine, float32; ``text_rank``: rank among
-        all items, from 1, ties sharing the best, null beyond the first 100.
+        The candidates in their order; ``text_score``: cosine, float32; ``text_rank``: as
+        :func:`text_ranks` has it, float32.
     """
     asked = contexts.select("review_id", context=pl.col("context").str.strip_chars())
     rows = candidates.join(asked, on="review_id", how="left", maintain_order="left")
     context = _places(rows["context"], vectors.ids)
     item = _places(rows["parent_asin"], items.ids)
     score = np.full(len(rows), np.nan, dtype=np.float32)
-    rank = np.full(len(rows), -1, dtype=np.int32)
+    rank = np.full(len(rows), np.nan, dtype=np.float32)
     matrix = np.asarray(items.matrix)
     known = (context >= 0) & (item >= 0)
     used = np.unique(context[known])
@@ -52,12 +55,19 @@ def with_text_scores(
         score[here] = scores[place, item[here]]
         for query in np.unique(place):
             rows_of_query = here[place == query]
-            ranks = cosine_ranks(best[query], score[rows_of_query])
-            rank[rows_of_query] = np.where(ranks <= top, ranks, -1)
+            rank[rows_of_query] = text_ranks(best[query], score[rows_of_query])
     return candidates.with_columns(
         text_score=pl.Series(score).fill_nan(None),
-        text_rank=pl.Series(rank).replace(-1, None),
+        text_rank=pl.Series(rank).fill_nan(None),
     )
+
+
+def text_ranks(best: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the ranks, from 1, of cosines [n] among all items, whose 100 best are ``best``.
+
+    Near ties share a rank in part; whatever is beyond the first 100 has 101.
+    """
+    return smooth_ranks(best[:TOP], scores, TIE)
 
 
 def _places(values: pl.Series, known: list[str]) -> np.ndarray:

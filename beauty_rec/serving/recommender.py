@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.indexes.ties import cosine_ranks
 from beauty_rec.ranking.features import Candidates, Query
+from beauty_rec.retriever.contexts import TOP, text_ranks
 from beauty_rec.serving.catalogue import Catalogue, Filters
 from beauty_rec.serving.evidence import Reasons, profile_columns
 from beauty_rec.serving.fusion import diversify, reciprocal_ranks
@@ -26,9 +26,9 @@ from beauty_rec.settings import ServeSettings
 from beauty_rec.towers.item_matrix import ItemMatrix
 from beauty_rec.towers.requests import Requests, join_requests, one_request
 from beauty_rec.towers.statistics import DAY_MS
+from beauty_rec.towers.user_candidates import tower_ranks
 
 HOUR_MS = 3_600_000
-TEXT_RANKS = 100
 RANKS_KEPT = 1_024
 """A text candidate beyond this place of the user tower's order has the place after it."""
 CARD_FIELDS = (
@@ -140,14 +140,13 @@ def _find(world: World, asks: Sequence[_Ask], settings: ServeSettings) -> None:
 class _Found(NamedTuple):
     """What a retriever says.
 
-    ``rows``: the candidates, best first. ``ranked``: the best rows without filters; ``order``: the
-    scores of as many of them as ranks are told for, falling.
+    ``rows``: the candidates, best first. ``best``: the best scores without filters, falling, that
+    ranks are told among.
     """
 
     query: NDArray[np.float32]
     rows: NDArray[np.int64]
-    ranked: NDArray[np.int64]
-    order: NDArray[np.float32]
+    best: NDArray[np.float32]
 
 
 def _ask_tower(
@@ -163,10 +162,11 @@ def _ask_tower(
     So a filter changes which items are answered, and not their scores.
     """
     scores[torch.from_numpy(seen)] = -torch.inf
-    ranked, _ = catalogue.best(scores, query, depth)
-    order = scores.topk(min(RANKS_KEPT, len(scores))).values.numpy()
+    best = scores.topk(min(RANKS_KEPT, len(scores))).values.numpy()
     rows = _passing(catalogue, scores, query, filters, depth)
-    return _Found(query, ranked if rows is None else rows, ranked, order)
+    if rows is None:
+        rows, _ = catalogue.best(scores, query, depth)
+    return _Found(query, rows, best[np.isfinite(best)])
 
 
 def _ask_texts(
@@ -177,14 +177,14 @@ def _ask_texts(
     filters: Filters,
     depth: int,
 ) -> _Found:
-    """Likewise for a text; its ranks, up to 100, are those among all items, as in training."""
+    """Likewise for a text; its ranks are those among all items, as in training."""
     scores[torch.from_numpy(~catalogue.has_text[: len(catalogue.ids)])] = -torch.inf
-    ranked, order = catalogue.best(scores, query, TEXT_RANKS)
+    _, best = catalogue.best(scores, query, TOP)
     scores[torch.from_numpy(seen)] = -torch.inf
     rows = _passing(catalogue, scores, query, filters, depth)
     if rows is None:
         rows, _ = catalogue.best(scores, query, depth)
-    return _Found(query, rows, ranked, order)
+    return _Found(query, rows, best)
 
 
 def _passing(
@@ -207,19 +207,16 @@ def _retrieval(
     """Return tower score and rank, text score and rank of the candidates, float32 ``[C, 4]``.
 
     An item that only the text retriever found has the score that the user tower gives it, which
-    knows all items. A text rank beyond 100 is missing, as in training.
+    knows all items.
     """
     out = np.full((len(rows), 4), np.nan, np.float32)
     out[:, 0] = catalogue.exact(rows, tower.query)
-    place = {row: rank for rank, row in enumerate(tower.ranked.tolist(), 1)}
-    beyond = np.searchsorted(-tower.order, -out[:, 0]).clip(len(place)) + 1
-    out[:, 1] = [place.get(row, b) for row, b in zip(rows.tolist(), beyond.tolist(), strict=True)]
+    out[:, 1] = tower_ranks(tower.best, out[:, 0])
     if text is not None:
         known = catalogue.has_text[rows]
         scores = catalogue.exact(rows[known], text.query)
-        ranks = cosine_ranks(text.order, scores)
         out[known, 2] = scores
-        out[known, 3] = np.where(ranks <= len(text.order), ranks, np.nan)
+        out[known, 3] = text_ranks(text.best, scores)
     return out
 
 
@@ -284,9 +281,9 @@ def _standing(ask: _Ask, place: int) -> dict[str, Any]:
     return {
         "rank": place + 1,
         "fused_score": float(ask.fused[place]),
-        "tower_rank": None if tower_rank != tower_rank else int(tower_rank),
+        "tower_rank": tower_rank,
         "tower_score": tower,
-        "text_rank": None if text_rank != text_rank else int(text_rank),
+        "text_rank": None if text_rank != text_rank else text_rank,
         "text_score": None if text != text else text,
     }
 

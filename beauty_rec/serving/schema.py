@@ -138,13 +138,13 @@ class Card(BaseModel):
 
 
 class Standing(BaseModel):
-    """Where an item stood before reranking; null: that retriever did not find it."""
+    """Where an item stood before reranking; null: nothing was asked of the text retriever."""
 
     rank: int
     fused_score: float
-    tower_rank: int | None
+    tower_rank: float = Field(description="from 1; items that score alike share one in part")
     tower_score: float
-    text_rank: int | None
+    text_rank: float | None = Field(description="likewise; 101: not among the best 100 texts")
     text_score: float | None
 
 

@@ -9,7 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.indexes.ties import smooth_ranks
+
 CHUNK = 512
+TIE = 2e-2
+"""Inner products closer than this share a rank in part."""
 
 
 def user_candidates(
@@ -57,6 +61,14 @@ def answer_ranks(
         mean = (block > own).sum(axis=1) + ((block == own).sum(axis=1) + 1) / 2
         ranks[start : start + len(block)] = np.where(answer >= 0, mean, np.inf)
     return ranks
+
+
+def tower_ranks(falling: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the ranks, from 1, of scores [n] among the best scores of the unseen items.
+
+    Near ties share a rank in part; whatever is below all of ``falling`` has the place after it.
+    """
+    return smooth_ranks(falling, scores, TIE)
 
 
 def candidates_frame(

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beauty_rec.indexes.ties import ranked
 from beauty_rec.serving.fusion import diversify, reciprocal_ranks
 
 lists = st.lists(st.lists(st.integers(0, 30), unique=True, max_size=20), min_size=1, max_size=3)
@@ -51,18 +50,3 @@ def test_diversify_brings_unlike_items_forward() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
     relevance = np.array([0.9, 0.8, 0.5], dtype=np.float32)
     assert diversify(relevance, vectors, 3, 0.6).tolist() == [0, 2, 1]
-
-
-@given(st.lists(st.floats(-50, 50, width=32), max_size=30))
-def test_ranked_sorts_and_forgives_rounding(scores: list[float]) -> None:
-    told = np.array(scores, dtype=np.float32)
-    order = ranked(told, np.arange(len(told)))
-    assert sorted(order.tolist()) == list(range(len(told)))
-    largest = max(map(abs, scores), default=0)
-    assert (np.diff(told[order]) <= largest * 2e-5 + 1e-30).all()
-
-
-def test_ranked_orders_near_ties_by_place() -> None:
-    near = np.array([18.523218, 18.523220, 20.0], dtype=np.float32)
-    assert ranked(near, np.array([1, 2, 3])).tolist() == [2, 0, 1]
-    assert ranked(near[[1, 0, 2]], np.array([2, 1, 3])).tolist() == [2, 1, 0]

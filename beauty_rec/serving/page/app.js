@@ -149,8 +149,9 @@ function drawStages(answer) {
     const move = moved > 0 ? ["up", `↑ ${moved}`, `up ${moved} from place ${item.candidate.rank}`]
       : moved < 0 ? ["down", `↓ ${-moved}`, `down ${-moved} from place ${item.candidate.rank}`]
         : ["", "=", "the same place as before"];
-    const found = [`user tower ${item.candidate.tower_rank}`,
-      item.candidate.text_rank && `text ${item.candidate.text_rank}`].filter(Boolean).join(" · ");
+    const text = item.candidate.text_rank;
+    const found = [`user tower ${Math.round(item.candidate.tower_rank)}`,
+      text && text <= 100 && `text ${Math.round(text)}`].filter(Boolean).join(" · ");
     cards.append(card(item, reasons(item.why), item.score / best,
       `${percent(item.score)} likely`, move, `${found} · fused ${item.candidate.rank}`));
   }
