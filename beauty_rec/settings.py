@@ -88,7 +88,6 @@ __all__ = [
     "VocabularySettings",
     "child_environment",
     "debugging",
-    "let_threads_sleep",
     "offline",
     "read_remembered",
     "records_in_postgres",
@@ -298,15 +297,6 @@ def secret_variables() -> list[str]:
 def child_environment(**more: str) -> dict[str, str]:
     """Return this process's environment and ``more``, for a child process."""
     return {**os.environ, **more}
-
-
-def let_threads_sleep() -> None:
-    """Have OpenMP's idle threads sleep, unless the environment says otherwise.
-
-    They spin by default, which a training has for free; a server has its event loop, its database
-    and its clients on the same cores. To be called before torch is imported.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def debugging() -> bool:

@@ -9,7 +9,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path, write_text_atomic
 from beauty_rec.retriever.model_files import resolve_model, unavailable
+from beauty_rec.retriever.packed_linear import PackedLinears
 from beauty_rec.settings import EncoderSettings
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class TextEncoder:
         self.max_item_tokens = _within(model, settings.max_item_tokens)
         self._batch_size = settings.batch_size
         self._bfloat16 = _use_bfloat16(settings.precision, model.device)
+        self._packed: PackedLinears | None = None
 
     @classmethod
     def load(cls, name_or_folder: str | Path, settings: EncoderSettings) -> "TextEncoder":
@@ -169,8 +171,8 @@ class TextEncoder:
         if was_training:  # walking through the modules costs a request a millisecond
             self.model.eval()
         bar = tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None)
-        precision = self.mixed_precision() if reduced else nullcontext()
-        with bar, torch.inference_mode(), precision:
+        passes = self.mixed_precision() if reduced else self._packed_layers()
+        with bar, torch.inference_mode(), passes:
             for start in range(0, len(order), self._batch_size):
                 rows = order[start : start + self._batch_size]
                 batch = self.features([texts[i] for i in rows], max_tokens)
@@ -179,6 +181,11 @@ class TextEncoder:
         if was_training:
             self.model.train()
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def _packed_layers(self) -> AbstractContextManager[None]:
+        if self._packed is None and PackedLinears.fit(self.model):
+            self._packed = PackedLinears(self.model)
+        return nullcontext() if self._packed is None else self._packed.used()
 
 
 def _within(model: "SentenceTransformer", tokens: int) -> int:

@@ -23,6 +23,7 @@ from beauty_rec.serving.problems import MEDIA_TYPE, add_handlers
 from beauty_rec.serving.schema import RecommendRequest
 from beauty_rec.serving.search import SearchQuestion
 from beauty_rec.serving.telemetry import Metrics
+from beauty_rec.serving.threads import in_passing
 
 PAGE = FilePath(__file__).parent / "page"
 Question = RecommendRequest | SearchQuestion
@@ -82,7 +83,8 @@ def create_app(engine: Engine) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.batcher = Batcher(compute, settings.max_batch, settings.max_waiting)
+        batcher = app.state.batcher = Batcher(compute, settings.max_batch, settings.max_waiting)
+        await _warm_up(batcher, min(settings.max_batch, settings.max_waiting))
         engine.store.keep_open()
 
         async def watch() -> None:
@@ -93,7 +95,7 @@ def create_app(engine: Engine) -> FastAPI:
         watcher = asyncio.create_task(watch())
         yield
         watcher.cancel()
-        await asyncio.to_thread(app.state.batcher.close)
+        await asyncio.to_thread(batcher.close)
 
     app = FastAPI(
         title="beauty_rec",
@@ -117,6 +119,13 @@ def create_app(engine: Engine) -> FastAPI:
             expose_headers=["x-request-id"],
         )
     return app
+
+
+async def _warm_up(batcher: Batcher[Question, dict[str, Any]], most: int) -> None:
+    """Ask a few questions, so that the first user's answer is not the slow one."""
+    for count in sorted({1, min(2, most), most}):
+        asked = (RecommendRequest(context=f"warm up {i} of {count}") for i in range(count))
+        await asyncio.gather(*(batcher.ask(request) for request in asked))
 
 
 def _add_answers(app: FastAPI, engine: Engine) -> None:
@@ -160,7 +169,7 @@ def _add_answers(app: FastAPI, engine: Engine) -> None:
     )
     async def similar(parent_asin: ItemId, k: K = 10) -> Response:
         """Items whose texts are nearest to this one's."""
-        return Json(await asyncio.to_thread(engine.similar, parent_asin, k))
+        return Json(await asyncio.to_thread(in_passing, engine.similar, parent_asin, k))
 
     @app.post("/v1/items", response_model=schema.Stored, responses=WRITE, tags=["items"])
     async def put_items(told: schema.NewItems) -> Response:

@@ -23,6 +23,7 @@ from beauty_rec.serving.recommender import recommend
 from beauty_rec.serving.schema import NewEvent, NewItem, RecommendRequest
 from beauty_rec.serving.search import SearchQuestion, search, similar
 from beauty_rec.serving.store import DatabaseDown, Store, StoredEvent
+from beauty_rec.serving.threads import in_passing
 from beauty_rec.serving.world import World
 from beauty_rec.settings import Settings
 
@@ -41,7 +42,8 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.root = settings.data_dir / "serving"
-        self._world = World.load(self.root, read_manifest(self.root), settings.encoder)
+        manifest = read_manifest(self.root)
+        self._world = in_passing(World.load, self.root, manifest, settings.encoder)
         self._changing = threading.RLock()
         self._restored = False
         self._told_items: Sequence[NewItem] = ()
@@ -82,11 +84,6 @@ class Engine:
         elif not self._restored:
             reasons.append("items and events told before are being read")
         return reasons
-
-    def warm_up(self) -> None:
-        """Answer a few questions, so that the first user's answer is not the slow one."""
-        for count in (1, 2, self.settings.serve.max_batch):
-            self.recommend([RecommendRequest(context=f"warm up {i}") for i in range(count)])
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
         """See :func:`~beauty_rec.serving.recommender.recommend`."""
@@ -165,7 +162,7 @@ class Engine:
             token = content_hash(self.root / MANIFEST)
             if self.refused is not None and token == self._refused_token:
                 return False
-            loaded = World.load(self.root, manifest, self.settings.encoder)
+            loaded = in_passing(World.load, self.root, manifest, self.settings.encoder)
         except (ManifestError, FileNotFoundError) as error:
             if str(error) != self.refused:
                 self.refusals += 1
@@ -220,7 +217,8 @@ class Engine:
     def _with_items(self, world: World, items: Sequence[NewItem]) -> World:
         latest = list({item.parent_asin: item for item in items}.values())
         for start in range(0, len(latest), ITEMS_AT_ONCE):
-            world = add_items(world, latest[start : start + ITEMS_AT_ONCE], self.settings)
+            some = latest[start : start + ITEMS_AT_ONCE]
+            world = in_passing(add_items, world, some, self.settings)
         return world
 
     @staticmethod

@@ -39,7 +39,6 @@ def serve(settings: Settings) -> None:
         engine.store.open()
     except DatabaseDown as error:  # it is looked for again; answers do not need it
         LOG.warning("database", extra={"error": str(error)})
-    engine.warm_up()
     LOG.info(
         "serving",
         extra={

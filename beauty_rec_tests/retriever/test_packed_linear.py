@@ -1,0 +1,43 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from beauty_rec.retriever.packed_linear import PackedLinears
+
+needs_onednn = pytest.mark.skipif(
+    not PackedLinears.fit(nn.Linear(2, 2)), reason="this PyTorch has no oneDNN"
+)
+
+
+@needs_onednn
+@pytest.mark.parametrize("shape", [(1, 16), (7, 16), (3, 5, 16)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_products_are_those_of_float64(shape: tuple[int, ...], bias: bool) -> None:
+    torch.manual_seed(13)
+    model = nn.Sequential(nn.Linear(16, 24, bias=bias), nn.GELU(), nn.Linear(24, 8, bias=bias))
+    rows = torch.randn(shape)
+    wanted = copy.deepcopy(model).double()(rows.double()).float()
+    with torch.inference_mode(), PackedLinears(model).used():
+        torch.testing.assert_close(model(rows), wanted, rtol=1e-5, atol=1e-6)
+    assert all("forward" not in vars(module) for module in model)
+
+
+@needs_onednn
+def test_a_changed_weight_is_packed_again() -> None:
+    model = nn.Linear(8, 4)
+    packed = PackedLinears(model)
+    rows = torch.randn(3, 8)
+    for _ in range(2):
+        with torch.no_grad():
+            model.weight.mul_(2)
+        with torch.inference_mode(), packed.used():
+            torch.testing.assert_close(
+                model(rows), nn.functional.linear(rows, model.weight, model.bias)
+            )
+
+
+@pytest.mark.parametrize("model", [nn.Linear(2, 2).double(), nn.Embedding(2, 2)])
+def test_what_cannot_be_packed_is_told(model: nn.Module) -> None:
+    assert not PackedLinears.fit(model)
