@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from beauty_rec.retriever.packed_linear import PackedLinears
+from beauty_rec.retriever.packed_linear import PackedLinears, padded_rows
 
 needs_onednn = pytest.mark.skipif(
     not PackedLinears.fit(nn.Linear(2, 2)), reason="this PyTorch has no oneDNN"
@@ -41,3 +41,11 @@ def test_a_changed_weight_is_packed_again() -> None:
 @pytest.mark.parametrize("model", [nn.Linear(2, 2).double(), nn.Embedding(2, 2)])
 def test_what_cannot_be_packed_is_told(model: nn.Module) -> None:
     assert not PackedLinears.fit(model)
+
+
+@pytest.mark.parametrize("rows", [*range(1, 70), 255, 256, 257, 2_048, 2_049])
+def test_few_numbers_of_rows_are_met(rows: int) -> None:
+    padded = padded_rows(rows)
+    assert rows <= padded <= max(rows + 7, rows * 5 / 4)
+    assert padded_rows(padded) == padded
+    assert len({padded_rows(n) for n in range(1, 2_049)}) < 40
