@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from beauty_rec.settings import Profile, Settings, Split, Train, debugging
+from beauty_rec.settings import Profile, Settings, Split, Train, debugging, let_threads_sleep
 
 app = typer.Typer(
     help="A hybrid recommender for products with reviews, orchestrated by Dagster.",
@@ -259,6 +259,7 @@ def serve(
 
     It changes over to a newer set by itself, as soon as a run has published one.
     """
+    let_threads_sleep()
     from beauty_rec.serving.server import serve as serve_settings
 
     given = {"serve.host": host, "serve.port": port}

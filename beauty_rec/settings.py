@@ -88,6 +88,7 @@ __all__ = [
     "VocabularySettings",
     "child_environment",
     "debugging",
+    "let_threads_sleep",
     "offline",
     "read_remembered",
     "records_in_postgres",
@@ -297,6 +298,16 @@ def secret_variables() -> list[str]:
 def child_environment(**more: str) -> dict[str, str]:
     """Return this process's environment and ``more``, for a child process."""
     return {**os.environ, **more}
+
+
+def let_threads_sleep() -> None:
+    """Have OpenMP's idle threads sleep after 0.2 ms, unless the environment says otherwise.
+
+    By default they spin for 3 ms. That a training has for free; a server shares its cores with its
+    database, its clients and the nightly run. Without any spinning an answer takes a fifth longer.
+    To be called before torch is imported.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def debugging() -> bool:

@@ -122,7 +122,10 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "split_reviews.parent_asin, split_reviews.context, user_profiles.user_id",
         ),
         "text_score": ("cosine of context and item text", "split_reviews.context"),
-        "text_rank": ("from 1, by text score", "split_reviews.context"),
+        "text_rank": (
+            "from 1, by text score; near ties share one in part; 101: beyond the best 100",
+            "split_reviews.context",
+        ),
     },
     "recommendations": {
         "review_id": ("the event", "user_candidates.review_id"),
