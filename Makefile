@@ -36,7 +36,7 @@ ui: $(READY)  ## Dagster's pages on http://127.0.0.1:3000
 test: lint $(READY_TEST)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-live: $(READY)  ## a served set and a live daemon, through switches and kills (6 min)
+test-live: $(READY)  ## a served set and a live daemon, through switches and kills (6 to 12 min)
 	$(BIN)/python -m pytest -m live beauty_rec_tests/serving beauty_rec_tests/orchestration
 
 test-api: $(READY)  ## 5,000 drawn requests against the OpenAPI document (some minutes)
