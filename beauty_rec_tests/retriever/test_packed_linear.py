@@ -6,12 +6,6 @@ from torch import nn
 
 from beauty_rec.retriever.packed_linear import PackedLinears, padded_rows
 
-needs_onednn = pytest.mark.skipif(
-    not PackedLinears.fit(nn.Linear(2, 2)), reason="this PyTorch has no oneDNN"
-)
-
-
-@needs_onednn
 @pytest.mark.parametrize("shape", [(1, 16), (7, 16), (3, 5, 16)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_products_are_those_of_float64(shape: tuple[int, ...], bias: bool) -> None:
@@ -24,7 +18,6 @@ def test_the_products_are_those_of_float64(shape: tuple[int, ...], bias: bool) -
     assert all("forward" not in vars(module) for module in model)
 
 
-@needs_onednn
 def test_a_changed_weight_is_packed_again() -> None:
     model = nn.Linear(8, 4)
     packed = PackedLinears(model)
