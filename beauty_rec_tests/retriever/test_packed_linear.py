@@ -6,6 +6,7 @@ from torch import nn
 
 from beauty_rec.retriever.packed_linear import PackedLinears, padded_rows
 
+
 @pytest.mark.parametrize("shape", [(1, 16), (7, 16), (3, 5, 16)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_products_are_those_of_float64(shape: tuple[int, ...], bias: bool) -> None:
