@@ -315,7 +315,13 @@ class SampleSettings(Group):
 class ItemTowerSettings(Group):
     """The SimCSE item tower: its size and its training."""
 
-    dimension: int = Field(128, ge=8, le=1024, description="of an item vector")
+    dimension: int = Field(64, ge=8, le=1024, description="of the learned part of an item vector")
+    attribute_dimension: int = Field(
+        128, ge=0, le=1024, description="at most, of the part that is linear in its RE values"
+    )
+    attribute_share: float = Field(
+        0.8, ge=0, lt=1, description="of that part in the inner product of two item vectors"
+    )
     embedding: int = Field(64, ge=8, le=512, description="of an attribute value; heads divide it")
     heads: int = Field(4, ge=1, le=16)
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -394,7 +400,7 @@ class UserTowerSettings(Group):
         description="of popularity, for users without a history; the best on valid is kept",
     )
     past_weights: tuple[float, ...] = Field(
-        (0, 2, 5, 10, 20),
+        (0, 2, 5, 10, 20, 40),
         min_length=1,
         description="of the cosine with the history's tower vectors; the best on valid is kept",
     )

@@ -21,7 +21,12 @@ class ItemTower(nn.Module):
     """
 
     def __init__(
-        self, vocabulary: int, std_fields: int, title_width: int, settings: ItemTowerSettings
+        self,
+        vocabulary: int,
+        std_fields: int,
+        title_width: int,
+        settings: ItemTowerSettings,
+        attributes: int = 0,
     ) -> None:
         """Make a tower.
 
@@ -30,6 +35,8 @@ class ItemTower(nn.Module):
             std_fields: S.
             title_width: H, of the title encoder's states.
             settings: sizes and dropout.
+            attributes: A, columns of the attribute space; see
+                :mod:`~beauty_rec.towers.attribute_space`.
 
         Raises:
             ValueError: ``heads`` do not divide ``embedding``.
@@ -59,6 +66,8 @@ class ItemTower(nn.Module):
         self.projection = nn.Sequential(
             nn.Linear(dimension, dimension), nn.GELU(), nn.Linear(dimension, dimension)
         )
+        self.space: Tensor
+        self.register_buffer("space", torch.zeros(vocabulary, attributes))
 
     def forward(self, std: Tensor, re: Tensor, title: Tensor, title_mask: Tensor) -> Tensor:
         """Return ``[B, D]``, before any normalisation.
@@ -103,6 +112,8 @@ class ItemTower(nn.Module):
     def grow(self, vocabulary: int) -> None:
         """Give the table rows for appended ids; the old rows stay, bit for bit.
 
+        In the attribute space they lie at 0, until it is fitted anew.
+
         Raises:
             ValueError: ``vocabulary`` is smaller than the table.
         """
@@ -112,3 +123,4 @@ class ItemTower(nn.Module):
         self.embedding = nn.Embedding(vocabulary, old.shape[1], padding_idx=PAD)
         with torch.no_grad():
             self.embedding.weight[: len(old)] = old
+        self.space = nn.functional.pad(self.space, (0, 0, 0, vocabulary - len(old)))

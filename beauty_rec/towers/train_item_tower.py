@@ -19,6 +19,11 @@ from tqdm import tqdm
 
 from beauty_rec.artifacts import Vectors, atomic_path
 from beauty_rec.settings import ItemTowerSettings
+from beauty_rec.towers.attribute_space import (
+    attribute_space,
+    attribute_vectors,
+    side_by_side,
+)
 from beauty_rec.towers.checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from beauty_rec.towers.item_features import ItemFeatures, TitleReader
 from beauty_rec.towers.item_tower import ItemTower
@@ -70,6 +75,9 @@ def train_item_tower(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         tower = _new_tower(features, vocabulary_size, titles.width, settings, start_from)
+    tower.space = torch.from_numpy(
+        attribute_space(features.re, vocabulary_size, settings.attribute_dimension)
+    )
     parts: list[dict[str, Any]] = [{"params": list(tower.parameters())}]
     model = torch.nn.ModuleDict({"tower": tower})
     if titles.trained:
@@ -183,9 +191,13 @@ def encode_items(
 
 
 def item_vectors(tower: ItemTower, titles: TitleReader, features: ItemFeatures) -> Vectors:
-    """Return the L2-normalised vectors of all items, in their order."""
-    matrix = encode_items(tower, titles, features, np.arange(len(features)))
-    return Vectors(features.ids, matrix.numpy().astype(np.float32))
+    """Return the L2-normalised vectors ``[N, D + A]`` of all items, in their order.
+
+    The learned part and that of the attribute space, side by side.
+    """
+    learned = encode_items(tower, titles, features, np.arange(len(features))).numpy()
+    told = attribute_vectors(features.re, tower.space.numpy())
+    return Vectors(features.ids, side_by_side(learned, told, tower.settings.attribute_share))
 
 
 def load_item_tower(folder: Path) -> ItemTower:
@@ -195,7 +207,8 @@ def load_item_tower(folder: Path) -> ItemTower:
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings = ItemTowerSettings(**config["settings"])
-    tower = ItemTower(config["vocabulary"], config["std_fields"], config["title_width"], settings)
+    sizes = (config["vocabulary"], config["std_fields"], config["title_width"])
+    tower = ItemTower(*sizes, settings, config["attributes"])
     tower.load_state_dict(load_file(folder / "model.safetensors"))
     return tower.eval()
 
@@ -221,6 +234,7 @@ def _save(
         "vocabulary": vocabulary,
         "std_fields": features.std.shape[1],
         "title_width": titles.width,
+        "attributes": tower.space.shape[1],
         "settings": tower.settings.model_dump(mode="json"),
     }
     with atomic_path(target) as draft:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 from safetensors.torch import save_file
 
 from beauty_rec.artifacts import Vectors
@@ -46,6 +47,7 @@ SCENTS = ("rose", "lavender", "vanilla", "cedar", "lemon", "coconut", "mint", "u
 NEEDS = ("dry scalp", "oily skin", "curly hair", "chapped lips", "frizz", "redness", "travel")
 CONTEXTS = ("wedding", "gym", "daily use", "office", "gift", None, None, None)
 TITLE_WIDTH = 384
+TOWER_WIDTH = 192
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     build = data / "synthetic" / str(size.seed)
     frames = _frames(size, draw)
     ids = frames.attributes["parent_asin"].to_list()
-    tower_vectors = Vectors(ids, _clustered(draw, len(ids), 128))
+    tower_vectors = Vectors(ids, _clustered(draw, len(ids), TOWER_WIDTH))
     merged = frames.merged
     texts = Vectors(
         merged["parent_asin"].to_list(),
@@ -218,13 +220,16 @@ def _clustered(draw: np.random.Generator, n: int, width: int) -> np.ndarray:
 def _item_tower(folder: Path, vocabulary: Vocabulary) -> None:
     settings = ItemTowerSettings()
     std_fields = len(vocabulary.std_fields)
-    tower = ItemTower(len(vocabulary), std_fields, TITLE_WIDTH, settings)
+    attributes = TOWER_WIDTH - settings.dimension
+    tower = ItemTower(len(vocabulary), std_fields, TITLE_WIDTH, settings, attributes)
+    tower.space.normal_(generator=torch.Generator().manual_seed(0))
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tower.state_dict(), folder / "model.safetensors")
     config = {
         "vocabulary": len(vocabulary),
         "std_fields": std_fields,
         "title_width": TITLE_WIDTH,
+        "attributes": attributes,
         "settings": settings.model_dump(mode="json"),
     }
     (folder / "config.json").write_text(json.dumps(config))

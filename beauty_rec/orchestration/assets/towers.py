@@ -90,6 +90,7 @@ def item_tower(
     code=(
         "towers/item_tower.py",
         "towers/train_item_tower.py",
+        "towers/attribute_space.py",
         "towers/item_inputs.py",
         "towers/item_features.py",
         "towers/title_reader.py",
