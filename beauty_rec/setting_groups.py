@@ -317,10 +317,10 @@ class ItemTowerSettings(Group):
 
     dimension: int = Field(64, ge=8, le=1024, description="of the learned part of an item vector")
     attribute_dimension: int = Field(
-        128, ge=0, le=1024, description="at most, of the part that is linear in its RE values"
+        96, ge=0, le=1024, description="at most, of the part that is linear in its RE values"
     )
     attribute_share: float = Field(
-        0.8, ge=0, lt=1, description="of that part in the inner product of two item vectors"
+        0.85, ge=0, lt=1, description="of that part in the inner product of two item vectors"
     )
     embedding: int = Field(64, ge=8, le=512, description="of an attribute value; heads divide it")
     heads: int = Field(4, ge=1, le=16)

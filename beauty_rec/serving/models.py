@@ -35,24 +35,34 @@ class ContextEncoder:
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
-        self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        # In one array: vectors allocated one by one would lie among the tensors that come and go,
+        # and hold their memory.
+        self._vectors = np.full((KEPT_CONTEXTS, encoder.dimension), np.nan, np.float32)
+        self._row_of: OrderedDict[str, int] = OrderedDict()
+        self._keeping = threading.Lock()
         self.lock = threading.Lock()
         """The encoder is used by one thread at a time."""
 
     def __call__(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         """Return the unit vector float32 ``[T]`` of each text."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
-        found: dict[str, NDArray[np.float32]] = {}
-        if new:
+        asked = list(dict.fromkeys(texts))
+        with self._keeping:
+            found = {t: self._vectors[self._row_of[t]].copy() for t in asked if t in self._row_of}
+        if new := [text for text in asked if text not in found]:
             with self.lock:
-                found = dict(zip(new, self._encoder.encode_contexts(new), strict=True))
-        vectors = [found[text] if text in found else self._kept[text] for text in texts]
-        for text, vector in zip(texts, vectors, strict=True):
-            self._kept[text] = vector
-            self._kept.move_to_end(text)
-        while len(self._kept) > KEPT_CONTEXTS:
-            self._kept.popitem(last=False)
-        return vectors
+                vectors = self._encoder.encode_contexts(new)
+            found |= zip(new, vectors, strict=True)
+        with self._keeping:
+            for text in asked:
+                self._keep(text, found[text])
+        return [found[text] for text in texts]
+
+    def _keep(self, text: str, vector: NDArray[np.float32]) -> None:
+        if text not in self._row_of:
+            full = len(self._row_of) == len(self._vectors)
+            row = self._row_of.popitem(last=False)[1] if full else len(self._row_of)
+            self._vectors[row], self._row_of[text] = vector, row
+        self._row_of.move_to_end(text)
 
 
 @dataclass(frozen=True)

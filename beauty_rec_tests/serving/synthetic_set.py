@@ -47,7 +47,7 @@ SCENTS = ("rose", "lavender", "vanilla", "cedar", "lemon", "coconut", "mint", "u
 NEEDS = ("dry scalp", "oily skin", "curly hair", "chapped lips", "frizz", "redness", "travel")
 CONTEXTS = ("wedding", "gym", "daily use", "office", "gift", None, None, None)
 TITLE_WIDTH = 384
-TOWER_WIDTH = 192
+TOWER_WIDTH = 160
 
 
 @dataclass(frozen=True)
