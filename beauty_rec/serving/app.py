@@ -57,6 +57,7 @@ ItemId = Annotated[
     str,
     Path(min_length=1, max_length=200, pattern=schema.Plain, examples=["B0007FKCV5"]),
 ]
+WARM_HISTORY, WARM_CONTEXT = 50, 20
 K = Annotated[int, Query(ge=1, le=schema.MAX_K)]
 
 
@@ -84,7 +85,8 @@ def create_app(engine: Engine) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         batcher = app.state.batcher = Batcher(compute, settings.max_batch, settings.max_waiting)
-        await _warm_up(batcher, min(settings.max_batch, settings.max_waiting))
+        known = engine.world.catalogue.ids[:WARM_HISTORY]
+        await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), known)
         engine.store.keep_open()
 
         async def watch() -> None:
@@ -121,10 +123,15 @@ def create_app(engine: Engine) -> FastAPI:
     return app
 
 
-async def _warm_up(batcher: Batcher[Question, dict[str, Any]], most: int) -> None:
-    """Ask a few questions, so that the first user's answer is not the slow one."""
-    for count in sorted({1, min(2, most), most}):
-        asked = (RecommendRequest(context=f"warm up {i} of {count}") for i in range(count))
+async def _warm_up(
+    batcher: Batcher[Question, dict[str, Any]], most: int, history: Sequence[str]
+) -> None:
+    """Ask a few long questions, so that the first user's answer is not the slow one."""
+    for count in (1, min(2, most), most, most):
+        asked = (
+            RecommendRequest(history=list(history), context=f"warm up {i} " * WARM_CONTEXT, k=100)
+            for i in range(count)
+        )
         await asyncio.gather(*(batcher.ask(request) for request in asked))
 
 

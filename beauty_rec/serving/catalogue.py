@@ -7,6 +7,7 @@ gains nothing by company, and filters and exclusions make it slower. So requests
 exactly, and scores are those of the pipeline.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,10 +19,31 @@ from numpy.typing import NDArray
 
 from beauty_rec.indexes.ties import SLACK, ranked
 from beauty_rec.serving.frames import CARD_SCHEMA
+from beauty_rec.serving.leading import leading
 
 SPARE_ROWS = 1_024
 FEW_QUERIES = 12
 """Below it ``matrix @ queries.T`` is faster than the other way round (measured)."""
+
+
+class _Scores(threading.local):
+    """Room for a batch's scores, kept by each thread.
+
+    Of two batches no two have scores of one size. Taken and given back each time, megabytes among
+    small things that stay, they would make the heap grow for hours.
+    """
+
+    def __init__(self) -> None:
+        self._room = torch.empty(0)
+
+    def of(self, queries: int, rows: int, capacity: int) -> torch.Tensor:
+        """Return float32 ``[queries, rows]``, of any content."""
+        if len(self._room) < queries * rows:
+            self._room = torch.empty(queries * capacity)
+        return self._room[: queries * rows].view(queries, rows)
+
+
+_SCORES = _Scores()
 
 
 @dataclass(frozen=True)
@@ -142,14 +164,18 @@ class Catalogue:
         return np.flatnonzero(~self.alive[: len(self.ids)])
 
     def scores(self, queries: NDArray[np.float32]) -> torch.Tensor:
-        """Return float32 ``[Q, rows]``, the inner products of all rows with ``[Q, W]``."""
+        """Return float32 ``[Q, rows]``, the inner products of all rows with ``[Q, W]``.
+
+        The thread's next call writes over them.
+        """
         matrix, asked = self.matrix[: len(self.ids)], torch.from_numpy(queries)
+        found = _SCORES.of(len(queries), len(matrix), len(self.matrix))
         if 0 < len(asked) < FEW_QUERIES:
             # One column takes another kernel, which is slower than two columns.
             if len(asked) == 1:
                 asked = torch.cat([asked, torch.zeros_like(asked)])
-            return (matrix @ asked.T).T[: len(queries)].contiguous()
-        return asked @ matrix.T
+            return found.copy_((matrix @ asked.T).T[: len(queries)])
+        return torch.mm(asked, matrix.T, out=found)
 
     def best(
         self, scores: torch.Tensor, query: NDArray[np.float32], k: int
@@ -159,8 +185,8 @@ class Catalogue:
         Sums in float32 depend on where a row stands; so what may be among the best is summed again
         in float64, and ties are in the order of the rows, as the pipeline has them.
         """
-        found = scores.topk(min(k + SLACK, len(scores)))
-        rows = found.indices[torch.isfinite(found.values)].numpy()
+        found, values = leading(scores, k + SLACK)
+        rows = found[torch.isfinite(values)].numpy()
         exact = self.exact(rows, query)
         order = ranked(exact, rows)[:k]
         return rows[order], exact[order]

@@ -14,6 +14,7 @@ from beauty_rec.ranking.reranker import Reranker
 from beauty_rec.ranking.stages import load_reranker
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.manifest import Manifest, ManifestError
+from beauty_rec.serving.memory import read_in
 from beauty_rec.settings import EncoderSettings
 from beauty_rec.towers.item_matrix import ItemMatrix
 from beauty_rec.towers.served_user_tower import ServedUserTower
@@ -85,6 +86,7 @@ class Models:
         """
         try:
             encoder = TextEncoder.load(folder / TEXT_RETRIEVER, settings)
+            read_in(encoder.model.parameters())
             tower = ServedUserTower.load(folder / USER_TOWER, ItemMatrix.load(folder / ITEM_INDEX))
             reranker, builder = load_reranker(folder / RERANKER)
         except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:

@@ -19,6 +19,7 @@ from beauty_rec.retriever.contexts import TOP, text_ranks
 from beauty_rec.serving.catalogue import Catalogue, Filters
 from beauty_rec.serving.evidence import Reasons, profile_columns
 from beauty_rec.serving.fusion import diversify, reciprocal_ranks
+from beauty_rec.serving.leading import leading
 from beauty_rec.serving.people import Past, together
 from beauty_rec.serving.schema import PastItem, RecommendRequest
 from beauty_rec.serving.world import World
@@ -162,7 +163,7 @@ def _ask_tower(
     So a filter changes which items are answered, and not their scores.
     """
     scores[torch.from_numpy(seen)] = -torch.inf
-    best = scores.topk(min(RANKS_KEPT, len(scores))).values.numpy()
+    best = leading(scores, RANKS_KEPT)[1].numpy()
     rows = _passing(catalogue, scores, query, filters, depth)
     if rows is None:
         rows, _ = catalogue.best(scores, query, depth)

@@ -4,6 +4,7 @@ import logging
 
 from beauty_rec.serving.engine import Engine
 from beauty_rec.serving.guard import is_own
+from beauty_rec.serving.memory import map_large_blocks
 from beauty_rec.serving.store import DatabaseDown
 from beauty_rec.serving.telemetry import log_as_json
 from beauty_rec.settings import Settings
@@ -34,6 +35,7 @@ def serve(settings: Settings) -> None:
     if told.threads is not None:
         torch.set_num_threads(told.threads)
     log_as_json()
+    map_large_blocks()
     engine = Engine(settings)
     try:
         engine.store.open()
