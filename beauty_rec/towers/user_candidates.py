@@ -52,14 +52,16 @@ def answer_ranks(
 ) -> NDArray[np.float64]:
     """Return float64 ``[B]``: the rank (from 1) of each answer among the unseen items.
 
-    Items of one score share their mean rank. An answer of -1 (an item without a row) ranks inf.
+    Items of one score share their mean rank. An answer of -1 (an item without a row) ranks inf, and
+    so does one whose score is NaN: a tower that has diverged finds nothing.
     """
     ranks = np.full(len(answers), np.inf)
     for start, block in _scores(user_vectors, matrix, seen):
         answer = answers[start : start + len(block)]
         own = np.take_along_axis(block, answer.clip(0)[:, None], axis=1)
         mean = (block > own).sum(axis=1) + ((block == own).sum(axis=1) + 1) / 2
-        ranks[start : start + len(block)] = np.where(answer >= 0, mean, np.inf)
+        found = (answer >= 0) & ~np.isnan(own[:, 0])
+        ranks[start : start + len(block)] = np.where(found, mean, np.inf)
     return ranks
 
 

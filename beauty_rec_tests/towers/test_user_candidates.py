@@ -34,6 +34,11 @@ def test_an_answer_without_a_row_ranks_last() -> None:
     assert answer_ranks(USERS[:1], MATRIX, SEEN[:1], np.array([-1]))[0] == np.inf
 
 
+def test_a_tower_that_has_diverged_finds_nothing() -> None:
+    lost = np.full_like(USERS[:2], np.nan)
+    assert (answer_ranks(lost, MATRIX, SEEN[:2], np.array([30, 31])) == np.inf).all()
+
+
 def test_frame() -> None:
     items = np.array([[2, 0], [1, -1]])
     frame = candidates_frame(["x", "y"], items, np.ones((2, 2), np.float32), ["a", "b", "c"])
