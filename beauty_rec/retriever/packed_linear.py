@@ -1,4 +1,4 @@
-"""Linear layers on a CPU with their weights in oneDNN's blocked order, for requests.
+"""Matrices on a CPU in oneDNN's blocked order, for requests: linear layers, and all items.
 
 PyTorch multiplies float32 through MKL, which on AMD's processors takes more than twice as long as
 oneDNN does with a weight that was reordered once (22 x 384 by 384 x 1536 on two cores of an EPYC:
@@ -22,6 +22,33 @@ def padded_rows(rows: int) -> int:
     return -(-rows // step) * step
 
 
+def packs() -> bool:
+    """Whether this build of PyTorch can reorder a float32 matrix for oneDNN."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+class PackedMatrix:
+    """A reordered copy of a float32 matrix ``[N, W]`` on a CPU, to be multiplied with rows."""
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        self._columns = len(matrix)
+        with torch.no_grad():
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(matrix.detach(), None)
+
+    def __len__(self) -> int:
+        return self._columns
+
+    def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """Return ``rows @ matrix.T + bias``, float32 ``[B, N]``, of rows ``[B, W]``."""
+        missing = padded_rows(len(rows)) - len(rows)
+        if missing:
+            rows = nn.functional.pad(rows, (0, 0, 0, missing))
+        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            rows, self._packed, bias, "none", [], ""
+        )
+        return out[: len(out) - missing]
+
+
 class PackedLinears:
     """The linear layers of a model, with a reordered copy of their float32 weights.
 
@@ -40,8 +67,7 @@ class PackedLinears:
             first is not None
             and first.device.type == "cpu"
             and first.dtype == torch.float32
-            and torch.backends.mkldnn.is_available()
-            and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+            and packs()
         )
 
     @contextmanager
@@ -68,16 +94,9 @@ class _Packed:
     def refresh(self) -> None:
         weight = self.linear.weight
         if weight._version != self._version:
-            with torch.no_grad():
-                self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
+            self._matrix = PackedMatrix(weight)
             self._version = weight._version
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        flat = rows.reshape(-1, rows.shape[-1])
-        missing = padded_rows(len(flat)) - len(flat)
-        if missing:
-            flat = nn.functional.pad(flat, (0, 0, 0, missing))
-        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            flat, self._weight, self.linear.bias, "none", [], ""
-        )
-        return out[: len(out) - missing].reshape(*rows.shape[:-1], -1)
+        out = self._matrix.times(rows.reshape(-1, rows.shape[-1]), self.linear.bias)
+        return out.reshape(*rows.shape[:-1], -1)

@@ -7,7 +7,6 @@ gains nothing by company, and filters and exclusions make it slower. So requests
 exactly, and scores are those of the pipeline.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,32 +17,15 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.indexes.ties import SLACK, ranked
+from beauty_rec.retriever.packed_linear import PackedMatrix, packs
 from beauty_rec.serving.frames import CARD_SCHEMA
 from beauty_rec.serving.leading import leading
 
 SPARE_ROWS = 1_024
 FEW_QUERIES = 12
 """Below it ``matrix @ queries.T`` is faster than the other way round (measured)."""
-
-
-class _Scores(threading.local):
-    """Room for a batch's scores, kept by each thread.
-
-    Of two batches no two have scores of one size. Taken and given back each time, megabytes among
-    small things that stay, they would make the heap grow for hours.
-    """
-
-    def __init__(self) -> None:
-        self._room = torch.empty(0)
-
-    def of(self, queries: int, rows: int, capacity: int) -> torch.Tensor:
-        """Return float32 ``[queries, rows]``, of any content."""
-        if len(self._room) < queries * rows:
-            self._room = torch.empty(queries * capacity)
-        return self._room[: queries * rows].view(queries, rows)
-
-
-_SCORES = _Scores()
+AS_IT_IS = 2
+"""For so few queries the reordered matrix gains nothing."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +48,8 @@ class Catalogue:
         text_start: first column of the text block.
         cards: of the first rows; ``added`` has those of the rest, by row.
         has_text, alive: bool ``[capacity]``.
+        packed: the first rows once more, in an order that many queries are answered faster in;
+            None where PyTorch cannot make it.
     """
 
     ids: list[str]
@@ -80,6 +64,7 @@ class Catalogue:
     category: NDArray[np.object_]
     brand: NDArray[np.object_]
     price: NDArray[np.float32]
+    packed: PackedMatrix | None
 
     @classmethod
     def of(
@@ -120,6 +105,7 @@ class Catalogue:
             np.concatenate(
                 [cards["price"].fill_null(np.nan).to_numpy(), np.full(SPARE_ROWS, np.nan)]
             ).astype(np.float32),
+            PackedMatrix(kept[: len(ids)]) if packs() else None,
         )
 
     def __len__(self) -> int:
@@ -164,18 +150,14 @@ class Catalogue:
         return np.flatnonzero(~self.alive[: len(self.ids)])
 
     def scores(self, queries: NDArray[np.float32]) -> torch.Tensor:
-        """Return float32 ``[Q, rows]``, the inner products of all rows with ``[Q, W]``.
-
-        The thread's next call writes over them.
-        """
-        matrix, asked = self.matrix[: len(self.ids)], torch.from_numpy(queries)
-        found = _SCORES.of(len(queries), len(matrix), len(self.matrix))
-        if 0 < len(asked) < FEW_QUERIES:
-            # One column takes another kernel, which is slower than two columns.
-            if len(asked) == 1:
-                asked = torch.cat([asked, torch.zeros_like(asked)])
-            return found.copy_((matrix @ asked.T).T[: len(queries)])
-        return torch.mm(asked, matrix.T, out=found)
+        """Return float32 ``[Q, rows]``, the inner products of all rows with ``[Q, W]``."""
+        rows, asked = self.matrix[: len(self.ids)], torch.from_numpy(queries)
+        if self.packed is None or len(asked) <= AS_IT_IS:
+            return _product(asked, rows)
+        found = self.packed.times(asked)
+        if len(rows) == len(self.packed):
+            return found
+        return torch.cat([found, _product(asked, rows[len(self.packed) :])], dim=1)
 
     def best(
         self, scores: torch.Tensor, query: NDArray[np.float32], k: int
@@ -245,6 +227,15 @@ def new_card(parent_asin: str, **known: Any) -> dict[str, Any]:
     blank: dict[str, Any] = dict.fromkeys(CARD_SCHEMA)
     empty = {"title": "", "store": "", "summary": "", "keywords": [], "keyword_reviews": []}
     return blank | empty | known | {"parent_asin": parent_asin}
+
+
+def _product(asked: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return ``asked @ rows.T``, float32 ``[Q, N]``."""
+    if not 0 < len(asked) < FEW_QUERIES:
+        return asked @ rows.T
+    # One column takes another kernel, which is slower than two columns.
+    two = torch.cat([asked, torch.zeros_like(asked)]) if len(asked) == 1 else asked
+    return (rows @ two.T).T[: len(asked)].contiguous()
 
 
 def _lower(names: pl.Series) -> list[str | None]:

@@ -55,6 +55,10 @@ class World:
         catalogue = Catalogue.of(
             items.ids, matrix, items.tower, items.tower + items.statistics, cards
         )
+        # The tower reads the catalogue's copy, so that the mapped file can leave memory.
+        width = items.matrix.shape[1]
+        copied = catalogue.matrix.numpy()[: len(items.ids), :width]
+        models.tower.items = replace(items, vectors=Vectors(items.ids, copied))
         return cls(
             manifest,
             models,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from beauty_rec.retriever.packed_linear import PackedLinears, padded_rows
+from beauty_rec.retriever.packed_linear import PackedLinears, PackedMatrix, packs, padded_rows
 
 
 @pytest.mark.parametrize("shape", [(1, 16), (7, 16), (3, 5, 16)])
@@ -30,6 +30,16 @@ def test_a_changed_weight_is_packed_again() -> None:
             torch.testing.assert_close(
                 model(rows), nn.functional.linear(rows, model.weight, model.bias)
             )
+
+
+@pytest.mark.skipif(not packs(), reason="PyTorch without oneDNN")
+@pytest.mark.parametrize("rows", [1, 5, 8, 33])
+def test_a_matrix_times_rows(rows: int) -> None:
+    matrix, asked = torch.randn(50, 16), torch.randn(rows, 16)
+    packed = PackedMatrix(matrix)
+    assert len(packed) == 50
+    wanted = (asked.double() @ matrix.double().T).float()
+    torch.testing.assert_close(packed.times(asked), wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", [nn.Linear(2, 2).double(), nn.Embedding(2, 2)])

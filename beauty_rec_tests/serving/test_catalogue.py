@@ -1,5 +1,7 @@
 """Search and filters against a loop over all items."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -56,9 +58,10 @@ def test_filters_pass_what_they_say(told: Filters) -> None:
         assert (True if mask is None else bool(mask[row])) == wanted
 
 
-@pytest.mark.parametrize("queries", [1, 2, 11, 12, 40])
-def test_scores_and_best_are_exact(queries: int) -> None:
-    shop = catalogue()
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("queries", [1, 2, 3, 11, 12, 40])
+def test_scores_and_best_are_exact(queries: int, packed: bool) -> None:
+    shop = catalogue() if packed else replace(catalogue(), packed=None)
     asked = draw.normal(size=(queries, W)).astype(np.float32)
     scores = shop.scores(asked)
     np.testing.assert_allclose(scores.numpy(), asked @ MATRIX.T, rtol=1e-4, atol=1e-4)
@@ -76,7 +79,7 @@ def test_ties_are_in_the_order_of_the_rows() -> None:
 
 def test_new_items_are_found_and_replaced_ones_are_gone() -> None:
     shop = catalogue()
-    vectors = draw.normal(size=(2, W)).astype(np.float32)
+    vectors = 9 * draw.normal(size=(2, W)).astype(np.float32)
     cards = [new_card("new", category="soap", price=3.0), new_card("i4", title="again")]
     grown = shop.with_items(vectors, cards)
     assert len(shop) == N
@@ -88,6 +91,8 @@ def test_new_items_are_found_and_replaced_ones_are_gone() -> None:
     assert grown.ids[N] == "new"
     assert "new" not in shop.row_of
     assert len(shop.scores(vectors)[0]) == N
+    many = np.tile(vectors[:1], (8, 1))
+    np.testing.assert_allclose(grown.scores(many), np.tile(scores, (8, 1)), rtol=1e-4, atol=1e-4)
 
 
 def test_the_catalogue_grows_beyond_its_spare_rows() -> None:
