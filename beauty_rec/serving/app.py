@@ -57,8 +57,10 @@ ItemId = Annotated[
     str,
     Path(min_length=1, max_length=200, pattern=schema.Plain, examples=["B0007FKCV5"]),
 ]
-WARM_HISTORY, WARM_CONTEXT = 50, 20
 K = Annotated[int, Query(ge=1, le=schema.MAX_K)]
+
+WARM_HISTORY, WARM_CONTEXT = 50, 20
+"""Past items, and repetitions of three words, of the questions that warm the models up."""
 
 
 def create_app(engine: Engine) -> FastAPI:

@@ -208,8 +208,9 @@ def load_item_tower(folder: Path) -> ItemTower:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings = ItemTowerSettings(**config["settings"])
     sizes = (config["vocabulary"], config["std_fields"], config["title_width"])
-    tower = ItemTower(*sizes, settings, config["attributes"])
-    tower.load_state_dict(load_file(folder / "model.safetensors"))
+    # A tower that was trained before there was an attribute space answers without one.
+    tower = ItemTower(*sizes, settings, config.get("attributes", 0))
+    tower.load_state_dict({"space": tower.space} | load_file(folder / "model.safetensors"))
     return tower.eval()
 
 

@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from beauty_rec.settings import ItemTowerSettings
@@ -141,3 +143,21 @@ def test_a_later_run_starts_from_the_old_rows(features: ItemFeatures, tmp_path: 
     old, new = (load_item_tower(tmp_path / name).embedding.weight for name in ("old", "new"))
     assert new.shape[0] == old.shape[0] + 5
     assert torch.equal(new[: len(old)], old)
+
+
+def test_a_tower_of_before_the_attribute_space_answers_without_one(
+    features: ItemFeatures, tmp_path: Path
+) -> None:
+    folder, titles = tmp_path / "t", reader(features)
+    train_item_tower(features, VOCABULARY, titles, SETTINGS, folder)
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("attribute_dimension", "attribute_share"):
+        del config["settings"][name]
+    del config["attributes"]
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / "model.safetensors")
+    assert weights.pop("space").shape[1] > 0
+    save_file(weights, folder / "model.safetensors")
+    vectors = item_vectors(load_item_tower(folder), titles, features).matrix
+    assert vectors.shape == (len(features), SETTINGS.dimension)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
