@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from beauty_rec.items.domain import SHIPPED, Domain, load_domain
+from beauty_rec.items.event_values import add_event_values
 from beauty_rec.items.evidence import event_evidence, keyword_evidence, telling, train_only
 from beauty_rec.items.lexicon import Lexicon, words
 from beauty_rec.settings import AttributeSettings
@@ -123,20 +124,6 @@ def item_attributes(
     )
     frame = extractor.extract(rows.with_columns(pl.col("keywords").fill_null([])))
     found = telling(event_evidence(reviews, profiles, settings), settings)
-    for (field,), part in found.partition_by("field", as_dict=True, maintain_order=True).items():
-        frame = _add_values(frame, str(field), part, settings.max_values)
+    frame = add_event_values(frame, found, settings.max_values)
     last = ["summary", "source"]
     return frame.select([c for c in frame.columns if c not in last] + last)
-
-
-def _add_values(frame: pl.DataFrame, field: str, found: pl.DataFrame, cap: int) -> pl.DataFrame:
-    """Put what events say before what the metadata says, in the RE column ``field``."""
-    if frame.schema.get(field) == pl.String:
-        field = f"event_{field}"
-    joined = frame.join(
-        found.select("parent_asin", "values"), on="parent_asin", how="left", maintain_order="left"
-    )
-    values = pl.col("values").fill_null([])
-    if field in frame.columns:
-        values = values.list.concat(field).list.unique(maintain_order=True)
-    return joined.with_columns(values.list.head(cap).alias(field)).drop("values")

@@ -49,20 +49,25 @@ def keyword_evidence(reviews: pl.DataFrame, keywords: pl.DataFrame | None) -> pl
 
 
 def event_evidence(
-    reviews: pl.DataFrame, profiles: pl.DataFrame | None, settings: AttributeSettings
+    reviews: pl.DataFrame,
+    profiles: pl.DataFrame | None,
+    settings: AttributeSettings,
+    steps: dict[str, float] | None = None,
 ) -> pl.DataFrame:
     """Return (parent_asin, field, value, n, events).
 
     n of an item's events have the value; ``events`` of them have any value of the field.
     Fields: ``context``, each categorical key of ``extras``, and ``buyer_<column>`` for each column
-    of the buyers' profiles, numbers as bands of a round width.
+    of the buyers' profiles, numbers as bands of the widths ``steps`` (:func:`buyer_steps` of
+    ``reviews`` where not given).
     """
     columns = [_values(reviews, "context", pl.col("context"))] if "context" in reviews else []
     columns += _extras(reviews)
     if profiles is not None:
+        widths = buyer_steps(reviews, profiles) if steps is None else steps
         columns += [
             _values(reviews.join(labels, on="user_id", how="left"), field, pl.col("label"))
-            for field, labels in buyer_labels(profiles, buyer_steps(reviews, profiles)).items()
+            for field, labels in buyer_labels(profiles, widths).items()
         ]
     parts = [_count(column) for column in columns if _categorical(column, settings)]
     return pl.concat(parts) if parts else pl.DataFrame(schema=_EVIDENCE)
@@ -178,24 +183,3 @@ def _count(rows: pl.DataFrame) -> pl.DataFrame:
     counts = counts.with_columns(events=pl.col("n").sum().over("parent_asin", "field"))
     counts = counts.cast({"events": pl.UInt32})
     return counts.select(list(_EVIDENCE)).sort(by=list(_EVIDENCE))
-
-
-def without_event_values(
-    attributes: pl.DataFrame,
-    reviews: pl.DataFrame,
-    profiles: pl.DataFrame | None,
-    settings: AttributeSettings,
-) -> pl.DataFrame:
-    """Return the attributes frame with the columns that events can fill emptied.
-
-    Args:
-        attributes: of :func:`beauty_rec.items.attributes.item_attributes`.
-        reviews, profiles, settings: what it was made from.
-    """
-    found = event_evidence(reviews, profiles, settings)["field"].unique().to_list()
-    columns = [name for name in attributes.columns if name in found]
-    return attributes.with_columns(
-        pl.lit([], dtype=pl.List(pl.String)).alias(name)
-        for name in columns
-        if attributes.schema[name] == pl.List(pl.String)
-    )

@@ -66,23 +66,22 @@ class Features:
 
 
 def join_features(folds: Sequence[Features]) -> Features:
-    """Return the features of several folds as one, queries and candidates in order.
+    """Return the features of several folds as one: queries, items and candidates in order.
 
-    Each fold may have its own item table, as it stood before the fold; the ids of items must be
-    the same in all.
+    Each fold has its own item table, as it stood before the fold.
 
     Raises:
-        ValueError: they are not, or there is no fold.
+        ValueError: there is no fold.
     """
-    if not folds or any(not np.array_equal(f.item_ids, folds[0].item_ids) for f in folds):
-        raise ValueError("join folds of one list of items and one vocabulary")
-    before = np.cumsum([0, *(len(fold.user_ids) for fold in folds)])
-    rows = [fold.user_row + start for fold, start in zip(folds, before, strict=False)]
+    if not folds:
+        raise ValueError("there is no fold of train to learn from")
+    queries = np.cumsum([0, *(len(fold.user_ids) for fold in folds)])
+    items = np.cumsum([0, *(len(fold.item_ids) for fold in folds)])
     return Features(
         np.concatenate([fold.user_ids for fold in folds]),
-        folds[0].item_ids,
-        np.concatenate(rows),
-        np.concatenate([fold.item_row for fold in folds]),
+        np.concatenate([fold.item_ids for fold in folds]),
+        np.concatenate([f.user_row + start for f, start in zip(folds, queries, strict=False)]),
+        np.concatenate([f.item_row + start for f, start in zip(folds, items, strict=False)]),
         np.concatenate([fold.raw for fold in folds]),
     )
 

@@ -1,6 +1,6 @@
 """The reranker's two uses on frames: learning from folds of train, and ordering a split."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,14 @@ VOCABULARY = "vocabulary.json"
 
 @dataclass(frozen=True)
 class Sources:
-    """What features are made from: attributes, raw_items, train reviews, profiles, vocabulary."""
+    """What features are made from: attributes, raw_items, train reviews, profiles, vocabulary.
+
+    ``attributes_before``: Unix ms → the attributes with what train events said before it. With the
+    attributes of today a fold would read in them which items its own events are going to take.
+    """
 
     attributes: pl.DataFrame
+    attributes_before: Callable[[int], pl.DataFrame]
     items: pl.DataFrame
     train_reviews: pl.DataFrame
     profiles: pl.DataFrame
@@ -37,7 +42,7 @@ class Sources:
     ) -> ItemTable:
         """Return what is known of the items at a moment; None: at the end of train."""
         return ItemTable.build(
-            self.attributes,
+            self.attributes if until_ms is None else self.attributes_before(until_ms),
             self.vocabulary,
             self.items,
             self.train_reviews,
@@ -63,8 +68,8 @@ def fit_reranker(
 
     Args:
         sources: see :class:`Sources`.
-        folds: start (Unix ms) and events of each out-of-fold part of train; the items' counts are
-            those before the start.
+        folds: start (Unix ms) and events of each out-of-fold part of train; what is known of the
+            items is what was before the start.
         train_candidates, valid_candidates: of user_candidates.
         valid_events: what early stopping and the calibration look at.
         embeddings: of the item tower, float32 ``[rows, E]``.

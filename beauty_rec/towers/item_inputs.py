@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beauty_rec.items.evidence import without_event_values
+from beauty_rec.items.event_values import without_event_values
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.settings import Settings
 from beauty_rec.towers.item_features import ItemFeatures, item_features

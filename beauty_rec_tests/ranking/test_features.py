@@ -1,6 +1,7 @@
 """Features: one definition, counted by hand; no held-out event enters."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,17 +147,20 @@ def test_another_vocabulary_is_refused() -> None:
         FeatureBuilder(spec, made.vocabulary, made.table)
 
 
-def test_folds_join() -> None:
+def test_folds_join_each_with_its_own_items() -> None:
     made = shop.builder()
     told, _ = candidates_from(shop.candidates(), shop.events())
     queries = queries_from(shop.events(), shop.profiles())
     fold = made.build(queries, told)
-    both = join_features([fold, fold])
+    other = replace(fold, item_ids=np.zeros_like(fold.item_ids))
+    both = join_features([fold, other])
     assert len(both.user_ids) == 2 * len(queries)
     half = len(told.items)
     np.testing.assert_array_equal(both.user_row[half:], fold.user_row + len(queries))
     np.testing.assert_array_equal(both.raw[half:], fold.raw)
-    with pytest.raises(ValueError, match="one list of items"):
+    np.testing.assert_array_equal(both.item_ids[both.item_row[:half]], fold.item_ids[fold.item_row])
+    assert not both.item_ids[both.item_row[half:]].any()
+    with pytest.raises(ValueError, match="no fold"):
         join_features([])
 
 

@@ -1,5 +1,6 @@
 """[ranking] Candidates, put in order, and how good the order is."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ STAGE_CODE = ("ranking", "evaluation/recommendation.py", "evaluation/protocol.py
 @stage(
     group=GROUP,
     io="models",
-    code=STAGE_CODE,
-    settings=("ranking", *EVENTS),
+    code=(*STAGE_CODE, "items/event_values.py", "items/evidence.py"),
+    settings=("ranking", "attributes", *EVENTS),
     reads={"split_reviews": ["train", "valid"]},
     ins={
         "user_candidates": dg.AssetIn(
@@ -50,6 +51,7 @@ def reranker(
 ) -> Path:
     """DeepFM over candidates, its embeddings taken over from the item tower."""
     from beauty_rec.evaluation.recommendation import split_events
+    from beauty_rec.items.event_values import event_values_before
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.stages import Sources, fit_reranker
     from beauty_rec.towers.folds import first_fold, fold_of, with_context
@@ -61,6 +63,13 @@ def reranker(
     log = fit_reranker(
         Sources(
             item_attributes,
+            partial(
+                event_values_before,
+                item_attributes,
+                split_reviews.filter(split="train"),
+                user_profiles,
+                settings.attributes,
+            ),
             raw_items,
             reviews.filter(split="train"),
             user_profiles,

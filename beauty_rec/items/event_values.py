@@ -1,0 +1,86 @@
+"""What train events say, put into an attributes frame, taken out again, or set back to a moment.
+
+A model that learns from train events must not read in an item's attributes what those events will
+say of it: that an item has buyers at all tells which items are going to sell.
+"""
+
+import polars as pl
+
+from beauty_rec.items.evidence import buyer_steps, event_evidence, telling
+from beauty_rec.settings import AttributeSettings
+
+
+def add_event_values(frame: pl.DataFrame, found: pl.DataFrame, cap: int) -> pl.DataFrame:
+    """Put what events say before what the metadata says, in the RE columns of the fields.
+
+    Args:
+        frame: of attributes; a field that it lacks becomes a new column.
+        found: of :func:`beauty_rec.items.evidence.telling`.
+        cap: values of an item and field that are kept.
+    """
+    for name, part in _by_column(frame, found).items():
+        joined = frame.join(part, on="parent_asin", how="left", maintain_order="left")
+        values = pl.col("values").fill_null([])
+        if name in frame.columns:
+            values = values.list.concat(name).list.unique(maintain_order=True)
+        frame = joined.with_columns(values.list.head(cap).alias(name)).drop("values")
+    return frame
+
+
+def without_event_values(
+    attributes: pl.DataFrame,
+    reviews: pl.DataFrame,
+    profiles: pl.DataFrame | None,
+    settings: AttributeSettings,
+) -> pl.DataFrame:
+    """Return the attributes frame with the columns that events can fill emptied.
+
+    Args:
+        attributes: of :func:`beauty_rec.items.attributes.item_attributes`.
+        reviews, profiles, settings: what it was made from.
+    """
+    found = event_evidence(reviews, profiles, settings)
+    columns = [name for name in _by_column(attributes, found) if name in attributes.columns]
+    return attributes.with_columns(pl.lit([], dtype=pl.List(pl.String)).alias(n) for n in columns)
+
+
+def event_values_before(
+    attributes: pl.DataFrame,
+    reviews: pl.DataFrame,
+    profiles: pl.DataFrame | None,
+    settings: AttributeSettings,
+    until_ms: int,
+) -> pl.DataFrame:
+    """Return the attributes frame as it would be if only events before a moment were known.
+
+    The bands of numbers stay those of all ``reviews``, so that values keep their ids.
+
+    Args:
+        attributes: of :func:`beauty_rec.items.attributes.item_attributes`.
+        reviews, profiles, settings: what it was made from.
+        until_ms: the moment, Unix ms; what events from then on say is taken out.
+    """
+    steps = None if profiles is None else buyer_steps(reviews, profiles)
+    said = telling(event_evidence(reviews, profiles, settings, steps), settings)
+    bare = attributes
+    for name, part in _by_column(attributes, said).items():
+        if name in attributes.columns:
+            told = attributes.select("parent_asin").join(
+                part, on="parent_asin", how="left", maintain_order="left"
+            )
+            pairs = zip(attributes[name].to_list(), told["values"].to_list(), strict=True)
+            kept = [[v for v in values if v not in (events or ())] for values, events in pairs]
+            bare = bare.with_columns(pl.Series(name, kept, dtype=pl.List(pl.String)))
+    early = reviews.filter(pl.col("timestamp") < until_ms)
+    known = telling(event_evidence(early, profiles, settings, steps), settings)
+    known = known.filter(pl.col("field").is_in(said["field"].unique().implode()))
+    return add_event_values(bare, known, settings.max_values).select(attributes.columns)
+
+
+def _by_column(frame: pl.DataFrame, found: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return the rows of each field by its RE column; a field named like an STD one has its own."""
+    parts = found.partition_by("field", as_dict=True, maintain_order=True, include_key=False)
+    std = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    return {
+        f"event_{field}" if field in std else str(field): part for (field,), part in parts.items()
+    }
