@@ -22,35 +22,39 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from beauty_rec.operation_settings import (
+from beauty_rec.setting_groups.features import (
+    AttributeSettings,
+    CorpusSettings,
+    ItemTextSettings,
+    KeywordSettings,
+    LanguageSettings,
+    SampleSettings,
+    VocabularySettings,
+)
+from beauty_rec.setting_groups.group import Group
+from beauty_rec.setting_groups.operation import (
     CheckSettings,
     ExecutionSettings,
     GpuSettings,
-    StorageSettings,
-)
-from beauty_rec.setting_groups import (
-    PACKAGED_ENCODER,
-    AttributeSettings,
-    CorpusSettings,
-    EncoderSettings,
-    EvaluationSettings,
-    FineTuneSettings,
-    Group,
-    ItemIndexSettings,
-    ItemTextSettings,
-    ItemTowerSettings,
-    KeywordSettings,
-    LanguageSettings,
-    PairSettings,
-    RankingSettings,
-    RecommendationSettings,
-    SampleSettings,
     ScheduleSettings,
     ServeSettings,
-    TextIndexSettings,
+    StorageSettings,
+)
+from beauty_rec.setting_groups.recommender import (
+    EvaluationSettings,
+    ItemIndexSettings,
+    ItemTowerSettings,
+    RankingSettings,
+    RecommendationSettings,
     UserTowerSettings,
     VectorType,
-    VocabularySettings,
+)
+from beauty_rec.setting_groups.retriever import (
+    PACKAGED_ENCODER,
+    EncoderSettings,
+    FineTuneSettings,
+    PairSettings,
+    TextIndexSettings,
 )
 
 __all__ = [

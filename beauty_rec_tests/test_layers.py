@@ -10,8 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "beauty_rec"
 
-BASE = {"settings", "setting_groups", "operation_settings", "artifacts", "reuse"}
-BELOW = {
+BASE = {"settings", "setting_groups", "artifacts", "reuse"}
+BELOW: dict[str, set[str]] = {
+    "setting_groups": set(),
     "corpus": BASE,
     "language": BASE,
     "indexes": BASE,

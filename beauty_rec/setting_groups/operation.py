@@ -1,12 +1,13 @@
-"""The groups of settings that say where and how the graph runs, and when its checks speak up."""
+"""Where and how the graph runs and answers, and when its checks speak up."""
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from beauty_rec.setting_groups import Group
+from beauty_rec.setting_groups.group import Group
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
 class GpuSettings(Group):
@@ -99,3 +100,61 @@ class CheckSettings(Group):
         if self.served_warn_hours >= self.served_fail_hours:
             raise ValueError("served_warn_hours must be below served_fail_hours")
         return self
+
+
+class ScheduleSettings(Group):
+    """What the daemon does by itself; everything here can also be switched in the UI."""
+
+    enabled: bool = Field(False, description="start the nightly and weekly schedules by themselves")
+    hour: int = Field(3, ge=0, le=23, description="of the nightly re-index")
+    time_zone: str = Field("UTC", description="of the hour, such as Europe/Berlin")
+    retrain_day: Weekday = Field("sunday", description="its night retrains the models as well")
+    on_change: bool = Field(
+        False, description="start the sensor that rebuilds what is stale all day long"
+    )
+    on_change_trains: bool = Field(
+        True, description="that sensor also retrains models when their data changed"
+    )
+    watch_seconds: int = Field(60, ge=5, description="between two looks at the input files")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import available_timezones
+
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is no time zone; names are such as Europe/Berlin")
+        return name
+
+
+class ServeSettings(Group):
+    """The HTTP API and the page."""
+
+    host: str = Field("127.0.0.1", description="another address needs an api_key")
+    port: int = Field(8000, ge=0, le=65535, description="0: any free one")
+    api_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="needed for writes, and for all of /v1 unless host is this machine's own",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="further names that a request may call this server by"
+    )
+    cors_origins: tuple[str, ...] = Field((), description="pages that may call the API; none")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, le=1 << 28)
+    request_timeout_s: float = Field(10, gt=0, description="for an answer, and for a body to come")
+    requests_per_second: float = Field(
+        50, ge=0, description="of one address, with twice as many at once; 0: no limit"
+    )
+    max_batch: int = Field(16, ge=1, le=256, description="requests that are computed together")
+    max_waiting: int = Field(256, ge=1, description="more than these are told to come again")
+    threads: int | None = Field(None, ge=1, description="of the models; unset: torch decides")
+    source_depth: int = Field(100, ge=1, le=1000, description="candidates of each retriever")
+    rerank: int = Field(100, ge=1, le=2000, description="fused candidates that are reranked")
+    rrf_k: int = Field(60, ge=1, description="of reciprocal rank fusion")
+    diversity: float = Field(
+        0, ge=0, le=1, description="maximal marginal relevance: 0 is the reranker's order"
+    )
+    sample_users: int = Field(12, ge=0, le=100, description="users that the page offers to try")
+    poll_seconds: float = Field(2, gt=0, description="between looks at the manifest")
+    keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")
