@@ -42,6 +42,13 @@ class Examples:
         return torch.from_numpy(self.labels[rows])
 
 
+def answered_rows(labels: NDArray[np.float32], query_row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows, ascending, of the queries whose answer is a candidate."""
+    answered = np.zeros(int(query_row.max(initial=-1)) + 1, dtype=bool)
+    answered[query_row[labels > 0.5]] = True
+    return np.flatnonzero(answered[query_row])
+
+
 def training_rows(
     labels: NDArray[np.float32],
     query_row: NDArray[np.int64],
@@ -53,9 +60,7 @@ def training_rows(
     All candidates of such a query, or its positive and ``negatives`` others drawn without
     replacement. Rows ascend.
     """
-    answered = np.zeros(int(query_row.max(initial=-1)) + 1, dtype=bool)
-    answered[query_row[labels > 0.5]] = True
-    rows = np.flatnonzero(answered[query_row])
+    rows = answered_rows(labels, query_row)
     if negatives is None:
         return rows
     # A random order within each query, positives first: keep the first rows of each.

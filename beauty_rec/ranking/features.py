@@ -49,6 +49,11 @@ class Candidates:
     items: Sequence[str]
     retrieval: NDArray[np.float32]
 
+    def take(self, rows: NDArray[np.int64]) -> "Candidates":
+        """Return the candidates ``rows``, ascending, of the same queries."""
+        items = [self.items[row] for row in rows.tolist()]
+        return Candidates(self.query_row[rows], items, self.retrieval[rows])
+
 
 @dataclass(frozen=True)
 class Features:

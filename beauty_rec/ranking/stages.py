@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.items.vocabulary import Vocabulary
-from beauty_rec.ranking.examples import Examples
+from beauty_rec.ranking.examples import Examples, training_rows
 from beauty_rec.ranking.feature_spec import FeatureSpec
 from beauty_rec.ranking.features import FeatureBuilder, Features, join_features
 from beauty_rec.ranking.inputs import candidates_from, labels_of, queries_from, top_k
@@ -61,6 +61,7 @@ def fit_reranker(
     valid_candidates: pl.DataFrame,
     embeddings: np.ndarray,
     settings: RankingSettings,
+    served: int,
     target: Path,
     checkpoint: Path | None = None,
 ) -> dict[str, Any]:
@@ -70,10 +71,13 @@ def fit_reranker(
         sources: see :class:`Sources`.
         folds: start (Unix ms) and events of each out-of-fold part of train; what is known of the
             items is what was before the start.
-        train_candidates, valid_candidates: of user_candidates.
+        train_candidates, valid_candidates: of user_candidates; those of train may go deeper, so
+            that more of the answers are among them.
         valid_events: what early stopping and the calibration look at.
         embeddings: of the item tower, float32 ``[rows, E]``.
         settings: hyper-parameters; ``transfer`` says whether the embeddings are taken over.
+        served: candidates of a request; the features' statistics are of train candidates of such
+            ranks.
         target: new folder.
         checkpoint: folder kept up to date after each epoch.
 
@@ -85,20 +89,25 @@ def fit_reranker(
     spec = FeatureSpec.layout(sources.vocabulary, sources.profiles, sources.train_reviews, settings)
     features: list[Features] = []
     labels = []
+    draw = np.random.default_rng(settings.seed)
     for start, events in folds:
         builder = FeatureBuilder(spec, sources.vocabulary, sources.table(spec, settings, start))
-        built, label, _ = _examples(builder, events, train_candidates, sources.profiles)
-        features.append(built)
-        labels.append(label)
+        told, _ = candidates_from(train_candidates, events)
+        chosen = labels_of(told, events["parent_asin"].to_list())
+        rows = training_rows(chosen, told.query_row, settings.negatives, draw)
+        queries = queries_from(events, sources.profiles)
+        features.append(builder.build(queries, told.take(rows)))
+        labels.append(chosen[rows])
     joined = join_features(features)
-    spec = spec.fitted(joined.raw)
+    within = joined.raw[:, spec.raw.index("tower_log_rank")] < np.log(served + 0.5)
+    spec = spec.fitted(joined.raw[within])
     table = sources.table(spec, settings)
     builder = FeatureBuilder(spec, sources.vocabulary, table)
     valid, valid_labels, _ = _examples(builder, valid_events, valid_candidates, sources.profiles)
     train = Examples.of(joined, np.concatenate(labels), spec)
     judged = Examples.of(valid, valid_labels, spec)
-    rows = len(sources.vocabulary)
-    trained = train_reranker(train, judged, spec, rows, settings, embeddings, checkpoint)
+    size = len(sources.vocabulary)
+    trained = train_reranker(train, judged, spec, size, settings, embeddings, checkpoint)
     trained.reranker.save(target)
     table.save(target / TABLE)
     sources.vocabulary.save(target / VOCABULARY)
@@ -110,7 +119,7 @@ def fit_reranker(
     }
     if settings.transfer and settings.ablation:
         plain = settings.model_copy(update={"transfer": False})
-        log["without_transfer"] = _best(train_reranker(train, judged, spec, rows, plain).history)
+        log["without_transfer"] = _best(train_reranker(train, judged, spec, size, plain).history)
     return log
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from beauty_rec.ranking.calibration import auc, fit_platt, log_loss
 from beauty_rec.ranking.checkpoints import load_checkpoint, save_checkpoint
 from beauty_rec.ranking.deepfm import DeepFM
-from beauty_rec.ranking.examples import Examples, shuffled_batches, training_rows
+from beauty_rec.ranking.examples import Examples, answered_rows, shuffled_batches
 from beauty_rec.ranking.feature_spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
 from beauty_rec.settings import RankingSettings
@@ -62,13 +62,12 @@ def train_reranker(
         ValueError: no train query has its answer among the candidates, there are no valid
             candidates, or the checkpoint is of other settings.
     """
-    seeds = np.random.default_rng(settings.seed)
-    chosen = training_rows(train.labels, train.features.user_row, settings.negatives, seeds)
+    chosen = answered_rows(train.labels, train.features.user_row)
     if not len(chosen):
         raise ValueError("no train query has its answer among its candidates: nothing to learn")
     if not len(valid.labels):
         raise ValueError("no valid candidates: nothing to stop by")
-    judged = training_rows(valid.labels, valid.features.user_row, None, seeds)
+    judged = answered_rows(valid.labels, valid.features.user_row)
     if not len(judged):
         judged = np.arange(len(valid.labels))
 

@@ -174,7 +174,13 @@ class RankingSettings(Group):
         True, description="with transfer: train once more without it, to report what it is worth"
     )
     embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
-    negatives: int | None = Field(None, ge=1, description="per train event; none: all candidates")
+    train_candidates: int = Field(
+        300,
+        ge=1,
+        description="of an out-of-fold event; deeper than what is served finds more "
+        "answers to learn from",
+    )
+    negatives: int | None = Field(100, ge=1, description="of those, per train event; none: all")
     batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
     learning_rate: float = Field(3e-4, gt=0)
     weight_decay: float = Field(1e-4, ge=0)

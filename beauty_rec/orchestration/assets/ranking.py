@@ -27,7 +27,7 @@ STAGE_CODE = ("ranking", "evaluation/recommendation.py", "evaluation/protocol.py
     group=GROUP,
     io="models",
     code=(*STAGE_CODE, "items/event_values.py", "items/evidence.py"),
-    settings=("ranking", "attributes", *EVENTS),
+    settings=("ranking", "attributes", "user_tower.candidates", *EVENTS),
     reads={"split_reviews": ["train", "valid"]},
     ins={
         "user_candidates": dg.AssetIn(
@@ -81,6 +81,7 @@ def reranker(
         user_candidates["valid"],
         load_item_tower(item_tower).embedding.weight.detach().numpy(),
         settings.ranking,
+        settings.user_tower.candidates,
         target,
     )
     plain = log.get("without_transfer", {})
@@ -103,7 +104,7 @@ def reranker(
     group=GROUP,
     io="frames",
     code=STAGE_CODE,
-    settings=EVENTS,
+    settings=("user_tower.candidates", *EVENTS),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
     kinds=("pytorch", "polars"),
@@ -129,11 +130,12 @@ def recommendations(
     split = context.partition_key
     since = first_fold(user_tower) if split == "train" else None
     events = split_events(with_context(split_reviews, settings), split, settings.evaluation, since)
+    candidates = user_candidates.filter(pl.col("tower_rank") <= settings.user_tower.candidates)
     model, builder = load_reranker(reranker)
     ordered, figures, (labels, probabilities) = reorder(
-        model, builder, events, user_candidates, user_profiles
+        model, builder, events, candidates, user_profiles
     )
-    shifts, alone = feature_skew(builder, events, user_candidates, user_profiles)
+    shifts, alone = feature_skew(builder, events, candidates, user_profiles)
     plots = {"feature_skew": bars(shifts, title=f"Feature shift, {split}", unit="deviations")}
     if labels.any():
         plots["calibration"] = calibration_plot(

@@ -188,7 +188,7 @@ def user_tower(
     group=GROUP,
     io="frames",
     code=("towers", "retriever/contexts.py", "evaluation/protocol.py"),
-    settings=("encoder", *EVENTS),
+    settings=("encoder", "ranking.train_candidates", *EVENTS),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
     kinds=("postgres", "polars"),
@@ -208,7 +208,7 @@ def user_candidates(
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Top 100 unseen items of each event; of train, of the events that no tower of theirs saw."""
+    """Top 100 unseen items of each event; more of a train event, by a tower that never saw it."""
     from beauty_rec.evaluation.recommendation import split_events
     from beauty_rec.indexes.exact import ExactIndex
     from beauty_rec.indexes.protocol import recall_against_exact
@@ -227,7 +227,14 @@ def user_candidates(
     k = settings.user_tower.candidates
     if context.partition_key == "train":
         found = fold_candidates(
-            user_tower, events, reviews, contexts, user_profiles, item_vectors, item_embeddings, k
+            user_tower,
+            events,
+            reviews,
+            contexts,
+            user_profiles,
+            item_vectors,
+            item_embeddings,
+            max(k, settings.ranking.train_candidates),
         )
     else:
         served = ServedUserTower.load(user_tower / SERVED, ItemMatrix.load(item_index))
