@@ -114,7 +114,7 @@ def recommendations(
     settings: dg.ResourceParam[Settings],
     reranker: Path,
     user_tower: Path,
-    user_candidates: pl.DataFrame,
+    user_candidates: pl.LazyFrame,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
     merged_items: pl.DataFrame,
@@ -130,7 +130,7 @@ def recommendations(
     split = context.partition_key
     since = first_fold(user_tower) if split == "train" else None
     events = split_events(with_context(split_reviews, settings), split, settings.evaluation, since)
-    candidates = user_candidates.filter(pl.col("tower_rank") <= settings.user_tower.candidates)
+    candidates = _served(user_candidates, settings)
     model, builder = load_reranker(reranker)
     ordered, figures, (labels, probabilities) = reorder(
         model, builder, events, candidates, user_profiles
@@ -159,7 +159,7 @@ def recommendations(
     group=GROUP,
     io="documents",
     code=("evaluation",),
-    settings=("evaluation", "recommendation"),
+    settings=("evaluation", "recommendation", "user_tower.candidates"),
     reads={"split_reviews": ["own", "train", "valid", "items"]},
     partitions_def=splits,
     kinds=("numpy",),
@@ -168,7 +168,7 @@ def ranking_metrics(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     recommendations: pl.DataFrame,
-    user_candidates: pl.DataFrame,
+    user_candidates: pl.LazyFrame,
     user_tower: Path,
     item_vectors: Vectors,
     split_reviews: pl.DataFrame,
@@ -187,7 +187,7 @@ def ranking_metrics(
     reviews = with_context(split_reviews, settings)
     since = first_fold(user_tower) if split == "train" else None
     events = split_events(reviews, split, settings.evaluation, since)
-    tower = user_candidates.rename({"tower_rank": "rank"})
+    tower = _served(user_candidates, settings).rename({"tower_rank": "rank"})
     section = recommendation_section(
         events,
         {
@@ -213,6 +213,11 @@ def ranking_metrics(
         }
     )
     return {"recommendation": section, "reranker": figures}
+
+
+def _served(candidates: pl.LazyFrame, settings: Settings) -> pl.DataFrame:
+    """Return as many of each event as a request gets: a train event has more, to learn from."""
+    return candidates.filter(pl.col("tower_rank") <= settings.user_tower.candidates).collect()
 
 
 checks = [
