@@ -53,7 +53,9 @@ def event_values_before(
 ) -> pl.DataFrame:
     """Return the attributes frame as it would be if only events before a moment were known.
 
-    The bands of numbers stay those of all ``reviews``, so that values keep their ids.
+    The bands of numbers stay those of all ``reviews``, so that values keep their ids. A value that
+    the metadata says too is taken out with the later events that say it: the frame does not tell
+    the two apart.
 
     Args:
         attributes: of :func:`beauty_rec.items.attributes.item_attributes`.
