@@ -44,14 +44,8 @@ def without_event_values(
     return attributes.with_columns(pl.lit([], dtype=pl.List(pl.String)).alias(n) for n in columns)
 
 
-def event_values_before(
-    attributes: pl.DataFrame,
-    reviews: pl.DataFrame,
-    profiles: pl.DataFrame | None,
-    settings: AttributeSettings,
-    until_ms: int,
-) -> pl.DataFrame:
-    """Return the attributes frame as it would be if only events before a moment were known.
+class EventValueHistory:
+    """The attributes frame as it would be if only the events before a moment were known.
 
     The bands of numbers stay those of all ``reviews``, so that values keep their ids. A value that
     the metadata says too is taken out with the later events that say it: the frame does not tell
@@ -60,23 +54,44 @@ def event_values_before(
     Args:
         attributes: of :func:`beauty_rec.items.attributes.item_attributes`.
         reviews, profiles, settings: what it was made from.
-        until_ms: the moment, Unix ms; what events from then on say is taken out.
     """
-    steps = None if profiles is None else buyer_steps(reviews, profiles)
-    said = telling(event_evidence(reviews, profiles, settings, steps), settings)
-    bare = attributes
+
+    def __init__(
+        self,
+        attributes: pl.DataFrame,
+        reviews: pl.DataFrame,
+        profiles: pl.DataFrame | None,
+        settings: AttributeSettings,
+    ) -> None:
+        self._reviews, self._profiles, self._settings = reviews, profiles, settings
+        self._steps = None if profiles is None else buyer_steps(reviews, profiles)
+        self._columns = attributes.columns
+        said = self._said_by(reviews)
+        self._fields = said["field"].unique().to_list()
+        self._bare = _stripped(attributes, said)
+
+    def before(self, until_ms: int) -> pl.DataFrame:
+        """Return the frame without what events from ``until_ms`` (Unix ms) on say."""
+        known = self._said_by(self._reviews.filter(pl.col("timestamp") < until_ms))
+        known = known.filter(pl.col("field").is_in(self._fields))
+        return add_event_values(self._bare, known, self._settings.max_values).select(self._columns)
+
+    def _said_by(self, reviews: pl.DataFrame) -> pl.DataFrame:
+        evidence = event_evidence(reviews, self._profiles, self._settings, self._steps)
+        return telling(evidence, self._settings)
+
+
+def _stripped(attributes: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """Return the attributes less the values that events said."""
     for name, part in _by_column(attributes, said).items():
         if name in attributes.columns:
             told = attributes.select("parent_asin").join(
                 part, on="parent_asin", how="left", maintain_order="left"
-            )
-            pairs = zip(attributes[name].to_list(), told["values"].to_list(), strict=True)
+            )["values"]
+            pairs = zip(attributes[name].to_list(), told.to_list(), strict=True)
             kept = [[v for v in values if v not in (events or ())] for values, events in pairs]
-            bare = bare.with_columns(pl.Series(name, kept, dtype=pl.List(pl.String)))
-    early = reviews.filter(pl.col("timestamp") < until_ms)
-    known = telling(event_evidence(early, profiles, settings, steps), settings)
-    known = known.filter(pl.col("field").is_in(said["field"].unique().implode()))
-    return add_event_values(bare, known, settings.max_values).select(attributes.columns)
+            attributes = attributes.with_columns(pl.Series(name, kept, dtype=pl.List(pl.String)))
+    return attributes
 
 
 def _by_column(frame: pl.DataFrame, found: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -8,7 +8,7 @@ import pytest
 from beauty_rec.corpus.schema import ITEM_SCHEMA
 from beauty_rec.items.attributes import item_attributes
 from beauty_rec.items.domain import load_domain
-from beauty_rec.items.event_values import event_values_before, without_event_values
+from beauty_rec.items.event_values import EventValueHistory, without_event_values
 from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.settings import AttributeSettings
 
@@ -80,7 +80,7 @@ def test_set_back_they_are_those_of_the_events_before(moment: int) -> None:
         return item_attributes(extractor, _items(), known, None, _profiles(), SETTINGS)
 
     whole = made(reviews)
-    back = event_values_before(whole, reviews, _profiles(), SETTINGS, moment)
+    back = EventValueHistory(whole, reviews, _profiles(), SETTINGS).before(moment)
     assert back.schema == whole.schema
     # The bands of heights are those of all buyers, so they are not compared.
     expected = made(reviews.filter(pl.col("timestamp") < moment))

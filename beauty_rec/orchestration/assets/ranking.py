@@ -1,6 +1,5 @@
 """[ranking] Candidates, put in order, and how good the order is."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def reranker(
 ) -> Path:
     """DeepFM over candidates, its embeddings taken over from the item tower."""
     from beauty_rec.evaluation.recommendation import split_events
-    from beauty_rec.items.event_values import event_values_before
+    from beauty_rec.items.event_values import EventValueHistory
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.stages import Sources, fit_reranker
     from beauty_rec.towers.folds import first_fold, fold_of, with_context
@@ -63,13 +62,12 @@ def reranker(
     log = fit_reranker(
         Sources(
             item_attributes,
-            partial(
-                event_values_before,
+            EventValueHistory(
                 item_attributes,
                 split_reviews.filter(split="train"),
                 user_profiles,
                 settings.attributes,
-            ),
+            ).before,
             raw_items,
             reviews.filter(split="train"),
             user_profiles,
