@@ -21,7 +21,7 @@ from tqdm import tqdm
 from beauty_rec.artifacts import atomic_path, write_text_atomic
 from beauty_rec.retriever.model_files import resolve_model, unavailable
 from beauty_rec.retriever.packed_linear import PackedLinears
-from beauty_rec.settings import EncoderSettings
+from beauty_rec.settings import EncoderSettings, offline
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -68,7 +68,7 @@ class TextEncoder:
                 source,
                 device=None if settings.device == "auto" else settings.device,
                 model_kwargs={"dtype": torch.float32},
-                local_files_only=Path(source).is_dir(),
+                local_files_only=Path(source).is_dir() or offline(),
             )
         except (OSError, ValueError) as error:  # what the hub client and transformers raise
             raise unavailable(str(name_or_folder), error) from error

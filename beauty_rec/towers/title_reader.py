@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from beauty_rec.retriever.model_files import resolve_model, unavailable
-from beauty_rec.settings import ItemTowerSettings
+from beauty_rec.settings import ItemTowerSettings, offline
 from beauty_rec.towers.item_features import TitleReader
 
 
@@ -27,8 +27,8 @@ def load_title_reader(
 
     source = resolve_model(settings.title_encoder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        encoder = AutoModel.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline())
+        encoder = AutoModel.from_pretrained(source, local_files_only=offline())
     except OSError as error:
         raise unavailable(settings.title_encoder, error) from error
     trained = folder / "titles.safetensors" if folder is not None else None
