@@ -77,7 +77,7 @@ format: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmarks: $(READY)  ## the figures that the README quotes
+benchmarks: run  ## the figures that the README quotes
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## delete what running made (not the virtual environment)
