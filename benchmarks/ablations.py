@@ -29,8 +29,7 @@ from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import Settings
 from beauty_rec.towers.current_items import current_items
-from beauty_rec.towers.event_requests import EventRequests, exact_candidates
-from beauty_rec.towers.events import read_events
+from beauty_rec.towers.event_requests import event_requests, exact_candidates
 from beauty_rec.towers.folds import SERVED, with_context
 from beauty_rec.towers.served_user_tower import ServedUserTower
 from beauty_rec.towers.statistics import StatisticsSpec
@@ -86,17 +85,18 @@ class Shop:
         muted: slice = slice(0, 0),
     ) -> str:
         """Return a line of the table; ``muted`` columns of the item matrix count for nothing."""
-        told = read_events(self.reviews, served.items.ids)
-        known = served.knowledge(told, self.contexts, self.profiles)
-        place = {name: row for row, name in enumerate(self.reviews["review_id"].to_list())}
         figures = []
         for split in HELD_OUT:
             asked = split_events(self.reviews, split, self.settings.evaluation)
-            rows = np.array([place[review] for review in asked["review_id"]], dtype=np.int64)
-            users = served.user_vectors(known.requests(rows, served.as_of_ms), without)
-            users[:, muted] = 0
-            seen = [np.unique(told.seen(row)) for row in rows]
-            requests = EventRequests(asked["review_id"].to_list(), users, seen, served.items.ids)
+            requests = event_requests(
+                served,
+                self.reviews,
+                self.contexts,
+                self.profiles,
+                asked["review_id"].to_list(),
+                without,
+            )
+            requests.vectors[:, muted] = 0
             ranks = ranks_in_lists(asked, exact_candidates(served, requests, CANDIDATES))
             figures += [recall_at(ranks, CANDIDATES).mean(), ndcg_at(ranks).mean()]
         return f"| {name} | " + " | ".join(f"{figure:.4f}" for figure in figures) + " |"

@@ -34,6 +34,7 @@ def event_requests(
     contexts: Vectors,
     profiles: pl.DataFrame,
     review_ids: Sequence[str],
+    without: tuple[bool, bool, bool] = (False, False, False),
 ) -> EventRequests:
     """Return the requests of the events ``review_ids``, each with the history before it.
 
@@ -43,6 +44,7 @@ def event_requests(
         contexts: vectors of the context texts, by text.
         profiles: ``user_profiles``.
         review_ids: events, rows of ``reviews``.
+        without: branches (behaviour, context, profile) to be taken as empty: ablations.
 
     Raises:
         KeyError: an event that ``reviews`` lacks.
@@ -54,7 +56,7 @@ def event_requests(
     requests = served.knowledge(events, contexts, profiles).requests(rows, served.as_of_ms)
     return EventRequests(
         list(review_ids),
-        served.user_vectors(requests),
+        served.user_vectors(requests, without),
         [np.unique(events.seen(row)) for row in rows],
         ids,
     )
