@@ -40,7 +40,7 @@ test-live: $(READY)  ## a served set and a live daemon, through switches and kil
 	$(BIN)/python -m pytest -m live beauty_rec_tests/serving beauty_rec_tests/orchestration
 
 test-api: $(READY)  ## 5,000 drawn requests against the OpenAPI document (some minutes)
-	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/test_contract.py
+	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/http/test_contract.py
 
 test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)
 	$(BIN)/python -m pytest -m ray beauty_rec_tests/deployment/test_ray.py

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli import load_settings
 from beauty_rec.settings import PACKAGED_ENCODER, Settings
+
+
+def keep(settings: Settings) -> None:
+    write_text_atomic(settings.memory_path, settings.remembered())
 
 
 def test_the_profile_chooses_the_encoder(tmp_path: Path) -> None:
@@ -33,7 +38,7 @@ def test_what_was_told_is_remembered(tmp_path: Path) -> None:
     told = load_settings(
         tmp_path, ["fine_tune.epochs=3"], reviews=Path("r.jsonl"), profile="sample"
     )
-    told.remember()
+    keep(told)
     again = Settings(data_dir=tmp_path)
     assert again == told
     assert again.reviews is not None
@@ -45,7 +50,7 @@ def test_what_was_told_is_remembered(tmp_path: Path) -> None:
 )
 def test_a_dsn_is_remembered_without_its_password(tmp_path: Path, dsn: str) -> None:
     settings = Settings(data_dir=tmp_path, item_index={"dsn": dsn, "m": 16})
-    settings.remember()
+    keep(settings)
     assert "55word" not in settings.memory_path.read_text() + repr(settings)
     again = Settings(data_dir=tmp_path).item_index
     assert again.m == 16
@@ -56,7 +61,7 @@ def test_a_dsn_is_remembered_without_its_password(tmp_path: Path, dsn: str) -> N
 def test_dagster_home_leads_to_its_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Settings(data_dir=tmp_path / "shop", fine_tune={"epochs": 4}).remember()
+    keep(Settings(data_dir=tmp_path / "shop", fine_tune={"epochs": 4}))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "shop" / "dagster"))
     settings = Settings()
     assert settings.data_dir == tmp_path / "shop"

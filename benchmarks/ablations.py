@@ -21,21 +21,23 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.evaluation.metrics import ndcg_at, recall_at
-from beauty_rec.evaluation.recommendation import ranks_in_lists, split_events
-from beauty_rec.orchestration.cost import latest_metadata
-from beauty_rec.orchestration.home import open_instance
+from beauty_rec.evaluation.recommendation import ranks_in_lists
+from beauty_rec.events.asked import split_events
+from beauty_rec.events.folds import with_context
+from beauty_rec.measures.metrics import ndcg_at, recall_at
+from beauty_rec.orchestration.catalogue.records import latest_metadata
+from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import Settings
-from beauty_rec.towers.current_items import current_items
-from beauty_rec.towers.event_requests import event_requests, exact_candidates
-from beauty_rec.towers.folds import SERVED, with_context
-from beauty_rec.towers.served_user_tower import ServedUserTower
-from beauty_rec.towers.statistics import StatisticsSpec
-from beauty_rec.towers.train_user_tower import train_user_tower
-from beauty_rec.towers.user_tower import BRANCHES
-from beauty_rec.towers.user_tower_data import user_tower_data
+from beauty_rec.towers.users.candidates import event_requests, exact_candidates
+from beauty_rec.towers.users.current_items import current_items
+from beauty_rec.towers.users.layout import SERVED
+from beauty_rec.towers.users.model import BRANCHES
+from beauty_rec.towers.users.served import ServedUserTower
+from beauty_rec.towers.users.statistics import StatisticsSpec
+from beauty_rec.towers.users.train.data import user_tower_data
+from beauty_rec.towers.users.train.recipe import train_user_tower
 
 HELD_OUT = ("valid", "test")
 CANDIDATES = 100

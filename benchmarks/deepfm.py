@@ -26,7 +26,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from beauty_rec.ranking.deepfm import DeepFM, Fields
 from beauty_rec.ranking.examples import Examples
-from beauty_rec.ranking.features import Features
+from beauty_rec.ranking.features.build import Features
 from beauty_rec.settings import RankingSettings
 
 ROWS, ITEMS = 5_000, 5_572

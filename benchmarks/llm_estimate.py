@@ -15,7 +15,6 @@ from pathlib import Path
 
 import polars as pl
 
-from beauty_rec.corpus.sample import write_sample
 from beauty_rec.items.domain import load_domain
 from beauty_rec.items.llm import LanguageModelAttributeExtractor
 from beauty_rec.items.rules import RulesAttributeExtractor
@@ -24,6 +23,7 @@ from beauty_rec.keywords.rules import RulesExtractor
 from beauty_rec.language.reader import Reader
 from beauty_rec.language.task import Task
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.sample import write_sample
 from beauty_rec.settings import AttributeSettings, EncoderSettings, LanguageSettings, SampleSettings
 
 REVIEWS, ITEMS = 701_528, 112_590  # of All_Beauty

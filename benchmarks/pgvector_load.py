@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.indexes import pgvector_build
-from beauty_rec.indexes.pgvector import PgVectorIndex, open_current
-from beauty_rec.indexes.postgres_server import postgres
+from beauty_rec.search.pgvector import build as pgvector_build
+from beauty_rec.search.pgvector.index import PgVectorIndex, open_current
+from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.settings import ItemIndexSettings
 
 

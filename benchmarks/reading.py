@@ -22,7 +22,7 @@ from typing import IO
 import psutil
 
 from beauty_rec.artifacts import content_hash
-from beauty_rec.corpus.intake import ingest_reviews
+from beauty_rec.corpus.intake.ingest import ingest_reviews
 from beauty_rec.settings import CorpusSettings
 
 NOW_MS = 1_790_000_000_000

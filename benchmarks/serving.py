@@ -27,8 +27,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from beauty_rec.settings import PACKAGED_ENCODER
-from beauty_rec_tests.serving.live import live_server
-from beauty_rec_tests.serving.synthetic_set import (
+from beauty_rec_tests.recommender.synthetic_set import (
     KINDS,
     NEEDS,
     QUALITIES,
@@ -37,6 +36,7 @@ from beauty_rec_tests.serving.synthetic_set import (
     load_encoder,
     publish_synthetic,
 )
+from beauty_rec_tests.serving.live import live_server
 
 WORDS = " ".join((*KINDS, *QUALITIES, *SCENTS, *NEEDS)).split()
 AT_ONCE = 16
@@ -112,7 +112,7 @@ def bare_loop(data: Path, size: Size, seconds: float, results: Any) -> None:
     """Encode and search, with nothing around it; requests per second into ``results``."""
     import torch
 
-    from beauty_rec.serving.manifest import read_manifest
+    from beauty_rec.serving.published.manifest import read_manifest
 
     root = data / "serving"
     folder = root / "versions" / read_manifest(root).set

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.stats import rankdata
 
-from beauty_rec.evaluation.protocol import item_lists, rows_of
-from beauty_rec.evaluation.ranks import (
+from beauty_rec.events.places import item_lists, rows_of
+from beauty_rec.ranking.features.co_purchase import co_purchase
+from beauty_rec.search.ranks import (
     Indices,
     Ranks,
     Scores,
     ranks_in_chunks,
     ranks_of_answers,
 )
-from beauty_rec.ranking.co_purchase import co_purchase
 
 RECENT_SHARE = 0.1
 
@@ -111,7 +111,7 @@ def context_popularity_ranks(
 def item_similarity(train: pl.DataFrame, ids: list[str]) -> csr_array:
     """Return the cosine of two items' sets of train users, sparse float32 ``[N, N]``, diagonal 0.
 
-    See :func:`beauty_rec.ranking.co_purchase.co_purchase`.
+    See :func:`beauty_rec.ranking.features.co_purchase.co_purchase`.
     """
     users = train["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
     return co_purchase(users, rows_of(train["parent_asin"], ids), len(ids))

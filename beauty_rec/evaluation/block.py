@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beauty_rec.evaluation.intervals import bootstrap_interval, wilson_interval
-from beauty_rec.evaluation.metrics import (
+from beauty_rec.measures.intervals import bootstrap_interval, wilson_interval
+from beauty_rec.measures.metrics import (
     auc,
     coverage,
     intra_list_diversity,
@@ -19,8 +19,8 @@ from beauty_rec.evaluation.metrics import (
     novelty,
     per_query,
 )
-from beauty_rec.evaluation.ranks import Ranks
-from beauty_rec.evaluation.significance import compare
+from beauty_rec.measures.significance import compare
+from beauty_rec.search.ranks import Ranks
 
 Block = dict[str, Any]
 

@@ -20,40 +20,13 @@ from beauty_rec.evaluation.baselines import (
     recent_events,
 )
 from beauty_rec.evaluation.block import Block, beyond_accuracy_block, split_section
-from beauty_rec.evaluation.protocol import (
-    answer_set,
-    item_lists,
-    recommendation_queries,
-    rows_of,
-    sample_events,
-)
-from beauty_rec.evaluation.ranks import Indices, Ranks
-from beauty_rec.settings import EvaluationSettings, Split
+from beauty_rec.events.places import answer_set, item_lists, rows_of
+from beauty_rec.search.ranks import Indices, Ranks
+from beauty_rec.settings import EvaluationSettings
 
 SIMPLE = ["popularity", "recent_popularity", "context_popularity", "item_cf"]
 VERSUS = {"user_tower": SIMPLE, "reranked": [*SIMPLE, "user_tower"]}
 LIST_LENGTH = 10
-
-
-def split_events(
-    split_reviews: pl.DataFrame,
-    split: Split,
-    settings: EvaluationSettings,
-    since_ms: int | None = None,
-) -> pl.DataFrame:
-    """Return the recommendation queries of a split, with histories; see protocol.
-
-    With ``since_ms`` (of train) only those from that moment (Unix ms) on, at most
-    ``settings.train_events``.
-    """
-    if since_ms is None:
-        return recommendation_queries(
-            split_reviews, split, max_queries=settings.max_queries, seed=settings.seed
-        )
-    events = recommendation_queries(split_reviews, split)
-    return sample_events(
-        events.filter(pl.col("timestamp") >= since_ms), settings.train_events, seed=settings.seed
-    )
 
 
 def baseline_ranks(

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.baselines import BM25, popularity_scores, ranks_of_static_scores
 from beauty_rec.evaluation.block import Block, split_section
-from beauty_rec.evaluation.protocol import answer_set, rows_of, text_queries
-from beauty_rec.evaluation.ranks import Ranks, exact_ranks
-from beauty_rec.settings import EvaluationSettings, Split
+from beauty_rec.events.places import answer_set, rows_of
+from beauty_rec.search.ranks import Ranks, exact_ranks
+from beauty_rec.settings import EvaluationSettings
 
 VERSUS = {
     "base_encoder": ["popularity", "bm25"],
@@ -34,20 +34,6 @@ class Encoder(Protocol):
     def encode_items(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors float32 ``[N, D]``."""
         ...
-
-
-def split_queries(
-    split_reviews: pl.DataFrame, split: Split, settings: EvaluationSettings
-) -> pl.DataFrame:
-    """Return ``review_id, parent_asin, query`` of a split; of train a smaller sample."""
-    cap = settings.train_queries if split == "train" else settings.max_queries
-    return text_queries(
-        split_reviews,
-        split,
-        min_chars=settings.min_query_chars,
-        max_queries=cap,
-        seed=settings.seed,
-    )
 
 
 def retrieval_ranks(

@@ -13,9 +13,9 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from beauty_rec.items.domain import SHIPPED, Domain, load_domain
+from beauty_rec.items.event_evidence import event_evidence, keyword_evidence, telling, train_only
 from beauty_rec.items.event_values import add_event_values
-from beauty_rec.items.evidence import event_evidence, keyword_evidence, telling, train_only
-from beauty_rec.items.lexicon import Lexicon, words
+from beauty_rec.items.phrase_finder import Lexicon, words
 from beauty_rec.settings import AttributeSettings
 
 MAX_VALUE_CHARS = 60

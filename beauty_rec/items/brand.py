@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from beauty_rec.items.lexicon import words
+from beauty_rec.items.phrase_finder import words
 
 MAX_BRAND_WORDS = 3
 RESELLER_ITEMS = 3

@@ -6,7 +6,7 @@ say of it: that an item has buyers at all tells which items are going to sell.
 
 import polars as pl
 
-from beauty_rec.items.evidence import buyer_steps, event_evidence, telling
+from beauty_rec.items.event_evidence import buyer_steps, event_evidence, telling
 from beauty_rec.settings import AttributeSettings
 
 
@@ -15,7 +15,7 @@ def add_event_values(frame: pl.DataFrame, found: pl.DataFrame, cap: int) -> pl.D
 
     Args:
         frame: of attributes; a field that it lacks becomes a new column.
-        found: of :func:`beauty_rec.items.evidence.telling`.
+        found: of :func:`beauty_rec.items.event_evidence.telling`.
         cap: values of an item and field that are kept.
     """
     for name, part in _by_column(frame, found).items():

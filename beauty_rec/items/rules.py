@@ -13,7 +13,7 @@ from tqdm import tqdm
 from beauty_rec.items.attributes import attributes_frame, record_model
 from beauty_rec.items.brand import BrandClues, find_brands
 from beauty_rec.items.domain import Domain, StdField
-from beauty_rec.items.lexicon import Hit, Lexicon, words
+from beauty_rec.items.phrase_finder import Hit, Lexicon, words
 from beauty_rec.settings import AttributeSettings
 
 _HEAD_END = re.compile(r"[,|(:;/–—]| - | with | for ", re.IGNORECASE)

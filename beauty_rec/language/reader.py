@@ -19,11 +19,11 @@ from typing import Any
 from pydantic import BaseModel
 from tqdm import tqdm
 
+from beauty_rec.language.answer_store import AnswerStore, Asked
 from beauty_rec.language.answers import read_answer
 from beauty_rec.language.client import ChatClient, Transient
 from beauty_rec.language.errors import BadAnswer, BadRequest, Stopped, TooManyRefused
 from beauty_rec.language.probe import require_servers
-from beauty_rec.language.store import AnswerStore, Asked
 from beauty_rec.language.task import Question
 from beauty_rec.language.usage import Usage
 from beauty_rec.language.vllm_server import VllmServer

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from beauty_rec.language.answers import read_answer
-from beauty_rec.language.guard import fenced
+from beauty_rec.language.fencing import fenced
 from beauty_rec.language.prompt import Prompt
 
 Message = dict[str, str]

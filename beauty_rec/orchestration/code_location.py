@@ -2,16 +2,17 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from beauty_rec.orchestration.automation import build_when_stale
-from beauty_rec.orchestration.cluster import executor_of
-from beauty_rec.orchestration.io import io_managers
-from beauty_rec.orchestration.refresh import TRAININGS
-from beauty_rec.orchestration.resources import resources_of
-from beauty_rec.orchestration.stage import for_settings
+from beauty_rec.orchestration.daemon.conditions import build_when_stale
+from beauty_rec.orchestration.refresh.refresh import TRAININGS
+from beauty_rec.orchestration.stage.cluster import executor_of
+from beauty_rec.orchestration.stage.stage import for_settings
+from beauty_rec.orchestration.storage.io_managers import io_managers
+from beauty_rec.orchestration.storage.resources import resources_of
 from beauty_rec.settings import Settings
 
 with warnings.catch_warnings():
@@ -28,9 +29,9 @@ with warnings.catch_warnings():
         serving,
         towers,
     )
-    from beauty_rec.orchestration.jobs import JOBS
-    from beauty_rec.orchestration.schedules import schedules
-    from beauty_rec.orchestration.sensors import sensors
+    from beauty_rec.orchestration.daemon.jobs import JOBS
+    from beauty_rec.orchestration.daemon.schedules import schedules
+    from beauty_rec.orchestration.daemon.sensors import sensors
 
 # Dagster says it of its own source assets when it resolves the graph, later and elsewhere.
 warnings.filterwarnings("ignore", "Property `OpDefinition.version` is deprecated")
@@ -40,6 +41,18 @@ _FOUND = dg.load_assets_from_modules(GROUPS)
 SOURCES = [asset for asset in _FOUND if isinstance(asset, dg.SourceAsset)]
 STAGES = [asset for asset in _FOUND if isinstance(asset, dg.AssetsDefinition)]
 CHECKS = [check for group in GROUPS for check in getattr(group, "checks", ())]
+
+
+@dataclass(frozen=True)
+class CodeLocation:
+    """This code location, for a job that walks the assets itself."""
+
+    settings: Settings
+    resources: Mapping[str, Any] | None = None
+
+    def build(self) -> dg.Definitions:
+        """Return the definitions anew, from the code and the settings of this process."""
+        return build_definitions(self.settings, self.resources)
 
 
 def build_definitions(
@@ -64,5 +77,10 @@ def build_definitions(
             schedules=schedules(settings.schedule),
             sensors=sensors(settings),
             executor=executor_of(settings),
-            resources={"settings": settings, **io_managers(given["store"]), **given},
+            resources={
+                "settings": settings,
+                "code_location": CodeLocation(settings, resources),
+                **io_managers(given["store"]),
+                **given,
+            },
         )

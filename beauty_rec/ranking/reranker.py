@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.ranking.deepfm import Batch, DeepFM, Fields
-from beauty_rec.ranking.feature_spec import FeatureSpec
-from beauty_rec.ranking.features import Candidates, FeatureBuilder, Features, Query
-from beauty_rec.ranking.inputs import top_k
+from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Features, Query
+from beauty_rec.ranking.features.frames import top_k
+from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
 
 

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
+from beauty_rec.ranking.apply import predict
 from beauty_rec.ranking.calibration import auc, fit_platt, log_loss
 from beauty_rec.ranking.checkpoints import load_checkpoint, save_checkpoint
 from beauty_rec.ranking.deepfm import DeepFM
-from beauty_rec.ranking.examples import Examples, answered_rows, shuffled_batches
-from beauty_rec.ranking.feature_spec import FeatureSpec
+from beauty_rec.ranking.draws import answered_rows, shuffled_batches
+from beauty_rec.ranking.examples import Examples
+from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
 from beauty_rec.settings import RankingSettings
-
-EVALUATION_ROWS = 32_768
 
 
 @dataclass(frozen=True)
@@ -123,29 +123,6 @@ def train_reranker(
                 save_checkpoint(checkpoint, model, optimizer, best, history)
     whole = predict(best.model, valid, np.arange(len(valid.labels)))
     return Trained(replace(best, calibration=fit_platt(whole, valid.labels)), history)
-
-
-@torch.inference_mode()
-def predict(model: DeepFM, examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the logits of the given rows of ``examples``, float32 [N], without dropout."""
-    model.eval()
-    parts = [
-        model(examples.batch(rows[start : start + EVALUATION_ROWS])).numpy()
-        for start in range(0, len(rows), EVALUATION_ROWS)
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
-
-
-def quality(reranker: Reranker, examples: Examples) -> dict[str, float]:
-    """Return auc, log_loss (nats) of the calibrated probabilities, and the share of positives."""
-    slope, offset = reranker.calibration
-    rows = np.arange(len(examples.labels))
-    logits = slope * predict(reranker.model, examples, rows) + offset
-    return {
-        "auc": auc(logits, examples.labels),
-        "log_loss": log_loss(logits, examples.labels),
-        "positives": float(examples.labels.mean()) if len(examples.labels) else 0.0,
-    }
 
 
 def _since_best(history: list[dict[str, Any]]) -> int:

@@ -5,8 +5,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.indexes.ties import smooth_ranks
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.search.near_ties import smooth_ranks
 
 TOP = 100
 TIE = 1e-3

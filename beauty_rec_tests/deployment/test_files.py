@@ -13,8 +13,8 @@ import yaml
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.workspace.config_schema import process_workspace_config
 
-from beauty_rec.orchestration.cluster import GPU_RESOURCE, cluster_tags, executor_of
 from beauty_rec.orchestration.code_location import build_definitions
+from beauty_rec.orchestration.stage.cluster import GPU_RESOURCE, cluster_tags, executor_of
 from beauty_rec.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -38,7 +38,7 @@ def test_the_instance_is_configured_as_an_operator_needs_it(name: str) -> None:
 
 
 def test_the_home_of_a_data_folder_is_configured_alike(tmp_path: Path) -> None:
-    from beauty_rec.orchestration.home import dagster_home
+    from beauty_rec.orchestration.storage.dagster_home import dagster_home
 
     home = dagster_home(tmp_path)
     told, _ = dagster_instance_config(str(home))
@@ -50,7 +50,7 @@ def test_the_home_of_a_data_folder_is_configured_alike(tmp_path: Path) -> None:
 def test_records_go_to_postgres_where_the_environment_names_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from beauty_rec.orchestration.home import dagster_home
+    from beauty_rec.orchestration.storage.dagster_home import dagster_home
 
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://u:p@h/d")
     config, _ = dagster_instance_config(str(dagster_home(tmp_path)))

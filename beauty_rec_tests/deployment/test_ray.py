@@ -12,7 +12,7 @@ import httpx
 import polars as pl
 import pytest
 
-from beauty_rec.corpus.sample import write_sample
+from beauty_rec.sample import write_sample
 from beauty_rec.settings import SampleSettings
 
 pytest.importorskip("ray")

@@ -13,8 +13,8 @@ from beauty_rec.evaluation.baselines import (
     ranks_of_static_scores,
     recent_events,
 )
-from beauty_rec.evaluation.protocol import item_lists
-from beauty_rec.evaluation.ranks import ranks_of_answers
+from beauty_rec.events.places import item_lists
+from beauty_rec.search.ranks import ranks_of_answers
 
 IDS = [f"i{n}" for n in range(12)]
 

@@ -9,8 +9,8 @@ from beauty_rec.evaluation.recommendation import (
     baseline_ranks,
     ranks_in_lists,
     recommendation_section,
-    split_events,
 )
+from beauty_rec.events.asked import split_events
 from beauty_rec.settings import EvaluationSettings
 
 SETTINGS = EvaluationSettings(bootstrap_samples=100)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from beauty_rec.items.attributes import choose_domain, item_attributes, record_model
 from beauty_rec.items.brand import BrandClues, find_brands
 from beauty_rec.items.domain import load_domain
-from beauty_rec.items.evidence import band, buyer_steps, telling
+from beauty_rec.items.event_evidence import band, buyer_steps, telling
 from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.settings import AttributeSettings
 

@@ -15,7 +15,7 @@ from beauty_rec.keywords.extractor import extract_keywords
 from beauty_rec.keywords.llm import LanguageModelExtractor
 from beauty_rec.keywords.rules import RulesExtractor
 from beauty_rec.language.reader import Reader
-from beauty_rec.orchestration.stage import measure
+from beauty_rec.orchestration.stage.measure import measure
 from beauty_rec.settings import LanguageSettings
 
 FILLER = "It came in a small box and I have used it for some weeks now, every other day. " * 4

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from beauty_rec.orchestration.partitions import encode_parts, only, splits
+from beauty_rec.orchestration.stage.partitions import encode_parts, only, splits
 
 
 class World:

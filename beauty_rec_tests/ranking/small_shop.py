@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.items.vocabulary import Vocabulary
-from beauty_rec.ranking.feature_spec import FeatureSpec
-from beauty_rec.ranking.features import FeatureBuilder
-from beauty_rec.ranking.inputs import candidates_from, queries_from
-from beauty_rec.ranking.item_table import ItemTable
+from beauty_rec.ranking.features.build import FeatureBuilder
+from beauty_rec.ranking.features.frames import candidates_from, queries_from
+from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings, VocabularySettings
 
 DAY = 86_400_000

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from beauty_rec.ranking.examples import Examples, shuffled_batches, training_rows
-from beauty_rec.ranking.feature_spec import FeatureSpec
-from beauty_rec.ranking.features import Features
-from beauty_rec.ranking.inputs import candidates_from, queries_from
+from beauty_rec.ranking.apply import quality
+from beauty_rec.ranking.draws import shuffled_batches, training_rows
+from beauty_rec.ranking.examples import Examples
+from beauty_rec.ranking.features.build import Features
+from beauty_rec.ranking.features.frames import candidates_from, queries_from
+from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, rerank
-from beauty_rec.ranking.train import Trained, quality, train_reranker
+from beauty_rec.ranking.train import Trained, train_reranker
 from beauty_rec.settings import RankingSettings
 from beauty_rec_tests.ranking import small_shop as shop
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from beauty_rec.settings import child_environment
-from beauty_rec_tests.serving.conftest import KEY, USER
+from beauty_rec_tests.recommender.served_set import KEY, USER
 
 PATIENCE_S = 60
 

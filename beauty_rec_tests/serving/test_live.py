@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
 from beauty_rec_tests.serving.live import Crowd, LiveServer, live_server
-from beauty_rec_tests.serving.synthetic_set import Size, publish_synthetic
 
 pytestmark = pytest.mark.live
 SWITCHES = 10

@@ -11,9 +11,9 @@ import torch
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.settings import UserTowerSettings
-from beauty_rec.towers.current_items import current_items
-from beauty_rec.towers.served_user_tower import ServedUserTower
-from beauty_rec.towers.user_tower_data import UserTowerData, user_tower_data
+from beauty_rec.towers.users.current_items import current_items
+from beauty_rec.towers.users.served import ServedUserTower
+from beauty_rec.towers.users.train.data import UserTowerData, user_tower_data
 
 torch.set_num_threads(1)  # tensors this small only make threads wait for each other
 

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from beauty_rec_tests.serving.conftest import KEY
+from beauty_rec_tests.recommender.served_set import KEY
+from beauty_rec_tests.recommender.synthetic_set import Size, load_encoder, publish_synthetic
 from beauty_rec_tests.serving.live import LiveServer, live_server
-from beauty_rec_tests.serving.synthetic_set import Size, load_encoder, publish_synthetic
 
 pytestmark = pytest.mark.ui
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -10,18 +10,18 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.retriever import QUERIES
-from beauty_rec.orchestration.checks import metric_checks
-from beauty_rec.orchestration.cost import cost_table, latest_metadata
-from beauty_rec.orchestration.examples import answers_metadata
-from beauty_rec.orchestration.io import image_markdown
-from beauty_rec.orchestration.measured import headline_metadata, metrics_metadata
-from beauty_rec.orchestration.partitions import splits
-from beauty_rec.orchestration.resources import (
+from beauty_rec.orchestration.catalogue.markdown import image_markdown
+from beauty_rec.orchestration.catalogue.metrics import headline_metadata, metrics_metadata
+from beauty_rec.orchestration.catalogue.records import cost_table, latest_metadata
+from beauty_rec.orchestration.catalogue.samples import answers_metadata
+from beauty_rec.orchestration.checks.make import metric_checks
+from beauty_rec.orchestration.stage.partitions import splits
+from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.resources import (
     ArtifactStore,
     EncoderResource,
     TextIndexResource,
 )
-from beauty_rec.orchestration.stage import stage
 from beauty_rec.settings import Settings
 
 CANDIDATES = 100
@@ -30,7 +30,6 @@ CANDIDATES = 100
 @stage(
     group="retriever",
     io="frames",
-    code=("evaluation/retrieval.py", "evaluation/ranks.py", "evaluation/baselines.py"),
     settings=("encoder", "evaluation.train_queries", *QUERIES),
     reads={"split_reviews": ["own", "train", "items"]},
     partitions_def=splits,
@@ -51,9 +50,10 @@ def retrieval_candidates(
     text_retriever: Path,
 ) -> pl.DataFrame:
     """Top 100 of the served index for each query, and the exact rank of its answer by method."""
-    from beauty_rec.evaluation.retrieval import retrieval_ranks, split_queries
-    from beauty_rec.indexes.exact import ExactIndex
-    from beauty_rec.indexes.protocol import recall_against_exact
+    from beauty_rec.evaluation.retrieval import retrieval_ranks
+    from beauty_rec.events.asked import split_queries
+    from beauty_rec.search.exact import ExactIndex
+    from beauty_rec.search.protocol import recall_against_exact
 
     queries = split_queries(split_reviews, context.partition_key, settings.evaluation)
     texts = queries["query"].to_list()
@@ -87,13 +87,6 @@ def retrieval_candidates(
 @stage(
     group="retriever",
     io="documents",
-    code=(
-        "evaluation/retrieval.py",
-        "evaluation/block.py",
-        "evaluation/metrics.py",
-        "evaluation/intervals.py",
-        "evaluation/significance.py",
-    ),
     settings=("evaluation",),
     partitions_def=splits,
     kinds=("numpy",),
@@ -116,7 +109,6 @@ def retrieval_metrics(
 @stage(
     group="evaluation",
     io="evaluation",
-    code=("evaluation",),
     kinds=("markdown", "matplotlib"),
 )
 def evaluation_report(
@@ -133,11 +125,11 @@ def evaluation_report(
     ranking_metrics: dict[str, dict[str, Any]],
 ) -> Path:
     """`data/evaluation/`: report.json, report.md and the plots; each stage beside its baselines."""
-    from beauty_rec.corpus.sample import is_synthetic
-    from beauty_rec.evaluation.page import write_page
-    from beauty_rec.evaluation.protocol import answer_set
-    from beauty_rec.evaluation.report import build_report, dataset_block
+    from beauty_rec.evaluation.report.document import build_report, dataset_block
+    from beauty_rec.evaluation.report.folder import write_page
+    from beauty_rec.events.places import answer_set
     from beauty_rec.retriever.model_card import TrainingLog
+    from beauty_rec.sample import is_synthetic
 
     instance = context.instance
     cuts = latest_metadata(instance, dg.AssetKey("split_reviews"))

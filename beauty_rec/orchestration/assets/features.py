@@ -5,29 +5,31 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from beauty_rec.orchestration import verdicts
-from beauty_rec.orchestration.checks import facts_check, value_check
-from beauty_rec.orchestration.examples import frequent_metadata
-from beauty_rec.orchestration.partitions import only, splits
-from beauty_rec.orchestration.reading import examples, reading_metadata, stops_are_final
-from beauty_rec.orchestration.resources import (
+from beauty_rec.orchestration.catalogue.language_model import (
+    examples,
+    reading_metadata,
+    stops_are_final,
+)
+from beauty_rec.orchestration.catalogue.samples import frequent_metadata
+from beauty_rec.orchestration.checks import verdicts
+from beauty_rec.orchestration.checks.make import facts_check, value_check
+from beauty_rec.orchestration.stage.partitions import only, splits
+from beauty_rec.orchestration.stage.row_cache import reused_keywords
+from beauty_rec.orchestration.stage.stage import GPU_POOL, stage
+from beauty_rec.orchestration.storage.resources import (
     ArtifactStore,
     EncoderResource,
     LanguageModelResource,
 )
-from beauty_rec.orchestration.reused import reused_keywords
-from beauty_rec.orchestration.stage import GPU_POOL, stage
 from beauty_rec.settings import Settings
 
 GROUP = "features"
 NOT_ATTRIBUTES = ("parent_asin", "summary", "source")
-ASKING = tuple(f"language/{name}.py" for name in ("answers", "guard", "prompt", "task"))
 
 
 @stage(
     group=GROUP,
     io="frames",
-    code=("keywords", *ASKING),
     settings=("keywords", "llm"),
     reads={"split_reviews": ["own"]},
     partitions_def=splits,
@@ -74,7 +76,6 @@ def keywords(
 @stage(
     group=GROUP,
     io="frames",
-    code=("items", *ASKING),
     settings=("attributes", "llm"),
     reads={"split_reviews": ["train"]},
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
@@ -134,7 +135,6 @@ def _attributed(items: pl.DataFrame, lists: list[str]) -> float:
 @stage(
     group=GROUP,
     io="documents",
-    code=("items/vocabulary.py",),
     settings=("vocabulary",),
     kinds=("json",),
 )
@@ -160,7 +160,6 @@ def vocabulary(
 @stage(
     group=GROUP,
     io="frames",
-    code=("items/text.py", "items/keyword_ranking.py", "items/steady_background.py"),
     settings=("item_text", "encoder"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("parquet", "polars"),

@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors, write_text_atomic
-from beauty_rec.indexes.protocol import IndexVersion
-from beauty_rec.orchestration import verdicts
-from beauty_rec.orchestration.checks import ByPart, facts_check
-from beauty_rec.orchestration.resources import (
+from beauty_rec.orchestration.checks import verdicts
+from beauty_rec.orchestration.checks.make import ByPart, facts_check
+from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.resources import (
     ArtifactStore,
     ItemIndexResource,
     TextIndexResource,
 )
-from beauty_rec.orchestration.stage import stage
+from beauty_rec.search.protocol import IndexVersion
 from beauty_rec.settings import Settings
 
 GROUP = "index"
@@ -28,7 +28,6 @@ GROUP = "index"
 @stage(
     group=GROUP,
     io="documents",
-    code=("indexes/chroma.py", "indexes/chroma_changes.py"),
     settings=("text_index",),
     kinds=("chroma",),
     retries=True,
@@ -41,7 +40,7 @@ def text_index(
     item_embeddings: Vectors,
 ) -> dict[str, Any]:
     """The ChromaDB index of the item texts: built aside, verified, then switched to."""
-    from beauty_rec.indexes.version import content_version
+    from beauty_rec.search.version import content_version
 
     version = content_version(item_embeddings, settings.text_index)
     context.set_data_version(context.asset_key, dg.DataVersion(version))
@@ -52,7 +51,6 @@ def text_index(
 @stage(
     group=GROUP,
     io="folders",
-    code=("indexes", "towers/current_items.py", "towers/item_matrix.py", "towers/statistics.py"),
     settings=("item_index", "recommendation.context_from"),
     reads={"split_reviews": ["train"]},
     kinds=("postgres",),
@@ -73,9 +71,10 @@ def item_index(
     raw_items: pl.DataFrame,
 ) -> Path:
     """The item matrix (tower vectors, statistics of train, text vectors) and its pgvector index."""
-    from beauty_rec.indexes.pgvector_build import build_index, item_index_version
-    from beauty_rec.towers.current_items import current_items
-    from beauty_rec.towers.folds import QUERIES, SERVED, with_context
+    from beauty_rec.events.folds import with_context
+    from beauty_rec.search.pgvector.build import build_index, item_index_version
+    from beauty_rec.towers.users.current_items import current_items
+    from beauty_rec.towers.users.layout import QUERIES, SERVED
 
     train = with_context(split_reviews.filter(split="train").collect(), settings)
     items = current_items(user_tower / SERVED, train, user_profiles, item_vectors, item_embeddings)

@@ -7,25 +7,23 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.orchestration import verdicts
 from beauty_rec.orchestration.assets.towers import EVENTS
-from beauty_rec.orchestration.checks import facts_check, metric_checks
-from beauty_rec.orchestration.examples import orders_metadata
-from beauty_rec.orchestration.measured import metrics_metadata
-from beauty_rec.orchestration.partitions import splits
-from beauty_rec.orchestration.resources import ArtifactStore
-from beauty_rec.orchestration.stage import stage
-from beauty_rec.orchestration.training import epochs_metadata
+from beauty_rec.orchestration.catalogue.metrics import metrics_metadata
+from beauty_rec.orchestration.catalogue.samples import orders_metadata
+from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
+from beauty_rec.orchestration.checks import verdicts
+from beauty_rec.orchestration.checks.make import facts_check, metric_checks
+from beauty_rec.orchestration.stage.partitions import splits
+from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.resources import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "ranking"
-STAGE_CODE = ("ranking", "evaluation/recommendation.py", "evaluation/protocol.py")
 
 
 @stage(
     group=GROUP,
     io="models",
-    code=(*STAGE_CODE, "items/event_values.py", "items/evidence.py"),
     settings=("ranking", "attributes", "user_tower.candidates", *EVENTS),
     reads={"split_reviews": ["train", "valid"]},
     ins={
@@ -49,12 +47,12 @@ def reranker(
     user_profiles: pl.DataFrame,
 ) -> Path:
     """DeepFM over candidates, its embeddings taken over from the item tower."""
-    from beauty_rec.evaluation.recommendation import split_events
+    from beauty_rec.events.asked import split_events
+    from beauty_rec.events.folds import first_fold, fold_of, with_context
     from beauty_rec.items.event_values import EventValueHistory
     from beauty_rec.items.vocabulary import Vocabulary
-    from beauty_rec.ranking.stages import Sources, fit_reranker
-    from beauty_rec.towers.folds import first_fold, fold_of, with_context
-    from beauty_rec.towers.train_item_tower import load_item_tower
+    from beauty_rec.ranking.fit import Sources, fit_reranker
+    from beauty_rec.towers.items.served import load_item_tower
 
     reviews = with_context(split_reviews.filter(pl.col("split") != "test"), settings)
     train = split_events(reviews, "train", settings.evaluation, first_fold(user_tower))
@@ -101,7 +99,6 @@ def reranker(
 @stage(
     group=GROUP,
     io="frames",
-    code=STAGE_CODE,
     settings=("user_tower.candidates", *EVENTS),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
@@ -118,12 +115,12 @@ def recommendations(
     merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
     """Each event's candidates, best first, with the probability of being chosen."""
-    from beauty_rec.evaluation.recommendation import split_events
-    from beauty_rec.evaluation.training_plots import bars, calibration_plot
-    from beauty_rec.orchestration.io import image_markdown
-    from beauty_rec.ranking.skew import feature_skew
-    from beauty_rec.ranking.stages import load_reranker, reorder
-    from beauty_rec.towers.folds import first_fold, with_context
+    from beauty_rec.evaluation.plots.training import bars, calibration_plot
+    from beauty_rec.events.asked import split_events
+    from beauty_rec.events.folds import first_fold, with_context
+    from beauty_rec.orchestration.catalogue.markdown import image_markdown
+    from beauty_rec.ranking.apply import load_reranker, reorder
+    from beauty_rec.ranking.features.skew import feature_skew
 
     split = context.partition_key
     since = first_fold(user_tower) if split == "train" else None
@@ -156,7 +153,6 @@ def recommendations(
 @stage(
     group=GROUP,
     io="documents",
-    code=("evaluation",),
     settings=("evaluation", "recommendation", "user_tower.candidates"),
     reads={"split_reviews": ["own", "train", "valid", "items"]},
     partitions_def=splits,
@@ -177,9 +173,9 @@ def ranking_metrics(
         baseline_ranks,
         ranks_in_lists,
         recommendation_section,
-        split_events,
     )
-    from beauty_rec.towers.folds import first_fold, with_context
+    from beauty_rec.events.asked import split_events
+    from beauty_rec.events.folds import first_fold, with_context
 
     split = context.partition_key
     reviews = with_context(split_reviews, settings)

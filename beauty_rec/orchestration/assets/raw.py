@@ -9,13 +9,13 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import content_hash
-from beauty_rec.orchestration import verdicts
-from beauty_rec.orchestration.checks import value_check
-from beauty_rec.orchestration.cost import latest_metadata
-from beauty_rec.orchestration.io import frame_metadata, markdown_table
-from beauty_rec.orchestration.partitions import encode_parts
-from beauty_rec.orchestration.resources import ArtifactStore
-from beauty_rec.orchestration.stage import stage
+from beauty_rec.orchestration.catalogue.markdown import frame_metadata, markdown_table
+from beauty_rec.orchestration.catalogue.records import latest_metadata
+from beauty_rec.orchestration.checks import verdicts
+from beauty_rec.orchestration.checks.make import value_check
+from beauty_rec.orchestration.stage.partitions import encode_parts
+from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.resources import ArtifactStore
 from beauty_rec.settings import SPLITS, CorpusSettings, Settings
 
 GROUP = "raw"
@@ -55,7 +55,6 @@ profiles_file = _source("profiles_file", "The users' profiles: height, weight, a
 @stage(
     group=GROUP,
     io="frames",
-    code=("corpus",),
     settings=("corpus",),
     deps=[reviews_file],
     kinds=("parquet", "polars", "pydantic"),
@@ -64,7 +63,7 @@ def raw_reviews(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
 ) -> Any:
     """Valid reviews, each (user, item, timestamp) once, texts cleaned, in order of time."""
-    from beauty_rec.corpus.intake import ingest_reviews
+    from beauty_rec.corpus.intake.ingest import ingest_reviews
     from beauty_rec.corpus.schema import REVIEW_SCHEMA
 
     return _ingest(context, settings, store, "reviews", ingest_reviews, REVIEW_SCHEMA)
@@ -73,7 +72,6 @@ def raw_reviews(
 @stage(
     group=GROUP,
     io="frames",
-    code=("corpus",),
     settings=("corpus",),
     deps=[metadata_file],
     kinds=("parquet", "polars", "pydantic"),
@@ -82,7 +80,7 @@ def raw_items(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
 ) -> Any:
     """Valid metadata, one row an item, with a category where the file has none."""
-    from beauty_rec.corpus.intake import ingest_items
+    from beauty_rec.corpus.intake.ingest import ingest_items
     from beauty_rec.corpus.schema import ITEM_SCHEMA
 
     return _ingest(context, settings, store, "items", ingest_items, ITEM_SCHEMA)
@@ -91,7 +89,6 @@ def raw_items(
 @stage(
     group=GROUP,
     io="frames",
-    code=("corpus",),
     settings=("corpus",),
     deps=[profiles_file],
     kinds=("parquet", "polars", "pydantic"),
@@ -100,7 +97,7 @@ def user_profiles(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
 ) -> Any:
     """Profiles, one row a user, one column a field; empty when none were given."""
-    from beauty_rec.corpus.profiles import ingest_profiles
+    from beauty_rec.corpus.intake.profiles import ingest_profiles
 
     return _ingest(context, settings, store, "profiles", ingest_profiles, {"user_id": pl.String})
 
@@ -108,7 +105,6 @@ def user_profiles(
 @stage(
     group=GROUP,
     io="frames",
-    code=("corpus/split.py",),
     settings=("corpus",),
     kinds=("parquet", "polars"),
 )

@@ -8,25 +8,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.orchestration import verdicts
-from beauty_rec.orchestration.checks import facts_check, value_check, vector_checks
-from beauty_rec.orchestration.examples import neighbours_metadata
-from beauty_rec.orchestration.partitions import only
-from beauty_rec.orchestration.resources import ArtifactStore, EncoderResource
-from beauty_rec.orchestration.reused import reused_vectors
-from beauty_rec.orchestration.stage import stage
-from beauty_rec.orchestration.training import training_metadata
+from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
+from beauty_rec.orchestration.catalogue.trainings import training_metadata
+from beauty_rec.orchestration.checks import verdicts
+from beauty_rec.orchestration.checks.make import facts_check, value_check, vector_checks
+from beauty_rec.orchestration.stage.partitions import only
+from beauty_rec.orchestration.stage.row_cache import reused_vectors
+from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.resources import ArtifactStore, EncoderResource
 from beauty_rec.settings import Settings
 
 GROUP = "retriever"
-ENCODER = "retriever/encoder.py"
 QUERIES = ("evaluation.min_query_chars", "evaluation.max_queries", "evaluation.seed")
 
 
 @stage(
     group=GROUP,
     io="folders",
-    code=(ENCODER,),
     settings=("encoder",),
     kinds=("huggingface", "numpy"),
     gpu=True,
@@ -44,7 +42,6 @@ def base_embeddings(
 @stage(
     group=GROUP,
     io="frames",
-    code=("retriever/pairs.py", "items/text.py"),
     settings=("pairs", "item_text", "encoder"),
     reads={"split_reviews": ["train"]},
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
@@ -81,7 +78,6 @@ def training_pairs(
 @stage(
     group=GROUP,
     io="models",
-    code=("retriever", "evaluation/retrieval.py"),
     settings=("encoder", "fine_tune", *QUERIES),
     reads={"split_reviews": ["valid"]},
     kinds=("pytorch", "huggingface"),
@@ -97,7 +93,8 @@ def text_retriever(
     split_reviews: pl.LazyFrame,
 ) -> Path:
     """The encoder, fine-tuned with in-batch negatives; stopped early by Recall@100 on valid."""
-    from beauty_rec.evaluation.retrieval import split_queries, validation_recall
+    from beauty_rec.evaluation.retrieval import validation_recall
+    from beauty_rec.events.asked import split_queries
     from beauty_rec.retriever.finetune import fine_tune
 
     valid = split_queries(
@@ -130,7 +127,6 @@ def text_retriever(
 @stage(
     group=GROUP,
     io="folders",
-    code=(ENCODER,),
     settings=("encoder",),
     kinds=("huggingface", "numpy"),
     gpu=True,

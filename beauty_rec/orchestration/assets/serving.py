@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from beauty_rec.orchestration.partitions import only
-from beauty_rec.orchestration.stage import stage
+from beauty_rec.orchestration.stage.partitions import only
+from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.settings import Settings
 
 GROUP = "serving"
@@ -18,7 +18,6 @@ HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
 @stage(
     group=GROUP,
     io="documents",
-    code=("serving/manifest.py", "serving/frames.py", "serving/publishing.py"),
     settings=("serve.sample_users", "serve.keep_sets", "attributes"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("json",),
@@ -45,24 +44,25 @@ def serving_manifest(
     ranking_metrics: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """The immutable set that is served, and the manifest that names it, written last."""
+    from beauty_rec.events.folds import with_context
     from beauty_rec.items.attributes import choose_domain
-    from beauty_rec.items.evidence import event_evidence
-    from beauty_rec.serving import models
-    from beauty_rec.serving.publishing import Frames, publish_run
-    from beauty_rec.towers.folds import SERVED, with_context
+    from beauty_rec.items.event_evidence import event_evidence
+    from beauty_rec.recommender import parts
+    from beauty_rec.serving.published.publishing import Frames, publish_run
+    from beauty_rec.towers.users.layout import SERVED
 
     train = with_context(split_reviews.filter(split="train"), settings)
     events = event_evidence(train, user_profiles, settings.attributes)
     manifest = publish_run(
         settings.data_dir / "serving",
         {
-            models.TEXT_RETRIEVER: text_retriever,
-            models.ITEM_EMBEDDINGS: item_embeddings,
-            models.ITEM_TOWER: item_tower,
-            models.VOCABULARY: vocabulary,
-            models.USER_TOWER: user_tower / SERVED,
-            models.ITEM_INDEX: item_index,
-            models.RERANKER: reranker,
+            parts.TEXT_RETRIEVER: text_retriever,
+            parts.ITEM_EMBEDDINGS: item_embeddings,
+            parts.ITEM_TOWER: item_tower,
+            parts.VOCABULARY: vocabulary,
+            parts.USER_TOWER: user_tower / SERVED,
+            parts.ITEM_INDEX: item_index,
+            parts.RERANKER: reranker,
         },
         Frames(split_reviews, user_profiles, raw_items, item_attributes, merged_items, keywords),
         {

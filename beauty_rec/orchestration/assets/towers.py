@@ -9,17 +9,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.orchestration.checks import vector_checks
-from beauty_rec.orchestration.examples import neighbours_metadata
-from beauty_rec.orchestration.partitions import splits
-from beauty_rec.orchestration.resources import (
+from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
+from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
+from beauty_rec.orchestration.checks.make import vector_checks
+from beauty_rec.orchestration.stage.partitions import splits
+from beauty_rec.orchestration.stage.row_cache import reused_vectors
+from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.resources import (
     ArtifactStore,
     EncoderResource,
     ItemIndexResource,
 )
-from beauty_rec.orchestration.reused import reused_vectors
-from beauty_rec.orchestration.stage import stage
-from beauty_rec.orchestration.training import epochs_metadata
 from beauty_rec.settings import Settings
 
 GROUP = "towers"
@@ -35,7 +35,6 @@ VOCABULARY = "vocabulary.json"
 @stage(
     group=GROUP,
     io="models",
-    code=("towers",),
     settings=("item_tower", "attributes"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch",),
@@ -52,9 +51,9 @@ def item_tower(
     user_profiles: pl.DataFrame,
 ) -> Path:
     """SimCSE encoder of items: cross-attention of STD over RE values and title tokens."""
-    from beauty_rec.towers.item_inputs import item_inputs
-    from beauty_rec.towers.title_reader import load_title_reader
-    from beauty_rec.towers.train_item_tower import train_item_tower
+    from beauty_rec.towers.items.inputs import item_inputs
+    from beauty_rec.towers.items.titles import load_title_reader
+    from beauty_rec.towers.items.train import train_item_tower
 
     train = split_reviews.filter(split="train").collect()
     inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
@@ -87,14 +86,6 @@ def item_tower(
 @stage(
     group=GROUP,
     io="folders",
-    code=(
-        "towers/item_tower.py",
-        "towers/train_item_tower.py",
-        "towers/attribute_space.py",
-        "towers/item_inputs.py",
-        "towers/item_features.py",
-        "towers/title_reader.py",
-    ),
     settings=("item_tower.event_values", "attributes"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch", "numpy"),
@@ -110,9 +101,9 @@ def item_vectors(
     user_profiles: pl.DataFrame,
 ) -> Vectors:
     """L2-normalised tower vectors of all items."""
-    from beauty_rec.towers.item_inputs import item_inputs
-    from beauty_rec.towers.title_reader import load_title_reader
-    from beauty_rec.towers.train_item_tower import item_vectors, load_item_tower
+    from beauty_rec.towers.items.inputs import item_inputs
+    from beauty_rec.towers.items.served import item_vectors, load_item_tower
+    from beauty_rec.towers.items.titles import load_title_reader
 
     train = split_reviews.filter(split="train").collect()
     features = item_inputs(
@@ -133,7 +124,6 @@ def item_vectors(
 @stage(
     group=GROUP,
     io="models",
-    code=("towers", "retriever/contexts.py"),
     settings=("user_tower", "encoder", "recommendation"),
     reads={"split_reviews": ["train", "valid"]},
     kinds=("pytorch",),
@@ -150,7 +140,7 @@ def user_tower(
     user_profiles: pl.DataFrame,
 ) -> Path:
     """Behaviour, context and profile fused into the item space; one more tower for each fold."""
-    from beauty_rec.towers.folds import train_with_folds
+    from beauty_rec.towers.users.train.folds import train_with_folds
 
     target = store.draft("user_tower")
     log = train_with_folds(
@@ -187,7 +177,6 @@ def user_tower(
 @stage(
     group=GROUP,
     io="frames",
-    code=("towers", "retriever/contexts.py", "evaluation/protocol.py"),
     settings=("encoder", "ranking.train_candidates", *EVENTS),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
@@ -209,15 +198,17 @@ def user_candidates(
     user_profiles: pl.DataFrame,
 ) -> pl.DataFrame:
     """Top 100 unseen items of each event; more of a train event, by a tower that never saw it."""
-    from beauty_rec.evaluation.recommendation import split_events
-    from beauty_rec.indexes.exact import ExactIndex
-    from beauty_rec.indexes.protocol import recall_against_exact
-    from beauty_rec.indexes.ties import SLACK
+    from beauty_rec.events.asked import split_events
+    from beauty_rec.events.folds import first_fold, with_context
     from beauty_rec.retriever.contexts import context_vectors, with_text_scores
-    from beauty_rec.towers.event_requests import event_requests, listed_candidates
-    from beauty_rec.towers.folds import SERVED, first_fold, fold_candidates, with_context
-    from beauty_rec.towers.item_matrix import ItemMatrix
-    from beauty_rec.towers.served_user_tower import ServedUserTower
+    from beauty_rec.search.exact import ExactIndex
+    from beauty_rec.search.near_ties import SLACK
+    from beauty_rec.search.protocol import recall_against_exact
+    from beauty_rec.towers.users.candidates import event_requests, listed_candidates
+    from beauty_rec.towers.users.fold_candidates import fold_candidates
+    from beauty_rec.towers.users.item_matrix import ItemMatrix
+    from beauty_rec.towers.users.layout import SERVED
+    from beauty_rec.towers.users.served import ServedUserTower
 
     reviews = with_context(split_reviews, settings)
     since = first_fold(user_tower) if context.partition_key == "train" else None

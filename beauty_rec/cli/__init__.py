@@ -1,0 +1,5 @@
+"""The commands of beauty-rec, and what the terminal shows."""
+
+from beauty_rec.cli.commands import app, load_settings, main
+
+__all__ = ["app", "load_settings", "main"]

@@ -1,0 +1,335 @@
+"""`beauty-rec`: run the graph, look at its results, ask it."""
+
+# Heavy imports wait for the command that needs them: --help is instant.
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.settings import Profile, Settings, Split, Train, debugging, let_threads_sleep
+
+app = typer.Typer(
+    help="A hybrid recommender for products with reviews, orchestrated by Dagster.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Make, fetch and check input files.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="where everything is kept [default: data]")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="any setting: fine_tune.epochs=3"),
+]
+M = TypeVar("M", bound=BaseModel)
+
+
+def main() -> None:
+    """Run the command line; a known error is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (FileNotFoundError, ValueError, RuntimeError, ConnectionError) as error:
+        if debugging():
+            raise
+        typer.echo(f"beauty-rec: {error}", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    reviews: Annotated[
+        Path | None, typer.Option(help="reviews: .jsonl, .jsonl.gz or .parquet")
+    ] = None,
+    items: Annotated[Path | None, typer.Option(help="item metadata, same formats")] = None,
+    profiles: Annotated[Path | None, typer.Option(help="user profiles, same formats")] = None,
+    data_dir: DataDir = None,
+    profile: Annotated[
+        Profile | None, typer.Option(help="sample: packaged encoder, CPU; full: BAAI/bge-m3")
+    ] = None,
+    select: Annotated[
+        str | None, typer.Option(help="assets, Dagster's syntax, commas: 'keywords+,text_index'")
+    ] = None,
+    partition: Annotated[Split | None, typer.Option(help="only this split")] = None,
+    force: Annotated[bool, typer.Option("--force", help="build even what is fresh")] = False,
+    train: Annotated[
+        Train,
+        typer.Option(help="models whose data changed: left as they are, trained anew; always: all"),
+    ] = "stale",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would be built, and why")
+    ] = False,
+    settings: Set = None,
+) -> None:
+    """Build what is missing or stale, in order. Without inputs: on a synthetic sample.
+
+    What it is told (inputs, profile, settings) is kept in the data folder for later commands.
+    """
+    told = load_settings(
+        data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
+    )
+    make_sample_if_needed(told)
+
+    from beauty_rec.orchestration.code_location import build_definitions
+    from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
+    from beauty_rec.orchestration.refresh.refresh import observe_sources, plan, preview
+    from beauty_rec.orchestration.storage.dagster_home import open_instance
+
+    definitions = build_definitions(told)
+    with open_instance(told.data_dir) as instance:
+        if dry_run:
+            steps = plan(definitions, select, partition)
+            observe_sources(definitions, instance)
+            for step, verdict, reason in preview(
+                definitions, instance, steps, force=force, train=train
+            ):
+                typer.echo(f"{verdict:<7} {step!s:<34} {reason}".rstrip())
+            return
+        request = Request(select, partition, force, train)
+        with folder_refresh(definitions, instance, told.data_dir, request) as refreshed:
+            write_text_atomic(told.memory_path, told.remembered())
+            for result in refreshed:
+                line = f"{result.status:<7} {result.step!s:<34} {result.seconds:8.1f} s"
+                typer.echo(f"{line}  {result.reason}".rstrip())
+    typer.echo(refreshed.summary)
+    raise typer.Exit(1 if refreshed.counts["failed"] else 0)
+
+
+@data_app.command()
+def sample(
+    folder: Annotated[Path, typer.Option(help="where to write")] = Path("data/raw/sample"),
+    reviews: Annotated[int | None, typer.Option(min=100)] = None,
+    items: Annotated[int | None, typer.Option(min=20)] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+) -> None:
+    """Write a synthetic sample of any size, the same for the same seed."""
+    from beauty_rec.sample import write_sample
+    from beauty_rec.settings import SampleSettings
+
+    given = {"reviews": reviews, "items": items, "seed": seed}
+    wanted = SampleSettings(**{name: value for name, value in given.items() if value is not None})
+    files = write_sample(folder, wanted)
+    typer.echo(f"reviews   {files.reviews}\nitems     {files.items}\nprofiles  {files.profiles}")
+
+
+@data_app.command()
+def download(
+    category: Annotated[str, typer.Argument(help="as Amazon Reviews 2023 spells it")] = (
+        "All_Beauty"
+    ),
+    folder: Annotated[Path, typer.Option(help="where to write")] = Path("data/raw"),
+) -> None:
+    """Fetch the official Amazon Reviews 2023 files of a category; resumes where it stopped."""
+    from beauty_rec.corpus.download import download_category
+
+    for found in (d.path for d in download_category(category, folder).values()):
+        typer.echo(found)
+
+
+@data_app.command()
+def check(
+    reviews: Annotated[Path | None, typer.Option()] = None,
+    items: Annotated[Path | None, typer.Option()] = None,
+    profiles: Annotated[Path | None, typer.Option()] = None,
+    settings: Set = None,
+) -> None:
+    """Validate files without building anything: rows, duplicates, and refusals by reason.
+
+    Exit code 1 when so many rows of a file are refused that a run on it would stop.
+    """
+    from beauty_rec.corpus.intake.check import check_file, describe, too_many_refused
+
+    rules = load_settings(None, settings).corpus
+    named = {"reviews": reviews, "items": items, "profiles": profiles}
+    given = {kind: path for kind, path in named.items() if path is not None}
+    if not given:
+        raise ValueError("name at least one of --reviews, --items, --profiles")
+    refused = False
+    for kind, path in given.items():
+        intake = check_file(kind, path, rules)  # type: ignore[arg-type]
+        refused = refused or too_many_refused(intake, rules)
+        typer.echo(f"{path}\n{describe(intake)}")
+    raise typer.Exit(1 if refused else 0)
+
+
+@app.command()
+def report(
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the report as JSON")] = False,
+) -> None:
+    """Show the metrics of the last run."""
+    from beauty_rec.cli.report_view import terminal_view
+    from beauty_rec.evaluation.report.document import read_report
+
+    found = read_report(load_settings(data_dir).data_dir / "evaluation" / "report.json")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from rich.console import Console
+
+    Console().print(terminal_view(found))
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="what is looked for, in plain words")],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    settings: Set = None,
+) -> None:
+    """Find items by text, with the served set's text retriever."""
+    from beauty_rec.recommender.search import SearchQuestion, label
+    from beauty_rec.serving.state.engine import Engine
+
+    if not text.strip():
+        raise ValueError("the search text is empty")
+    with Engine.open(load_settings(data_dir, settings)) as engine:
+        found = engine.search([SearchQuestion(text, k)])[0]
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    for hit in found["items"]:
+        typer.echo(f"{hit['rank']:>3}  {hit['score']:.3f}  {hit['parent_asin']}  {label(hit)}")
+
+
+@app.command()
+def recommend(
+    user: Annotated[str | None, typer.Option(help="a known user's id")] = None,
+    history: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ASIN", help="past items, oldest first; again, or parted by commas"),
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="what is looked for, or the occasion")] = None,
+    height_cm: Annotated[float | None, typer.Option(min=0, max=300)] = None,
+    weight_kg: Annotated[float | None, typer.Option(min=0, max=500)] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="the API's answer")] = False,
+    data_dir: DataDir = None,
+    settings: Set = None,
+) -> None:
+    """Recommend items to a shopper: known by id, described here, or not at all."""
+    from beauty_rec.cli.answer_view import recommendation_lines
+    from beauty_rec.recommender.requests import RecommendRequest
+    from beauty_rec.serving.state.engine import Engine
+
+    profile = {"height_cm": height_cm, "weight_kg": weight_kg}
+    names = [name for told in history or [] for name in told.replace(",", " ").split()]
+    request = checked(
+        RecommendRequest,
+        "recommend",
+        user_id=user,
+        history=names,
+        context=context,
+        profile={name: value for name, value in profile.items() if value is not None},
+        k=k,
+    )
+    with Engine.open(load_settings(data_dir, settings)) as engine:
+        answer = engine.recommend([request])[0]
+    if as_json:
+        typer.echo(json.dumps(answer, indent=1, ensure_ascii=False))
+        return
+    for line in recommendation_lines(answer):
+        typer.echo(line)
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="another than this machine's own needs serve.api_key")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+    data_dir: DataDir = None,
+    settings: Set = None,
+) -> None:
+    """Serve the HTTP API and the web page, by default to this machine alone.
+
+    It changes over to a newer set by itself, as soon as a run has published one.
+    """
+    let_threads_sleep()
+    from beauty_rec.serving.http.server import serve as serve_settings
+
+    given = {"serve.host": host, "serve.port": port}
+    pairs = [f"{name}={value}" for name, value in given.items() if value is not None]
+    serve_settings(load_settings(data_dir, [*(settings or []), *pairs]))
+
+
+@app.command()
+def doctor(data_dir: DataDir = None) -> None:
+    """Say what this machine has, and what would run."""
+    from beauty_rec.cli.doctor import examine
+
+    findings = examine(load_settings(data_dir))
+    for finding in findings:
+        typer.echo(f"{finding.verdict:<5} {finding.name:<12} {finding.text}")
+    raise typer.Exit(1 if any(finding.verdict == "fail" for finding in findings) else 0)
+
+
+def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given: Any) -> Settings:
+    """Return the settings of a command: what was given over what the data folder remembers.
+
+    Raises:
+        ValueError: a setting is unknown or out of bounds; the message names it.
+    """
+    told: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name in ("reviews", "items", "profiles"):
+        if name in told:
+            told[name] = told[name].resolve()
+    if data_dir is not None:
+        told["data_dir"] = data_dir.absolute()
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair!r} is not NAME=VALUE")
+        *groups, leaf = name.strip().split(".")
+        target = told
+        for group in groups:
+            target = target.setdefault(group, {})
+        value = value.strip()
+        target[leaf] = json.loads(value) if value[:1] in ("[", "{") else value
+    return checked(Settings, "settings", **told)
+
+
+def checked(model: type[M], what: str, **values: Any) -> M:
+    """Return a model of ``values``.
+
+    Raises:
+        ValueError: they are not valid; one line names each fault.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r})"
+            for fault in error.errors()
+        )
+        raise ValueError(f"{what}: {problems}") from error
+
+
+def make_sample_if_needed(settings: Settings) -> None:
+    """Write the synthetic sample when no reviews were named.
+
+    Raises:
+        ValueError: the full profile was asked for without reviews.
+    """
+    if settings.reviews is not None:
+        return
+    if settings.profile == "full":
+        raise ValueError(
+            "the full profile needs reviews: beauty-rec data download, then "
+            "beauty-rec run --profile full --reviews FILE --items FILE"
+        )
+    from beauty_rec.sample import write_sample
+
+    write_sample(settings.sample_dir, settings.sample)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What this machine has, and what would run on it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from beauty_rec.settings import Settings
+
+LOW_DISK_GB = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor: ``fail`` names the remedy."""
+
+    verdict: Literal["ok", "note", "fail"]
+    name: str
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Return the findings for a data folder's settings, in a fixed order."""
+    return [
+        *_machine(),
+        *_accelerator(),
+        *language_model_findings(settings),
+        *_encoder(settings),
+        *_inputs(settings),
+        *_artifacts(settings),
+        *_disk(settings.data_dir),
+    ]
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding(
+        "ok",
+        "machine",
+        f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} cores",
+    )
+
+
+def _accelerator() -> Iterator[Finding]:
+    import torch
+
+    version = importlib.metadata.version("torch")
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            device = torch.cuda.get_device_properties(number)
+            memory = device.total_memory / 2**30
+            yield Finding("ok", "gpu", f"cuda:{number} {device.name}, {memory:.0f} GiB")
+    else:
+        yield Finding("note", "gpu", f"none that torch {version} sees: everything runs on the CPU")
+
+
+def language_model_findings(settings: Settings) -> Iterator[Finding]:
+    """Yield what each server of the language model is like, with the remedy of what is wrong."""
+    import asyncio
+
+    from beauty_rec.language.probe import look
+    from beauty_rec.language.vllm_server import missing_program
+
+    llm = settings.llm
+    if llm.backend == "rules":
+        yield Finding("note", "llm", "none is asked: rules read reviews and items (llm.backend)")
+        return
+    if llm.serve:
+        missing = missing_program(llm)
+        if missing is None:
+            yield Finding("ok", "llm", f"{llm.vllm_command!r} will serve {llm.model} when needed")
+        else:
+            yield Finding("fail", "llm", missing)
+        return
+    for url in llm.base_urls:
+        found = asyncio.run(look(llm, url, ask=True))
+        if found.problem is None:
+            yield Finding("ok", "llm", f"{url} serves {llm.model}, with structured output")
+        else:
+            yield Finding("fail", "llm", f"{url} {found.problem}")
+
+
+def _encoder(settings: Settings) -> Iterator[Finding]:
+    from beauty_rec.retriever.model_files import EncoderUnavailable, resolve_model
+
+    name = settings.encoder.model
+    try:
+        source = resolve_model(name)
+    except EncoderUnavailable as error:
+        yield Finding("fail", "encoder", str(error))
+        return
+    where = "on this machine" if Path(source).is_dir() else "fetched from the hub at first use"
+    yield Finding("ok", "encoder", f"{name} ({settings.profile} profile), {where}")
+
+
+def _inputs(settings: Settings) -> Iterator[Finding]:
+    if settings.reviews is None:
+        yield Finding("note", "inputs", "none named: the synthetic sample is used")
+        return
+    for kind, path in settings.inputs.items():
+        if path is None:
+            yield Finding("note", "inputs", f"no {kind} file")
+        elif path.is_file():
+            yield Finding("ok", "inputs", f"{kind}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+        else:
+            yield Finding(
+                "fail", "inputs", f"{kind}: {path} is missing; beauty-rec run --{kind} FILE"
+            )
+
+
+def _artifacts(settings: Settings) -> Iterator[Finding]:
+    from beauty_rec.search.chroma.index import current_version
+
+    served = current_version(settings.data_dir / "chromadb")
+    if served is None:
+        yield Finding("note", "text index", "not built yet; beauty-rec run")
+    else:
+        yield Finding(
+            "ok",
+            "text index",
+            f"version {served.version}, {served.rows} items × {served.dimension}, "
+            f"recall@100 {served.recall_vs_exact:.3f} against exact search",
+        )
+    yield _served_set(settings)
+    report = settings.data_dir / "evaluation" / "report.json"
+    if not report.exists():
+        yield Finding("note", "report", "not written yet; beauty-rec run")
+    else:
+        yield Finding("ok", "report", str(report))
+
+
+def _served_set(settings: Settings) -> Finding:
+    from beauty_rec.recommender.manifest import ManifestError
+    from beauty_rec.serving.published.manifest import read_manifest
+
+    try:
+        manifest = read_manifest(settings.data_dir / "serving")
+    except FileNotFoundError:
+        return Finding("note", "serving", "no set published yet; beauty-rec run")
+    except ManifestError as error:
+        return Finding("fail", "serving", str(error))
+    told = f"set {manifest.set}, published {manifest.created_at}"
+    return Finding("ok", "serving", f"{told}; beauty-rec serve")
+
+
+def _disk(data_dir: Path) -> Iterator[Finding]:
+    folder = data_dir
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    verdict: Literal["ok", "fail"] = "ok" if free >= LOW_DISK_GB else "fail"
+    advice = "" if verdict == "ok" else "; make room or name another --data-dir"
+    yield Finding(verdict, "disk", f"{free:.0f} GB free at {data_dir}{advice}")

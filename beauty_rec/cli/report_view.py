@@ -1,0 +1,92 @@
+"""The report in the terminal (`beauty-rec report`)."""
+
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beauty_rec.evaluation.block import Block
+from beauty_rec.evaluation.report.comparison import best_baseline, title_of
+from beauty_rec.evaluation.report.document import BASELINES, Report
+from beauty_rec.evaluation.report.markdown import KEY_METRICS, SYNTHETIC
+
+_STYLES = {
+    "wins": "bold green",
+    "ahead": "green",
+    "level": "",
+    "behind": "red",
+    "loses": "bold red",
+}
+LEGEND = (
+    "▲▼ better or worse than the best baseline (p < 0.05), △▽ not significant; below: 95% interval"
+)
+
+
+def terminal_view(report: Report) -> RenderableType:
+    """Return the report's metric tables as one rich renderable, to hand to ``Console.print``."""
+    dataset = report["dataset"]
+    counts = ", ".join(f"{dataset.get(n) or 0:,} {n}" for n in ("reviews", "users", "items"))
+    notes = [Text(note, style="yellow") for note in dataset.get("notes", ())]
+    parts: list[RenderableType] = [Text(counts), *notes]
+    if dataset.get("synthetic"):
+        parts.insert(0, Text(SYNTHETIC, style="bold yellow"))
+    marked = False
+    for name, title in (("retrieval", "Text retrieval"), ("recommendation", "Recommendation")):
+        for split, section in report[name].items():
+            if any(block.get("queries") for block in section.values()):
+                parts.append(_table(f"{title}, {split}", section))
+                marked = marked or any(block.get("versus") for block in section.values())
+    for split, block in report["reranker"].items():
+        if block:
+            figures = "  ".join(f"{k} {block[k]:.4f}" for k in ("auc", "log_loss") if block.get(k))
+            parts.append(Text(f"Reranker, {split}: {figures}"))
+    for name, block in report["indexes"].items():
+        if block.get("recall_vs_exact@100") is not None:
+            recall = block["recall_vs_exact@100"]
+            rows = block.get("rows", 0)
+            parts.append(Text(f"{name}: {rows:,} rows, recall@100 {recall:.4f} of exact search"))
+    if len(parts) == 1 + len(notes) + bool(dataset.get("synthetic")):
+        parts.append(Text("Nothing is measured yet."))
+    if marked:
+        parts.append(Text(LEGEND, style="dim"))
+    return Group(*parts)
+
+
+def terminal_text(report: Report, width: int = 120) -> str:
+    """Return the same as plain text of at most ``width`` columns, for a log or a file."""
+    console = Console(width=width, color_system=None, force_terminal=False, record=False)
+    with console.capture() as caught:
+        console.print(terminal_view(report))
+    return caught.get()
+
+
+def _table(title: str, section: Mapping[str, Block]) -> Table:
+    measured = {method: block for method, block in section.items() if block}
+    first = next(iter(measured.values()))
+    facts = f"{first['queries']:,} queries"
+    for group, word in (("answerable", "answerable"), ("in_train", "of answers in train")):
+        share = (first.get(group) or {}).get("share")
+        if share is not None:
+            facts += f", {share:.1%} {word}"
+    found = Table(title=f"{title} ({facts})", title_justify="left", box=SIMPLE_HEAD)
+    found.add_column("method", no_wrap=True)
+    for metric in KEY_METRICS:
+        found.add_column(title_of(metric), justify="right", no_wrap=True)
+    for method, block in measured.items():
+        cells = []
+        for metric in KEY_METRICS:
+            # Two lines, so that the table fits 80 columns: the figure, below it the interval.
+            verdict = best_baseline(section, method, metric)
+            cell = Text()
+            if verdict:
+                cell.append(f"{verdict.mark} ", style=_STYLES[verdict.outcome])
+            cell.append("–" if block.get(metric) is None else f"{block[metric]:.4f}")
+            interval = (block.get("intervals") or {}).get(metric)
+            if interval:
+                cell.append(f"\n{interval[0]:.3f}–{interval[1]:.3f}", style="dim")
+            cells.append(cell)
+        name = Text(method, style="" if method in BASELINES else "bold")
+        found.add_row(name, *cells)
+    return found

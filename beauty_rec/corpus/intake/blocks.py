@@ -1,0 +1,162 @@
+"""Input files as blocks of JSON lines: `.jsonl`, `.jsonl.gz` and `.parquet`, in bounded memory.
+
+A block is a few megabytes of whole lines. Parquet rows are written as JSON lines too, so that one
+validation serves every format.
+"""
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from beauty_rec.corpus.intake.errors import CorpusFileError
+
+BLOCK_BYTES = 8 << 20
+PARQUET_ROWS = 8192
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+_HEAD_BYTES = 2000
+_INTEGER_FIELDS = ("timestamp", "helpful_vote", "rating_number")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file; ``first_line`` counts from 1.
+
+    ``oversized`` holds (line, first bytes) of lines that were skipped before the block because
+    they are too long to be held; ``position`` is how far (bytes) the file has been read.
+    """
+
+    first_line: int
+    data: bytes
+    position: int
+    oversized: list[tuple[int, bytes]] = field(default_factory=list)
+
+
+def iter_blocks(path: Path, max_line_bytes: int) -> Iterator[Block]:
+    """Yield the blocks of a file in order; at most a few blocks are held in memory.
+
+    Raises:
+        CorpusFileError: the file is missing, empty, a folder, of another kind, or damaged. Damage
+            behind the first block shows only when the reader gets there.
+    """
+    kind = _kind_of(path)
+    try:
+        if kind == ".parquet":
+            yield from _parquet_blocks(path)
+            return
+        with path.open("rb") as raw:
+            if kind == ".jsonl.gz":
+                with gzip.GzipFile(fileobj=raw) as unpacked:
+                    yield from _line_blocks(unpacked.read, raw.tell, max_line_bytes)
+            else:
+                yield from _line_blocks(raw.read, raw.tell, max_line_bytes)
+    except gzip.BadGzipFile as error:
+        raise CorpusFileError(
+            path, f"not a sound gzip file ({error})", "Download it again, or name it .jsonl"
+        ) from error
+    except (EOFError, zlib.error) as error:
+        raise CorpusFileError(
+            path, "the gzip data is cut off or damaged", "Download or copy the file again"
+        ) from error
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0][:200]
+        raise CorpusFileError(
+            path, f"not a readable Parquet file ({reason})", "Write or copy the file again"
+        ) from error
+    except OSError as error:
+        raise CorpusFileError(
+            path, f"cannot be read ({error.strerror or error})", "Check the disk and permissions"
+        ) from error
+
+
+def _kind_of(path: Path) -> str:
+    """Return the suffix that says how to read ``path``, after the checks that need no reading."""
+    if path.is_dir():
+        raise CorpusFileError(path, "is a folder", "Name the file in it")
+    if not path.exists():
+        raise CorpusFileError(
+            path, "does not exist", "Check the path, or run `beauty-rec data download`"
+        )
+    kind = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
+    if kind is None:
+        raise CorpusFileError(path, "has an unknown suffix", f"Give one of {', '.join(SUFFIXES)}")
+    if path.stat().st_size == 0:
+        raise CorpusFileError(path, "is empty", "Download or copy the file again")
+    if kind == ".jsonl":
+        with path.open("rb") as file:
+            if file.read(2) == b"\x1f\x8b":
+                raise CorpusFileError(path, "is gzip-compressed", "Name it .jsonl.gz")
+    return kind
+
+
+def _line_blocks(
+    read: Callable[[int], bytes], tell: Callable[[], int], max_line_bytes: int
+) -> Iterator[Block]:
+    line, carry, head = 1, b"", b""
+    skipping = False
+    oversized: list[tuple[int, bytes]] = []
+    start = True
+    while chunk := read(BLOCK_BYTES):
+        if start:
+            chunk, start = chunk.removeprefix(b"\xef\xbb\xbf"), False
+        if skipping:
+            end = chunk.find(b"\n")
+            if end < 0:
+                continue
+            oversized.append((line, head))
+            line += 1
+            chunk, skipping = chunk[end + 1 :], False
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            data = b"".join((carry, memoryview(chunk)[:end]))
+            carry = chunk[end:]
+            yield Block(line, data, tell(), oversized)
+            line += data.count(b"\n")
+            oversized = []
+        else:
+            carry += chunk
+        if len(carry) > max_line_bytes:
+            skipping, head, carry = True, carry[:_HEAD_BYTES], b""
+    if skipping:
+        oversized.append((line, head))
+        line += 1
+    if carry or oversized:
+        yield Block(line, carry, tell(), oversized)
+
+
+def _parquet_blocks(path: Path) -> Iterator[Block]:
+    frame = pl.scan_parquet(path)
+    rows = frame.select(pl.len()).collect().item()
+    size = path.stat().st_size
+    ready = frame.select(_jsonable(frame.collect_schema()))
+    line = 1
+    for batch in ready.collect_batches(chunk_size=PARQUET_ROWS, maintain_order=True):
+        buffer = io.BytesIO()
+        batch.write_ndjson(buffer)
+        yield Block(line, buffer.getvalue(), size * (line + len(batch) - 1) // rows)
+        line += len(batch)
+
+
+def _jsonable(schema: pl.Schema) -> list[pl.Expr]:
+    """Expressions that turn columns into what JSON lines would hold."""
+    columns = []
+    for name, dtype in schema.items():
+        column = pl.col(name)
+        if dtype in (pl.Binary, pl.Object, pl.Null):
+            continue
+        if isinstance(dtype, pl.Datetime) and name == "timestamp":
+            column = column.dt.epoch("ms")
+        elif dtype.is_float() and name in _INTEGER_FIELDS:
+            # pandas turns a column of integers with a gap into floats.
+            whole = column.cast(pl.Int64, strict=False)
+            column = pl.when(whole == column).then(whole)
+        elif dtype.is_decimal():
+            column = column.cast(pl.Float64)
+        elif dtype.is_temporal() or isinstance(dtype, pl.Categorical | pl.Enum):
+            column = column.cast(pl.String)
+        columns.append(column)
+    return columns

@@ -1,0 +1,66 @@
+"""Part files to one sorted Parquet file without duplicates, a key range at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from beauty_rec.corpus.intake.convert import LINE
+from beauty_rec.corpus.schema import QUARANTINE_SCHEMA
+
+RANGE_ROWS = 200_000
+"""Rows that are sorted and written at once."""
+ROW_GROUP = 65_536
+
+
+def merge_parts(
+    parts: list[Path], target: Path, schema: dict[str, Any], key: str, sort_by: list[str]
+) -> int:
+    """Write the rows of ``parts`` to ``target``, sorted by ``sort_by``; return the duplicates.
+
+    Of rows with the same ``key`` the first (smallest `line`) stays. Memory: the key columns of
+    all rows, and the whole rows of about `RANGE_ROWS`. ``sort_by`` must order rows in full, so
+    that the same rows give the same bytes.
+    """
+    if not parts:
+        write_parquet(pl.DataFrame(schema=schema), target)
+        return 0
+    keys = pl.scan_parquet(parts).select({key, LINE}).filter(pl.col(key).is_duplicated()).collect()
+    repeated = keys.sort(LINE).filter(~pl.col(key).is_first_distinct())[LINE].sort()
+    lead = pl.read_parquet(parts, columns=[sort_by[0]])[sort_by[0]].sort()
+    bounds = lead.gather_every(RANGE_ROWS).unique(maintain_order=True).to_list()
+    del keys, lead
+
+    def ranges(*_: Any) -> Iterator[pl.DataFrame]:
+        for low, high in zip(bounds, [*bounds[1:], None], strict=True):
+            inside = pl.col(sort_by[0]) >= low
+            if high is not None:
+                inside &= pl.col(sort_by[0]) < high
+            rows = pl.scan_parquet(parts).filter(inside)
+            if len(repeated):
+                rows = rows.filter(~pl.col(LINE).is_in(repeated.implode()))
+            yield rows.select(list(schema)).collect().sort(sort_by)
+
+    if len(bounds) == 1:
+        write_parquet(next(ranges()), target)
+    else:
+        write_parquet(register_io_source(io_source=ranges, schema=pl.Schema(schema)), target)
+    return len(repeated)
+
+
+def merge_quarantine(parts: list[Path], target: Path) -> None:
+    """Write the refused rows of all parts, in the order of the file, to ``target``."""
+    empty = pl.DataFrame(schema=QUARANTINE_SCHEMA)
+    write_parquet(pl.scan_parquet(parts) if parts else empty, target)
+
+
+def write_parquet(rows: pl.DataFrame | pl.LazyFrame, target: Path) -> None:
+    """Write Parquet (lz4) whose bytes depend on the rows only; a lazy frame streams."""
+    rows.lazy().sink_parquet(
+        target,
+        compression="lz4",
+        row_group_size=ROW_GROUP,
+        maintain_order=True,
+    )

@@ -1,0 +1,119 @@
+"""Does a stage beat its baselines? Read from the blocks of ``report.json``, told without mercy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from beauty_rec.evaluation.block import Block
+from beauty_rec.evaluation.report.document import BASELINES
+from beauty_rec.measures.significance import ALPHA
+
+MARKS = {"wins": "▲", "ahead": "△", "level": "=", "behind": "▽", "loses": "▼"}
+LEGEND = (
+    "▲ / ▼ better / worse than the best baseline of that metric, p < 0.05; "
+    "△ / ▽ better / worse, not significant; = level. Paired on the same queries: exact McNemar for "
+    "recall, random sign flips for MRR and NDCG; two-sided, not adjusted for the number of tests."
+)
+TITLES = {"mrr": "MRR", "ndcg@10": "NDCG@10"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A stage beside one other method on one metric; the values are means over queries."""
+
+    stage: str
+    reference: str
+    metric: str
+    value: float
+    reference_value: float
+    interval: tuple[float, float]
+    p: float
+
+    @property
+    def difference(self) -> float:
+        """Stage minus reference."""
+        return self.value - self.reference_value
+
+    @property
+    def outcome(self) -> str:
+        """``wins``, ``ahead``, ``level``, ``behind`` or ``loses``; the first and last: p < 0.05."""
+        if self.difference == 0:
+            return "level"
+        if self.difference > 0:
+            return "wins" if self.p < ALPHA else "ahead"
+        return "loses" if self.p < ALPHA else "behind"
+
+    @property
+    def mark(self) -> str:
+        """The outcome as one character."""
+        return MARKS[self.outcome]
+
+    def sentence(self) -> str:
+        """Return the verdict in words, for people."""
+        words = {
+            "wins": "beats",
+            "ahead": "is ahead of, not significantly,",
+            "level": "is level with",
+            "behind": "is BEHIND, not significantly,",
+            "loses": "LOSES to",
+        }[self.outcome]
+        ratio = f" (×{self.value / self.reference_value:.2f})" if self.reference_value else ""
+        low, high = self.interval
+        return (
+            f"{self.stage} {words} {self.reference} on {title_of(self.metric)}: "
+            f"{self.value:.4f} against {self.reference_value:.4f}{ratio}, "
+            f"difference {self.difference:+.4f} [{low:+.4f}, {high:+.4f}], {format_p(self.p)}"
+        )
+
+
+def best_baseline(section: Mapping[str, Block], stage: str, metric: str) -> Verdict | None:
+    """Return the stage beside its strongest baseline on ``metric``; None if none was measured.
+
+    The strongest is chosen on the split that is shown, which is against the stage.
+    """
+    known = [
+        verdict
+        for verdict in all_verdicts(section, stage, metric)
+        if verdict.reference in BASELINES
+    ]
+    return max(known, key=lambda verdict: verdict.reference_value, default=None)
+
+
+def other_stages(section: Mapping[str, Block], stage: str, metric: str) -> list[Verdict]:
+    """Return the stage beside each method that is no baseline (reranked beside user_tower)."""
+    return [
+        verdict
+        for verdict in all_verdicts(section, stage, metric)
+        if verdict.reference not in BASELINES
+    ]
+
+
+def all_verdicts(section: Mapping[str, Block], stage: str, metric: str) -> list[Verdict]:
+    """Return the stage beside everything it was tested against on ``metric``."""
+    block = section.get(stage) or {}
+    found = []
+    for reference, tests in (block.get("versus") or {}).items():
+        test = tests.get(metric)
+        if test and section.get(reference):
+            low, high = test["interval"]
+            found.append(
+                Verdict(
+                    stage=stage,
+                    reference=reference,
+                    metric=metric,
+                    value=block[metric],
+                    reference_value=section[reference][metric],
+                    interval=(low, high),
+                    p=test["p"],
+                )
+            )
+    return found
+
+
+def title_of(metric: str) -> str:
+    """Return a metric's name as people write it."""
+    return TITLES.get(metric, metric.capitalize())
+
+
+def format_p(p: float) -> str:
+    """Return ``p = 0.0123``, or ``p < 0.0001``."""
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"

@@ -1,0 +1,39 @@
+"""Parts of train in time: which events are learned from candidates of which moment."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from beauty_rec.settings import Settings
+
+FOLDS = "folds.json"
+
+
+def with_context(reviews: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the reviews with the context that the settings choose."""
+    if settings.recommendation.context_from == "review_text":
+        return reviews.with_columns(context=pl.col("text").replace("", None))
+    return reviews
+
+
+def fold_starts(reviews: pl.DataFrame, shares: tuple[float, ...]) -> list[int]:
+    """Return the moments (Unix ms, ascending, distinct) at which the parts of train begin."""
+    times = reviews.filter(split="train")["timestamp"].sort()
+    return sorted({int(times[min(len(times) - 1, int(share * len(times)))]) for share in shares})
+
+
+def first_fold(user_tower: Path) -> int:
+    """Return the moment (Unix ms) at which the first out-of-fold part of train begins."""
+    return int(json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))[0])
+
+
+def fold_of(events: pl.DataFrame, user_tower: Path) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield each fold's start (Unix ms) and its events, the earliest first."""
+    starts = json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        inside = pl.col("timestamp") >= start
+        if end is not None:
+            inside &= pl.col("timestamp") < end
+        yield start, events.filter(inside)

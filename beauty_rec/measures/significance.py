@@ -1,0 +1,91 @@
+"""Paired tests between two methods on the same queries.
+
+``compare`` reads the ranks of two methods and tests each metric: exact McNemar for recall@k, which
+is a yes or no per query, and random sign flips for MRR and NDCG. p-values are two-sided and not
+adjusted for the number of comparisons.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from beauty_rec.measures.intervals import bootstrap_interval, draws
+from beauty_rec.measures.metrics import Ranks, per_query
+
+ALPHA = 0.05
+
+
+def mcnemar(hits: NDArray[np.float64], baseline_hits: NDArray[np.float64]) -> float:
+    """Return the exact two-sided p-value that two methods hit equally often.
+
+    Only queries that one method hits and the other misses count; under the hypothesis they are
+    fair coin tosses (McNemar, Psychometrika 1947). 1.0 when there is none.
+    """
+    _check_pairs(hits, baseline_hits)
+    won = int(np.count_nonzero(hits > baseline_hits))
+    lost = int(np.count_nonzero(hits < baseline_hits))
+    return float(binomtest(won, won + lost, 0.5).pvalue) if won + lost else 1.0
+
+
+def sign_flip_test(
+    values: NDArray[np.float64],
+    baseline_values: NDArray[np.float64],
+    *,
+    samples: int = 10_000,
+    seed: int = 13,
+) -> float:
+    """Return the two-sided p-value of Fisher's paired randomisation test on the mean difference.
+
+    Under the hypothesis the two methods' values of a query are exchangeable, so each difference
+    has either sign with equal chance; p = (1 + flips at least as extreme) / (1 + samples). Smucker,
+    Allan and Carterette, A comparison of statistical significance tests for information retrieval
+    evaluation, CIKM 2007. Equal sizes of difference are flipped together by one binomial draw.
+    """
+    _check_pairs(values, baseline_values)
+    difference = values - baseline_values
+    sizes, counts = np.unique(np.abs(difference[difference != 0]), return_counts=True)
+    if not len(sizes):
+        return 1.0
+    observed = abs(difference.sum()) * (1 - 1e-9)  # sums in another order may differ by rounding
+    random = np.random.default_rng(seed)
+    extreme = 0
+    for size in draws(samples, len(sizes)):
+        signs = 2 * random.binomial(counts, 0.5, size=(size, len(sizes))) - counts
+        extreme += int(np.count_nonzero(np.abs(signs @ sizes) >= observed))
+    return (1 + extreme) / (1 + samples)
+
+
+def compare(
+    ranks: Ranks, baseline_ranks: Ranks, *, samples: int = 1_000, seed: int = 13
+) -> dict[str, dict[str, float | list[float]]]:
+    """Compare a method with a baseline on the same queries, metric by metric.
+
+    Returns:
+        ``{metric: {"difference", "interval": [low, high], "p"}}``; difference is method minus
+        baseline, its 95% interval a paired bootstrap of ``samples``. Empty without a query.
+
+    Raises:
+        ValueError: the two have different numbers of queries.
+    """
+    _check_pairs(ranks, baseline_ranks)
+    if not len(ranks):
+        return {}
+    found: dict[str, dict[str, float | list[float]]] = {}
+    theirs = per_query(baseline_ranks)
+    for metric, ours in per_query(ranks).items():
+        difference = ours - theirs[metric]
+        if metric.startswith("recall@"):
+            p = mcnemar(ours, theirs[metric])
+        else:
+            p = sign_flip_test(ours, theirs[metric], samples=10 * samples, seed=seed)
+        found[metric] = {
+            "difference": float(difference.mean()),
+            "interval": list(bootstrap_interval(difference, samples=samples, seed=seed)),
+            "p": p,
+        }
+    return found
+
+
+def _check_pairs(first: NDArray[np.float64], second: NDArray[np.float64]) -> None:
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"pairs of shapes {first.shape} and {second.shape} are not pairs")

@@ -1,0 +1,71 @@
+"""Metrics in the catalogue: a figure each, so that the UI plots it over time and by split."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from beauty_rec.orchestration.catalogue.markdown import image_markdown
+
+CUTS = (1, 5, 10, 20, 50, 100)
+METRICS = (*(f"recall@{k}" for k in CUTS), "mrr", "ndcg@10")
+HEADLINES = ("recall@100", "mrr", "ndcg@10")
+STAGES = {"retrieval": "text_retriever", "recommendation": "reranked"}
+
+
+def metrics_metadata(section: Mapping[str, Mapping[str, Any]], title: str) -> dict[str, Any]:
+    """Return a split's metrics by method: single figures, a table and a plot.
+
+    Args:
+        section: method → block of metrics with ``queries``, ``intervals`` and the metrics.
+        title: of the plot.
+    """
+    from beauty_rec.evaluation.plots.training import bars
+
+    found: dict[str, Any] = {}
+    for method, block in section.items():
+        known = {metric: block[metric] for metric in METRICS if block.get(metric) is not None}
+        found |= {f"{method} {metric}": float(value) for metric, value in known.items()}
+    queries = max((block.get("queries", 0) for block in section.values()), default=0)
+    measured = {m: b for m, b in section.items() if b.get("recall@100") is not None}
+    if measured:
+        values = {m: float(b["recall@100"]) for m, b in measured.items()}
+        ordered = dict(sorted(values.items(), key=lambda pair: -pair[1]))
+        plot = bars(ordered, title=title, unit="Recall@100")
+        found["comparison"] = dg.MetadataValue.md(image_markdown("Recall@100", plot))
+        found["table"] = dg.MetadataValue.md(_table(measured))
+    return {"queries": queries, **found}
+
+
+def headline_metadata(report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the metrics of the last stages on valid and test, and the cost of the whole."""
+    found: dict[str, float] = {}
+    for part, stage in STAGES.items():
+        for split in ("valid", "test"):
+            block = report[part].get(split, {}).get(stage, {})
+            found |= {
+                f"{split} {stage} {metric}": float(block[metric])
+                for metric in HEADLINES
+                if block.get(metric) is not None
+            }
+    built = [row for row in report["cost"] if not row["skipped"]]
+    found["cost seconds"] = float(sum(row["seconds"] or 0 for row in built))
+    found["cost peak_memory_mb"] = float(max((r["peak_memory_mb"] or 0 for r in built), default=0))
+    return found
+
+
+def _table(section: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = ["| method | " + " | ".join(METRICS) + " |", "|:--|" + "--:|" * len(METRICS)]
+    for method, block in section.items():
+        cells = [_cell(block, metric) for metric in METRICS]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(block: Mapping[str, Any], metric: str) -> str:
+    value = block.get(metric)
+    if value is None:
+        return "–"
+    interval = (block.get("intervals") or {}).get(metric)
+    told = f"{value:.3f}"
+    return told if interval is None else f"{told} [{interval[0]:.3f}, {interval[1]:.3f}]"

@@ -1,0 +1,69 @@
+"""What each asset cost, read from the metadata of its last materialization."""
+
+from typing import Any
+
+import dagster as dg
+
+from beauty_rec.orchestration.refresh.refresh import REFRESH_TAG
+
+
+def latest_metadata(
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partition: str | None = None,
+    back: int = 0,
+) -> dict[str, Any]:
+    """Return the metadata values of the last materialization, or of one that lies further ``back``.
+
+    Empty if there is none.
+    """
+    record = _latest(instance, key, partition, back)
+    if record is None:
+        return {}
+    metadata = record.asset_materialization.metadata
+    return {name: value.value for name, value in metadata.items()}
+
+
+def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:
+    """Return one row an asset and split, oldest first: seconds, rows, peak memory, skipped.
+
+    Skipped: the refresh that this step belongs to found it fresh. Outside a refresh, every asset
+    that this run did not build counts as skipped.
+    """
+    instance = context.instance
+    current = _batch(instance, context.run.run_id)
+    found = []
+    for key in instance.get_asset_keys():
+        for split in sorted(instance.get_materialized_partitions(key)) or [None]:
+            record = _latest(instance, key, split)
+            if record is None or key == context.asset_key:
+                continue
+            values = {n: v.value for n, v in record.asset_materialization.metadata.items()}
+            row = {
+                "asset": key.to_user_string(),
+                "split": split,
+                "seconds": values.get("seconds"),
+                "rows": values.get("dagster/row_count"),
+                "peak_memory_mb": values.get("peak_memory_mb"),
+                "skipped": _batch(instance, record.run_id) != current,
+            }
+            found.append((record.storage_id, row))
+    return [row for _, row in sorted(found, key=lambda pair: pair[0])]
+
+
+def _latest(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None, back: int = 0
+) -> Any:
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=key, asset_partitions=None if partition is None else [partition]
+        ),
+        limit=back + 1,
+    ).records
+    return found[back] if len(found) > back else None
+
+
+def _batch(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return what groups runs: the refresh they belong to, or the run itself."""
+    run = instance.get_run_by_id(run_id)
+    return run.tags.get(REFRESH_TAG, run_id) if run else run_id

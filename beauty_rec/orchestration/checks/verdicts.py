@@ -1,0 +1,207 @@
+"""Judgements on artifacts: what a check decides, as pure functions of values and thresholds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.catalogue.samples import mean_cosine
+from beauty_rec.settings import SPLITS, CheckSettings, CorpusSettings
+
+Facts = Mapping[str, Any]
+"""Metadata of a materialization, by name."""
+JUDGED = ("valid", "test")
+"""Splits on which a model is held against others; of train it has seen the answers."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided, in words that name the remedy, and the figures that decided it."""
+
+    passed: bool
+    text: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def unique(frame: pl.DataFrame, columns: Sequence[str]) -> Verdict:
+    """No two rows may agree in ``columns``."""
+    doubled = frame.height - frame.select(columns).n_unique() if frame.height else 0
+    named = ", ".join(columns)
+    return Verdict(
+        doubled == 0,
+        f"{doubled:,} of {frame.height:,} rows repeat another row's {named}",
+        {"rows": frame.height, "repeated": doubled},
+    )
+
+
+def no_empty(frame: pl.DataFrame, column: str) -> Verdict:
+    """No value of a text column may be missing or blank."""
+    text = pl.col(column).fill_null("").str.strip_chars()
+    empty = frame.filter(text == "")
+    return Verdict(
+        empty.is_empty(),
+        f"{empty.height:,} of {frame.height:,} rows have no {column}",
+        {
+            "rows": frame.height,
+            "empty": empty.height,
+            "examples": ", ".join(map(str, empty.to_series(0).head(5))),
+        },
+    )
+
+
+def unit_vectors(vectors: Vectors, tolerance: float) -> Verdict:
+    """Every vector must be finite and of length 1."""
+    matrix = np.asarray(vectors.matrix)
+    bad = int((~np.isfinite(matrix).all(axis=1)).sum())
+    off = np.abs(np.linalg.norm(np.nan_to_num(matrix), axis=1) - 1)
+    worst = float(off.max(initial=0.0))
+    long = int((off > tolerance).sum())
+    return Verdict(
+        bad == 0 and long == 0,
+        f"{bad:,} of {len(matrix):,} vectors are not finite, {long:,} are not of length 1 "
+        f"(worst: off by {worst:.2g}, allowed checks.norm_tolerance = {tolerance:g})",
+        {"vectors": len(matrix), "not_finite": bad, "wrong_length": long, "worst": worst},
+    )
+
+
+def not_collapsed(vectors: Vectors, limit: float) -> Verdict:
+    """Different items must not lie on one point."""
+    found = mean_cosine(vectors.matrix)
+    return Verdict(
+        bool(found <= limit),
+        f"different items have a mean cosine of {found:.3f} (allowed: {limit:g}); a larger one "
+        "says that training collapsed: lower its learning rate or temperature",
+        {"mean_cosine": found, "limit": limit},
+    )
+
+
+def splits_in_time(reviews: pl.DataFrame) -> Verdict:
+    """Every split has rows, and none begins before the one before it has ended."""
+    spans = {
+        split: reviews.filter(split=split).select(
+            first=pl.col("timestamp").min(), last=pl.col("timestamp").max()
+        )
+        for split in SPLITS
+    }
+    first = {split: span["first"][0] for split, span in spans.items()}
+    last = {split: span["last"][0] for split, span in spans.items()}
+    empty = [split for split in SPLITS if first[split] is None]
+    early = [
+        f"{after} begins before {before} has ended"
+        for before, after in pairwise(SPLITS)
+        if not empty and first[after] <= last[before]
+    ]
+    told = [f"{split} is empty" for split in empty] + early
+    return Verdict(
+        not told,
+        "; ".join(told) or "train, valid and test follow one another in time",
+        {f"{split} rows": reviews.filter(split=split).height for split in SPLITS},
+    )
+
+
+def split_sizes(reviews: pl.DataFrame, corpus: CorpusSettings, drift: float) -> Verdict:
+    """Each split has about the share of rows that was asked for; not judged with explicit cuts."""
+    wanted = {"train": corpus.train_share, "valid": corpus.valid_share}
+    wanted["test"] = 1 - sum(wanted.values())
+    shares = {s: reviews.filter(split=s).height / max(1, reviews.height) for s in SPLITS}
+    explicit = corpus.train_end_ms is not None or corpus.valid_end_ms is not None
+    off = {s: abs(shares[s] - wanted[s]) for s in SPLITS}
+    told = ", ".join(f"{s} {shares[s]:.1%} (asked: {wanted[s]:.0%})" for s in SPLITS)
+    return Verdict(
+        explicit or max(off.values()) <= drift,
+        f"{told}; cuts were given by hand" if explicit else f"{told}; many rows of one instant?",
+        {f"share {split}": share for split, share in shares.items()},
+    )
+
+
+def coverage(facts: Mapping[str | None, Facts], name: str, limit: float, remedy: str) -> Verdict:
+    """The share ``name`` must reach ``limit`` in every split."""
+    shares = {split: found[name] for split, found in facts.items() if name in found}
+    low = {split: share for split, share in shares.items() if share < limit}
+    told = ", ".join(f"{split or 'all'}: {share:.1%}" for split, share in shares.items())
+    return Verdict(
+        not low,
+        f"{told} (wanted: {limit:.0%})" + (f"; {remedy}" if low else ""),
+        {f"{name} {split}" if split else name: share for split, share in shares.items()},
+    )
+
+
+def at_least(count: int, limit: int, what: str) -> Verdict:
+    """There must be ``limit`` of something."""
+    return Verdict(count >= limit, f"{count:,} {what} (wanted: {limit:,})", {what: count})
+
+
+def no_drop(
+    now: Mapping[str | None, Facts],
+    before: Mapping[str | None, Facts],
+    metric: str,
+    limit: float,
+) -> Verdict:
+    """``metric`` must not fall by more than the share ``limit`` since the last run."""
+    figures: dict[str, Any] = {}
+    told = []
+    passed = True
+    for split in JUDGED:
+        new, old = now.get(split, {}).get(metric), before.get(split, {}).get(metric)
+        if new is None or not old:
+            continue
+        drop = (old - new) / old
+        figures[f"drop {split}"] = float(drop)
+        passed = passed and drop <= limit
+        told.append(f"{split}: {new:.4f}, before {old:.4f} ({-drop:+.1%})")
+    text = f"{metric} on " + "; ".join(told) if told else "nothing to compare with yet"
+    return Verdict(passed, f"{text} (allowed: -{limit:.0%})", figures)
+
+
+def above_baseline(
+    now: Mapping[str | None, Facts], stage: str, baseline: str, metric: str, below: float
+) -> Verdict:
+    """``stage`` must reach ``baseline`` on ``metric``, in each split that it has not learned."""
+    figures: dict[str, Any] = {}
+    told = []
+    passed = True
+    for split in JUDGED:
+        reached = now.get(split, {}).get(f"{stage} {metric}")
+        reference = now.get(split, {}).get(f"{baseline} {metric}")
+        if reached is None or reference is None:
+            continue
+        lead = float(reached - reference) / max(reference, 1e-9)
+        figures[f"lead {split}"] = lead
+        passed = passed and lead >= -below
+        told.append(f"{split}: {reached:.4f} against {reference:.4f} ({lead:+.1%})")
+    text = "; ".join(told) or "not measured on valid or test yet"
+    return Verdict(passed, f"{stage} and {baseline}, {metric}: {text}", figures)
+
+
+def index_answers(facts: Facts, items: int, min_recall: float) -> Verdict:
+    """An index must hold every item and find what exact search finds."""
+    rows, recall = facts.get("dagster/row_count", 0), facts.get("recall_vs_exact@100", 0.0)
+    return Verdict(
+        rows == items and recall >= min_recall,
+        f"{rows:,} rows for {items:,} items; recall@100 against exact search {recall:.3f} "
+        f"(wanted: {min_recall})",
+        {"rows": rows, "items": items, "recall_vs_exact@100": float(recall)},
+    )
+
+
+def no_skew(facts: Mapping[str | None, Facts], checks: CheckSettings) -> Verdict:
+    """Features must be the same alone and in a batch, and lie where they lay in training."""
+    figures: dict[str, Any] = {}
+    told = []
+    passed = True
+    for split in JUDGED:
+        found = facts.get(split, {})
+        if "request_batch_difference" not in found:
+            continue
+        alone, moved = found["request_batch_difference"], found["largest_feature_shift"]
+        figures |= {f"difference {split}": float(alone), f"shift {split}": float(moved)}
+        passed = passed and alone <= 1e-4 and moved <= checks.max_feature_skew
+        names = {n.removeprefix("shift "): v for n, v in found.items() if n.startswith("shift ")}
+        worst = max(names, key=lambda name: abs(names[name]), default="")
+        told.append(f"{split}: {worst} moved by {moved:.2f} deviations, alone off by {alone:.2g}")
+    text = "; ".join(told) or "not measured on valid or test yet"
+    return Verdict(passed, f"{text} (allowed: {checks.max_feature_skew:g})", figures)

@@ -1,0 +1,142 @@
+"""Conditions under which the daemon builds an asset by itself.
+
+Dagster's own conditions cannot tell the parts of ``split_reviews`` apart: an edited test review
+would rebuild what reads train. These ask the same :class:`~.staleness.Look` as `beauty-rec run`,
+so both agree on what is stale; equal results stop the cascade here as there.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+from dagster._core.definitions.declarative_automation.automation_condition import (
+    AutomationResult,
+)
+
+from beauty_rec.orchestration.refresh.lock import is_refreshing
+from beauty_rec.orchestration.refresh.staleness import Look
+
+_LOOKS: WeakKeyDictionary[Any, dict[frozenset[str], Look]] = WeakKeyDictionary()
+"""One look an evaluation: Dagster makes a new asset graph view for each tick."""
+
+
+def build_when_stale(data_dir: Path, kept: frozenset[str] = frozenset()) -> dg.AutomationCondition:
+    """Return the condition of every asset.
+
+    An asset is asked for when it is missing or stale, nothing above it is (so each is built once,
+    in order), neither it nor a parent is being built, no refresh of the data folder runs, and it
+    was not asked for before with the same code and inputs: a failed asset is tried again when
+    something changed, by a job or by hand, not every half minute.
+
+    Args:
+        data_dir: where a refresh would hold its turn.
+        kept: names of the assets that are left as they are while only their data changed.
+    """
+    return (
+        IsStale(kept)
+        & ~WaitsForAncestors(kept)
+        & ~dg.AutomationCondition.in_progress()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~RefreshRuns(data_dir)
+        & NotAskedForYet(kept)
+    ).with_label("stale, and all above it is settled")
+
+
+@dataclass(frozen=True)
+class IsStale(dg.AutomationCondition):
+    """Missing, or its code, its settings or the parts that it reads of its inputs changed."""
+
+    kept: frozenset[str]
+    name = "is_stale"
+    description = "Missing, or its code, settings or what it reads of its inputs changed"
+    requires_cursor = False
+
+    def evaluate(self, context: Any) -> AutomationResult:
+        look = _look(context, self.kept)
+        return AutomationResult(
+            context, _subset(context, lambda split: look.due(context.key, split) is not None)
+        )
+
+
+@dataclass(frozen=True)
+class WaitsForAncestors(dg.AutomationCondition):
+    """Something above it is missing or stale."""
+
+    kept: frozenset[str]
+    name = "waits_for_ancestors"
+    description = "Something above it is missing or stale"
+    requires_cursor = False
+
+    def evaluate(self, context: Any) -> AutomationResult:
+        look = _look(context, self.kept)
+        return AutomationResult(
+            context, _subset(context, lambda split: look.waits(context.key, split))
+        )
+
+
+@dataclass(frozen=True)
+class RefreshRuns(dg.AutomationCondition):
+    """A job or `beauty-rec run` is refreshing the data folder."""
+
+    data_dir: Path
+    name = "refresh_runs"
+    description = "A job or `beauty-rec run` is refreshing the data folder"
+    requires_cursor = False
+
+    def evaluate(self, context: Any) -> AutomationResult:
+        busy = not context.candidate_subset.is_empty and is_refreshing(self.data_dir)
+        return AutomationResult(
+            context, context.candidate_subset if busy else context.get_empty_subset()
+        )
+
+
+@dataclass(frozen=True)
+class NotAskedForYet(dg.AutomationCondition):
+    """It was not yet asked for with the code and the inputs that it has now."""
+
+    kept: frozenset[str]
+    name = "not_asked_for_yet"
+    description = "Not yet asked for with the code and inputs that it has now"
+
+    def evaluate(self, context: Any) -> AutomationResult:
+        look = _look(context, self.kept)
+        seen, asked = json.loads(context.cursor) if context.cursor else ({}, {})
+        before = context.get_previous_requested_subset(context.key)
+        for split in _splits(before) if before is not None else ():
+            if (name := split or "") in seen:
+                asked[name] = seen[name]
+        seen = {
+            split or "": look.fingerprint(context.key, split)
+            for split in _splits(context.candidate_subset)
+        }
+        found = _subset(context, lambda split: seen[split or ""] != asked.get(split or ""))
+        return AutomationResult(context, found, cursor=json.dumps([seen, asked]))
+
+
+def _look(context: Any, kept: frozenset[str]) -> Look:
+    view = context.asset_graph_view
+    looks = _LOOKS.setdefault(view, {})
+    if kept not in looks:
+        looks[kept] = Look(view.instance, view.asset_graph, kept)
+    return looks[kept]
+
+
+def _splits(subset: Any) -> Iterable[str | None]:
+    if subset.is_empty:
+        return []
+    return sorted(subset.expensively_compute_partition_keys()) if subset.is_partitioned else [None]
+
+
+def _subset(context: Any, holds: Callable[[str | None], bool]) -> Any:
+    """Return the part of the candidates for which ``holds``."""
+    candidates = context.candidate_subset
+    kept = {split for split in _splits(candidates) if holds(split)}
+    if not candidates.is_partitioned:
+        return candidates if kept else context.get_empty_subset()
+    return context.asset_graph_view.get_subset_from_partition_keys(
+        context.key, context.partitions_def, kept
+    )

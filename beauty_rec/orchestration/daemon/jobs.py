@@ -1,0 +1,145 @@
+"""Jobs, by the names that operators know them by.
+
+All but ``split_backfill`` are one op that walks the graph as `beauty-rec run` does: only what is
+missing or stale, in order, each asset as a run of its own, each once more looked at before it is
+built. An asset job would build all that it selects, and only one split.
+"""
+
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
+from pydantic import Field
+
+from beauty_rec.orchestration.refresh.dead_runs import process_tags
+from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
+from beauty_rec.orchestration.stage.partitions import splits
+from beauty_rec.settings import Train
+
+EVALUATED = (
+    "retrieval_candidates,retrieval_metrics,user_candidates,recommendations,"
+    "ranking_metrics,evaluation_report"
+)
+PARENT_TAG = "beauty_rec/job_run"
+
+
+class RefreshConfig(dg.Config):
+    """What to refresh, and how far."""
+
+    select: str | None = Field(
+        None, description="assets in Dagster's selection syntax, by commas; empty: all"
+    )
+    partition: str | None = Field(
+        None, description="train, valid or test: only this split of the assets that have splits"
+    )
+    train: Train = Field(
+        "stale",
+        description="never: models whose data changed stay as they were trained; stale: they are "
+        "trained anew; always: so are models whose data did not change",
+    )
+    force: bool = Field(False, description="build what is fresh, too")
+
+
+@dg.op(
+    required_resource_keys={"settings", "code_location"},
+    description="Looks at the input files, then builds what is missing or stale, in order.",
+    out=dg.Out(dict, description="how many steps were built, fresh, failed"),
+)
+def refresh_assets(context: dg.OpExecutionContext, config: RefreshConfig) -> dict[str, int]:
+    """Walk the graph; fail when a step failed, with what was built before it in place."""
+    instance = context.instance
+    instance.add_run_tags(context.run_id, process_tags())
+    request = Request(**config.model_dump(), tags={PARENT_TAG: context.run_id})
+    rows = ["| status | asset | seconds | reason |", "|---|---|--:|---|"]
+    with folder_refresh(
+        context.resources.code_location.build(),
+        instance,
+        context.resources.settings.data_dir,
+        request,
+    ) as refreshed:
+        for ended in refreshed.ended_runs:
+            context.log.warning(f"run {ended} was killed; its record is closed")
+        for result in refreshed:
+            rows.append(
+                f"| {result.status} | {result.step} | {result.seconds:.1f} | {result.reason} |"
+            )
+            if result.status != "fresh":
+                log = context.log.error if result.status == "failed" else context.log.info
+                log(f"{result.status} {result.step} {result.seconds:.1f} s {result.reason}")
+    counts = refreshed.counts
+    table = dg.MetadataValue.md("\n".join(rows))
+    figures = {str(status): count for status, count in counts.items()}
+    context.add_output_metadata({**figures, "steps": table})
+    if counts["failed"]:
+        raise dg.Failure(
+            f"{counts['failed']} of {sum(counts.values())} steps failed; "
+            "what was served before is served on",
+            metadata={"steps": table},
+            allow_retries=False,
+        )
+    return figures
+
+
+def _job(name: str, description: str, **config: Any) -> dg.JobDefinition:
+    """Return a job whose launchpad shows ``config``, to be changed there."""
+
+    @dg.graph(name=name, description=description)
+    def walk() -> None:
+        refresh_assets()
+
+    return walk.to_job(
+        name=name,
+        description=description,
+        tags={"beauty_rec/job": name},
+        config={"ops": {"refresh_assets": {"config": config}}},
+        executor_def=dg.in_process_executor,
+    )
+
+
+full_refresh = _job(
+    "full_refresh",
+    "Everything that is missing or stale, models included: what `beauty-rec run` does.",
+    train="stale",
+)
+nightly_reindex = _job(
+    "nightly_reindex",
+    "New and changed rows to both indexes and to what is served. Models stay as they were trained "
+    "unless their code or settings changed: `beauty-rec run --train never`.",
+    train="never",
+)
+retrain = _job(
+    "retrain",
+    "Everything up to date, then every model trained anew: `beauty-rec run --train always`.",
+    train="always",
+)
+evaluate = _job(
+    "evaluate",
+    "Candidates, metrics and the report of the models as they stand.",
+    select=EVALUATED,
+    train="never",
+)
+split_backfill = dg.define_asset_job(
+    "split_backfill",
+    selection=dg.AssetSelection.assets(
+        "keywords",
+        "retrieval_candidates",
+        "retrieval_metrics",
+        "user_candidates",
+        "recommendations",
+        "ranking_metrics",
+    ),
+    partitions_def=splits,
+    description="One split of every asset that has splits, built anew; no model, no other split. "
+    "`beauty-rec run --partition SPLIT` builds only what is stale of it.",
+    tags={"beauty_rec/job": "split_backfill"},
+)
+
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    full_refresh,
+    nightly_reindex,
+    retrain,
+    evaluate,
+    split_backfill,
+]

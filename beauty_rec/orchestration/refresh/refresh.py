@@ -1,0 +1,228 @@
+"""Stale-only refresh: build what is missing or out of date, in order, re-checking before each.
+
+`beauty-rec run` and the jobs of the daemon are this and nothing else.
+
+>>> # doctest: +SKIP
+>>> for result in refresh(definitions, instance, plan(definitions)):
+...     print(result.status, result.step, result.seconds)
+"""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.execution.execution_result import ExecutionResult
+
+from beauty_rec.orchestration.refresh.dead_runs import process_tags
+from beauty_rec.orchestration.refresh.staleness import Look, Stale
+from beauty_rec.orchestration.stage.cluster import run_step
+from beauty_rec.settings import SPLITS, Train
+
+Status = Literal["built", "fresh", "failed"]
+TRAININGS = frozenset({"training_pairs", "text_retriever", "item_tower", "user_tower", "reranker"})
+"""Models, and what is made for their training alone."""
+REFRESH_TAG = "beauty_rec/refresh"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One asset, or one split of a partitioned one."""
+
+    key: dg.AssetKey
+    partition: str | None = None
+
+    def __str__(self) -> str:
+        name = self.key.to_user_string()
+        return name if self.partition is None else f"{name}[{self.partition}]"
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What became of a step; ``reason`` says why it was built, or what failed."""
+
+    step: Step
+    status: Status
+    seconds: float
+    reason: str = ""
+
+
+class SelectionError(ValueError):
+    """A selection names nothing that exists; the message lists what does."""
+
+
+def plan(
+    definitions: dg.Definitions, select: str | None = None, partition: str | None = None
+) -> list[Step]:
+    """Return the steps of a selection in the order of the graph.
+
+    Args:
+        definitions: the code location.
+        select: names with Dagster's selection syntax, parted by commas (``keywords+,text_index``);
+            everything when None.
+        partition: only this split, and only assets that have splits.
+
+    Raises:
+        SelectionError: nothing is selected.
+    """
+    graph = definitions.resolve_asset_graph()
+    chosen = _selected_keys(definitions, graph, select)
+    steps = []
+    for key in graph.toposorted_asset_keys:
+        if key not in chosen or not graph.get(key).is_materializable:
+            continue
+        if not graph.get(key).is_partitioned:
+            steps += [] if partition else [Step(key)]
+        else:
+            steps += [Step(key, split) for split in SPLITS if partition in (None, split)]
+    if not steps:
+        raise SelectionError(
+            f"nothing to do for --select {select!r} --partition {partition!r}: "
+            "an asset without splits cannot be asked for one"
+        )
+    return steps
+
+
+def refresh(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    steps: Sequence[Step],
+    *,
+    force: bool = False,
+    train: Train = "stale",
+    tags: Mapping[str, str] | None = None,
+    trainings: frozenset[str] = TRAININGS,
+) -> Iterator[StepResult]:
+    """Build the stale steps one by one, each as a run of its own, and yield what became of each.
+
+    A step whose parent failed in this refresh is not tried and counts as failed.
+
+    Args:
+        definitions: the code location.
+        instance: where the records are.
+        steps: of :func:`plan`.
+        force: build fresh steps too.
+        train: ``never``: models of which only the data changed stay as they were trained;
+            ``always``: they are trained anew even if fresh.
+        tags: of the runs, further ones.
+        trainings: names of the assets that ``train`` is about.
+    """
+    graph = definitions.resolve_asset_graph()
+    tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(), **(tags or {})}
+    kept = trainings if train == "never" else frozenset()
+    failed: set[dg.AssetKey] = set()
+    look = Look(instance, graph, kept)
+    for step in steps:
+        started = time.perf_counter()
+
+        def result(status: Status, reason: str = "", since: float = started) -> StepResult:
+            return StepResult(step, status, time.perf_counter() - since, reason)  # noqa: B023
+
+        broken = sorted(key.to_user_string() for key in graph.get(step.key).parent_keys & failed)
+        if broken:
+            failed.add(step.key)
+            yield result("failed", f"not tried, since {', '.join(broken)} failed")
+            continue
+        found = look.stale(step.key, step.partition)
+        if force or (train == "always" and step.key.to_user_string() in trainings):
+            found = found or Stale("forced", by_data=False)
+        elif found is not None and look.keeps(step.key, found):
+            yield result("fresh", f"kept as it was trained, though {found.reason}")
+            continue
+        if found is None:
+            yield result("fresh")
+            continue
+        run = run_step(definitions, instance, step.key, step.partition, tags, QUIET)
+        look = Look(instance, graph, kept)
+        if run.success:
+            yield result("built", found.reason)
+        else:
+            failed.add(step.key)
+            yield result("failed", _failure_message(run))
+
+
+def preview(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    steps: Sequence[Step],
+    *,
+    force: bool = False,
+    train: Train = "stale",
+    trainings: frozenset[str] = TRAININGS,
+) -> Iterator[tuple[Step, Literal["build", "maybe", "fresh"], str]]:
+    """Yield what :func:`refresh` would do, and why, without doing it.
+
+    ``maybe``: the step follows one that will be built, and is built if that one's result changes.
+    """
+    graph = definitions.resolve_asset_graph()
+    touched: set[dg.AssetKey] = set()
+    look = Look(instance, graph, trainings if train == "never" else frozenset())
+    for step in steps:
+        training = step.key.to_user_string() in trainings
+        forced = force or (train == "always" and training)
+        found = look.stale(step.key, step.partition)
+        kept = found is not None and look.keeps(step.key, found)
+        parents = sorted(key.to_user_string() for key in graph.get(step.key).parent_keys & touched)
+        parents = [] if train == "never" and training else parents
+        if forced or (not kept and (found is not None or parents)):
+            touched.add(step.key)
+        if forced:
+            yield step, "build", found.reason if found else "forced"
+        elif found is not None and kept:
+            yield step, "fresh", f"kept as it was trained, though {found.reason}"
+        elif found is not None:
+            yield step, "build", found.reason
+        elif parents:
+            yield step, "maybe", f"follows {', '.join(parents)}"
+        else:
+            yield step, "fresh", ""
+
+
+def observe_sources(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    """Record the content versions of the raw files.
+
+    Raises:
+        Exception: what an observation raised, such as a missing file.
+    """
+    graph = definitions.resolve_asset_graph()
+    sources = [key for key in graph.observable_asset_keys if not graph.get(key).is_materializable]
+    definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        run_config=QUIET, instance=instance, asset_selection=sources
+    )
+
+
+def _selected_keys(
+    definitions: dg.Definitions, graph: BaseAssetGraph, select: str | None
+) -> set[dg.AssetKey]:
+    if select is None:
+        return set(graph.materializable_asset_keys)
+    chosen: set[dg.AssetKey] = set()
+    for part in filter(None, (piece.strip() for piece in select.replace(" ", ",").split(","))):
+        try:
+            keys = dg.AssetSelection.from_string(part).resolve(graph)
+        except dg.DagsterError:
+            keys = set()
+        if not keys:
+            known = ", ".join(sorted(k.to_user_string() for k in graph.materializable_asset_keys))
+            raise SelectionError(f"--select {part!r} names no asset; there are: {known}")
+        chosen |= keys
+    return chosen
+
+
+def _failure_message(run: ExecutionResult) -> str:
+    """Return the innermost error of a failed run in one line."""
+    for found in run.get_asset_check_evaluations():
+        if not found.passed:
+            return f"check {found.check_name}: {found.description}"
+    for event in run.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None:
+                return error.message.strip()
+    return "the run failed; see its log in the Dagster UI"

@@ -1,0 +1,186 @@
+"""What is missing or stale. The one place that leans on Dagster's internal resolver."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.definitions.data_version import (
+    CachingStaleStatusResolver,
+    StaleCause,
+    StaleCauseCategory,
+    StaleStatus,
+)
+from dagster._core.definitions.events import AssetKeyPartitionKey
+from dagster._core.loader import LoadingContext
+
+from beauty_rec.orchestration.stage.partitions import decode_parts
+
+K = TypeVar("K")
+V = TypeVar("V")
+BLOCKED = "a blocking check failed last time"
+
+
+@dataclass(frozen=True)
+class Stale:
+    """Why an asset (and split) has to be built; ``by_data``: for changed inputs alone."""
+
+    reason: str
+    by_data: bool
+
+
+class _OneLook(LoadingContext):
+    """Dagster's cache of one look at the instance."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._loaders: dict = {}
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        return self._instance
+
+    @property
+    def loaders(self) -> dict:
+        return self._loaders
+
+
+class PartAwareResolver(CachingStaleStatusResolver):
+    """Dagster's resolver, but an asset that reads parts of a parent follows those parts only.
+
+    ``split_reviews`` is one asset for all splits; its data version holds a version for each. The
+    keywords of train are stale when the reviews of train changed, not when those of test did.
+    """
+
+    def _get_stale_causes_materialized(self, key: AssetKeyPartitionKey) -> Iterator[StaleCause]:
+        provenance = self._get_current_data_provenance(key=key)
+        for cause in super()._get_stale_causes_materialized(key):
+            parent = cause.dependency
+            if parent and provenance and provenance.has_input_asset(parent.asset_key):
+                used = provenance.input_data_versions[parent.asset_key].value
+                now = self._get_current_data_version(key=parent).value
+                same = self.part_read(key, parent, used) == self.part_read(key, parent, now)
+                if decode_parts(used) and same:
+                    continue
+            yield cause
+
+    def part_read(
+        self, key: AssetKeyPartitionKey, parent: AssetKeyPartitionKey, version: str
+    ) -> str:
+        """Return the part of ``version`` (of ``parent``) that the asset ``key`` follows."""
+        reads = self.asset_graph.get(key.asset_key).metadata.get("beauty_rec/reads", {})
+        wanted = reads.get(parent.asset_key.to_user_string(), [])
+        parts = decode_parts(version)
+        if not wanted or not parts:
+            return version
+        own = str(key.partition_key)
+        return str([parts.get(own if part == "own" else part) for part in wanted])
+
+    def inputs(self, key: AssetKeyPartitionKey) -> Sequence[AssetKeyPartitionKey]:
+        """Return what the asset (and split) depends on."""
+        return self._get_partition_dependencies(key=key)
+
+    def fingerprint(self, key: AssetKeyPartitionKey) -> str:
+        """Return 16 hex digits that stand for the code and the inputs of the asset as they are."""
+        told: list[str | None] = [self.asset_graph.get(key.asset_key).code_version]
+        for parent in sorted(self.inputs(key)):
+            version = self._get_current_data_version(key=parent).value
+            told += [str(parent), self.part_read(key, parent, version)]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+class Look:
+    """One look at the instance: whatever is asked of it is as of one moment.
+
+    Args:
+        instance: where the records are.
+        graph: of the code location.
+        kept: names of assets that are left as they are while only their data changed: models
+            between trainings.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        graph: BaseAssetGraph,
+        kept: frozenset[str] = frozenset(),
+    ) -> None:
+        self._instance = instance
+        self._graph = graph
+        self._kept = kept
+        self._resolver = PartAwareResolver(instance, graph, _OneLook(instance))
+        self._stale: dict[AssetKeyPartitionKey, Stale | None] = {}
+        self._waits: dict[AssetKeyPartitionKey, bool] = {}
+
+    def stale(self, key: dg.AssetKey, partition: str | None = None) -> Stale | None:
+        """Return why an asset (and split) is stale or missing; None when it is fresh.
+
+        An asset of which a blocking check failed counts as stale.
+        """
+        place = AssetKeyPartitionKey(key, partition)
+        return _kept(self._stale, place, lambda: self._find(place))
+
+    def due(self, key: dg.AssetKey, partition: str | None = None) -> Stale | None:
+        """Return the same, but None for a kept asset of which only the data changed."""
+        found = self.stale(key, partition)
+        return None if found and self.keeps(key, found) else found
+
+    def keeps(self, key: dg.AssetKey, found: Stale) -> bool:
+        """Tell whether a stale asset is left as it is."""
+        return found.by_data and key.to_user_string() in self._kept
+
+    def waits(self, key: dg.AssetKey, partition: str | None = None) -> bool:
+        """Tell whether anything above the asset (and split) is due."""
+        place = AssetKeyPartitionKey(key, partition)
+
+        def above() -> bool:
+            return any(
+                self._graph.get(parent.asset_key).is_materializable
+                and (self.due(*parent) is not None or self.waits(*parent))
+                for parent in self._resolver.inputs(place)
+            )
+
+        return _kept(self._waits, place, above)
+
+    def fingerprint(self, key: dg.AssetKey, partition: str | None = None) -> str:
+        """Return 16 hex digits that stand for the code and the inputs of the asset as they are."""
+        return self._resolver.fingerprint(AssetKeyPartitionKey(key, partition))
+
+    def _find(self, place: AssetKeyPartitionKey) -> Stale | None:
+        status = self._resolver.get_status(*place)
+        if status == StaleStatus.MISSING:
+            return Stale("never built", by_data=False)
+        if status == StaleStatus.STALE:
+            return _describe(self._resolver.get_stale_causes(*place))
+        return Stale(BLOCKED, by_data=False) if self._is_blocked(place.asset_key) else None
+
+    def _is_blocked(self, key: dg.AssetKey) -> bool:
+        """Tell whether a blocking check of the asset failed when it was last evaluated."""
+        graph = self._graph
+        checks = [
+            check for check in graph.get_check_keys_for_assets({key}) if graph.get(check).blocking
+        ]
+        if not checks:
+            return False
+        latest = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
+        return any(record.status.value == "FAILED" for record in latest.values())
+
+
+def _kept(known: dict[K, V], key: K, find: Callable[[], V]) -> V:
+    if key not in known:
+        known[key] = find()
+    return known[key]
+
+
+def _describe(causes: Sequence[StaleCause]) -> Stale:
+    reasons = []
+    for cause in causes:
+        if cause.dependency is None:
+            reasons.append("its code or settings changed")
+        else:
+            reasons.append(f"{cause.dependency.asset_key.to_user_string()} changed")
+    by_data = all(cause.category == StaleCauseCategory.DATA for cause in causes)
+    return Stale(", ".join(dict.fromkeys(reasons)), by_data)

@@ -1,0 +1,166 @@
+"""The layout and statistics of the reranker's features: saved with the model."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.items.event_evidence import buyer_steps
+from beauty_rec.items.vocabulary import Vocabulary
+from beauty_rec.settings import RankingSettings
+
+DENSE = (
+    *("tower_score", "tower_log_rank", "text_score", "text_log_rank"),
+    *("log_price", "log_count", "log_age_days"),
+    *("log_history", "std_similarity", "re_similarity", "history_similarity"),
+)
+"""Dense values that every shop has; those of half-lives and profile numbers follow."""
+CLIP = 5.0
+"""Standard deviations kept of a dense value: one odd price must not decide."""
+FLAGGED = ("tower_score", "text_score", "log_price", "log_age_days")
+
+
+class FeatureSpec(BaseModel):
+    """Names, layout and statistics; saved with the model that was trained on them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vocabulary_version: str
+    user_fields: dict[str, int]
+    """Name and slots of each sparse field of a query."""
+    item_fields: dict[str, int]
+    numbers: list[str]
+    """Numeric profile columns, z-scored."""
+    labels: list[str]
+    """Profile columns with an id: strings, and numbers as bands."""
+    steps: dict[str, float]
+    """Width of a band of a numeric column."""
+    number_mean: list[float]
+    number_std: list[float]
+    """Of each numeric profile column over the train buyers."""
+    history_length: int
+    half_lives_days: list[float]
+    """Of an item's decayed popularity."""
+    context_half_lives_days: list[float]
+    """Of the same within a context."""
+    mean: list[float] = []
+    std: list[float] = []
+
+    @classmethod
+    def layout(
+        cls,
+        vocabulary: Vocabulary,
+        profiles: pl.DataFrame | None,
+        reviews: pl.DataFrame,
+        settings: RankingSettings,
+    ) -> "FeatureSpec":
+        """Return the layout, without statistics; ``reviews`` are those of train."""
+        schema = {} if profiles is None else profiles.schema
+        steps = {} if profiles is None else buyer_steps(reviews, profiles)
+        strings = [n for n, t in schema.items() if t == pl.String and n != "user_id"]
+        numbers = [name for name, dtype in schema.items() if dtype.is_numeric()]
+        centres, widths = _scales(profiles, numbers, reviews)
+        labels = [n for n in (*strings, *steps) if f"buyer_{n}" in vocabulary.re_fields]
+        return cls(
+            vocabulary_version=vocabulary.version,
+            user_fields={
+                "history_std": settings.history_std,
+                "history_re": settings.history_re,
+                "context": 1,
+                **{f"buyer_{name}": 1 for name in labels},
+            },
+            item_fields={**dict.fromkeys(vocabulary.std_fields, 1), "re": vocabulary.max_re},
+            numbers=numbers,
+            labels=labels,
+            steps=steps,
+            number_mean=centres,
+            number_std=widths,
+            history_length=settings.history_length,
+            half_lives_days=list(settings.half_lives_days),
+            context_half_lives_days=list(settings.context_half_lives_days),
+        )
+
+    @property
+    def in_context(self) -> list[str]:
+        """Names of the dense values of an item within the query's context."""
+        days = [f"{days:g}d" for days in self.context_half_lives_days]
+        return [f"{kind}_{name}" for kind in ("log_context", "context_lift") for name in days]
+
+    @property
+    def raw(self) -> list[str]:
+        """Names of the dense values before flags."""
+        return [
+            *DENSE,
+            *(f"log_popularity_{days:g}d" for days in self.half_lives_days),
+            *self.in_context,
+            *(f"profile_{name}" for name in self.numbers),
+            *(f"fit_{name}" for name in self.numbers),
+        ]
+
+    @property
+    def flagged(self) -> list[int]:
+        """Columns of :attr:`raw` that get a missing-value flag: one for all that miss together."""
+        raw = self.raw
+        profile = [f"profile_{name}" for name in self.numbers]
+        return [raw.index(name) for name in (*FLAGGED, *self.in_context[:1], *profile)]
+
+    @property
+    def dense(self) -> list[str]:
+        """Names of all dense values."""
+        return [*self.raw, *(f"{self.raw[i]}_missing" for i in self.flagged)]
+
+    def scaled_number(self, place: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the z-scores of a numeric profile column; NaN stays."""
+        scaled = (values - self.number_mean[place]) / self.number_std[place]
+        return scaled.astype(np.float32)
+
+    def fitted(self, raw: NDArray[np.float32]) -> "FeatureSpec":
+        """Return the spec with the mean and deviation of each column of ``raw`` [N, len(raw)].
+
+        NaN is left out; a column without a value gets 0 and 1, a constant one deviation 1.
+        """
+        known = ~np.isnan(raw)
+        count = np.maximum(known.sum(0), 1)
+        mean = np.where(known, raw, 0).sum(0, dtype=np.float64) / count
+        square = np.where(known, np.square(raw - mean), 0).sum(0, dtype=np.float64) / count
+        std = np.where(square > 1e-12, np.sqrt(square), 1.0)
+        return self.model_copy(update={"mean": mean.tolist(), "std": std.tolist()})
+
+    def standardise(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``raw`` z-scored, NaN as 0, with its flags: float32 [N, len(self.dense)].
+
+        Raises:
+            ValueError: the spec has no statistics yet.
+        """
+        if not self.mean:
+            raise ValueError("the feature spec has no statistics; call fitted() first")
+        missing = np.isnan(raw)
+        mean, std = (np.array(told, dtype=np.float32) for told in (self.mean, self.std))
+        scaled = np.clip((raw - mean) / std, -CLIP, CLIP)
+        scaled[missing] = 0.0
+        return np.concatenate([scaled, missing[:, self.flagged].astype(np.float32)], axis=1)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, atomically."""
+        write_text_atomic(path, self.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "FeatureSpec":
+        """Read what :meth:`save` wrote."""
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _scales(
+    profiles: pl.DataFrame | None, numbers: list[str], reviews: pl.DataFrame
+) -> tuple[list[float], list[float]]:
+    """Return mean and deviation of each number over the users of ``reviews``; 0 and 1 for none."""
+    if profiles is None or not numbers:
+        return [], []
+    buyers = profiles.join(reviews.select("user_id").unique(), on="user_id", how="semi")
+    known = [buyers[name].cast(pl.Float64).drop_nulls().drop_nans() for name in numbers]
+    means = [float(values.mean() or 0.0) for values in known]  # type: ignore[arg-type]
+    deviations = [float(values.std() or 0.0) for values in known]  # type: ignore[arg-type]
+    return means, [value if value > 1e-6 else 1.0 for value in deviations]

@@ -1,0 +1,164 @@
+"""Vectors of items that came while serving, with the models of the set."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from beauty_rec.corpus.schema import ITEM_SCHEMA
+from beauty_rec.items.attributes import choose_domain
+from beauty_rec.items.rules import RulesAttributeExtractor
+from beauty_rec.items.text import ItemTextBuilder
+from beauty_rec.items.vocabulary import UNKNOWN, Vocabulary
+from beauty_rec.ranking.features.item_events import NEVER
+from beauty_rec.recommender.catalogue import new_card
+from beauty_rec.recommender.parts import ITEM_TOWER, VOCABULARY
+from beauty_rec.recommender.requests import NewItem
+from beauty_rec.recommender.snapshot import World
+from beauty_rec.settings import Settings
+from beauty_rec.towers.items.features import item_features
+from beauty_rec.towers.items.served import item_vectors, load_item_tower
+from beauty_rec.towers.items.titles import load_title_reader
+
+_NO_KEYWORDS = pl.DataFrame(
+    schema={
+        "review_id": pl.String,
+        "parent_asin": pl.String,
+        **{facet: pl.List(pl.String) for facet in ("who", "when", "why")},
+    }
+)
+
+
+class UnknownAttribute(ValueError):
+    """A told attribute is no field of this shop; the message lists the fields."""
+
+
+def add_items(world: World, items: Sequence[NewItem], settings: Settings) -> World:
+    """Return the world with ``items``, their texts and attributes read as the pipeline reads them.
+
+    An item that nobody has bought yet has the statistics of such an item.
+
+    Raises:
+        UnknownAttribute: an attribute is told that the vocabulary has no field for.
+    """
+    raw = _raw_items(items)
+    attributes = _attributes(world, raw, items, settings)
+    tower = _tower_vectors(world, raw, attributes, settings)
+    texts = _text_vectors(world, raw, attributes, settings)
+    statistics = np.repeat(_unsold(world)[None], len(items), axis=0)
+    sparse = world.builder.vocabulary.encode(attributes)
+    shown = attributes.select("category", "brand", "summary").to_dicts()
+    cards = [
+        new_card(
+            item.parent_asin,
+            title=item.title.strip(),
+            store=(item.store or "").strip(),
+            price=item.price,
+            category=told["category"],
+            brand=told["brand"],
+            summary=told["summary"],
+        )
+        for item, told in zip(items, shown, strict=True)
+    ]
+    return world.with_items(
+        np.concatenate([tower, statistics, texts], axis=1).astype(np.float32),
+        np.concatenate([sparse.std, sparse.re], axis=1).astype(np.int32),
+        cards,
+    )
+
+
+def _raw_items(items: Sequence[NewItem]) -> pl.DataFrame:
+    """Return the items with the columns of ``raw_items``."""
+    rows = [
+        {
+            **item.model_dump(include={"parent_asin", "title", "price", "features", "categories"}),
+            "main_category": item.main_category,
+            "store": item.store,
+            "description": item.description,
+            "details": json.dumps(item.details),
+        }
+        for item in items
+    ]
+    return pl.DataFrame(rows, schema=ITEM_SCHEMA)
+
+
+def _attributes(
+    world: World, raw: pl.DataFrame, items: Sequence[NewItem], settings: Settings
+) -> pl.DataFrame:
+    domain = choose_domain(raw, world.manifest.facts["domain"])
+    extractor = RulesAttributeExtractor(domain, settings.attributes)
+    frame = extractor.extract(raw.with_columns(keywords=pl.lit([], dtype=pl.List(pl.String))))
+    vocabulary = world.builder.vocabulary
+    fields = {*vocabulary.std_fields, *vocabulary.re_fields}
+    told: dict[str, list[Any]] = {}
+    for row, item in enumerate(items):
+        for name, value in item.attributes.items():
+            if name not in fields:
+                raise UnknownAttribute(
+                    f"{item.parent_asin}: no attribute {name!r} here; there are: "
+                    + ", ".join(sorted(fields))
+                )
+            open_field = name in vocabulary.re_fields
+            values = [value] if isinstance(value, str) else value
+            if not open_field and len(values) != 1:
+                raise UnknownAttribute(f"{item.parent_asin}: {name!r} takes one value")
+            if name not in told:
+                known = frame[name].to_list() if name in frame.columns else [None] * len(frame)
+                told[name] = [k if k is not None or not open_field else [] for k in known]
+            lower = [v.lower() for v in values]
+            told[name][row] = lower if open_field else lower[0]
+    return frame.with_columns(
+        pl.Series(
+            name,
+            values,
+            dtype=pl.List(pl.String) if name in vocabulary.re_fields else pl.String,
+        )
+        for name, values in told.items()
+    )
+
+
+def _tower_vectors(
+    world: World, raw: pl.DataFrame, attributes: pl.DataFrame, settings: Settings
+) -> NDArray[np.float32]:
+    folder = world.models.folder
+    vocabulary, tower = Vocabulary.load(folder / VOCABULARY), load_item_tower(folder / ITEM_TOWER)
+    if not tower.settings.event_values:
+        filled = [c for c in world.manifest.facts["event_fields"] if c in attributes.columns]
+        attributes = attributes.with_columns(
+            pl.lit([], dtype=attributes.schema[c]).alias(c)
+            for c in filled
+            if attributes.schema[c] == pl.List(pl.String)
+        )
+    encoded = vocabulary.encode(attributes)
+    rows = len(tower.embedding.weight)
+    std, re = (np.where(ids < rows, ids, UNKNOWN) for ids in (encoded.std, encoded.re))
+    titles = dict(raw.select("parent_asin", "title").iter_rows())
+    features = item_features(attributes["parent_asin"].to_list(), std, re, titles)
+    reader = load_title_reader(features.titles, tower.settings, folder / ITEM_TOWER)
+    return item_vectors(tower, reader, features).matrix
+
+
+def _text_vectors(
+    world: World, raw: pl.DataFrame, attributes: pl.DataFrame, settings: Settings
+) -> NDArray[np.float32]:
+    encoder = world.models.encoder
+    with world.models.contexts.lock:
+        builder = ItemTextBuilder(
+            raw, attributes, _NO_KEYWORDS, settings.item_text, encoder.count_tokens
+        )
+        return encoder.encode_items([builder.text(name) for name in raw["parent_asin"]])
+
+
+def _unsold(world: World) -> NDArray[np.float32]:
+    """Return the statistics columns of an item that nobody has bought yet."""
+    items = world.models.tower.items
+    start, stop = items.tower, items.tower + items.statistics
+    table = world.models.builder.table
+    for row in np.flatnonzero(table.events.first_ms[:-1] == NEVER):
+        place = world.catalogue.row_of.get(table.ids[row])
+        if place is not None and place < len(items.ids):
+            return np.asarray(items.matrix[place, start:stop])
+    return np.asarray(items.matrix[:, start:stop]).min(axis=0)

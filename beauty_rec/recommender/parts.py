@@ -1,0 +1,33 @@
+"""Names of the files and folders of a served set."""
+
+TEXT_RETRIEVER = "text_retriever"
+
+
+ITEM_EMBEDDINGS = "item_embeddings"
+
+
+ITEM_TOWER = "item_tower"
+
+
+ITEM_INDEX = "item_index"
+
+
+USER_TOWER = "user_tower"
+
+
+RERANKER = "reranker"
+
+
+VOCABULARY = "vocabulary.json"
+
+
+PROFILES = "user_profiles.parquet"
+
+
+CARDS = "cards.parquet"
+
+
+EVENTS = "events.parquet"
+
+
+SAMPLES = "samples.parquet"

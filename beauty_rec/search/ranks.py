@@ -1,0 +1,269 @@
+"""Ranks in full from exact scores: where the answer of each query stands among all items.
+
+Rank 1 is the best. Items with one score share their mean rank, so a method that cannot tell items
+apart gains nothing by their order. An item without a score (no text, no vector, score ``-inf``)
+stands behind all scored ones, tied with the other unscored items of the answer set. Seen items
+leave the answer set of their query: they take no place at all.
+
+>>> scores = np.array([[0.9, 0.5, 0.5, 0.1]], dtype=np.float32)
+>>> ranks_of_answers(scores, np.array([2]))
+array([2.5])
+>>> ranks_of_answers(scores, np.array([-1]), answer_set_size=7)  # 3 unscored: ranks 5, 6, 7
+array([6.])
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from tqdm import tqdm
+
+Scores = NDArray[np.float32]
+Ranks = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+CHUNK_BYTES = 64 << 20
+"""Size of the score matrix held at a time."""
+
+
+def ranks_of_answers(
+    scores: Scores,
+    answers: Indices,
+    *,
+    answer_set_size: int | None = None,
+    seen: csr_array | None = None,
+    tolerance: float | NDArray[np.float32] = 0.0,
+) -> Ranks:
+    """Return the rank of each query's answer, float64 ``[Q]``.
+
+    Args:
+        scores: float32 ``[Q, N]``, higher is better; ``-inf``: not scored.
+        answers: column of each answer, int ``[Q]``; -1: the answer is not among the N.
+        answer_set_size: number of items that could be the answer, at least N (default N).
+        seen: sparse ``[Q, N]``, non-zero where the item leaves the query's answer set.
+        tolerance: scores this close to the answer's tie with it; a number or ``[Q]``.
+
+    Raises:
+        ValueError: shapes that do not agree, a NaN score, an answer outside -1..N-1, an answer
+            that is seen, or an answer set smaller than N.
+    """
+    queries, items = scores.shape
+    size = items if answer_set_size is None else answer_set_size
+    answers = np.asarray(answers, dtype=np.int64)
+    if answers.shape != (queries,):
+        raise ValueError(f"{answers.shape} answers for scores of shape {scores.shape}")
+    if size < items:
+        raise ValueError(f"an answer set of {size} cannot hold {items} scored items")
+    if queries and (answers.min() < -1 or answers.max() >= items):
+        raise ValueError(f"answers must lie between -1 and {items - 1}")
+    present = np.full(queries, size, dtype=np.int64)
+    if seen is not None:
+        scores, left_out = _without_seen(scores, answers, seen)
+        present -= left_out
+    own = np.full(queries, -np.inf, dtype=np.float32)
+    known = answers >= 0
+    own[known] = scores[known, answers[known]]
+    scored = np.isfinite(own)
+    # -inf counts as unscored below; NaN compares false everywhere, so the totals reveal it.
+    finite = np.count_nonzero(scores > -np.inf, axis=1)
+    if np.count_nonzero(scores == -np.inf) + finite.sum() != scores.size:
+        raise ValueError("scores hold NaN")
+    slack = np.broadcast_to(np.asarray(tolerance, dtype=np.float32), (queries,))
+    higher = np.count_nonzero(scores > (own + slack)[:, None], axis=1)
+    level = np.count_nonzero(scores >= (own - slack)[:, None], axis=1) - higher
+    return np.where(scored, higher + (level + 1) / 2, finite + (present - finite + 1) / 2)
+
+
+def exact_ranks(
+    query_vectors: Scores,
+    item_vectors: Scores,
+    answers: Indices,
+    answer_set_size: int | None = None,
+    *,
+    seen: csr_array | None = None,
+    progress: str | None = None,
+) -> Ranks:
+    """Return the ranks of answers under inner-product search over all items, float64 ``[Q]``.
+
+    Memory: one block of scores of about 64 MB at a time. Equal vectors may get scores that differ
+    in the last bits (BLAS sums edges of a block in another order), so scores within
+    ``8 eps |query| |answer|`` tie.
+
+    Args:
+        query_vectors: float32 ``[Q, D]``.
+        item_vectors: float32 ``[N, D]``, memory-mapped or not.
+        answers: row of each answer in ``item_vectors``, -1 for none.
+        answer_set_size, seen: as in :func:`ranks_of_answers`.
+        progress: label of a progress bar; None: no bar.
+
+    Raises:
+        ValueError: as :func:`ranks_of_answers`; widths D that differ.
+    """
+    _check_widths(query_vectors, item_vectors)
+    answers = np.asarray(answers, dtype=np.int64)
+    items = np.asarray(item_vectors, dtype=np.float32)
+    query_norms = np.linalg.norm(query_vectors, axis=1)
+    item_norms = np.linalg.norm(items, axis=1)
+    eps = np.finfo(np.float32).eps
+
+    def of_rows(rows: slice) -> Ranks:
+        chosen = answers[rows]
+        reach = np.where(chosen >= 0, item_norms[chosen] if len(items) else 0, 0)
+        return ranks_of_answers(
+            np.asarray(query_vectors[rows], dtype=np.float32) @ items.T,
+            chosen,
+            answer_set_size=answer_set_size,
+            seen=None if seen is None else seen[rows],
+            tolerance=(8 * eps * query_norms[rows] * reach).astype(np.float32),
+        )
+
+    return ranks_in_chunks(of_rows, len(query_vectors), len(items), progress=progress)
+
+
+def ranks_in_chunks(
+    of_rows: Callable[[slice], Ranks], queries: int, items: int, *, progress: str | None = None
+) -> Ranks:
+    """Join ``of_rows(rows)`` over blocks of queries whose ``[rows, items]`` scores fit memory."""
+    ranks = np.empty(queries, dtype=np.float64)
+    bar = tqdm(total=queries, desc=progress, unit="query", disable=None if progress else True)
+    with bar:
+        for rows in chunks(queries, items):
+            ranks[rows] = of_rows(rows)
+            bar.update(rows.stop - rows.start)
+    return ranks
+
+
+def exact_top_k(
+    query_vectors: Scores,
+    item_vectors: Scores,
+    k: int,
+    *,
+    seen: csr_array | None = None,
+) -> tuple[Indices, Scores]:
+    """Return the rows and scores of the ``k`` best items by inner product, both ``[Q, min(k, N)]``.
+
+    Best first; equal scores by lower row. Where seen items leave fewer than k, the row is -1 and
+    the score ``-inf``.
+
+    Raises:
+        ValueError: k below 1, or widths D that differ.
+    """
+    _check_widths(query_vectors, item_vectors)
+    items = np.asarray(item_vectors, dtype=np.float32)
+    width = min(k, len(items))
+    rows_out = np.empty((len(query_vectors), width), dtype=np.int64)
+    scores_out = np.empty((len(query_vectors), width), dtype=np.float32)
+    for rows in chunks(len(query_vectors), len(items)):
+        scores = np.asarray(query_vectors[rows], dtype=np.float32) @ items.T
+        if seen is not None:
+            _set_where(scores, seen[rows], -np.inf)
+        rows_out[rows], scores_out[rows] = top_k(scores, k)
+    return rows_out, scores_out
+
+
+def top_k(scores: Scores, k: int) -> tuple[Indices, Scores]:
+    """Return columns and values of the ``k`` highest scores per row, both ``[Q, min(k, N)]``.
+
+    Best first; equal scores by lower column; a score of ``-inf`` gives column -1.
+
+    Raises:
+        ValueError: k below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    width = min(k, scores.shape[1])
+    if width == 0:
+        empty = (len(scores), 0)
+        return np.empty(empty, dtype=np.int64), np.empty(empty, dtype=np.float32)
+    columns = np.argpartition(scores, scores.shape[1] - width, axis=1)[:, -width:]
+    values = np.take_along_axis(scores, columns, axis=1)
+    # The partition picks freely among equals at the edge; those rows are sorted in full.
+    edge = values.min(axis=1, keepdims=True)
+    torn = np.count_nonzero(scores >= edge, axis=1) > width
+    columns[torn] = np.argsort(-scores[torn], axis=1, kind="stable")[:, :width]
+    values = np.take_along_axis(scores, columns, axis=1)
+    order = np.lexsort((columns, -values), axis=1)
+    columns = np.take_along_axis(columns, order, axis=1)
+    values = np.take_along_axis(values, order, axis=1)
+    return np.where(values == -np.inf, -1, columns).astype(np.int64), values
+
+
+def chunks(queries: int, items: int) -> Iterator[slice]:
+    """Yield slices of queries whose float32 scores over ``items`` take at most CHUNK_BYTES."""
+    step = max(1, CHUNK_BYTES // (4 * max(items, 1)))
+    for start in range(0, queries, step):
+        yield slice(start, min(start + step, queries))
+
+
+def _without_seen(
+    scores: Scores, answers: Indices, seen: csr_array
+) -> tuple[Scores, NDArray[np.int64]]:
+    """Return a copy with ``-inf`` at seen items, and the number of seen items per query."""
+    if seen.shape != scores.shape:
+        raise ValueError(f"seen has shape {seen.shape}, scores have {scores.shape}")
+    marks = seen.astype(bool).tocoo()
+    rows, columns = marks.row[marks.data], marks.col[marks.data]
+    if np.any(answers[rows] == columns):
+        raise ValueError("an answer is among the seen items of its query")
+    scores = scores.copy()
+    scores[rows, columns] = -np.inf
+    return scores, np.bincount(rows, minlength=len(scores))
+
+
+def _set_where(scores: Scores, marks: csr_array, value: float) -> None:
+    coordinates = marks.astype(bool).tocoo()
+    scores[coordinates.row[coordinates.data], coordinates.col[coordinates.data]] = value
+
+
+def _check_widths(query_vectors: Scores, item_vectors: Scores) -> None:
+    if query_vectors.ndim != 2 or item_vectors.ndim != 2:
+        raise ValueError("vectors must be matrices [Q, D] and [N, D]")
+    if query_vectors.shape[1] != item_vectors.shape[1]:
+        raise ValueError(
+            f"queries have {query_vectors.shape[1]} dimensions, items {item_vectors.shape[1]}"
+        )
+
+
+CHUNK = 512
+
+
+def answer_ranks(
+    user_vectors: NDArray[np.float32],
+    matrix: NDArray[np.float32],
+    seen: Sequence[NDArray[np.int64]],
+    answers: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return float64 ``[B]``: the rank (from 1) of each answer among the unseen items.
+
+    Items of one score share their mean rank. An answer of -1 (an item without a row) ranks inf, and
+    so does one whose score is NaN: a tower that has diverged finds nothing.
+    """
+    ranks = np.full(len(answers), np.inf)
+    for start, block in _scores(user_vectors, matrix, seen):
+        answer = answers[start : start + len(block)]
+        own = np.take_along_axis(block, answer.clip(0)[:, None], axis=1)
+        mean = (block > own).sum(axis=1) + ((block == own).sum(axis=1) + 1) / 2
+        found = (answer >= 0) & ~np.isnan(own[:, 0])
+        ranks[start : start + len(block)] = np.where(found, mean, np.inf)
+    return ranks
+
+
+def _scores(
+    user_vectors: NDArray[np.float32],
+    matrix: NDArray[np.float32],
+    seen: Sequence[NDArray[np.int64]],
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield (first row, ``[b, N]`` scores) chunk by chunk; seen items score -inf.
+
+    Equal rows are multiplied once: a matrix product may round them unequally, depending on where
+    they stand, and items that nothing tells apart must stay ties.
+    """
+    rows = np.ascontiguousarray(matrix).view(f"V{matrix.itemsize * matrix.shape[1]}")[:, 0]
+    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
+    distinct = np.ascontiguousarray(matrix[first].T)
+    for start in range(0, len(user_vectors), CHUNK):
+        block = (user_vectors[start : start + CHUNK] @ distinct)[:, place]
+        for row, items in enumerate(seen[start : start + CHUNK]):
+            block[row, items] = -np.inf
+        yield start, block

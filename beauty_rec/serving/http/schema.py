@@ -1,0 +1,151 @@
+"""What the API takes and gives. The command line and the page speak the same models."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from beauty_rec.recommender.requests import Model, NewItem
+
+
+class Evidence(BaseModel):
+    """A reason that the data hold; nothing here is made up."""
+
+    kind: Literal["similar", "attribute", "context", "profile", "keyword"]
+    text: str = Field(description="the value, keyword or title itself")
+    field: str | None = Field(None, description="name of the attribute")
+    count: int | None = Field(None, description="reviews that say it, or past items that share it")
+    of: int | None = Field(None, description="past items looked at")
+    parent_asin: str | None = None
+    cosine: float | None = None
+
+
+class Card(BaseModel):
+    """An item as people see it."""
+
+    parent_asin: str
+    title: str
+    store: str
+    price: float | None
+    average_rating: float | None
+    rating_number: int | None
+    category: str | None
+    brand: str | None
+    keywords: list[str] = Field(description="said by reviewers, the most telling first")
+    keyword_reviews: list[int] = Field(description="how many of them said each")
+
+
+class Standing(BaseModel):
+    """Where an item stood before reranking; null: nothing was asked of the text retriever."""
+
+    rank: int
+    fused_score: float
+    tower_rank: float = Field(description="from 1; items that score alike share one in part")
+    tower_score: float
+    text_rank: float | None = Field(description="likewise; 101: not among the best 100 texts")
+    text_score: float | None
+
+
+class Recommended(Card):
+    """A recommended item: ``score`` is the probability of being chosen, calibrated."""
+
+    rank: int
+    score: float
+    candidate: Standing
+    why: list[Evidence]
+
+
+class CandidateCard(BaseModel):
+    """A candidate, in the order before reranking."""
+
+    parent_asin: str
+    title: str
+    price: float | None
+    rank: int
+    fused_score: float
+    reranked: int = Field(description="its place after reranking, among all candidates")
+
+
+class Recommendations(BaseModel):
+    """An answer. ``version`` names the one set that all of it comes from."""
+
+    version: str
+    items: list[Recommended]
+    candidates: list[CandidateCard] | None = None
+    notes: list[str] = Field(description="what of the question could not be used")
+
+
+class Hit(Card):
+    """A found item; ``score`` is the cosine with what was looked for."""
+
+    rank: int
+    score: float
+
+
+class Hits(BaseModel):
+    """Found items, best first."""
+
+    version: str
+    items: list[Hit]
+
+
+class ItemDetail(Card):
+    """One item with all that is known of it."""
+
+    version: str
+    summary: str
+    attributes: dict[str, list[str]]
+    train_events: int = Field(description="events of train that popularity counts")
+
+
+class NewItems(Model):
+    """At most 100 items in one call."""
+
+    items: list[NewItem] = Field(min_length=1, max_length=100)
+
+
+class Stored(BaseModel):
+    """What was stored; searchable from now on, and after a restart."""
+
+    stored: int
+    version: str
+
+
+class SampleUser(BaseModel):
+    """A user to try, and how many events are known."""
+
+    user_id: str
+    events: int
+    profile: dict[str, float | str | None]
+    latest: list[str] = Field(description="titles of the latest items")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[dict[str, str]] | None = Field(None, description="field by field, where known")
+
+
+class Version(BaseModel):
+    """The served set."""
+
+    version: str
+    created_at: str
+    parts: dict[str, str]
+    indexes: dict[str, dict[str, str | int | float]]
+    metrics: dict[str, float]
+    items: int
+    added_items: int
+
+
+class Health(BaseModel):
+    """Whether the server lives, and whether it is ready."""
+
+    status: Literal["ok", "ready", "not ready"]
+    set: str | None = None
+    database: bool | None = None
+    reasons: list[str] = []

@@ -1,0 +1,65 @@
+"""`beauty-rec serve`: the app on uvicorn, with safe defaults."""
+
+import logging
+
+from beauty_rec.recommender.memory import map_large_blocks
+from beauty_rec.serving.http.middleware import is_own
+from beauty_rec.serving.http.telemetry import log_as_json
+from beauty_rec.serving.state.database import DatabaseDown
+from beauty_rec.serving.state.engine import Engine
+from beauty_rec.settings import Settings
+
+LOG = logging.getLogger("beauty_rec.serving")
+SHUTDOWN_SECONDS = 10
+
+
+def serve(settings: Settings) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        ValueError: an address that others reach is asked for without an API key.
+        FileNotFoundError: nothing was published yet; the message names the remedy.
+        ManifestError: the set is not what its manifest says.
+    """
+    import torch
+    import uvicorn
+
+    from beauty_rec.serving.http.app import create_app
+
+    told = settings.serve
+    if not is_own(told.host) and told.api_key is None:
+        raise ValueError(
+            f"serve.host = {told.host} is reached by others: set serve.api_key "
+            "(BEAUTY_REC_SERVE__API_KEY, 16 characters or more) first"
+        )
+    if told.threads is not None:
+        torch.set_num_threads(told.threads)
+    log_as_json()
+    map_large_blocks()
+    engine = Engine(settings)
+    try:
+        engine.store.open()
+    except DatabaseDown as error:  # it is looked for again; answers do not need it
+        LOG.warning("database", extra={"error": str(error)})
+    LOG.info(
+        "serving",
+        extra={
+            "address": f"http://{told.host}:{told.port}/",
+            "set": engine.world.manifest.set,
+            "items": len(engine.world.catalogue),
+        },
+    )
+    try:
+        uvicorn.run(
+            create_app(engine),
+            host=told.host,
+            port=told.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            h11_max_incomplete_event_size=16_384,
+        )
+    finally:
+        engine.store.close()

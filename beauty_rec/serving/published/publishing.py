@@ -1,0 +1,66 @@
+"""From a run's artifacts to a served set."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from beauty_rec.recommender.cards import item_cards, sample_users, user_events
+from beauty_rec.recommender.manifest import Manifest
+from beauty_rec.recommender.parts import CARDS, EVENTS, ITEM_INDEX, PROFILES, SAMPLES
+from beauty_rec.serving.published.manifest import publish
+from beauty_rec.settings import ServeSettings
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What the set's cards and users are made of; ``keywords`` are those of train."""
+
+    reviews: pl.DataFrame
+    profiles: pl.DataFrame
+    items: pl.DataFrame
+    attributes: pl.DataFrame
+    merged: pl.DataFrame
+    keywords: pl.DataFrame
+
+
+def publish_run(
+    root: Path,
+    artifacts: Mapping[str, Path],
+    frames: Frames,
+    indexes: Mapping[str, dict[str, Any]],
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    settings: ServeSettings,
+) -> Manifest:
+    """Make the cards and users of a set, publish it below ``root``, and return its manifest.
+
+    Args:
+        root: ``data/serving``.
+        artifacts: name in the set → folder or file; the names of :mod:`.models`.
+        frames: see :class:`Frames`.
+        indexes, facts, metrics: as in :func:`~beauty_rec.serving.published.manifest.publish`.
+        settings: how many sample users, how many sets are kept.
+    """
+    ids = pl.read_parquet(artifacts[ITEM_INDEX] / "ids.parquet")["id"].to_list()
+    cards = item_cards(ids, frames.items, frames.attributes, frames.merged, frames.keywords)
+    events = user_events(frames.reviews)
+    made = {
+        CARDS: cards,
+        EVENTS: events,
+        SAMPLES: sample_users(events, frames.profiles, cards, settings.sample_users),
+        PROFILES: frames.profiles,
+    }
+    root.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))  # beside it, so that links work
+    try:
+        for name, frame in made.items():
+            frame.write_parquet(draft / name, compression="zstd")
+        own = {name: draft / name for name in made}
+        return publish(root, {**artifacts, **own}, indexes, facts, metrics, settings.keep_sets)
+    finally:
+        shutil.rmtree(draft)

@@ -1,0 +1,177 @@
+"""What is told while serving, kept in PostgreSQL: new items and new events.
+
+The connection is looked after: a lost one is opened again, an embedded server that was killed is
+started again, and until then writes say so while answers go on from memory.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.types.json import Jsonb
+from pydantic import SecretStr
+
+from beauty_rec.recommender.requests import NewItem
+from beauty_rec.search.pgvector.server import postgres
+
+LOG = logging.getLogger("beauty_rec.serving")
+CONNECT_SECONDS = 5
+PING_SECONDS = 1.0
+
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS serving_items (
+        id text PRIMARY KEY, record jsonb NOT NULL, changed_at timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE IF NOT EXISTS serving_events (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        user_id text NOT NULL, parent_asin text NOT NULL, time_ms bigint NOT NULL,
+        rating real NOT NULL, UNIQUE (user_id, parent_asin, time_ms));
+"""
+
+
+class DatabaseDown(ConnectionError):
+    """PostgreSQL does not answer; the server is looked for in the background."""
+
+
+class StoredEvent(NamedTuple):
+    """A row of ``serving_events``."""
+
+    user_id: str
+    parent_asin: str
+    time_ms: int
+    rating: float
+
+
+class Store:
+    """One connection, used by one thread at a time; close it when done.
+
+    Args:
+        folder: of the embedded server, used when there is no DSN.
+        dsn: of another one.
+        on_open: called after each (re)connection, on the thread that looks after it.
+    """
+
+    def __init__(
+        self, folder: Path, dsn: SecretStr | None, on_open: Callable[[], None] = lambda: None
+    ) -> None:
+        self._folder, self._dsn, self._on_open = folder, dsn, on_open
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._server = ExitStack()
+        self._done = threading.Event()
+        self._lost = threading.Event()
+        self._keeper: threading.Thread | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last look found the database there."""
+        return self._connection is not None and not self._lost.is_set()
+
+    def open(self) -> None:
+        """Connect once.
+
+        Raises:
+            DatabaseDown: it cannot be reached.
+        """
+        with self._lock:
+            self._reopen()
+        self._on_open()
+
+    def keep_open(self) -> None:
+        """Look after the connection from now on, on a thread of its own."""
+        self._keeper = threading.Thread(target=self._keep, name="store", daemon=True)
+        self._keeper.start()
+
+    def close(self) -> None:
+        """Disconnect, and stop the embedded server if nobody else uses it."""
+        self._done.set()
+        self._lost.set()
+        if self._keeper is not None:
+            self._keeper.join(timeout=30)
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._server.close()
+
+    def items(self) -> list[NewItem]:
+        """Return all items that were told, in the order of their last change."""
+        rows = self._run("SELECT record FROM serving_items ORDER BY changed_at, id")
+        return [NewItem.model_validate(record) for (record,) in rows]
+
+    def put_items(self, items: Sequence[NewItem]) -> None:
+        """Insert or replace items, all or none."""
+        rows = [(item.parent_asin, Jsonb(item.model_dump(mode="json"))) for item in items]
+        self._run(
+            "INSERT INTO serving_items (id, record) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE"
+            " SET record = excluded.record, changed_at = now()",
+            many=rows,
+        )
+
+    def events(self) -> list[StoredEvent]:
+        """Return all events that were told, in their order."""
+        return [
+            StoredEvent(*row)
+            for row in self._run(
+                "SELECT user_id, parent_asin, time_ms, rating FROM serving_events ORDER BY number"
+            )
+        ]
+
+    def put_event(self, event: StoredEvent) -> None:
+        """Insert an event; the same one again changes its rating."""
+        self._run(
+            "INSERT INTO serving_events (user_id, parent_asin, time_ms, rating)"
+            " VALUES (%s, %s, %s, %s) ON CONFLICT (user_id, parent_asin, time_ms)"
+            " DO UPDATE SET rating = excluded.rating",
+            many=[event],
+        )
+
+    def _run(
+        self, statement: str, *, many: Sequence[Sequence[Any]] | None = None
+    ) -> list[tuple[Any, ...]]:
+        if not self._lock.acquire(timeout=CONNECT_SECONDS):
+            raise DatabaseDown("the database has been busy for too long")
+        try:
+            if self._connection is None or self._lost.is_set():
+                raise DatabaseDown("the database is away")
+            if many is None:
+                return self._connection.execute(statement).fetchall()
+            with self._connection.transaction(), self._connection.cursor() as cursor:
+                cursor.executemany(statement, many)
+            return []
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._lost.set()
+            raise DatabaseDown("the database went away") from error
+        finally:
+            self._lock.release()
+
+    def _keep(self) -> None:
+        while not self._done.is_set():
+            try:
+                if self.healthy:
+                    self._run("SELECT 1")
+                else:
+                    self.open()
+            except Exception as error:  # whatever it is, the next look may find it mended
+                LOG.warning("database", extra={"event": "database_down", "error": repr(error)})
+            self._done.wait(PING_SECONDS)
+
+    def _reopen(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.close()
+            address = self._server.enter_context(postgres(self._folder, self._dsn))
+            self._connection = psycopg.connect(
+                address, autocommit=True, connect_timeout=CONNECT_SECONDS
+            )
+            self._connection.execute("SET statement_timeout = '10s'")
+            with self._connection.transaction():
+                self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec'))")
+                self._connection.execute(_SCHEMA)
+        except (psycopg.Error, RuntimeError, OSError) as error:
+            self._connection = None
+            raise DatabaseDown(f"the database cannot be reached: {error}") from error
+        self._lost.clear()

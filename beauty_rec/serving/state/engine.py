@@ -1,0 +1,240 @@
+"""The recommender of a data folder: the world of now, its questions, and what changes it.
+
+>>> with Engine.open(settings) as engine:  # doctest: +SKIP
+...     engine.recommend([RecommendRequest(context="a rose soap")])
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beauty_rec.artifacts import content_hash
+from beauty_rec.recommender.manifest import Manifest, ManifestError
+from beauty_rec.recommender.new_items import add_items
+from beauty_rec.recommender.people import Past
+from beauty_rec.recommender.reasons import attributes_of
+from beauty_rec.recommender.recommend import recommend
+from beauty_rec.recommender.requests import NewEvent, NewItem, RecommendRequest
+from beauty_rec.recommender.search import SearchQuestion, search, similar
+from beauty_rec.recommender.snapshot import World
+from beauty_rec.serving.published.manifest import MANIFEST, read_manifest, set_folder
+from beauty_rec.serving.state.database import DatabaseDown, Store, StoredEvent
+from beauty_rec.serving.state.threads import in_passing
+from beauty_rec.settings import EncoderSettings, Settings
+
+LOG = logging.getLogger("beauty_rec.serving")
+ITEMS_AT_ONCE = 16
+"""New items whose vectors are made before requests get their turn again."""
+
+
+def load_set(root: Path, manifest: Manifest, settings: EncoderSettings) -> World:
+    """Read the set that ``manifest`` names, below ``root``, every part held against its hash.
+
+    Raises:
+        ManifestError: a part is missing, changed, or does not fit the others.
+    """
+    return World.load(set_folder(root, manifest), manifest, settings)
+
+
+class UnknownItem(LookupError):
+    """No item of this id."""
+
+
+class Engine:
+    """Answers from one world; changes replace the world. Threads may share an engine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.root = settings.data_dir / "serving"
+        manifest = read_manifest(self.root)
+        self._world = in_passing(load_set, self.root, manifest, settings.encoder)
+        self._changing = threading.RLock()
+        self._restored = False
+        self._told_items: Sequence[NewItem] = ()
+        self._refused_token = ""
+        self.refused: str | None = None
+        """Why the newest manifest is not served; None when it is."""
+        self.switches = self.refusals = 0
+        self.store = Store(settings.data_dir / "postgres", settings.item_index.dsn, self._restore)
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings) -> Iterator["Engine"]:
+        """Yield an engine that knows what was told before, and close it.
+
+        Raises:
+            FileNotFoundError: nothing was published yet.
+            ManifestError: the set is not what its manifest says.
+            DatabaseDown: what was told before cannot be read.
+        """
+        engine = cls(settings)
+        try:
+            engine.store.open()
+            yield engine
+        finally:
+            engine.store.close()
+
+    @property
+    def world(self) -> World:
+        """The world of now."""
+        return self._world
+
+    @property
+    def ready(self) -> list[str]:
+        """Return why the engine is not ready; nothing when it is."""
+        reasons = []
+        if not self.store.healthy:
+            reasons.append("the database is away: writes wait, answers go on")
+        elif not self._restored:
+            reasons.append("items and events told before are being read")
+        return reasons
+
+    def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
+        """See :func:`~beauty_rec.recommender.recommend.recommend`."""
+        return recommend(self._world, requests, self.settings.serve)
+
+    def search(self, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
+        """See :func:`~beauty_rec.recommender.search.search`."""
+        return search(self._world, questions)
+
+    def similar(self, parent_asin: str, k: int) -> dict[str, Any]:
+        """Return the items whose texts are nearest to an item's.
+
+        Raises:
+            UnknownItem: there is no such item.
+        """
+        world = self._world
+        return similar(world, self._row(world, parent_asin), k)
+
+    def item(self, parent_asin: str) -> dict[str, Any]:
+        """Return an item with all that is known of it.
+
+        Raises:
+            UnknownItem: there is no such item.
+        """
+        world = self._world
+        card = world.catalogue.card(self._row(world, parent_asin))
+        table = world.builder.table
+        place = table.row_of.get(parent_asin, len(table.ids))
+        return {
+            **card,
+            "version": world.manifest.set,
+            "attributes": attributes_of(world.builder, parent_asin),
+            "train_events": round(float(np.expm1(table.events.log_count[place]))),
+        }
+
+    def add_items(self, items: Sequence[NewItem]) -> str:
+        """Store items and make them searchable; return the set they are added to.
+
+        Raises:
+            UnknownAttribute: an attribute is told that there is no field for.
+            DatabaseDown: nothing was stored.
+        """
+        with self._changing:
+            world = self._with_items(self._world, items)
+            self.store.put_items(items)
+            self._told_items = [*self._told_items, *items]
+            self._world = world
+            return world.manifest.set
+
+    def add_event(self, told: NewEvent) -> str:
+        """Store a user's event, which the next answer knows.
+
+        Raises:
+            UnknownItem: there is no such item.
+            DatabaseDown: nothing was stored.
+        """
+        with self._changing:
+            self._row(self._world, told.parent_asin)
+            at = int(time.time() * 1000) if told.timestamp is None else told.timestamp
+            event = StoredEvent(told.user_id, told.parent_asin, at, told.rating)
+            self.store.put_event(event)
+            past = Past(event.parent_asin, event.rating, event.time_ms)
+            self._world = self._world.with_event(event.user_id, past)
+            return self._world.manifest.set
+
+    def look(self) -> bool:
+        """Serve the newest manifest if it is another; return whether it was switched to.
+
+        A set that is not whole, or does not fit together, is refused: what is served stays.
+        """
+        try:
+            manifest = read_manifest(self.root)
+            if manifest.set == self._world.manifest.set:
+                self.refused = None
+                return False
+            token = content_hash(self.root / MANIFEST)
+            if self.refused is not None and token == self._refused_token:
+                return False
+            loaded = in_passing(load_set, self.root, manifest, self.settings.encoder)
+        except (ManifestError, FileNotFoundError) as error:
+            if str(error) != self.refused:
+                self.refusals += 1
+                LOG.error("refused", extra={"event": "set_refused", "error": str(error)})
+            self.refused = str(error)
+            path = self.root / MANIFEST
+            self._refused_token = content_hash(path) if path.exists() else ""
+            return False
+        with self._changing:
+            self._world = self._with_told(loaded)
+        self.refused = None
+        self.switches += 1
+        LOG.info("switched", extra={"event": "set_switched", "set": manifest.set})
+        return True
+
+    def _restore(self) -> None:
+        """Read what was told before, once the database is there."""
+        if not self._restored:
+            with self._changing:
+                self._world = self._with_told(self._world)
+                self._restored = True
+
+    def _with_told(self, world: World) -> World:
+        """Return the world with all items and events that the store holds.
+
+        An item that was told stands above the set's own record of it. Without the database, what
+        this engine has been told itself is taken over.
+        """
+        items: Sequence[NewItem]
+        try:
+            items, events = self.store.items(), self.store.events()
+        except DatabaseDown:
+            if not self._restored:
+                return world
+            items, events = (
+                self._told_items,
+                [
+                    StoredEvent(user, e.parent_asin, e.time_ms, e.rating)
+                    for user, told in self._world.told.items()
+                    for e in told
+                ],
+            )
+        self._told_items = items
+        told: dict[str, list[Past]] = {}
+        for event in events:
+            told.setdefault(event.user_id, []).append(
+                Past(event.parent_asin, event.rating, event.time_ms)
+            )
+        told = {user: sorted(past, key=lambda e: e.time_ms) for user, past in told.items()}
+        return self._with_items(replace(world, told=told), items)
+
+    def _with_items(self, world: World, items: Sequence[NewItem]) -> World:
+        latest = list({item.parent_asin: item for item in items}.values())
+        for start in range(0, len(latest), ITEMS_AT_ONCE):
+            some = latest[start : start + ITEMS_AT_ONCE]
+            world = in_passing(add_items, world, some, self.settings)
+        return world
+
+    @staticmethod
+    def _row(world: World, parent_asin: str) -> int:
+        row = world.catalogue.row_of.get(parent_asin)
+        if row is None:
+            raise UnknownItem(f"no item {parent_asin!r}")
+        return row

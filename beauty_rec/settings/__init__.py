@@ -1,0 +1,95 @@
+"""All settings: paths, profile, backends and hyper-parameters; one file a part of the pipeline."""
+
+from beauty_rec.settings.environment import (
+    child_environment,
+    debugging,
+    let_threads_sleep,
+    offline,
+    records_in_postgres,
+    secret_variables,
+)
+from beauty_rec.settings.features import (
+    AttributeSettings,
+    CorpusSettings,
+    ItemTextSettings,
+    KeywordSettings,
+    LanguageSettings,
+    SampleSettings,
+    VocabularySettings,
+)
+from beauty_rec.settings.group import Group
+from beauty_rec.settings.operation import (
+    CheckSettings,
+    ExecutionSettings,
+    GpuSettings,
+    ScheduleSettings,
+    ServeSettings,
+    StorageSettings,
+)
+from beauty_rec.settings.recommender import (
+    EvaluationSettings,
+    ItemIndexSettings,
+    ItemTowerSettings,
+    RankingSettings,
+    RecommendationSettings,
+    UserTowerSettings,
+    VectorType,
+)
+from beauty_rec.settings.retriever import (
+    PACKAGED_ENCODER,
+    EncoderSettings,
+    FineTuneSettings,
+    PairSettings,
+    TextIndexSettings,
+)
+from beauty_rec.settings.settings import (
+    SAMPLE_FILES,
+    SPLITS,
+    Profile,
+    Settings,
+    Split,
+    Train,
+    read_remembered,
+)
+
+__all__ = [
+    "PACKAGED_ENCODER",
+    "SAMPLE_FILES",
+    "SPLITS",
+    "AttributeSettings",
+    "CheckSettings",
+    "CorpusSettings",
+    "EncoderSettings",
+    "EvaluationSettings",
+    "ExecutionSettings",
+    "FineTuneSettings",
+    "GpuSettings",
+    "Group",
+    "ItemIndexSettings",
+    "ItemTextSettings",
+    "ItemTowerSettings",
+    "KeywordSettings",
+    "LanguageSettings",
+    "PairSettings",
+    "Profile",
+    "RankingSettings",
+    "RecommendationSettings",
+    "SampleSettings",
+    "ScheduleSettings",
+    "ServeSettings",
+    "Settings",
+    "Split",
+    "StorageSettings",
+    "TextIndexSettings",
+    "Train",
+    "UserTowerSettings",
+    "VectorType",
+    "VocabularySettings",
+    "child_environment",
+    "debugging",
+    "let_threads_sleep",
+    "offline",
+    "read_remembered",
+    "records_in_postgres",
+    "secret_variables",
+]

@@ -1,0 +1,202 @@
+"""From items and users to an order: towers, item index, reranker, and how they are measured."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+
+from beauty_rec.settings.group import Group
+from beauty_rec.settings.retriever import PACKAGED_ENCODER
+
+VectorType = Literal["vector", "halfvec"]
+
+
+class ItemTowerSettings(Group):
+    """The SimCSE item tower: its size and its training."""
+
+    dimension: int = Field(64, ge=8, le=1024, description="of the learned part of an item vector")
+    attribute_dimension: int = Field(
+        96, ge=0, le=1024, description="at most, of the part that is linear in its RE values"
+    )
+    attribute_share: float = Field(
+        0.85, ge=0, lt=1, description="of that part in the inner product of two item vectors"
+    )
+    embedding: int = Field(64, ge=8, le=512, description="of an attribute value; heads divide it")
+    heads: int = Field(4, ge=1, le=16)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    feature_dropout: float = Field(0.2, ge=0, lt=1, description="share of values a view hides")
+    token_masking: float = Field(0.2, ge=0, lt=1, description="share of title tokens a view hides")
+    title_encoder: str = Field(PACKAGED_ENCODER, description="packaged name, hub name or folder")
+    max_title_tokens: int = Field(24, ge=1, le=512)
+    event_values: bool = Field(
+        False,
+        description="read RE values that train events gave (context, buyers); items then look like "
+        "what they will sell as, which misleads the user tower's training",
+    )
+    train_title_encoder: bool = Field(
+        False, description="train it at a tenth of the learning rate; otherwise it is frozen"
+    )
+    temperature: float = Field(0.07, gt=0)
+    epochs: int = Field(5, ge=0, le=1000)
+    batch_size: int = Field(256, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    purity_sample: int = Field(2_000, ge=20, description="items that the epoch's report looks at")
+    collapse_cosine: float = Field(
+        0.95, gt=0, le=1, description="a larger mean cosine of different items is a collapse"
+    )
+    seed: int = 13
+
+
+class UserTowerSettings(Group):
+    """The user tower: its size, the item statistics beside it, and its training."""
+
+    hidden: int = Field(32, ge=8, le=1024, description="width of a branch; heads divide it")
+    heads: int = Field(4, ge=1, le=16)
+    layers: int = Field(1, ge=1, le=12, description="of the behaviour Transformer")
+    max_history: int = Field(50, ge=1, le=512)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    branch_dropout: float = Field(
+        0.05, ge=0, lt=1, description="share of examples that lose a branch, for each branch"
+    )
+    half_lives_days: tuple[float, ...] = Field(
+        (20, 60, 180, 720), min_length=1, description="of the decayed popularity columns"
+    )
+    context_half_lives_days: tuple[float, ...] = Field(
+        (60, 365), description="of the popularity within a context"
+    )
+    max_contexts: int = Field(32, ge=0, description="contexts with columns of their own")
+    min_context_share: float = Field(0.002, ge=0, le=1, description="of the events, to get one")
+    prior_events: float = Field(3, gt=0, description="weight of the average in a shrunk mean")
+    origins: int = Field(
+        10, ge=1, le=100, description="moments in train at which item statistics are taken"
+    )
+    origin_step: float = Field(0.05, gt=0, lt=1, description="share of train between origins")
+    horizon: float = Field(
+        0.25, gt=0, le=1, description="share of train after an origin that it is trained on"
+    )
+    uniform_negatives: int = Field(2_048, ge=0, description="drawn anew for each batch")
+    epochs: int = Field(3, ge=0, le=1000)
+    batch_size: int = Field(256, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-3, ge=0)
+    patience: int = Field(2, ge=1, description="epochs without a better valid Recall@100")
+    max_valid_queries: int = Field(20_000, ge=1, description="drawn by the seed")
+    candidates: int = Field(100, ge=1)
+    text_weights: tuple[float, ...] = Field(
+        (0, 2, 5, 10, 20, 40, 80),
+        min_length=1,
+        description="of the cosine of an item's text with the context; the best on valid is kept",
+    )
+    past_text_weights: tuple[float, ...] = Field(
+        (0, 2, 5, 10, 20, 40, 80),
+        min_length=1,
+        description="of the cosine of an item's text with the history's; the best on valid is kept",
+    )
+    newcomer_weights: tuple[float, ...] = Field(
+        (0, 0.5, 1, 2, 4, 8),
+        min_length=1,
+        description="of popularity, for users without a history; the best on valid is kept",
+    )
+    past_weights: tuple[float, ...] = Field(
+        (0, 2, 5, 10, 20, 40),
+        min_length=1,
+        description="of the cosine with the history's tower vectors; the best on valid is kept",
+    )
+    seed: int = 13
+
+
+class ItemIndexSettings(Group):
+    """PostgreSQL with pgvector."""
+
+    dsn: SecretStr | None = Field(
+        None, description="of a database with pgvector 0.8 or newer; unset: an embedded server"
+    )
+    type: VectorType = Field("vector", description="halfvec: half the memory, rounded scores")
+    m: int = Field(24, ge=2, le=100, description="links of a node")
+    ef_construction: int = Field(200, ge=8, le=1000, description="at least twice m")
+    ef_search: int = Field(400, ge=8, le=1000, description="raised to k where k is larger")
+    max_scan_tuples: int = Field(
+        20_000, ge=1, description="a filtered search that has scanned as many becomes exact"
+    )
+    min_recall: float = Field(0.98, ge=0, le=1, description="recall@100 against exact search")
+    grace_seconds: float = Field(
+        3600, ge=0, description="a version that is served no more may be read for this long"
+    )
+    maintenance_memory_mb: int = Field(
+        512, ge=64, le=1 << 20, description="for building; HNSW is slow beyond it"
+    )
+    build_workers: int | None = Field(
+        None, ge=0, le=64, description="beside the leader; unset: one a core of this machine"
+    )
+
+    @model_validator(mode="after")
+    def _wide_enough(self) -> "ItemIndexSettings":
+        if self.ef_construction < 2 * self.m:
+            raise ValueError("ef_construction must be at least twice m")
+        return self
+
+
+class RecommendationSettings(Group):
+    """What the stages of a recommendation hand to each other."""
+
+    context_from: Literal["context", "review_text"] = Field(
+        "context", description="review_text: an event's own text stands for what is looked for"
+    )
+    folds: tuple[float, ...] = Field(
+        (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        min_length=1,
+        description="shares of train at which out-of-fold parts begin; each part's candidates "
+        "come from a tower of what lies before it",
+    )
+
+
+class RankingSettings(Group):
+    """DeepFM: features and training."""
+
+    history_length: int = Field(50, ge=1, description="latest past items of a user")
+    history_std: int = Field(8, ge=1, description="STD ids kept of a history, by count")
+    history_re: int = Field(24, ge=1, description="RE ids kept of a history, by count")
+    half_lives_days: tuple[float, ...] = Field(
+        (14, 30, 60, 180, 720), description="of an item's decayed popularity"
+    )
+    context_half_lives_days: tuple[float, ...] = Field(
+        (60, 365), description="of the same within a context"
+    )
+    fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
+    prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
+    neighbours: int = Field(100, ge=1, description="items kept that the same users took")
+    embedding_dim: int = Field(4, ge=1)
+    hidden: tuple[int, ...] = (64, 32)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    pooling: Literal["mean", "sum"] = "mean"
+    transfer: bool = Field(True, description="start from the item tower's embeddings")
+    ablation: bool = Field(
+        True, description="with transfer: train once more without it, to report what it is worth"
+    )
+    embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
+    train_candidates: int = Field(
+        300,
+        ge=1,
+        description="of an out-of-fold event; deeper than what is served finds more "
+        "answers to learn from",
+    )
+    negatives: int | None = Field(100, ge=1, description="of those, per train event; none: all")
+    batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
+    learning_rate: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    epochs: int = Field(30, ge=0)
+    patience: int = Field(3, ge=1, description="epochs without a lower valid log loss")
+    seed: int = 13
+
+
+class EvaluationSettings(Group):
+    """The protocol of the measurements."""
+
+    min_query_chars: int = Field(20, ge=1)
+    max_queries: int = Field(20_000, ge=1, description="per split, drawn by a fixed seed")
+    train_events: int = Field(
+        60_000, ge=1, description="out-of-fold events of train, from which the reranker learns"
+    )
+    train_queries: int = Field(1_000, ge=1, description="of train, to see overfitting")
+    bootstrap_samples: int = Field(1_000, ge=100)
+    seed: int = 13

@@ -1,0 +1,233 @@
+"""All settings: paths, profile, backends and hyper-parameters.
+
+The only module that reads environment variables. A value is taken from, in this order: what the
+caller passes, ``BEAUTY_REC_*`` variables (``BEAUTY_REC_FINE_TUNE__EPOCHS=3``), the
+``settings.json`` of the data folder (what the last run was told), the presets of the synthetic
+sample where no reviews were named, the profile's presets, and the defaults written here.
+
+>>> Settings(profile="full").encoder.model
+'BAAI/bge-m3'
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from beauty_rec.settings.environment import _default_data_dir
+from beauty_rec.settings.features import (
+    AttributeSettings,
+    CorpusSettings,
+    ItemTextSettings,
+    KeywordSettings,
+    LanguageSettings,
+    SampleSettings,
+    VocabularySettings,
+)
+from beauty_rec.settings.operation import (
+    CheckSettings,
+    ExecutionSettings,
+    GpuSettings,
+    ScheduleSettings,
+    ServeSettings,
+    StorageSettings,
+)
+from beauty_rec.settings.recommender import (
+    EvaluationSettings,
+    ItemIndexSettings,
+    ItemTowerSettings,
+    RankingSettings,
+    RecommendationSettings,
+    UserTowerSettings,
+)
+from beauty_rec.settings.retriever import (
+    EncoderSettings,
+    FineTuneSettings,
+    PairSettings,
+    TextIndexSettings,
+)
+
+Profile = Literal["sample", "full"]
+Split = Literal["train", "valid", "test"]
+Train = Literal["never", "stale", "always"]
+"""Which models a refresh trains: none whose data alone changed, those, or all."""
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+SAMPLE_FILES = {
+    "reviews": "reviews.jsonl.gz",
+    "items": "meta.jsonl.gz",
+    "profiles": "profiles.jsonl.gz",
+}
+
+
+# The synthetic sample shows that everything works, in minutes on two cores.
+_SYNTHETIC_PRESET: dict[str, Any] = {
+    "pairs": {"max_pairs": 1_500},
+    "fine_tune": {"epochs": 1},
+    "recommendation": {"folds": (0.7, 0.8, 0.9)},
+    "user_tower": {"batch_size": 64},  # 4,800 events are few steps in batches of 256
+}
+_PRESETS: dict[str, dict[str, Any]] = {
+    "sample": {},
+    "full": {
+        "encoder": {"model": "BAAI/bge-m3", "max_query_tokens": 256, "max_item_tokens": 384},
+        "item_text": {"max_tokens": 384},
+        "item_tower": {
+            "title_encoder": "distilbert/distilbert-base-uncased",
+            "batch_size": 512,
+            "train_title_encoder": True,
+        },
+        "fine_tune": {"batch_size": 256, "learning_rate": 2e-5, "frozen_layers": 0},
+    },
+}
+
+
+class Settings(BaseSettings):
+    """Everything a run was told. ``data_dir`` is made absolute."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BEAUTY_REC_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Path("data")
+    profile: Profile = "sample"
+    reviews: Path | None = Field(None, description=".jsonl, .jsonl.gz or .parquet")
+    items: Path | None = None
+    profiles: Path | None = None
+
+    sample: SampleSettings = SampleSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    llm: LanguageSettings = LanguageSettings()
+    keywords: KeywordSettings = KeywordSettings()
+    attributes: AttributeSettings = AttributeSettings()
+    vocabulary: VocabularySettings = VocabularySettings()
+    item_text: ItemTextSettings = ItemTextSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    pairs: PairSettings = PairSettings()
+    fine_tune: FineTuneSettings = FineTuneSettings()
+    text_index: TextIndexSettings = TextIndexSettings()
+    ranking: RankingSettings = RankingSettings()
+    item_tower: ItemTowerSettings = ItemTowerSettings()
+    user_tower: UserTowerSettings = UserTowerSettings()
+    recommendation: RecommendationSettings = RecommendationSettings()
+    item_index: ItemIndexSettings = ItemIndexSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    serve: ServeSettings = ServeSettings()
+    gpu: GpuSettings = GpuSettings()
+    storage: StorageSettings = StorageSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+    checks: CheckSettings = CheckSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the data folder's memory and the profile's presets below the environment."""
+        told = {**env_settings(), **init_settings()}
+        data_dir = Path(told.get("data_dir") or _default_data_dir()).absolute()
+        remembered = read_remembered(data_dir)
+        profile = told.get("profile") or remembered.get("profile") or "sample"
+        synthetic = not (told.get("reviews") or remembered.get("reviews"))
+        return (
+            InitSettingsSource(settings_cls, {"data_dir": data_dir}),
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, remembered),
+            InitSettingsSource(settings_cls, _SYNTHETIC_PRESET if synthetic else {}),
+            InitSettingsSource(settings_cls, _PRESETS.get(profile, {})),
+        )
+
+    @property
+    def inputs(self) -> dict[str, Path | None]:
+        """The raw files by kind; the synthetic sample's when no reviews were named."""
+        if self.reviews is None:
+            names = ("reviews", "items", "profiles")
+            return {name: self.sample_dir / SAMPLE_FILES[name] for name in names}
+        return {"reviews": self.reviews, "items": self.items, "profiles": self.profiles}
+
+    @property
+    def sample_dir(self) -> Path:
+        """Where the synthetic sample stands when no reviews were named."""
+        return self.data_dir / "raw" / "sample"
+
+    @property
+    def language_dir(self) -> Path:
+        """Where the language model's answers are kept."""
+        return self.data_dir / "language"
+
+    @property
+    def memory_path(self) -> Path:
+        """Where what a run was given is kept, for the UI and later commands."""
+        return self.data_dir / "settings.json"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which a process elsewhere gets these settings.
+
+        Secrets are left out, and the data folder, which is a matter of the machine.
+        """
+        told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        for group, values in told.items():
+            if isinstance(values, dict):
+                kept = getattr(self, group)
+                for name in [n for n in values if isinstance(getattr(kept, n), SecretStr)]:
+                    del values[name]
+        return {
+            f"BEAUTY_REC_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in told.items()
+            if value != {}
+        }
+
+    def remembered(self) -> str:
+        """Return what differs from the defaults, as JSON for :attr:`memory_path`.
+
+        A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
+        ``~/.pgpass`` or from their own settings, and fail without it. API keys are not
+        kept: they are to be in the environment.
+        """
+        told = self.model_dump(
+            mode="json",
+            exclude_defaults=True,
+            exclude={"data_dir": True, "serve": {"api_key"}, "llm": {"api_key"}},
+        )
+        if self.item_index.dsn is not None:
+            told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
+        return json.dumps(told, indent=2) + "\n"
+
+
+def read_remembered(data_dir: Path) -> dict[str, Any]:
+    """Return what the last run on ``data_dir`` was told; empty if there was none.
+
+    Raises:
+        ValueError: the file is there but is not a JSON object; the message names it.
+    """
+    path = data_dir / "settings.json"
+    if not path.exists():
+        return {}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON ({error}); mend or delete it") from error
+    if not isinstance(told, dict):
+        raise ValueError(f"{path} holds {type(told).__name__}, not an object; mend or delete it")
+    return told
+
+
+def _without_password(dsn: str) -> str:
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    parts = conninfo_to_dict(dsn)
+    parts.pop("password", None)
+    return make_conninfo("", **{name: str(value) for name, value in parts.items()})

@@ -1,0 +1,50 @@
+"""The item tower's inputs from the frames that hold them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from beauty_rec.items.event_values import without_event_values
+from beauty_rec.items.vocabulary import Vocabulary
+from beauty_rec.settings import Settings
+from beauty_rec.towers.items.features import ItemFeatures, item_features
+
+
+@dataclass(frozen=True)
+class ItemInputs:
+    """``classes``: int64 ``[N]``, the category's id; -1 where it is not known."""
+
+    features: ItemFeatures
+    vocabulary_size: int
+    classes: NDArray[np.int64]
+
+
+def item_inputs(
+    attributes: pl.DataFrame,
+    vocabulary: Path,
+    merged_items: pl.DataFrame,
+    train_reviews: pl.DataFrame,
+    profiles: pl.DataFrame,
+    settings: Settings,
+) -> ItemInputs:
+    """Return the tower's inputs of all items of ``attributes``.
+
+    Args:
+        attributes: the item_attributes frame.
+        vocabulary: its file.
+        merged_items: ``parent_asin``, ``title``.
+        train_reviews, profiles: what the attributes' event values came from; those values are left
+            out unless ``item_tower.event_values``.
+        settings: of the run.
+    """
+    known = Vocabulary.load(vocabulary)
+    if not settings.item_tower.event_values:
+        attributes = without_event_values(attributes, train_reviews, profiles, settings.attributes)
+    encoded = known.encode(attributes)
+    titles = dict(merged_items.select("parent_asin", "title").iter_rows())
+    features = item_features(attributes["parent_asin"].to_list(), encoded.std, encoded.re, titles)
+    category = encoded.std[:, known.std_fields.index("category")]
+    return ItemInputs(features, len(known), np.where(category > 0, category, -1))

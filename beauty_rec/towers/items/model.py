@@ -1,0 +1,126 @@
+"""The item tower: what an item is (STD) asks what is said of it (RE, title).
+
+STD embeddings are the Query, RE embeddings and title tokens Key and Value of a multi-head
+cross-attention. Its answer passes a gate that is closed where an item has neither.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from beauty_rec.settings import ItemTowerSettings
+from beauty_rec.towers.items.features import MASK, PAD
+
+
+class ItemTower(nn.Module):
+    """Ids and title states → ``[B, D]``.
+
+    >>> tower = ItemTower(10, 2, 4, ItemTowerSettings(dimension=8, embedding=8)).eval()
+    >>> std, re = torch.tensor([[3, 4]]), torch.tensor([[5, 0]])
+    >>> tower(std, re, torch.zeros(1, 0, 4), torch.zeros(1, 0, dtype=torch.bool)).shape
+    torch.Size([1, 8])
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        std_fields: int,
+        title_width: int,
+        settings: ItemTowerSettings,
+        attributes: int = 0,
+    ) -> None:
+        """Make a tower.
+
+        Args:
+            vocabulary: number of ids, the special ones among them; STD and RE share one table.
+            std_fields: S.
+            title_width: H, of the title encoder's states.
+            settings: sizes and dropout.
+            attributes: A, columns of the attribute space; see
+                :mod:`~beauty_rec.towers.items.attribute_space`.
+
+        Raises:
+            ValueError: ``heads`` do not divide ``embedding``.
+        """
+        super().__init__()
+        width, dimension = settings.embedding, settings.dimension
+        if width % settings.heads:
+            raise ValueError(f"{settings.heads} heads do not divide an embedding of {width}")
+        self.settings = settings
+        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
+        self.field = nn.Parameter(torch.randn(std_fields, width) * 0.02)
+        self.title = nn.Linear(title_width, width)
+        self.kind = nn.Parameter(torch.randn(2, width) * 0.02)  # of a key: RE, title
+        self.attention = nn.MultiheadAttention(
+            width, settings.heads, settings.dropout, batch_first=True
+        )
+        self.gate = nn.Linear(2 * width, width)
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Sequential(
+            nn.Linear(width, 2 * width),
+            nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(2 * width, width),
+        )
+        self.out_norm = nn.LayerNorm(width)
+        self.out = nn.Linear(std_fields * width, dimension)
+        self.projection = nn.Sequential(
+            nn.Linear(dimension, dimension), nn.GELU(), nn.Linear(dimension, dimension)
+        )
+        self.space: Tensor
+        self.register_buffer("space", torch.zeros(vocabulary, attributes))
+
+    def forward(self, std: Tensor, re: Tensor, title: Tensor, title_mask: Tensor) -> Tensor:
+        """Return ``[B, D]``, before any normalisation.
+
+        Args:
+            std: int64 ``[B, S]``.
+            re: int64 ``[B, R]``; ``PAD`` is no key.
+            title: ``[B, T, H]``, token states.
+            title_mask: bool ``[B, T]``; True is a token.
+        """
+        query = self.embedding(std) + self.field  # [B, S, E]
+        keys = torch.cat(
+            [self.embedding(re) + self.kind[0], self.title(title) + self.kind[1]], dim=1
+        )  # [B, R + T, E]
+        inside = torch.cat([re != PAD, title_mask], dim=1)  # [B, R + T]
+        mixed = self.norm(query + self._answer(query, keys, inside))
+        mixed = self.out_norm(mixed + self.mix(mixed))
+        vectors: Tensor = self.out(nn.functional.gelu(mixed).flatten(1))  # [B, S * E] -> [B, D]
+        return vectors
+
+    def _answer(self, query: Tensor, keys: Tensor, inside: Tensor) -> Tensor:
+        """Return ``[B, S, E]``, exactly 0 for an item without a single key."""
+        some = inside.any(dim=1)
+        if not some.any():
+            return torch.zeros_like(query)
+        # Attention over no key at all is 0/0: such rows look at everything, and the gate shuts.
+        hidden = ~inside & some[:, None]
+        answer, _ = self.attention(query, keys, keys, key_padding_mask=hidden, need_weights=False)
+        gate = torch.sigmoid(self.gate(torch.cat([query, answer], dim=2)))
+        return torch.where(some[:, None, None], gate * answer, torch.zeros_like(query))
+
+    def view(
+        self, std: Tensor, re: Tensor, title: Tensor, title_mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the inputs as one random view sees them: values masked, tokens dropped."""
+        share = self.settings.feature_dropout
+        std = torch.where(torch.rand(std.shape) < share, MASK, std)
+        re = torch.where(torch.rand(re.shape) < share, PAD, re)
+        keep = torch.rand(title_mask.shape) >= self.settings.token_masking
+        return std, re, title, title_mask & keep
+
+    def grow(self, vocabulary: int) -> None:
+        """Give the table rows for appended ids; the old rows stay, bit for bit.
+
+        In the attribute space they lie at 0, until it is fitted anew.
+
+        Raises:
+            ValueError: ``vocabulary`` is smaller than the table.
+        """
+        old = self.embedding.weight.data
+        if vocabulary < len(old):
+            raise ValueError(f"ids are only appended: {vocabulary} is less than {len(old)}")
+        self.embedding = nn.Embedding(vocabulary, old.shape[1], padding_idx=PAD)
+        with torch.no_grad():
+            self.embedding.weight[: len(old)] = old
+        self.space = nn.functional.pad(self.space, (0, 0, 0, vocabulary - len(old)))

@@ -1,0 +1,43 @@
+"""The title reader of an encoder's name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from beauty_rec.retriever.model_files import resolve_model, unavailable
+from beauty_rec.settings import ItemTowerSettings, offline
+from beauty_rec.towers.items.features import TitleReader
+
+
+def load_title_reader(
+    titles: Sequence[str], settings: ItemTowerSettings, folder: Path | None = None
+) -> TitleReader:
+    """Return the reader of ``titles`` with ``settings.title_encoder``.
+
+    Args:
+        titles: the distinct titles.
+        settings: which encoder, how many tokens, and whether it is trained along.
+        folder: of a trained item tower: its own title encoder is read if it kept one.
+
+    Raises:
+        EncoderUnavailable: the weights cannot be had; the message names them and the remedy.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    source = resolve_model(settings.title_encoder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline())
+        encoder = AutoModel.from_pretrained(source, local_files_only=offline())
+    except OSError as error:
+        raise unavailable(settings.title_encoder, error) from error
+    trained = folder / "titles.safetensors" if folder is not None else None
+    if trained is not None and trained.exists():
+        encoder.load_state_dict(load_file(trained))
+    return TitleReader(
+        tokenizer,
+        encoder.eval(),
+        titles,
+        settings.max_title_tokens,
+        settings.train_title_encoder and folder is None,
+    )

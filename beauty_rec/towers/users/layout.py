@@ -1,0 +1,10 @@
+"""Names in the folder of a user tower."""
+
+SERVED = "served"
+
+
+QUERIES = "queries.npy"
+"""User vectors of some valid events: what the item index is verified with."""
+
+
+INDEX_QUERIES = 200

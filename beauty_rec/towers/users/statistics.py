@@ -1,0 +1,238 @@
+"""What train events say about an item, as extra dimensions of the inner product.
+
+An item's popularity (decayed at several speeds), its share within each frequent context, its
+season, its age and who buys it are columns of the item matrix; the user tower answers with a
+weight for each. The columns are taken *as of* a moment, from the events before it, so a training
+event is scored with what was known before it, and never helped to count itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beauty_rec.events.arrays import Events
+from beauty_rec.settings import UserTowerSettings
+
+DAY_MS = 86_400_000
+YEAR_DAYS = 365.2425
+MONTHS = 12
+CLIP = 6.0
+"""Standard deviations kept of a column: a count's tail must not rule the score."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StatisticsSpec:
+    """Which columns there are, and how they are brought to one scale.
+
+    Attributes:
+        contexts: texts of the contexts that have columns.
+        tags: values of each categorical column of the events that has columns.
+        half_lives_days, context_half_lives_days, prior_events: of the settings.
+        numbers: how many numeric columns lead a profile vector (z and flag each); of z the square
+            is averaged too, so that "who fits" can be a bell and not only a slope.
+        mean, deviation: of each column over the items, at the last moment of train.
+    """
+
+    contexts: list[str]
+    tags: dict[str, list[str]]
+    half_lives_days: list[float]
+    context_half_lives_days: list[float]
+    prior_events: float
+    numbers: int
+    mean: list[float]
+    deviation: list[float]
+
+    @classmethod
+    def fit(
+        cls,
+        events: Events,
+        rows: NDArray[np.int64],
+        people: NDArray[np.float32],
+        numbers: int,
+        as_of_ms: int,
+        settings: UserTowerSettings,
+    ) -> "StatisticsSpec":
+        """Choose the columns and their scale from the training events ``rows``."""
+        context = events.context[rows]
+        counts = np.bincount(context[context >= 0], minlength=len(events.contexts))
+        frequent = np.argsort(-counts, kind="stable")[: settings.max_contexts]
+        least = max(settings.min_context_share * len(rows), 1)
+        spec = cls(
+            [events.contexts[c] for c in frequent if counts[c] >= least],
+            {name: _values(events, name, rows) for name in events.tags},
+            list(settings.half_lives_days),
+            list(settings.context_half_lives_days),
+            settings.prior_events,
+            numbers,
+            [],
+            [],
+        )
+        raw = spec.raw(events, rows, people, as_of_ms)
+        deviation = np.where(raw.std(axis=0) > 1e-6, raw.std(axis=0), 1.0)
+        return cls(
+            **(asdict(spec) | {"mean": raw.mean(axis=0).tolist(), "deviation": deviation.tolist()})
+        )
+
+    def at(
+        self,
+        events: Events,
+        rows: NDArray[np.int64],
+        people: NDArray[np.float32],
+        as_of_ms: int,
+    ) -> NDArray[np.float32]:
+        """Return float32 ``[N, E]``: the columns from those of ``rows`` before ``as_of_ms``.
+
+        Args:
+            events: all events.
+            rows: int64, the training events among them.
+            people: float32 ``[users, P]``, the encoded profile of each user.
+            as_of_ms: Unix milliseconds; later events do not count.
+        """
+        raw = self.raw(events, rows, people, as_of_ms)
+        scaled = (raw - np.array(self.mean)) / np.array(self.deviation)
+        return np.clip(scaled, -CLIP, CLIP).astype(np.float32)
+
+    def raw(
+        self,
+        events: Events,
+        rows: NDArray[np.int64],
+        people: NDArray[np.float32],
+        as_of_ms: int,
+    ) -> Floats:
+        """Return float64 ``[N, E]``: the columns before scaling."""
+        rows = rows[(events.time_ms[rows] < as_of_ms) & (events.item[rows] >= 0)]
+        item, items = events.item[rows], len(events.item_ids)
+        time = events.time_ms[rows]
+        age = (as_of_ms - time) / DAY_MS
+        columns = [
+            np.log(np.bincount(item, decay(age, half_life), items) + 0.3)[:, None]
+            for half_life in self.half_lives_days
+        ]
+        columns.append(_ages(item, age, items))
+        context = _recode(events.context[rows], events.contexts, self.contexts)
+        for half_life in self.context_half_lives_days:
+            weight = decay(age, half_life)
+            columns.append(
+                _lift(item, items, context, len(self.contexts), weight, self.prior_events)
+            )
+        month = month_of(time)
+        columns.append(_season(item, items, month, 2 * self.prior_events))
+        buyer = people[events.user[rows]]
+        buyer = np.concatenate([buyer, buyer[:, 0 : 2 * self.numbers : 2] ** 2], axis=1)
+        columns.append(_means(item, items, buyer, self.prior_events))
+        for name, values in self.tags.items():
+            tag = np.full(len(rows), -1)
+            if name in events.tags:
+                tag = _recode(events.tags[name][rows], events.tag_values[name], values)
+            ones = np.ones(len(rows))
+            columns.append(_lift(item, items, tag, len(values), ones, self.prior_events))
+        stars = events.rating[rows][:, None]
+        columns.append(_means(item, items, stars, self.prior_events))
+        return np.concatenate(columns, axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what :meth:`from_json` takes back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "StatisticsSpec":
+        """Return the spec that :meth:`to_json` described."""
+        return cls(**kept)
+
+
+def decay(age_days: Floats, half_life_days: float) -> Floats:
+    """Return the weight ``2^(-age / half-life)`` of each event."""
+    return np.exp2(-age_days / half_life_days)
+
+
+def month_of(time_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return 0 to 11: the twelfth of the year that a moment lies in."""
+    return (time_ms / DAY_MS / YEAR_DAYS * MONTHS).astype(np.int64) % MONTHS
+
+
+def _values(events: Events, tag: str, rows: NDArray[np.int64]) -> list[str]:
+    """Return the values of a tag that ``rows`` have: a held-out event adds no column."""
+    used = np.unique(events.tags[tag][rows])
+    return [events.tag_values[tag][code] for code in used if code >= 0]
+
+
+def _recode(code: NDArray[np.int64], old: list[str], new: list[str]) -> NDArray[np.int64]:
+    """Return the codes of the same texts in another list; -1 where it lacks one."""
+    place = {text: number for number, text in enumerate(new)}
+    moved = np.array([*(place.get(text, -1) for text in old), -1], dtype=np.int64)
+    return moved[code]
+
+
+def _ages(item: NDArray[np.int64], age: Floats, items: int) -> Floats:
+    """``[N, 3]``: never sold yet, log age of the first and of the latest event (0: never sold)."""
+    first, latest = np.full(items, -1.0), np.full(items, np.inf)
+    np.maximum.at(first, item, age)
+    np.minimum.at(latest, item, age)
+    unseen = first < 0
+    return np.stack(
+        [
+            unseen,
+            np.where(unseen, 0, np.log1p(np.maximum(first, 0))),
+            np.log1p(np.where(unseen, 0, latest)),
+        ],
+        axis=1,
+    )
+
+
+def weighted_counts(
+    item: NDArray[np.int64], items: int, value: NDArray[np.int64], values: int, weight: Floats
+) -> Floats:
+    """Return float64 ``[items, values]``: weighted counts; a value of -1 is left out."""
+    known = value >= 0
+    place = item[known] * values + value[known]
+    counts: Floats = np.bincount(place, weight[known], items * values).astype(np.float64)
+    return counts.reshape(items, values)
+
+
+def log_lift(counts: Floats, prior: float) -> Floats:
+    """Return ``log p(value | item) / p(value)`` of counts ``[items, values]``, float64.
+
+    It is shrunk to 0 by ``prior`` average events.
+    """
+    if counts.shape[1] == 0:
+        return counts
+    share = (counts.sum(axis=0) + 1) / (counts.sum() + counts.shape[1])
+    total = counts.sum(axis=1, keepdims=True)
+    lift: Floats = np.log((counts + prior * share) / (total + prior) / share)
+    return lift
+
+
+def _lift(
+    item: NDArray[np.int64],
+    items: int,
+    value: NDArray[np.int64],
+    values: int,
+    weight: Floats,
+    prior: float,
+) -> Floats:
+    return log_lift(weighted_counts(item, items, value, values, weight), prior)
+
+
+def _season(item: NDArray[np.int64], items: int, month: NDArray[np.int64], prior: float) -> Floats:
+    """``[N, 12]`` log lift of each month, its neighbours counted by half."""
+    counts = weighted_counts(item, items, month, MONTHS, np.ones(len(item)))
+    counts = counts + 0.5 * np.roll(counts, 1, axis=1) + 0.5 * np.roll(counts, -1, axis=1)
+    return log_lift(counts, prior)
+
+
+def _means(
+    item: NDArray[np.int64], items: int, values: NDArray[np.float32], prior: float
+) -> Floats:
+    """``[N, V]``: an item's mean of each column over its events, shrunk to the average."""
+    if values.shape[1] == 0:
+        return np.zeros((items, 0))
+    count = np.bincount(item, minlength=items)[:, None]
+    average = values.mean(axis=0, dtype=np.float64) if len(values) else np.zeros(values.shape[1])
+    sums = np.stack([np.bincount(item, column, items) for column in values.T], axis=1)
+    shrunk: Floats = (sums + prior * average) / (count + prior)
+    return shrunk

@@ -1,0 +1,73 @@
+"""What the user tower's recipe reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.events.arrays import Events, read_events
+
+
+@dataclass(frozen=True)
+class UserTowerData:
+    """What the recipe reads.
+
+    Attributes:
+        events: all events; a history may reach into the held-out part, nothing else does.
+        train: int64, rows of the training events, in time order.
+        valid: int64, rows of the events for early stopping; empty: all epochs are run.
+        item_vectors: frozen, ``[N, D]``; their ids are the events' item ids.
+        context_vectors: L2-normalised vectors of the context texts, by text.
+        profiles: `user_profiles`.
+        text_vectors: of the items, in the contexts' space; or ``None``.
+        vectors_before: Unix ms → ``[N, D]``, what the item tower makes of the attributes that
+            were known before that moment. Needed where attributes hold what train events say
+            (context, buyers): the served vectors would tell a training event which items are
+            going to sell. ``None``: the vectors do not depend on events.
+    """
+
+    events: Events
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+    item_vectors: Vectors
+    context_vectors: Vectors
+    profiles: pl.DataFrame
+    text_vectors: Vectors | None = None
+    vectors_before: Callable[[int], NDArray[np.float32]] | None = None
+
+
+def user_tower_data(
+    split_reviews: pl.DataFrame,
+    item_vectors: Vectors,
+    context_vectors: Vectors,
+    profiles: pl.DataFrame,
+    text_vectors: Vectors | None = None,
+    vectors_before: Callable[[int], NDArray[np.float32]] | None = None,
+    train_until_ms: int | None = None,
+) -> UserTowerData:
+    """Return the data of a training on the train split.
+
+    With ``train_until_ms`` only train events before it are learned from, and there is no early
+    stopping: such a tower makes out-of-fold candidates for the train events from then on.
+    """
+    events = read_events(split_reviews, item_vectors.ids)
+    split = split_reviews["split"].to_numpy()
+    train = np.flatnonzero(split == "train")
+    valid = np.flatnonzero(split == "valid")
+    if train_until_ms is not None:
+        train = train[events.time_ms[train] < train_until_ms]
+        valid = valid[:0]
+    train = train[np.argsort(events.time_ms[train], kind="stable")]
+    return UserTowerData(
+        events,
+        train,
+        valid,
+        item_vectors,
+        context_vectors,
+        profiles,
+        text_vectors,
+        vectors_before,
+    )

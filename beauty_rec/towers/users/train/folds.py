@@ -1,0 +1,84 @@
+"""The served user tower, and towers of earlier parts of train for the reranker's examples.
+
+A reranker that learned from the candidates of a tower's own training events would trust the tower
+too much. So train is cut at moments (``recommendation.folds``); the events between two of them get
+their candidates from a tower of what lies before the first.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from beauty_rec.artifacts import Vectors, atomic_path
+from beauty_rec.events.folds import FOLDS, fold_starts, with_context
+from beauty_rec.retriever.contexts import context_vectors
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.settings import Settings
+from beauty_rec.towers.users.candidates import event_requests
+from beauty_rec.towers.users.current_items import current_items
+from beauty_rec.towers.users.layout import INDEX_QUERIES, QUERIES, SERVED
+from beauty_rec.towers.users.served import ServedUserTower
+from beauty_rec.towers.users.train.data import user_tower_data
+from beauty_rec.towers.users.train.recipe import train_user_tower
+
+
+def train_with_folds(
+    reviews: pl.DataFrame,
+    item_vectors: Vectors,
+    item_texts: Vectors,
+    text_retriever: Path,
+    profiles: pl.DataFrame,
+    settings: Settings,
+    target: Path,
+    checkpoints: Path,
+) -> dict[str, Any]:
+    """Train all towers into ``target``: ``served/``, one folder a fold, and ``folds.json``.
+
+    Args:
+        reviews: train and valid rows of split_reviews.
+        item_vectors: frozen, of the item tower, ``[N, D]``.
+        item_texts: of the text retriever, a block of the item matrix.
+        text_retriever: its folder; encodes the contexts.
+        profiles: ``user_profiles``.
+        settings: of the run.
+        target: folder, replaced atomically at the end.
+        checkpoints: folder; a killed training goes on from there.
+
+    Returns:
+        The log of the served tower.
+    """
+    reviews = with_context(reviews, settings)
+    encoder = TextEncoder.load(text_retriever, settings.encoder)
+    contexts = context_vectors(encoder, reviews["context"])
+    starts = fold_starts(reviews, settings.recommendation.folds)
+    with atomic_path(target) as draft:
+        draft.mkdir()
+        served = user_tower_data(reviews, item_vectors, contexts, profiles, item_texts)
+        log = train_user_tower(served, settings.user_tower, draft / SERVED, checkpoints / SERVED)
+        # A fold has no valid events of its own: it takes what was chosen for the served tower.
+        chosen = settings.user_tower.model_copy(
+            update={
+                "epochs": log["best_epoch"],
+                "text_weights": (log["text_weight"],),
+                "past_weights": (log["past_weight"],),
+                "past_text_weights": (log["past_text_weight"],),
+                "newcomer_weights": (log["newcomer_weight"],),
+            }
+        )
+        for start in starts:
+            data = user_tower_data(
+                reviews, item_vectors, contexts, profiles, item_texts, train_until_ms=start
+            )
+            train_user_tower(data, chosen, draft / str(start), checkpoints / str(start))
+        (draft / FOLDS).write_text(json.dumps(starts), encoding="utf-8")
+        asked = reviews.filter(split="valid")["review_id"].to_list()[:INDEX_QUERIES]
+        items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)
+        tower = ServedUserTower.load(draft / SERVED, items)
+        queries = event_requests(tower, reviews, contexts, profiles, asked).vectors
+        np.save(draft / QUERIES, queries)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return log

@@ -1,0 +1,76 @@
+"""Origins: moments in train from which the user tower learns to look ahead.
+
+At each one the item statistics are those of the events before it; what is foreseen are the
+events of a window after it (rolling-origin evaluation, Tashman 2000, turned into training).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from beauty_rec.settings import UserTowerSettings
+from beauty_rec.towers.users.inputs import Knowledge
+from beauty_rec.towers.users.statistics import StatisticsSpec
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One of them.
+
+    Attributes:
+        as_of_ms: the moment.
+        rows: int64, the events of its window.
+        matrix: float32 ``[N, D + E]``: frozen vectors, and the statistics at that moment.
+        share: float32 ``[N]``, of each item among the window's events.
+    """
+
+    as_of_ms: int
+    rows: NDArray[np.int64]
+    matrix: Tensor
+    share: Tensor
+
+
+def make_origins(
+    train: NDArray[np.int64],
+    known: Knowledge,
+    spec: StatisticsSpec,
+    vectors_before: Callable[[int], NDArray[np.float32]],
+    settings: UserTowerSettings,
+) -> list[Origin]:
+    """Return the origins, the latest first; none of them has an empty window.
+
+    Args:
+        train: int64, rows of the training events in time order, their items known.
+        known: what requests are made from.
+        spec: the statistics' columns.
+        vectors_before: Unix ms → float32 ``[N, D]``, the frozen vectors as they were known then.
+        settings: ``origins``, ``origin_step``, ``horizon``: shares of the training events, so
+            that sparse and dense years count alike.
+    """
+    events, time = known.events, known.events.time_ms[train]
+    origins: list[Origin] = []
+    for number in range(1, settings.origins + 1):
+        first = int(len(train) * (1 - number * settings.origin_step))
+        if first < 0 or (first == 0 and origins):
+            break
+        as_of_ms = int(time[first])
+        first = int(np.searchsorted(time, as_of_ms))  # equal times belong to the window
+        rows = train[first : first + max(1, int(len(train) * settings.horizon))]
+        if origins and as_of_ms == origins[-1].as_of_ms:
+            continue
+        vectors = np.asarray(vectors_before(as_of_ms), np.float32)
+        statistics = spec.at(events, train, known.people, as_of_ms)
+        count = np.bincount(events.item[rows], minlength=len(vectors))
+        origins.append(
+            Origin(
+                as_of_ms,
+                rows,
+                torch.from_numpy(np.concatenate([vectors, statistics], axis=1)),
+                torch.from_numpy((count / len(rows)).astype(np.float32)),
+            )
+        )
+    return origins

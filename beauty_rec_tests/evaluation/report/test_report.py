@@ -1,0 +1,165 @@
+import json
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beauty_rec.cli.report_view import terminal_text
+from beauty_rec.evaluation.block import (
+    beyond_accuracy_block,
+    classification_block,
+    metric_block,
+    split_section,
+)
+from beauty_rec.evaluation.report.comparison import best_baseline
+from beauty_rec.evaluation.report.document import (
+    build_report,
+    dataset_block,
+    read_report,
+    write_report,
+)
+from beauty_rec.evaluation.report.markdown import markdown_page
+from beauty_rec.measures.metrics import RECALL_CUTS
+
+FIXED_METRICS = [*(f"recall@{k}" for k in RECALL_CUTS), "mrr", "ndcg@10"]
+
+
+@pytest.fixture
+def section():
+    random = np.random.default_rng(7)
+    base = random.integers(1, 900, 300).astype(float)
+    ranks = {
+        "popularity": np.full(300, 450.5),
+        "bm25": base,
+        "base_encoder": np.minimum(2 * base, 900),
+        "text_retriever": np.minimum(3 * base, 900),
+    }
+    return split_section(
+        ranks,
+        versus={"text_retriever": ["popularity", "bm25", "base_encoder", "absent"]},
+        groups={"answerable": base < 800},
+        samples=200,
+    )
+
+
+@pytest.fixture
+def dataset():
+    reviews = pl.DataFrame({"user_id": ["u", "v", "u"], "split": ["train", "train", "test"]})
+    return dataset_block(
+        reviews,
+        items=900,
+        train_end_ms=1_600_000_000_000,
+        valid_end_ms=1_650_000_000_000,
+        quarantined={"rating outside 1 to 5": 2},
+        synthetic=True,
+    )
+
+
+def test_a_block_has_the_fixed_keys_and_an_interval_per_metric(section):
+    block = section["bm25"]
+    assert set(FIXED_METRICS) <= set(block)
+    assert list(block["intervals"]) == FIXED_METRICS
+    for metric in FIXED_METRICS:
+        low, high = block["intervals"][metric]
+        assert low <= block[metric] <= high
+    assert block["answerable"]["queries"] < block["queries"] == 300
+    assert block["answerable"]["recall@100"] > block["recall@100"]
+
+
+def test_no_query_gives_nulls_and_not_nan():
+    block = metric_block(np.empty(0), groups={"cold": np.empty(0, dtype=bool)})
+    assert block["queries"] == 0
+    assert block["mrr"] is None
+    assert block["intervals"]["recall@1"] is None
+    assert block["cold"]["share"] is None
+    assert classification_block([1, 1], [0.5, 0.5])["auc"] is None
+    beyond = beyond_accuracy_block(np.full((2, 3), -1), np.zeros(5, dtype=np.int64))
+    assert beyond == {"coverage@3": 0.0, "novelty@3": None, "intra_list_diversity@3": None}
+
+
+def test_methods_must_share_their_queries():
+    with pytest.raises(ValueError, match="different queries"):
+        split_section({"bm25": np.ones(3), "popularity": np.ones(2)}, versus={})
+
+
+def test_the_report_has_every_fixed_key_even_with_nothing_measured(dataset, tmp_path):
+    report = build_report(dataset)
+    assert list(report) == [
+        "dataset",
+        "retrieval",
+        "recommendation",
+        "reranker",
+        "indexes",
+        "cost",
+    ]
+    assert report["dataset"]["split"]["rows"] == {"train": 2, "valid": 0, "test": 1}
+    assert report["dataset"]["users"] == 2
+    nothing = {"popularity": {}, "bm25": {}, "base_encoder": {}, "text_retriever": {}}
+    assert report["retrieval"] == {"valid": nothing, "test": nothing}
+    assert list(report["recommendation"]["test"]) == [
+        "popularity",
+        "item_cf",
+        "user_tower",
+        "reranked",
+    ]
+    assert report["indexes"] == {"text_index": {}, "item_index": {}}
+    write_report(report, tmp_path / "report.json")
+    assert read_report(tmp_path / "report.json") == report
+    assert "Not measured." in markdown_page(report)
+    assert "Nothing is measured yet." in terminal_text(report)
+
+
+def test_nan_is_never_written(dataset, tmp_path):
+    report = build_report(
+        dataset,
+        reranker={"valid": {"auc": math.nan, "log_loss": np.float32(0.5)}},
+        cost=[{"asset": "raw_reviews", "seconds": math.inf, "rows": np.int64(3)}],
+    )
+    path = tmp_path / "report.json"
+    write_report(report, path)
+    assert "NaN" not in path.read_text()
+    assert "Infinity" not in path.read_text()
+    written = json.loads(path.read_text())
+    assert written["reranker"]["valid"] == {"auc": None, "log_loss": 0.5}
+    assert written["cost"][0] == {
+        "asset": "raw_reviews",
+        "split": None,
+        "seconds": None,
+        "rows": 3,
+        "peak_memory_mb": None,
+        "skipped": False,
+    }
+    assert "raw_reviews" in markdown_page(report)
+
+
+def test_a_losing_stage_is_shown_as_losing(section, dataset):
+    report = build_report(dataset, retrieval={"valid": section})
+    verdict = best_baseline(report["retrieval"]["valid"], "text_retriever", "recall@100")
+    assert verdict.reference == "bm25"
+    assert verdict.outcome == "loses"
+    page = markdown_page(report, {"Recall@k": "plots/recall.png"})
+    assert "▼ text_retriever LOSES to bm25 on Recall@100" in page
+    assert "![Recall@k](plots/recall.png)" in page
+    text = terminal_text(report, width=80)
+    assert f"▼ {verdict.value:.4f}" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+
+
+def test_synthetic_data_are_labelled(section, dataset):
+    synthetic = build_report(dataset, retrieval={"test": section})
+    real = build_report({**dataset, "synthetic": False}, retrieval={"test": section})
+    for show in (markdown_page, terminal_text):
+        assert "Synthetic sample" in show(synthetic)
+        assert "Synthetic" not in show(real)
+
+
+def test_a_missing_or_broken_report_names_the_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match="beauty-rec run"):
+        read_report(tmp_path / "report.json")
+    (tmp_path / "report.json").write_text("[1")
+    with pytest.raises(ValueError, match="beauty-rec run"):
+        read_report(tmp_path / "report.json")
+    with pytest.raises(ValueError, match="names no asset"):
+        build_report({}, cost=[{"seconds": 1}])

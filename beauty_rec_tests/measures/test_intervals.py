@@ -1,0 +1,39 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, bootstrap
+
+from beauty_rec.measures.intervals import bootstrap_interval, wilson_interval
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 10), (3, 10), (10, 10), (163, 1000)])
+def test_wilson_agrees_with_scipy(hits, trials):
+    expected = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    found = wilson_interval(hits, trials)
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_bootstrap_agrees_with_scipy_up_to_its_noise():
+    random = np.random.default_rng(1)
+    values = np.where(random.random(400) < 0.3, 1 / random.integers(1, 101, 400), 0.0)
+    expected = bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
+    ).confidence_interval
+    found = bootstrap_interval(values, samples=20_000)
+    width = expected.high - expected.low
+    assert found == pytest.approx((expected.low, expected.high), abs=0.03 * width)
+
+
+def test_bootstrap_is_seeded_and_blind_to_order():
+    values = np.random.default_rng(1).random(200)
+    first = bootstrap_interval(values, seed=4)
+    assert bootstrap_interval(values[::-1].copy(), seed=4) == first
+    assert bootstrap_interval(values, seed=5) != first
+    assert first[0] < values.mean() < first[1]
+
+
+def test_intervals_without_data_or_variation():
+    assert all(math.isnan(end) for end in wilson_interval(0, 0))
+    assert all(math.isnan(end) for end in bootstrap_interval(np.empty(0)))
+    assert bootstrap_interval(np.zeros(5)) == (0.0, 0.0)

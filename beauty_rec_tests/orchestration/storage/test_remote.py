@@ -1,0 +1,100 @@
+"""Assets on a store that lies on no disk: every layout goes there and comes back."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from upath import UPath
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.stage.partitions import splits
+from beauty_rec.orchestration.stage.stage import for_settings, stage
+from beauty_rec.orchestration.storage.io_managers import io_managers
+from beauty_rec.orchestration.storage.resources import ArtifactStore
+from beauty_rec.settings import Settings
+
+
+@stage(group="raw", io="frames", partitions_def=splits)
+def table(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> pl.DataFrame:
+    """A frame a split."""
+    return pl.DataFrame({"split": [context.partition_key] * 3})
+
+
+@stage(group="raw", io="models")
+def model(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
+    table: dict[str, pl.DataFrame],
+) -> Path:
+    """A folder that the asset writes itself; it hands a counter on to its next run."""
+    draft = store.draft("model")
+    draft.mkdir(parents=True)
+    (draft / "weights").write_text("".join(sorted(table)))
+    with store.shared("processed/runs.txt") as path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text((path.read_text() if path.exists() else "") + "x")
+    return draft
+
+
+@stage(group="raw", io="folders")
+def vectors(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], model: Path
+) -> Vectors:
+    """Vectors."""
+    assert (model / "weights").read_text() == "testtrainvalid"
+    return Vectors(["a", "b"], np.eye(2, dtype=np.float32))
+
+
+@stage(group="raw", io="documents")
+def document(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], vectors: Vectors
+) -> dict[str, Any]:
+    """A document."""
+    return {"rows": len(vectors.ids)}
+
+
+def built_on(worker: Path, url: str) -> dg.Definitions:
+    settings = Settings(data_dir=worker)
+    store = ArtifactStore(url=url, scratch=str(worker))
+    return dg.Definitions(
+        assets=for_settings([table, model, vectors, document], settings),
+        resources={"settings": settings, "store": store, **io_managers(store)},
+    )
+
+
+def test_workers_meet_only_in_the_store(tmp_path: Path) -> None:
+    url = f"memory:///{tmp_path.name}"
+    with dg.instance_for_test() as instance:
+
+        def build(worker: str, key: str, partition: str | None = None) -> None:
+            job = built_on(tmp_path / worker, url).resolve_implicit_global_asset_job_def()
+            run = job.execute_in_process(
+                instance=instance, asset_selection=[dg.AssetKey(key)], partition_key=partition
+            )
+            assert run.success
+
+        for number, split in enumerate(("train", "valid", "test")):
+            build(f"worker{number}", "table", split)
+        build("worker3", "model")
+        build("worker4", "vectors")
+        build("worker5", "document")
+        build("worker6", "model")  # another worker goes on with what the first handed on
+        event = instance.get_latest_materialization_event(dg.AssetKey("document"))
+    assert event is not None
+    root = UPath(url)
+    files = {path.path.removeprefix(root.path) for path in root.rglob("*") if path.is_file()}
+    assert {name.lstrip("/") for name in files} == {
+        "processed/table/train.parquet",
+        "processed/table/valid.parquet",
+        "processed/table/test.parquet",
+        "models/model.tar",
+        "processed/vectors.tar",
+        "processed/document.json",
+        "processed/runs.txt",
+    }
+    assert (root / "processed" / "runs.txt").read_text() == "xx"
+    left = [p for p in (tmp_path / "worker4").rglob("*") if p.is_file()]
+    assert all(".fetched" in str(path) for path in left)  # nothing but fetched copies stays

@@ -1,0 +1,172 @@
+"""Features: one definition, counted by hand; no held-out event enters."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query, join_features
+from beauty_rec.ranking.features.frames import candidates_from, labels_of, queries_from, top_k
+from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.ranking.features.spec import FeatureSpec
+from beauty_rec_tests.ranking import small_shop as shop
+
+NOTHING = np.full((1, 4), np.nan, dtype=np.float32)
+
+
+def one(query: Query, item: str) -> dict[str, float]:
+    """The raw dense values of one pair, by name."""
+    made = shop.builder()
+    told = Candidates(np.zeros(1, dtype=np.int64), [item], NOTHING)
+    return dict(zip(made.spec.raw, made.build([query], told).raw[0].tolist(), strict=True))
+
+
+def test_serving_gives_the_features_of_the_frame() -> None:
+    made = shop.builder()
+    queries = queries_from(shop.events(), shop.profiles())
+    told, rows = candidates_from(shop.candidates(), shop.events())
+    offline = made.build(queries, told)
+    assert rows == list(range(len(shop.candidates())))
+    for place, query in enumerate(queries):
+        here = told.query_row == place
+        alone = Candidates(
+            np.zeros(here.sum(), dtype=np.int64),
+            [item for item, taken in zip(told.items, here, strict=True) if taken],
+            told.retrieval[here],
+        )
+        served = made.build([query], alone)
+        np.testing.assert_array_equal(served.raw, offline.raw[here])
+        np.testing.assert_array_equal(served.user_ids[0], offline.user_ids[place])
+        np.testing.assert_array_equal(served.item_row, offline.item_row[here])
+
+
+def test_counts_prices_and_ages_by_hand() -> None:
+    query = Query(20 * shop.DAY, ["i0", "i1", "i1"], "Wedding ", {"height_cm": 160.0})
+    told = one(query, "i1")
+    # i1 stands in events of days 2, 6, 9, 10, at a wedding on day 9; train ends on day 12.
+    assert told["log_count"] == pytest.approx(math.log(5))
+    decayed = sum(2 ** (-(12 - day) / 2) for day in (2, 6, 9, 10))
+    assert told["log_popularity_2d"] == pytest.approx(math.log(0.1 + decayed))
+    assert told["log_context_4d"] == pytest.approx(math.log(0.1 + 2 ** (-3 / 4)))
+    # Users 0 and 1 took i1, users 0 and 3 took i0; five more each are thought of.
+    assert told["history_similarity"] == pytest.approx(math.log1p(10 * 1 / 7))
+    assert told["log_price"] == pytest.approx(math.log(10))
+    assert told["log_age_days"] == pytest.approx(math.log(19))
+    assert told["log_history"] == pytest.approx(math.log(4))
+    assert told["profile_height_cm"] == 160.0
+    # i1 is a gown, as are two of the three items of the history: cos((0, 1), (1, 2)).
+    assert told["std_similarity"] == pytest.approx(2 / math.sqrt(5))
+
+
+def test_nothing_known_is_missing_not_zero() -> None:
+    told = one(Query(0, [], None, {"height_cm": float("nan")}), "stranger")
+    missing = ("tower_score", "text_score", "log_price", "log_context_4d", "log_age_days")
+    profile = ("profile_height_cm", "fit_height_cm")
+    assert all(math.isnan(told[name]) for name in (*missing, *profile))
+    assert (
+        told["log_count"]
+        == told["history_similarity"]
+        == told["std_similarity"]
+        == told["re_similarity"]
+        == 0.0
+    )
+
+
+def test_missing_values_are_flagged_and_filled() -> None:
+    made = shop.builder()
+    told, _ = candidates_from(shop.candidates(), shop.events())
+    raw = made.build(queries_from(shop.events(), shop.profiles()), told).raw
+    dense = made.spec.standardise(raw)
+    assert dense.shape == (len(raw), len(made.spec.dense))
+    assert np.isfinite(dense).all()
+    height = made.spec.raw.index("profile_height_cm")
+    flag = made.spec.dense.index("profile_height_cm_missing")
+    np.testing.assert_array_equal(dense[:, flag] == 1, np.isnan(raw[:, height]))
+    known = dense[~np.isnan(raw[:, height]), height]
+    assert known.mean() == pytest.approx(0, abs=1e-5)
+    assert known.std() == pytest.approx(1, abs=1e-5)
+
+
+def test_history_and_profile_become_ids() -> None:
+    made = shop.builder()
+    words = made.vocabulary
+    told, _ = candidates_from(shop.candidates(), shop.events())
+    ids = made.build(queries_from(shop.events(), shop.profiles()), told).user_ids
+    gown, dress = words.id_of("category", "gown"), words.id_of("category", "dress")
+    assert ids[0, :3].tolist() == [gown, dress, 0]
+    assert ids[0, 3] == words.id_of("context", "wedding")
+    context = made.spec.user_fields["history_std"] + made.spec.user_fields["history_re"]
+    assert ids[:, context].tolist() == [
+        words.id_of("context", "wedding"), words.id_of("context", "work"), 0, 1,
+        words.id_of("context", "date"),
+    ]  # fmt: skip
+    shape, height = ids[:, context + 1].tolist(), ids[:, context + 2].tolist()
+    pear, apple = words.id_of("buyer_shape", "pear"), words.id_of("buyer_shape", "apple")
+    assert shape == [pear, apple, apple, 0, 0]
+    assert height[:2] == [words.id_of("buyer_height_cm", b) for b in ("160–170", "170–180")]
+    assert height[2:] == [0, 0, 0]
+    assert not ids[4, :context].any()
+
+
+def test_events_from_the_cut_on_do_not_count() -> None:
+    words, settings = shop.vocabulary(), shop.SETTINGS
+    told = (shop.attributes(), words, shop.items())
+    rest = (shop.profiles(), shop.builder().spec, settings, 8 * shop.DAY)
+    early = ItemTable.build(*told, shop.reviews(), *rest).events
+    only = ItemTable.build(
+        *told, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest
+    ).events
+    for name in ("log_count", "log_popularity", "log_context", "context_lift", "fit", "first_ms"):
+        np.testing.assert_array_equal(getattr(early, name), getattr(only, name))
+    np.testing.assert_array_equal(early.similar.toarray(), only.similar.toarray())
+    with pytest.raises(ValueError, match="train reviews only"):
+        ItemTable.build(*told, shop.reviews().with_columns(split=pl.lit("test")), *rest)
+
+
+def test_table_and_spec_survive_the_disk(tmp_path: Path) -> None:
+    made = shop.builder()
+    made.table.save(tmp_path)
+    made.spec.save(tmp_path / "features.json")
+    again = FeatureBuilder(
+        FeatureSpec.load(tmp_path / "features.json"), made.vocabulary, ItemTable.load(tmp_path)
+    )
+    told, _ = candidates_from(shop.candidates(), shop.events())
+    queries = queries_from(shop.events(), shop.profiles())
+    one_way, other = made.build(queries, told), again.build(queries, told)
+    np.testing.assert_array_equal(one_way.raw, other.raw)
+    np.testing.assert_array_equal(one_way.user_ids, other.user_ids)
+
+
+def test_another_vocabulary_is_refused() -> None:
+    made = shop.builder()
+    spec = made.spec.model_copy(update={"vocabulary_version": "other"})
+    with pytest.raises(ValueError, match="another version"):
+        FeatureBuilder(spec, made.vocabulary, made.table)
+
+
+def test_folds_join_each_with_its_own_items() -> None:
+    made = shop.builder()
+    told, _ = candidates_from(shop.candidates(), shop.events())
+    queries = queries_from(shop.events(), shop.profiles())
+    fold = made.build(queries, told)
+    other = replace(fold, item_ids=np.zeros_like(fold.item_ids))
+    both = join_features([fold, other])
+    assert len(both.user_ids) == 2 * len(queries)
+    half = len(told.items)
+    np.testing.assert_array_equal(both.user_row[half:], fold.user_row + len(queries))
+    np.testing.assert_array_equal(both.raw[half:], fold.raw)
+    np.testing.assert_array_equal(both.item_ids[both.item_row[:half]], fold.item_ids[fold.item_row])
+    assert not both.item_ids[both.item_row[half:]].any()
+    with pytest.raises(ValueError, match="no fold"):
+        join_features([])
+
+
+def test_labels_and_top_k() -> None:
+    told = Candidates(np.array([0, 0, 1]), ["a", "b", "a"], np.zeros((3, 4), np.float32))
+    assert labels_of(told, ["b", "a"]).tolist() == [0, 1, 1]
+    rows, ranks = top_k(np.array([0.1, 0.9, 0.5], np.float32), told.query_row, k=100)
+    assert rows.tolist() == [1, 0, 2]
+    assert ranks.tolist() == [1, 2, 1]

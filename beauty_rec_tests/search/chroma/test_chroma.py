@@ -1,0 +1,164 @@
+"""ChromaDB versions: built aside, verified, switched."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.search.chroma import index as chroma
+from beauty_rec.search.chroma.index import (
+    POINTER,
+    ChromaIndex,
+    build_index,
+    current_version,
+    open_current,
+)
+from beauty_rec.search.exact import ExactIndex
+from beauty_rec.search.protocol import IndexBuildError, recall_against_exact
+from beauty_rec.settings import TextIndexSettings
+
+SETTINGS = TextIndexSettings()
+
+
+def unit_vectors(count: int, seed: int = 0) -> Vectors:
+    matrix = np.random.default_rng(seed).standard_normal((count, 16)).astype(np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    return Vectors([f"item {i}" for i in range(count)], matrix)
+
+
+def test_a_version_is_built_verified_and_served(tmp_path: Path) -> None:
+    vectors = unit_vectors(300)
+    built = build_index(tmp_path, vectors, "one", SETTINGS)
+    assert built.rows == 300
+    assert built.recall_vs_exact >= 0.95
+    with open_current(tmp_path) as index:
+        found = index.search(vectors.matrix[:2], 5)
+        assert [ids[0] for ids in found.ids] == ["item 0", "item 1"]
+        np.testing.assert_allclose(found.scores[:, 0], 1, atol=1e-5)
+        assert (np.diff(found.scores, axis=1) <= 0).all()
+        assert len(index.search(vectors.matrix[:1], 1000).ids[0]) == 300  # k beyond the catalogue
+
+
+def test_thousands_of_items_on_few_points_are_all_found(tmp_path: Path) -> None:
+    few = unit_vectors(7).matrix
+    vectors = Vectors([f"item {i}" for i in range(2_000)], few[np.arange(2_000) % 7])
+    assert build_index(tmp_path, vectors, "one", SETTINGS).recall_vs_exact == 1.0
+    with open_current(tmp_path) as index:
+        assert index.count() == 2_000
+        found = index.search(few[:3], 400)
+        assert found.scores.shape == (3, 400)
+        for query, ids in enumerate(found.ids):
+            assert len(set(ids)) == 400
+            nearest = [name for name in ids if int(name.split()[1]) % 7 == query]
+            assert nearest == ids[: len(nearest)]
+            assert len(nearest) == len([i for i in range(2_000) if i % 7 == query])
+
+
+def test_readers_keep_the_old_version_and_new_ones_get_the_new(tmp_path: Path) -> None:
+    build_index(tmp_path, unit_vectors(20), "one", SETTINGS)
+    with open_current(tmp_path) as old:
+        build_index(tmp_path, unit_vectors(30, seed=1), "two", SETTINGS)
+        assert old.count() == 20
+        assert len(old.search(unit_vectors(1).matrix, 20).ids[0]) == 20
+    with open_current(tmp_path) as new:
+        assert new.count() == 30
+    build_index(tmp_path, unit_vectors(40, seed=2), "three", SETTINGS)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["three", "two"]
+
+
+def test_a_build_that_dies_half_way_disturbs_nothing(tmp_path: Path) -> None:
+    build_index(tmp_path, unit_vectors(20), "one", SETTINGS)
+    half = tmp_path / "two"
+    half.mkdir()
+    (half / "chroma.sqlite3").write_bytes(b"torn")
+    assert current_version(tmp_path).version == "one"
+    build_index(tmp_path, unit_vectors(30), "two", SETTINGS)
+    with open_current(tmp_path) as index:
+        assert index.count() == 30
+
+
+def test_a_poor_index_is_refused_and_yesterdays_serves_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_index(tmp_path, unit_vectors(20), "one", SETTINGS)
+    monkeypatch.setattr("beauty_rec.search.chroma.index.recall_against_exact", lambda *_: 0.5)
+    with pytest.raises(IndexBuildError, match=r"recall@100.*0\.500.*ef_search"):
+        build_index(tmp_path, unit_vectors(30), "two", SETTINGS)
+    assert current_version(tmp_path).version == "one"
+
+
+def test_lost_writes_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ChromaIndex, "ids", lambda self: ["item 0"])
+    with pytest.raises(IndexBuildError, match="30 were written"):
+        build_index(tmp_path, unit_vectors(30), "one", SETTINGS)
+    assert not (tmp_path / POINTER).exists()
+
+
+def test_no_index_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="--select text_index"), open_current(tmp_path):
+        pass
+
+
+def changed(vectors: Vectors, share: float) -> Vectors:
+    """Some vectors are others, some items are gone, some are new."""
+    count = max(1, int(share * len(vectors.ids) / 3))
+    new = unit_vectors(2 * count, seed=7).matrix
+    matrix = np.array(vectors.matrix)
+    matrix[:count] = new[:count]
+    kept = slice(0, len(matrix) - count)
+    ids = [*vectors.ids[kept], *(f"new {i}" for i in range(count))]
+    return Vectors(ids, np.concatenate([matrix[kept], new[count:]]))
+
+
+def test_few_changes_are_made_in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = unit_vectors(600)
+    build_index(tmp_path, first, "one", SETTINGS)
+    monkeypatch.setattr(chroma, "_write", None)  # no graph is built
+    second = changed(first, 0.06)
+    built = build_index(tmp_path, second, "two", SETTINGS)
+    assert built.rows == len(second.ids)
+    with open_current(tmp_path) as index, ChromaIndex(tmp_path / "one") as before:
+        assert sorted(index.ids()) == sorted(second.ids)
+        assert sorted(before.ids()) == sorted(first.ids)
+        everything = ExactIndex(second)
+        assert recall_against_exact(index, everything, second.matrix[:50], 100) > 0.99
+        old = index.search(first.matrix[:1], 1)
+        assert old.ids[0] != ["item 0"]  # its vector is another now
+        assert before.search(first.matrix[:1], 1).ids[0] == ["item 0"]
+
+
+def test_items_of_one_vector_part_and_meet_in_a_copy(tmp_path: Path) -> None:
+    first = unit_vectors(100)
+    matrix = np.array(first.matrix)
+    matrix[1] = matrix[0]
+    build_index(tmp_path, Vectors(first.ids, matrix), "one", SETTINGS)
+    build_index(tmp_path, first, "two", SETTINGS)
+    with open_current(tmp_path) as index:
+        assert index.search(first.matrix[1:2], 1).ids == [["item 1"]]
+    matrix[3] = matrix[2]
+    build_index(tmp_path, Vectors(first.ids, matrix), "three", SETTINGS)
+    with open_current(tmp_path) as index:
+        assert sorted(index.search(matrix[3:4], 2).ids[0]) == ["item 2", "item 3"]
+        assert sorted(index.ids()) == sorted(first.ids)
+
+
+def test_many_changes_or_other_settings_build_the_graph_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Path] = []
+    write = chroma._write
+    monkeypatch.setattr(chroma, "_write", lambda *a: (built.append(a[0]), write(*a)))
+    vectors = unit_vectors(300)
+    build_index(tmp_path, vectors, "one", SETTINGS)
+    build_index(tmp_path, changed(vectors, 0.9), "two", SETTINGS)
+    wider = SETTINGS.model_copy(update={"max_neighbors": 40})
+    build_index(tmp_path, changed(vectors, 0.9), "three", wider)
+    assert [folder.name for folder in built] == ["one", "two", "three"]
+    vectors = changed(vectors, 0.9)
+    for night in range(6):  # small changes add up
+        matrix = np.array(vectors.matrix)
+        matrix[night * 15 : night * 15 + 15] = unit_vectors(15, seed=night).matrix
+        vectors = Vectors(vectors.ids, matrix)
+        build_index(tmp_path, vectors, f"night{night}", wider)
+    assert [folder.name for folder in built][3:] == ["night4"]

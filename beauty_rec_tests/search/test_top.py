@@ -1,0 +1,28 @@
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from beauty_rec.search.top import leading
+
+SCORES = arrays(
+    np.float32,
+    st.integers(0, 1_500),
+    elements=st.sampled_from([-np.inf, -1.5, 0, 0.25, 3, 4]) | st.floats(-9, 9, width=32),
+    fill=st.sampled_from([-np.inf, 0, 1]),
+)
+
+
+@given(SCORES, st.integers(0, 60))
+def test_like_sorting_all(scores: np.ndarray, k: int) -> None:
+    rows, values = leading(torch.from_numpy(scores), k)
+    np.testing.assert_array_equal(values, -np.sort(-scores)[:k])
+    np.testing.assert_array_equal(scores[rows], values)
+    assert len(set(rows.tolist())) == len(rows)
+
+
+def test_many_scores_by_an_independent_sort() -> None:
+    scores = np.random.default_rng(0).permutation(100_003).astype(np.float32)
+    rows, _ = leading(torch.from_numpy(scores), 1_024)
+    np.testing.assert_array_equal(rows, np.argsort(-scores)[:1_024])

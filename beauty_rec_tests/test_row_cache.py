@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from beauty_rec.row_cache import KEEP_UNUSED, content_keys, maker_of, reuse_rows, reuse_vectors
+
+
+class Lengths:
+    """Computes the length of words, and counts what it was asked for."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words, self.asked = words, []  # type: ignore[var-annotated]
+
+    def vectors(self, rows: list[int]) -> np.ndarray:
+        self.asked += [self.words[row] for row in rows]
+        lengths = [[len(self.words[row]), 1] for row in rows]
+        return np.array(lengths, np.float32).reshape(-1, 2)
+
+    def rows(self, rows: list[int]) -> pl.DataFrame:
+        self.asked += [self.words[row] for row in rows]
+        words = [self.words[row] for row in rows]
+        return pl.DataFrame(
+            {"size": [len(w) for w in words], "letters": [sorted(w) for w in words]},
+            schema={"size": pl.Int64, "letters": pl.List(pl.String)},
+        )
+
+
+def vectors(folder: Path, words: list[str], maker: str = "a") -> tuple[list[float], list[str]]:
+    lengths = Lengths(words)
+    found, computed = reuse_vectors(folder, maker, content_keys(words), lengths.vectors)
+    assert computed == len(lengths.asked)
+    return found[:, 0].tolist(), lengths.asked
+
+
+def rows(
+    folder: Path, name: str, words: list[str], maker: str = "a", keep: pl.Expr | None = None
+) -> tuple[list[int], list[str]]:
+    lengths = Lengths(words)
+    keys = pl.Series(content_keys(words), dtype=pl.String)
+    found, computed = reuse_rows(folder, name, maker, keys, lengths.rows, keep)
+    assert computed == len(lengths.asked)
+    assert found.columns == ["size", "letters"]
+    assert found["letters"].list.len().to_list() == found["size"].to_list()
+    return found["size"].to_list(), lengths.asked
+
+
+def test_only_new_and_changed_vectors_are_computed(tmp_path: Path) -> None:
+    cache = tmp_path / "vectors"
+    assert vectors(cache, ["one", "three"]) == ([3, 5], ["one", "three"])
+    assert vectors(cache, ["three", "seven!", "one"]) == ([5, 6, 3], ["seven!"])
+    assert vectors(cache, ["three"]) == ([5], [])
+    assert vectors(cache, []) == ([], [])
+    assert vectors(cache, ["one"]) == ([3], ["one"])  # what went is forgotten
+
+
+def test_another_maker_computes_all(tmp_path: Path) -> None:
+    cache = tmp_path / "vectors"
+    vectors(cache, ["one", "two"], "a")
+    assert vectors(cache, ["one", "two"], "b")[1] == ["one", "two"]
+    rows(tmp_path / "rows", "x", ["one"], "a")
+    assert rows(tmp_path / "rows", "x", ["one"], "b")[1] == ["one"]
+
+
+def test_rows_follow_when_they_move_between_parts(tmp_path: Path) -> None:
+    rows(tmp_path, "train", ["a", "bb"])
+    rows(tmp_path, "test", ["ccc", "dddd"])
+    assert rows(tmp_path, "train", ["a", "bb", "ccc"]) == ([1, 2, 3], [])
+    assert rows(tmp_path, "test", ["dddd", "eeeee"]) == ([4, 5], ["eeeee"])
+    # And the other way, though the part that they leave is written first.
+    rows(tmp_path, "train", ["a"])
+    assert rows(tmp_path, "test", ["bb", "ccc", "dddd"]) == ([2, 3, 4], [])
+
+
+def test_unused_rows_are_dropped_in_the_end(tmp_path: Path) -> None:
+    rows(tmp_path, "train", ["a", "bb"])
+    for _ in range(KEEP_UNUSED + 1):
+        rows(tmp_path, "train", ["a"])
+    assert rows(tmp_path, "train", ["a", "bb"])[1] == ["bb"]
+
+
+def test_repeated_and_no_rows(tmp_path: Path) -> None:
+    assert rows(tmp_path, "x", [])[0] == []
+    assert rows(tmp_path, "x", ["a", "a"])[0] == [1, 1]
+    assert rows(tmp_path, "x", ["a", "bb", "a"]) == ([1, 2, 1], ["bb"])
+
+
+def test_what_is_not_worth_keeping_is_computed_again(tmp_path: Path) -> None:
+    keep = pl.col("size") > 1
+    rows(tmp_path, "x", ["a", "bb"], keep=keep)
+    assert rows(tmp_path, "x", ["a", "bb"], keep=keep) == ([1, 2], ["a"])
+
+
+def test_makers_and_keys_differ_where_their_parts_do() -> None:
+    assert maker_of("ab", "c") != maker_of("a", "bc")
+    assert len(set(content_keys([("a", None), ("a", ""), ("", "a"), "a"]))) == 4

@@ -1,0 +1,159 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertModel
+
+from beauty_rec.settings import ItemTowerSettings
+from beauty_rec.towers.items import train as recipe
+from beauty_rec.towers.items.features import ItemFeatures, TitleReader, item_features
+from beauty_rec.towers.items.served import item_vectors, load_item_tower
+from beauty_rec.towers.items.train import CollapseError, train_item_tower
+
+SETTINGS = ItemTowerSettings(
+    dimension=8, embedding=8, heads=2, epochs=3, batch_size=32, learning_rate=5e-3
+)
+VOCABULARY = 40
+
+
+def tokenizer(texts: list[str], **_: object) -> dict[str, torch.Tensor]:
+    ids = torch.zeros(len(texts), 4, dtype=torch.long)
+    for row, text in enumerate(texts):
+        for place, word in enumerate(text.split()[:4]):
+            ids[row, place] = 1 + sum(word.encode()) % 29
+    return {"input_ids": ids, "attention_mask": (ids > 0).long()}
+
+
+def reader(features: ItemFeatures, trained: bool = False) -> TitleReader:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=8,
+    )  # fmt: skip
+    return TitleReader(tokenizer, BertModel(config), features.titles, 4, trained)
+
+
+@pytest.fixture
+def features() -> ItemFeatures:
+    rng = np.random.default_rng(0)
+    category = rng.integers(3, 6, 90)
+    std = np.stack([category, rng.integers(6, 9, 90)], axis=1)
+    re = category[:, None] * 5 + rng.integers(-3, 4, (90, 4))
+    ids = [f"i{i:02}" for i in range(90)]
+    titles = {name: f"red {rng.integers(9)}" for name in ids[:80]} | {"i85": "  "}
+    return item_features(ids, std, re, titles)
+
+
+def test_features_say_which_items_are_alike() -> None:
+    std, re = np.array([[3], [3], [3]]), np.array([[5, 6], [6, 5], [5, 0]])
+    features = item_features(["a", "b", "c"], std, re, {"a": "x ", "b": "x", "c": "x"})
+    assert features.distinct().tolist() == [0, 2]
+    assert features.titles == ["x"]
+    with pytest.raises(ValueError, match="rows"):
+        item_features(["a"], std, re, {})
+
+
+def test_an_item_without_title_has_no_tokens(features: ItemFeatures) -> None:
+    states, mask = reader(features).read(torch.tensor([0, -1]))
+    assert states.shape == (2, 4, 8)
+    assert mask.any(dim=1).tolist() == [True, False]
+
+
+def test_trained_vectors_are_unit_vectors_and_know_their_kind(
+    features: ItemFeatures, tmp_path: Path
+) -> None:
+    titles = reader(features)
+    log = train_item_tower(
+        features, VOCABULARY, titles, SETTINGS, tmp_path / "t", classes=features.std[:, 0]
+    )
+    vectors = item_vectors(load_item_tower(tmp_path / "t"), titles, features)
+    np.testing.assert_allclose(np.linalg.norm(vectors.matrix, axis=1), 1, rtol=1e-5)
+    assert vectors.matrix.dtype == np.float32
+    assert vectors.ids == features.ids
+    first, last = log["epochs"][0], log["epochs"][-1]
+    assert last["loss"] < first["loss"]
+    assert last["purity"] > last["purity_by_chance"] + 0.2
+    assert set(last) >= {"alignment", "uniformity", "mean_cosine", "seconds"}
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_resumed_is_as_uninterrupted(
+    features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: bool
+) -> None:
+    whole = train_item_tower(
+        features, VOCABULARY, reader(features, trained), SETTINGS, tmp_path / "whole"
+    )
+    run, calls = recipe._train_epoch, []
+
+    def killed(*args):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return run(*args)
+
+    arguments = (features, VOCABULARY)
+    kept = {"checkpoints": tmp_path / "kept"}
+    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_item_tower(
+            *arguments, reader(features, trained), SETTINGS, tmp_path / "again", **kept
+        )
+    resumed = train_item_tower(
+        *arguments, reader(features, trained), SETTINGS, tmp_path / "again", **kept
+    )
+    assert len(calls) == 4  # one before the kill, one killed, two after
+    assert [e["loss"] for e in resumed["epochs"]] == [e["loss"] for e in whole["epochs"]]
+    for file in ("model.safetensors", *(["titles.safetensors"] if trained else [])):
+        same = (tmp_path / "whole" / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
+        assert same, file
+
+
+def test_a_frozen_title_encoder_keeps_its_bytes_and_a_trained_one_moves(
+    features: ItemFeatures, tmp_path: Path
+) -> None:
+    for trained in (False, True):
+        titles = reader(features, trained)
+        before = {k: v.clone() for k, v in titles.encoder.state_dict().items()}
+        train_item_tower(features, VOCABULARY, titles, SETTINGS, tmp_path / "t")
+        same = [torch.equal(v, before[k]) for k, v in titles.encoder.state_dict().items()]
+        assert all(same) is not trained
+
+
+def test_a_collapse_fails(features: ItemFeatures, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"collapse_cosine": 0.001})
+    with pytest.raises(CollapseError, match="mean cosine"):
+        train_item_tower(features, VOCABULARY, reader(features), settings, tmp_path / "t")
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_later_run_starts_from_the_old_rows(features: ItemFeatures, tmp_path: Path) -> None:
+    train_item_tower(features, VOCABULARY, reader(features), SETTINGS, tmp_path / "old")
+    still = SETTINGS.model_copy(update={"epochs": 0})
+    train_item_tower(
+        features, VOCABULARY + 5, reader(features), still, tmp_path / "new",
+        start_from=tmp_path / "old",
+    )  # fmt: skip
+    old, new = (load_item_tower(tmp_path / name).embedding.weight for name in ("old", "new"))
+    assert new.shape[0] == old.shape[0] + 5
+    assert torch.equal(new[: len(old)], old)
+
+
+def test_a_tower_of_before_the_attribute_space_answers_without_one(
+    features: ItemFeatures, tmp_path: Path
+) -> None:
+    folder, titles = tmp_path / "t", reader(features)
+    train_item_tower(features, VOCABULARY, titles, SETTINGS, folder)
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("attribute_dimension", "attribute_share"):
+        del config["settings"][name]
+    del config["attributes"]
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / "model.safetensors")
+    assert weights.pop("space").shape[1] > 0
+    save_file(weights, folder / "model.safetensors")
+    vectors = item_vectors(load_item_tower(folder), titles, features).matrix
+    assert vectors.shape == (len(features), SETTINGS.dimension)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)

@@ -1,0 +1,212 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from beauty_rec.artifacts import Vectors, content_hash
+from beauty_rec.search.ranks import answer_ranks
+from beauty_rec.settings import UserTowerSettings
+from beauty_rec.towers.users.inputs import one_request
+from beauty_rec.towers.users.search import user_candidates
+from beauty_rec.towers.users.served import ServedUserTower
+from beauty_rec.towers.users.train import recipe
+from beauty_rec.towers.users.train.data import UserTowerData, user_tower_data
+from beauty_rec.towers.users.train.recipe import train_user_tower
+from beauty_rec_tests.towers.conftest import Load
+
+
+def recall(served: ServedUserTower, data: UserTowerData, **kwargs: object) -> float:
+    known = served.knowledge(data.events, data.context_vectors, data.profiles)
+    vectors = served.user_vectors(known.requests(data.valid, served.as_of_ms), **kwargs)  # type: ignore[arg-type]
+    seen = [data.events.seen(row) for row in data.valid]
+    answers = data.events.item[data.valid]
+    ranks = answer_ranks(vectors, served.items.matrix, seen, answers)
+    new = [answer not in items for answer, items in zip(answers, seen, strict=True)]
+    return float((ranks[new] <= 10).mean())
+
+
+def test_it_learns_the_planted_taste_and_needs_the_context_for_it(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
+) -> None:
+    settings = small.model_copy(update={"epochs": 8, "patience": 8})
+    log = train_user_tower(data, settings, tmp_path / "t")
+    served = load(tmp_path / "t", data)
+    untrained = small.model_copy(update={"epochs": 0})
+    train_user_tower(data, untrained, tmp_path / "popular")
+    popularity = recall(load(tmp_path / "popular", data), data)
+    assert recall(served, data) > popularity + 0.1
+    assert recall(served, data) > recall(served, data, without=(False, True, False)) + 0.1
+    best = max(e["valid_recall@10"] for e in log["epochs"])
+    assert log["epochs"][log["best_epoch"] - 1]["valid_recall@10"] == best
+
+
+def test_item_vectors_stay_frozen(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
+) -> None:
+    before = data.item_vectors.matrix.tobytes()
+    train_user_tower(data, small, tmp_path / "t")
+    kept = load(tmp_path / "t", data).items
+    assert data.item_vectors.matrix.tobytes() == before
+    assert np.ascontiguousarray(kept.matrix[:, : kept.tower]).tobytes() == before
+    assert kept.ids == data.item_vectors.ids
+
+
+def test_resumed_is_as_uninterrupted(
+    data: UserTowerData,
+    small: UserTowerSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = small.model_copy(update={"epochs": 3, "patience": 3})
+    whole = train_user_tower(data, settings, tmp_path / "whole")
+    run, calls = recipe._train_epoch, []
+
+    def killed(*args):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return run(*args)
+
+    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_user_tower(data, settings, tmp_path / "again", tmp_path / "kept")
+    resumed = train_user_tower(data, settings, tmp_path / "again", tmp_path / "kept")
+    assert len(calls) == 4
+    assert [e["loss"] for e in resumed["epochs"]] == [e["loss"] for e in whole["epochs"]]
+    assert content_hash(tmp_path / "whole") == content_hash(tmp_path / "again")
+
+
+def test_checkpoints_of_other_settings_are_not_used(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+) -> None:
+    train_user_tower(data, small, tmp_path / "t", tmp_path / "kept")
+    other = small.model_copy(update={"learning_rate": 1e-3})
+    resumed = train_user_tower(data, other, tmp_path / "t", tmp_path / "kept")
+    fresh = train_user_tower(data, other, tmp_path / "u")
+    assert [e["loss"] for e in resumed["epochs"]] == [e["loss"] for e in fresh["epochs"]]
+
+
+def test_nothing_held_out_reaches_a_training_without_early_stopping(
+    reviews: pl.DataFrame,
+    item_vectors: Vectors,
+    contexts: Vectors,
+    profiles: pl.DataFrame,
+    small: UserTowerSettings,
+    tmp_path: Path,
+) -> None:
+    cut = int(reviews["timestamp"][500])
+    late = pl.col("timestamp") >= cut
+    changed = reviews.with_columns(
+        rating=pl.when(late).then(1.0).otherwise("rating"),
+        parent_asin=pl.when(late).then(pl.lit("i07")).otherwise("parent_asin"),
+        context=pl.when(late).then(pl.lit("work")).otherwise("context"),
+    )
+    hashes = []
+    for number, frame in enumerate((reviews, changed)):
+        data = user_tower_data(frame, item_vectors, contexts, profiles, train_until_ms=cut)
+        assert len(data.valid) == 0
+        train_user_tower(data, small, tmp_path / str(number))
+        hashes.append(content_hash(tmp_path / str(number)))
+    assert hashes[0] == hashes[1]
+
+
+def test_a_request_of_which_nothing_is_known_asks_for_popular_items(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
+) -> None:
+    train_user_tower(data, small, tmp_path / "t")
+    served = load(tmp_path / "t", data)
+    nobody = one_request([], None, None, served.profiles, served.as_of_ms, served.as_of_ms, 5)
+    popular = served.items.matrix[:, served.items.tower + served.tower.shape.popularity]
+    items, _ = user_candidates(
+        served.user_vectors(nobody), served.items.matrix, [np.array([3])], 1000
+    )
+    order = [i for i in np.argsort(-popular, kind="stable") if i != 3]
+    assert items[0, : len(order)].tolist() == order
+
+
+def test_text_vectors_ride_along_with_a_weight_chosen_on_valid(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
+) -> None:
+    text = np.zeros((60, 5), np.float32)
+    text[:30, 0], text[30:, 1] = 1, 1
+    with_text = replace(data, text_vectors=Vectors(data.item_vectors.ids[:50], text[:50]))
+    settings = small.model_copy(update={"epochs": 1})
+    log = train_user_tower(with_text, settings, tmp_path / "t")
+    served = load(tmp_path / "t", with_text)
+    assert log["text_weight"] > 0
+    assert served.items.matrix.shape[1] == 6 + log["columns"]["statistics"] + 5
+    assert not served.items.matrix[50:, -5:].any()
+    train_user_tower(data, settings, tmp_path / "plain")
+    assert recall(served, data) > recall(load(tmp_path / "plain", data), data)
+
+
+def test_vectors_before_are_asked_for_at_each_origin(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def before(as_of_ms: int) -> np.ndarray:
+        asked.append(as_of_ms)
+        return data.item_vectors.matrix
+
+    train_user_tower(replace(data, vectors_before=before), small, tmp_path / "t")
+    assert len(asked) == small.origins
+    assert all(t < data.events.time_ms[data.train].max() for t in asked)
+
+
+def test_without_context_profile_or_known_item(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
+) -> None:
+    bare = replace(
+        data,
+        context_vectors=Vectors([], np.zeros((0, 5), np.float32)),
+        profiles=data.profiles.select("user_id"),
+    )
+    train_user_tower(bare, small, tmp_path / "t")
+    assert np.isfinite(recall(load(tmp_path / "t", bare), bare))
+    with pytest.raises(ValueError, match="no training event"):
+        train_user_tower(replace(data, train=data.train[:0]), small, tmp_path / "t")
+
+
+def test_chance_of_others_is_left_alone(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    want = torch.rand(1)
+    torch.manual_seed(0)
+    train_user_tower(data, small, tmp_path / "t")
+    assert torch.equal(torch.rand(1), want)
+
+
+def test_a_training_that_does_not_beat_popularity_is_not_served(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
+) -> None:
+    spoilt = small.model_copy(update={"learning_rate": 30.0})
+    log = train_user_tower(data, spoilt, tmp_path / "t")
+    assert log["best_epoch"] == 0
+    served = load(tmp_path / "t", data)
+    assert recall(served, data) == pytest.approx(log["popularity_recall"], abs=1e-6)
+
+
+def test_newcomers_lean_on_popularity_as_far_as_told(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
+) -> None:
+    settings = small.model_copy(update={"epochs": 1, "newcomer_weights": (0.0,)})
+    vectors = {}
+    for weight in (0.0, 1e4):
+        told = settings.model_copy(update={"newcomer_weights": (weight,)})
+        assert train_user_tower(data, told, tmp_path / str(weight))["newcomer_weight"] == weight
+        served = load(tmp_path / str(weight), data)
+        context = data.context_vectors.matrix[0]
+        new, known = (
+            one_request(past, context, None, served.profiles, served.as_of_ms, served.as_of_ms, 5)
+            for past in ([], [(0, 5.0, 1.0)])
+        )
+        vectors[weight] = served.user_vectors(new), served.user_vectors(known)
+    np.testing.assert_array_equal(vectors[0.0][1], vectors[1e4][1])
+    popular = served.items.matrix[:, served.items.tower + served.tower.shape.popularity]
+    scores = served.items.matrix @ vectors[1e4][0][0]
+    assert np.corrcoef(scores, popular)[0, 1] > 0.999
