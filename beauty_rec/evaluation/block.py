@@ -29,6 +29,7 @@ def metric_block(
     ranks: Ranks,
     *,
     groups: Mapping[str, NDArray[np.bool_]] | None = None,
+    clusters: NDArray[np.int64] | None = None,
     samples: int = 1_000,
     seed: int = 13,
 ) -> Block:
@@ -37,7 +38,8 @@ def metric_block(
     Args:
         ranks: rank of the answer of each query, float64 ``[Q]``.
         groups: queries to report apart, bool ``[Q]`` by name (``answerable``, ``cold``).
-        samples: bootstrap samples of the MRR and NDCG intervals; recall has Wilson's interval.
+        clusters: int ``[Q]``, whose queries are resampled together, such as a user's.
+        samples: bootstrap samples; without clusters recall has Wilson's interval.
         seed: of the bootstrap.
 
     Returns:
@@ -51,16 +53,22 @@ def metric_block(
             block[metric], intervals[metric] = None, None
             continue
         block[metric] = float(values.mean())
-        if metric.startswith("recall@"):
+        if metric.startswith("recall@") and clusters is None:
             intervals[metric] = list(wilson_interval(values.sum(), len(values)))
         else:
-            intervals[metric] = list(bootstrap_interval(values, samples=samples, seed=seed))
+            found = bootstrap_interval(values, clusters=clusters, samples=samples, seed=seed)
+            intervals[metric] = list(found)
     block["intervals"] = intervals
     for name, members in (groups or {}).items():
         share = float(members.mean()) if len(ranks) else None
         block[name] = {
             "share": share,
-            **metric_block(ranks[members], samples=samples, seed=seed),
+            **metric_block(
+                ranks[members],
+                clusters=None if clusters is None else clusters[members],
+                samples=samples,
+                seed=seed,
+            ),
         }
     return block
 
@@ -70,6 +78,7 @@ def split_section(
     *,
     versus: Mapping[str, Sequence[str]],
     groups: Mapping[str, NDArray[np.bool_]] | None = None,
+    clusters: NDArray[np.int64] | None = None,
     samples: int = 1_000,
     seed: int = 13,
 ) -> dict[str, Block]:
@@ -79,7 +88,7 @@ def split_section(
         ranks: by method, all on the same queries in the same order.
         versus: which methods a stage is compared with, by stage; methods that ``ranks`` lacks are
             left out. The result stands under ``versus`` of the stage's block, by reference.
-        groups, samples, seed: as in :func:`metric_block`.
+        groups, clusters, samples, seed: as in :func:`metric_block`.
 
     Raises:
         ValueError: methods with different numbers of queries.
@@ -88,13 +97,21 @@ def split_section(
         counts = {method: len(of_method) for method, of_method in ranks.items()}
         raise ValueError(f"methods were measured on different queries: {counts}")
     section = {
-        method: metric_block(of_method, groups=groups, samples=samples, seed=seed)
+        method: metric_block(
+            of_method, groups=groups, clusters=clusters, samples=samples, seed=seed
+        )
         for method, of_method in ranks.items()
     }
     for stage, references in versus.items():
         if stage in ranks:
             section[stage]["versus"] = {
-                reference: compare(ranks[stage], ranks[reference], samples=samples, seed=seed)
+                reference: compare(
+                    ranks[stage],
+                    ranks[reference],
+                    clusters=clusters,
+                    samples=samples,
+                    seed=seed,
+                )
                 for reference in references
                 if reference in ranks
             }

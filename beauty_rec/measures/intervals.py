@@ -1,7 +1,8 @@
 """95% confidence intervals of a mean over queries.
 
-Both treat queries as independent draws. Resampling works on the distinct values and their counts:
-drawing n queries with replacement makes the counts multinomial, so a sample costs as many draws as
+Wilson's treats queries as independent draws; the bootstrap draws them one by one, or by cluster,
+since the queries of one user are alike. Resampling works on the distinct values and their counts:
+drawing n clusters with replacement makes the counts multinomial, so a sample costs as many draws as
 there are distinct values (a few hundred for MRR) and not as many as there are queries.
 """
 
@@ -37,26 +38,50 @@ def wilson_interval(successes: float, trials: int, level: float = LEVEL) -> Inte
 
 
 def bootstrap_interval(
-    values: NDArray[np.float64], *, samples: int = 1_000, seed: int = 13, level: float = LEVEL
+    values: NDArray[np.float64],
+    *,
+    clusters: NDArray[np.int64] | None = None,
+    samples: int = 1_000,
+    seed: int = 13,
+    level: float = LEVEL,
 ) -> Interval:
     """Return the percentile bootstrap interval of the mean of ``values`` ``[Q]``.
 
     (NaN, NaN) without a value. Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
     chapter 13. The same seed gives the same interval, whatever the order of the values.
+
+    Args:
+        values: of the queries.
+        clusters: int ``[Q]``, whose queries are drawn together, such as a user's; None: each alone.
+        samples: how many are drawn.
+        seed: of the draws.
+        level: of the interval.
     """
     if not len(values):
         return float("nan"), float("nan")
-    distinct, counts = np.unique(values, return_counts=True)
+    sums, sizes = cluster_sums(values, clusters)
+    distinct, counts = np.unique(np.column_stack([sums, sizes]), axis=0, return_counts=True)
     if len(distinct) == 1:
-        return float(distinct[0]), float(distinct[0])
+        mean = float(distinct[0, 0] / distinct[0, 1])
+        return mean, mean
     random = np.random.default_rng(seed)
     shares = counts / counts.sum()
-    means = [
-        random.multinomial(len(values), shares, size=size) @ distinct / len(values)
-        for size in draws(samples, len(distinct))
-    ]
+    means = []
+    for size in draws(samples, len(distinct)):
+        drawn = random.multinomial(len(sums), shares, size=size) @ distinct
+        means.append(drawn[:, 0] / drawn[:, 1])
     low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def cluster_sums(
+    values: NDArray[np.float64], clusters: NDArray[np.int64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sum and the size of each cluster of ``values`` ``[Q]``, both float64."""
+    if clusters is None:
+        return values, np.ones(len(values))
+    _, place = np.unique(clusters, return_inverse=True)
+    return np.bincount(place, values), np.bincount(place).astype(np.float64)
 
 
 def draws(samples: int, width: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from beauty_rec.measures.intervals import bootstrap_interval, draws
+from beauty_rec.measures.intervals import bootstrap_interval, cluster_sums, draws
 from beauty_rec.measures.metrics import Ranks, per_query
 
 ALPHA = 0.05
@@ -31,6 +31,7 @@ def sign_flip_test(
     values: NDArray[np.float64],
     baseline_values: NDArray[np.float64],
     *,
+    clusters: NDArray[np.int64] | None = None,
     samples: int = 10_000,
     seed: int = 13,
 ) -> float:
@@ -40,9 +41,10 @@ def sign_flip_test(
     has either sign with equal chance; p = (1 + flips at least as extreme) / (1 + samples). Smucker,
     Allan and Carterette, A comparison of statistical significance tests for information retrieval
     evaluation, CIKM 2007. Equal sizes of difference are flipped together by one binomial draw.
+    With ``clusters`` (int ``[Q]``) all queries of a cluster, such as a user's, get one sign.
     """
     _check_pairs(values, baseline_values)
-    difference = values - baseline_values
+    difference, _ = cluster_sums(values - baseline_values, clusters)
     sizes, counts = np.unique(np.abs(difference[difference != 0]), return_counts=True)
     if not len(sizes):
         return 1.0
@@ -56,9 +58,21 @@ def sign_flip_test(
 
 
 def compare(
-    ranks: Ranks, baseline_ranks: Ranks, *, samples: int = 1_000, seed: int = 13
+    ranks: Ranks,
+    baseline_ranks: Ranks,
+    *,
+    clusters: NDArray[np.int64] | None = None,
+    samples: int = 1_000,
+    seed: int = 13,
 ) -> dict[str, dict[str, float | list[float]]]:
     """Compare a method with a baseline on the same queries, metric by metric.
+
+    Args:
+        ranks, baseline_ranks: float64 ``[Q]``.
+        clusters: int ``[Q]``, whose queries are resampled together; then recall is tested by sign
+            flips of clusters, too. None: each query alone.
+        samples: bootstrap samples; ten times as many sign flips.
+        seed: of both.
 
     Returns:
         ``{metric: {"difference", "interval": [low, high], "p"}}``; difference is method minus
@@ -74,15 +88,14 @@ def compare(
     theirs = per_query(baseline_ranks)
     for metric, ours in per_query(ranks).items():
         difference = ours - theirs[metric]
-        if metric.startswith("recall@"):
+        if metric.startswith("recall@") and clusters is None:
             p = mcnemar(ours, theirs[metric])
         else:
-            p = sign_flip_test(ours, theirs[metric], samples=10 * samples, seed=seed)
-        found[metric] = {
-            "difference": float(difference.mean()),
-            "interval": list(bootstrap_interval(difference, samples=samples, seed=seed)),
-            "p": p,
-        }
+            p = sign_flip_test(
+                ours, theirs[metric], clusters=clusters, samples=10 * samples, seed=seed
+            )
+        interval = bootstrap_interval(difference, clusters=clusters, samples=samples, seed=seed)
+        found[metric] = {"difference": float(difference.mean()), "interval": list(interval), "p": p}
     return found
 
 

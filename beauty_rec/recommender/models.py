@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,21 @@ from numpy.typing import NDArray
 
 from beauty_rec.ranking.apply import load_reranker
 from beauty_rec.ranking.features.build import FeatureBuilder
-from beauty_rec.ranking.reranker import Reranker
+from beauty_rec.ranking.ranker import Ranker
 from beauty_rec.recommender.manifest import Manifest, ManifestError
 from beauty_rec.recommender.memory import read_in
-from beauty_rec.recommender.parts import ITEM_INDEX, RERANKER, TEXT_RETRIEVER, USER_TOWER
+from beauty_rec.recommender.orders import Learned, Orders, load_orders
+from beauty_rec.recommender.parts import (
+    ITEM_INDEX,
+    LEXICAL_INDEX,
+    RERANKER,
+    TEXT_RETRIEVER,
+    USER_TOWER,
+)
+from beauty_rec.recommender.path import AnswerPath
+from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.settings import EncoderSettings
 from beauty_rec.towers.users.item_matrix import ItemMatrix
 from beauty_rec.towers.users.served import ServedUserTower
@@ -66,8 +76,10 @@ class Models:
     encoder: TextEncoder
     contexts: ContextEncoder
     tower: ServedUserTower
-    reranker: Reranker
+    index: LexicalIndex
     builder: FeatureBuilder
+    learned: Mapping[Learned, Ranker]
+    orders: Orders
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest, settings: EncoderSettings) -> "Models":
@@ -80,7 +92,9 @@ class Models:
             encoder = TextEncoder.load(folder / TEXT_RETRIEVER, settings)
             read_in(encoder.model.parameters())
             tower = ServedUserTower.load(folder / USER_TOWER, ItemMatrix.load(folder / ITEM_INDEX))
+            index = LexicalIndex.load(folder / LEXICAL_INDEX)
             reranker, builder = load_reranker(folder / RERANKER)
+            learned, orders = load_orders(folder / RERANKER, reranker)
         except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:
             raise ManifestError(f"set {manifest.set} cannot be read: {error}") from error
         widths = {
@@ -97,4 +111,11 @@ class Models:
                     f"set {manifest.set} does not fit together: {what} has {found}, "
                     f"what reads it {wanted}"
                 )
-        return cls(folder, encoder, ContextEncoder(encoder), tower, reranker, builder)
+        contexts = ContextEncoder(encoder)
+        return cls(folder, encoder, contexts, tower, index, builder, learned, orders)
+
+    def path(self, space: ItemSpace, tower: ServedUserTower, *, reads_texts: bool) -> AnswerPath:
+        """Return the answer path over an item space."""
+        return AnswerPath(
+            space, tower, self.index, self.builder, self.learned, self.orders, reads_texts
+        )

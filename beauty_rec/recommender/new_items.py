@@ -17,7 +17,7 @@ from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.recommender.catalogue import new_card
 from beauty_rec.recommender.parts import ITEM_TOWER, VOCABULARY
 from beauty_rec.recommender.requests import NewItem
-from beauty_rec.recommender.snapshot import World
+from beauty_rec.recommender.snapshot import Snapshot
 from beauty_rec.settings import Settings
 from beauty_rec.towers.items.features import item_features
 from beauty_rec.towers.items.served import item_vectors, load_item_tower
@@ -36,8 +36,8 @@ class UnknownAttribute(ValueError):
     """A told attribute is no field of this shop; the message lists the fields."""
 
 
-def add_items(world: World, items: Sequence[NewItem], settings: Settings) -> World:
-    """Return the world with ``items``, their texts and attributes read as the pipeline reads them.
+def add_items(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> Snapshot:
+    """Return the shop with ``items``, their texts and attributes read as the pipeline reads them.
 
     An item that nobody has bought yet has the statistics of such an item.
 
@@ -45,11 +45,13 @@ def add_items(world: World, items: Sequence[NewItem], settings: Settings) -> Wor
         UnknownAttribute: an attribute is told that the vocabulary has no field for.
     """
     raw = _raw_items(items)
-    attributes = _attributes(world, raw, items, settings)
-    tower = _tower_vectors(world, raw, attributes, settings)
-    texts = _text_vectors(world, raw, attributes, settings)
-    statistics = np.repeat(_unsold(world)[None], len(items), axis=0)
-    sparse = world.builder.vocabulary.encode(attributes)
+    attributes = _attributes(shop, raw, items, settings)
+    tower = _tower_vectors(shop, raw, attributes, settings)
+    texts = _texts(shop, raw, attributes, settings)
+    with shop.models.contexts.lock:
+        text_vectors = shop.models.encoder.encode_items(texts)
+    statistics = np.repeat(_unsold(shop)[None], len(items), axis=0)
+    sparse = shop.path.builder.vocabulary.encode(attributes)
     shown = attributes.select("category", "brand", "summary").to_dicts()
     cards = [
         new_card(
@@ -63,9 +65,10 @@ def add_items(world: World, items: Sequence[NewItem], settings: Settings) -> Wor
         )
         for item, told in zip(items, shown, strict=True)
     ]
-    return world.with_items(
-        np.concatenate([tower, statistics, texts], axis=1).astype(np.float32),
+    return shop.with_items(
+        np.concatenate([tower, statistics, text_vectors], axis=1).astype(np.float32),
         np.concatenate([sparse.std, sparse.re], axis=1).astype(np.int32),
+        texts,
         cards,
     )
 
@@ -86,12 +89,12 @@ def _raw_items(items: Sequence[NewItem]) -> pl.DataFrame:
 
 
 def _attributes(
-    world: World, raw: pl.DataFrame, items: Sequence[NewItem], settings: Settings
+    shop: Snapshot, raw: pl.DataFrame, items: Sequence[NewItem], settings: Settings
 ) -> pl.DataFrame:
-    domain = choose_domain(raw, world.manifest.facts["domain"])
+    domain = choose_domain(raw, shop.manifest.facts["domain"])
     extractor = RulesAttributeExtractor(domain, settings.attributes)
     frame = extractor.extract(raw.with_columns(keywords=pl.lit([], dtype=pl.List(pl.String))))
-    vocabulary = world.builder.vocabulary
+    vocabulary = shop.path.builder.vocabulary
     fields = {*vocabulary.std_fields, *vocabulary.re_fields}
     told: dict[str, list[Any]] = {}
     for row, item in enumerate(items):
@@ -121,12 +124,12 @@ def _attributes(
 
 
 def _tower_vectors(
-    world: World, raw: pl.DataFrame, attributes: pl.DataFrame, settings: Settings
+    shop: Snapshot, raw: pl.DataFrame, attributes: pl.DataFrame, settings: Settings
 ) -> NDArray[np.float32]:
-    folder = world.models.folder
+    folder = shop.models.folder
     vocabulary, tower = Vocabulary.load(folder / VOCABULARY), load_item_tower(folder / ITEM_TOWER)
     if not tower.settings.event_values:
-        filled = [c for c in world.manifest.facts["event_fields"] if c in attributes.columns]
+        filled = [c for c in shop.manifest.facts["event_fields"] if c in attributes.columns]
         attributes = attributes.with_columns(
             pl.lit([], dtype=attributes.schema[c]).alias(c)
             for c in filled
@@ -141,24 +144,23 @@ def _tower_vectors(
     return item_vectors(tower, reader, features).matrix
 
 
-def _text_vectors(
-    world: World, raw: pl.DataFrame, attributes: pl.DataFrame, settings: Settings
-) -> NDArray[np.float32]:
-    encoder = world.models.encoder
-    with world.models.contexts.lock:
+def _texts(
+    shop: Snapshot, raw: pl.DataFrame, attributes: pl.DataFrame, settings: Settings
+) -> list[str]:
+    with shop.models.contexts.lock:
         builder = ItemTextBuilder(
-            raw, attributes, _NO_KEYWORDS, settings.item_text, encoder.count_tokens
+            raw, attributes, _NO_KEYWORDS, settings.item_text, shop.models.encoder.count_tokens
         )
-        return encoder.encode_items([builder.text(name) for name in raw["parent_asin"]])
+        return [builder.text(name) for name in raw["parent_asin"]]
 
 
-def _unsold(world: World) -> NDArray[np.float32]:
+def _unsold(shop: Snapshot) -> NDArray[np.float32]:
     """Return the statistics columns of an item that nobody has bought yet."""
-    items = world.models.tower.items
+    items = shop.path.tower.items
     start, stop = items.tower, items.tower + items.statistics
-    table = world.models.builder.table
+    table = shop.path.builder.table
     for row in np.flatnonzero(table.events.first_ms[:-1] == NEVER):
-        place = world.catalogue.row_of.get(table.ids[row])
+        place = shop.space.row_of.get(table.ids[row])
         if place is not None and place < len(items.ids):
             return np.asarray(items.matrix[place, start:stop])
     return np.asarray(items.matrix[:, start:stop]).min(axis=0)

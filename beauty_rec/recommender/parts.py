@@ -4,6 +4,7 @@ TEXT_RETRIEVER = "text_retriever"
 
 
 ITEM_EMBEDDINGS = "item_embeddings"
+LEXICAL_INDEX = "lexical_index"
 
 
 ITEM_TOWER = "item_tower"

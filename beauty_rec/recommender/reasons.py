@@ -13,6 +13,7 @@ from beauty_rec.items.keyword_ranking import words
 from beauty_rec.items.vocabulary import SPECIAL, UNKNOWN
 from beauty_rec.ranking.features.build import FeatureBuilder, Query
 from beauty_rec.recommender.catalogue import Catalogue
+from beauty_rec.recommender.space import ItemSpace
 
 LEAST_COSINE = 0.5
 MOST_ATTRIBUTES = 3
@@ -23,14 +24,14 @@ _COMMON = frozenset(STOPWORDS_EN)
 class Reasons:
     """Evidence for one question; ask :meth:`of` for each answered item."""
 
-    def __init__(self, catalogue: Catalogue, builder: FeatureBuilder, query: Query) -> None:
-        self._catalogue, self._builder = catalogue, builder
+    def __init__(
+        self, catalogue: Catalogue, space: ItemSpace, builder: FeatureBuilder, query: Query
+    ) -> None:
+        self._catalogue, self._space, self._builder = catalogue, space, builder
         table, vocabulary = builder.table, builder.vocabulary
-        self._known = [
-            row for name in query.history if (row := catalogue.row_of.get(name, -1)) >= 0
-        ]
+        self._known = [row for name in query.history if (row := space.row_of.get(name, -1)) >= 0]
         self._known = list(dict.fromkeys(reversed(self._known)))  # latest first
-        self._past_texts = catalogue.texts(np.array(self._known, dtype=np.int64))
+        self._past_texts = space.texts(np.array(self._known, dtype=np.int64))
         past = [table.row_of[name] for name in dict.fromkeys(query.history) if name in table.row_of]
         self._counts = Counter(table.sparse[past].ravel().tolist())
         self._past = len(past)
@@ -53,7 +54,7 @@ class Reasons:
     def _similar(self, row: int) -> list[dict[str, Any]]:
         if not self._known:
             return []
-        own: NDArray[np.float32] = self._catalogue.texts(np.array([row]))[0]
+        own: NDArray[np.float32] = self._space.texts(np.array([row]))[0]
         cosines = self._past_texts @ own
         best = int(cosines.argmax())
         past = self._known[best]

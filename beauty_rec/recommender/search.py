@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from beauty_rec.recommender.catalogue import Catalogue, Filters
-from beauty_rec.recommender.snapshot import World
+from beauty_rec.recommender.catalogue import Filters
+from beauty_rec.recommender.snapshot import Snapshot
 
 LABEL_CHARS = 100
 ANYTHING = Filters()
@@ -23,27 +23,25 @@ class SearchQuestion:
     filters: Filters = ANYTHING
 
 
-def search(world: World, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
+def search(shop: Snapshot, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
     """Return for each question ``Hits`` in plain values: the items nearest to its text."""
-    catalogue = world.catalogue
-    vectors = world.models.contexts([question.text.strip() for question in questions])
-    queries = np.stack([_padded(catalogue, vector) for vector in vectors])
-    scores = catalogue.scores(queries)
+    vectors = shop.models.contexts([question.text.strip() for question in questions])
+    queries = shop.space.text_queries(np.stack(vectors))
+    scores = shop.space.scores(queries)
     return [
-        _hits(world, scores[i], queries[i], question.k, question.filters)
+        _hits(shop, scores[i], queries[i], question.k, question.filters)
         for i, question in enumerate(questions)
     ]
 
 
-def similar(world: World, row: int, k: int) -> dict[str, Any]:
+def similar(shop: Snapshot, row: int, k: int) -> dict[str, Any]:
     """Return ``Hits``: the items whose texts are nearest to that of the item in ``row``."""
-    catalogue = world.catalogue
-    query = _padded(catalogue, catalogue.texts(np.array([row]))[0])
-    scores = catalogue.scores(query[None])[0]
+    query = shop.space.text_queries(shop.space.texts(np.array([row])))
+    scores = shop.space.scores(query)[0]
     scores[row] = -torch.inf
-    if not catalogue.has_text[row]:
+    if not shop.space.has_text[row]:
         scores[:] = -torch.inf
-    return _hits(world, scores, query, k, ANYTHING)
+    return _hits(shop, scores, query[0], k, ANYTHING)
 
 
 def label(hit: dict[str, Any]) -> str:
@@ -52,23 +50,19 @@ def label(hit: dict[str, Any]) -> str:
     return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
 
 
-def _padded(catalogue: Catalogue, vector: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.zeros(catalogue.text_start, np.float32), vector])
-
-
 def _hits(
-    world: World, scores: torch.Tensor, query: np.ndarray, k: int, filters: Filters
+    shop: Snapshot, scores: torch.Tensor, query: np.ndarray, k: int, filters: Filters
 ) -> dict[str, Any]:
-    catalogue = world.catalogue
-    hidden = ~catalogue.has_text[: len(catalogue.ids)]
+    catalogue = shop.catalogue
+    hidden = ~shop.space.has_text[: len(shop.space)]
     hidden[catalogue.gone] = True
     mask = catalogue.passing(filters)
     if mask is not None:
         hidden |= ~mask
     scores[torch.from_numpy(hidden)] = -torch.inf
-    rows, exact = catalogue.best(scores, query, k)
+    rows, exact = shop.space.best(scores, query, k)
     return {
-        "version": world.manifest.set,
+        "version": shop.manifest.set,
         "items": [
             {
                 **{n: v for n, v in catalogue.card(row).items() if n != "summary"},

@@ -88,7 +88,7 @@ def create_app(engine: Engine) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         batcher = app.state.batcher = Batcher(compute, settings.max_batch, settings.max_waiting)
-        known = engine.world.catalogue.ids[:WARM_HISTORY]
+        known = engine.shop.space.ids[:WARM_HISTORY]
         await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), known)
         engine.store.keep_open()
 
@@ -202,16 +202,16 @@ def _add_answers(app: FastAPI, engine: Engine) -> None:
     )
     async def sample_users() -> Response:
         """A few users to try; none when serve.sample_users is 0."""
-        world = engine.world
+        shop = engine.shop
         wanted = engine.settings.serve.sample_users
-        return Json([_sample(world, user) for user in world.samples["user_id"].head(wanted)])
+        return Json([_sample(shop, user) for user in shop.samples["user_id"].head(wanted)])
 
 
-def _sample(world: Any, user_id: str) -> dict[str, Any]:
-    past = world.past(user_id, None) or []
-    rows = [world.catalogue.row_of.get(event.parent_asin) for event in reversed(past)]
-    titles = [world.catalogue.card(row)["title"] for row in rows if row is not None]
-    profile = world.people.profile(user_id)
+def _sample(shop: Any, user_id: str) -> dict[str, Any]:
+    past = shop.past(user_id, None) or []
+    rows = [shop.space.row_of.get(event.parent_asin) for event in reversed(past)]
+    titles = [shop.catalogue.card(row)["title"] for row in rows if row is not None]
+    profile = shop.people.profile(user_id)
     return {
         "user_id": user_id,
         "events": len(past),
@@ -240,7 +240,7 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         reasons = engine.ready
         health = {
             "status": "not ready" if reasons else "ready",
-            "set": engine.world.manifest.set,
+            "set": engine.shop.manifest.set,
             "database": engine.store.healthy,
             "reasons": reasons,
         }
@@ -249,10 +249,10 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
     @app.get("/version", response_model=schema.Version, responses=READ, tags=["operations"])
     async def version() -> Response:
         """The served set: versions of its parts, its indexes, its headline metrics."""
-        world = engine.world
-        told = world.manifest.model_dump(include={"created_at", "parts", "indexes", "metrics"})
-        counts = {"items": len(world.catalogue), "added_items": len(world.catalogue.added)}
-        return Json({"version": world.manifest.set, **told, **counts})
+        shop = engine.shop
+        told = shop.manifest.model_dump(include={"created_at", "parts", "indexes", "metrics"})
+        counts = {"items": len(shop.catalogue), "added_items": len(shop.catalogue.added)}
+        return Json({"version": shop.manifest.set, **told, **counts})
 
     @app.get(
         "/metrics",
@@ -264,11 +264,11 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         """Metrics in Prometheus' text format."""
         metrics.ready.set(not engine.ready)
         metrics.database.set(engine.store.healthy)
-        metrics.items.set(len(engine.world.catalogue))
+        metrics.items.set(len(engine.shop.catalogue))
         metrics.switches.set(engine.switches)
         metrics.refusals.set(engine.refusals)
         metrics.served.clear()
-        metrics.served.labels(engine.world.manifest.set).set(1)
+        metrics.served.labels(engine.shop.manifest.set).set(1)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/", include_in_schema=False)

@@ -45,8 +45,8 @@ def serve(settings: Settings) -> None:
         "serving",
         extra={
             "address": f"http://{told.host}:{told.port}/",
-            "set": engine.world.manifest.set,
-            "items": len(engine.world.catalogue),
+            "set": engine.shop.manifest.set,
+            "items": len(engine.shop.catalogue),
         },
     )
     try:

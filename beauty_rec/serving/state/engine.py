@@ -1,4 +1,4 @@
-"""The recommender of a data folder: the world of now, its questions, and what changes it.
+"""The recommender of a data folder: the shop of now, its questions, and what changes it.
 
 >>> with Engine.open(settings) as engine:  # doctest: +SKIP
 ...     engine.recommend([RecommendRequest(context="a rose soap")])
@@ -23,7 +23,7 @@ from beauty_rec.recommender.reasons import attributes_of
 from beauty_rec.recommender.recommend import recommend
 from beauty_rec.recommender.requests import NewEvent, NewItem, RecommendRequest
 from beauty_rec.recommender.search import SearchQuestion, search, similar
-from beauty_rec.recommender.snapshot import World
+from beauty_rec.recommender.snapshot import Snapshot
 from beauty_rec.serving.published.manifest import MANIFEST, read_manifest, set_folder
 from beauty_rec.serving.state.database import DatabaseDown, Store, StoredEvent
 from beauty_rec.serving.state.threads import in_passing
@@ -34,13 +34,13 @@ ITEMS_AT_ONCE = 16
 """New items whose vectors are made before requests get their turn again."""
 
 
-def load_set(root: Path, manifest: Manifest, settings: EncoderSettings) -> World:
+def load_set(root: Path, manifest: Manifest, settings: EncoderSettings) -> Snapshot:
     """Read the set that ``manifest`` names, below ``root``, every part held against its hash.
 
     Raises:
         ManifestError: a part is missing, changed, or does not fit the others.
     """
-    return World.load(set_folder(root, manifest), manifest, settings)
+    return Snapshot.load(set_folder(root, manifest), manifest, settings)
 
 
 class UnknownItem(LookupError):
@@ -48,13 +48,13 @@ class UnknownItem(LookupError):
 
 
 class Engine:
-    """Answers from one world; changes replace the world. Threads may share an engine."""
+    """Answers from one shop; changes replace the shop. Threads may share an engine."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.root = settings.data_dir / "serving"
         manifest = read_manifest(self.root)
-        self._world = in_passing(load_set, self.root, manifest, settings.encoder)
+        self._shop = in_passing(load_set, self.root, manifest, settings.encoder)
         self._changing = threading.RLock()
         self._restored = False
         self._told_items: Sequence[NewItem] = ()
@@ -82,9 +82,9 @@ class Engine:
             engine.store.close()
 
     @property
-    def world(self) -> World:
-        """The world of now."""
-        return self._world
+    def shop(self) -> Snapshot:
+        """What answers come from now."""
+        return self._shop
 
     @property
     def ready(self) -> list[str]:
@@ -98,11 +98,11 @@ class Engine:
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
         """See :func:`~beauty_rec.recommender.recommend.recommend`."""
-        return recommend(self._world, requests, self.settings.serve)
+        return recommend(self._shop, requests, self.settings.serve)
 
     def search(self, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
         """See :func:`~beauty_rec.recommender.search.search`."""
-        return search(self._world, questions)
+        return search(self._shop, questions)
 
     def similar(self, parent_asin: str, k: int) -> dict[str, Any]:
         """Return the items whose texts are nearest to an item's.
@@ -110,8 +110,8 @@ class Engine:
         Raises:
             UnknownItem: there is no such item.
         """
-        world = self._world
-        return similar(world, self._row(world, parent_asin), k)
+        shop = self._shop
+        return similar(shop, self._row(shop, parent_asin), k)
 
     def item(self, parent_asin: str) -> dict[str, Any]:
         """Return an item with all that is known of it.
@@ -119,14 +119,14 @@ class Engine:
         Raises:
             UnknownItem: there is no such item.
         """
-        world = self._world
-        card = world.catalogue.card(self._row(world, parent_asin))
-        table = world.builder.table
+        shop = self._shop
+        card = shop.catalogue.card(self._row(shop, parent_asin))
+        table = shop.path.builder.table
         place = table.row_of.get(parent_asin, len(table.ids))
         return {
             **card,
-            "version": world.manifest.set,
-            "attributes": attributes_of(world.builder, parent_asin),
+            "version": shop.manifest.set,
+            "attributes": attributes_of(shop.path.builder, parent_asin),
             "train_events": round(float(np.expm1(table.events.log_count[place]))),
         }
 
@@ -138,11 +138,11 @@ class Engine:
             DatabaseDown: nothing was stored.
         """
         with self._changing:
-            world = self._with_items(self._world, items)
+            shop = self._with_items(self._shop, items)
             self.store.put_items(items)
             self._told_items = [*self._told_items, *items]
-            self._world = world
-            return world.manifest.set
+            self._shop = shop
+            return shop.manifest.set
 
     def add_event(self, told: NewEvent) -> str:
         """Store a user's event, which the next answer knows.
@@ -152,13 +152,13 @@ class Engine:
             DatabaseDown: nothing was stored.
         """
         with self._changing:
-            self._row(self._world, told.parent_asin)
+            self._row(self._shop, told.parent_asin)
             at = int(time.time() * 1000) if told.timestamp is None else told.timestamp
             event = StoredEvent(told.user_id, told.parent_asin, at, told.rating)
             self.store.put_event(event)
             past = Past(event.parent_asin, event.rating, event.time_ms)
-            self._world = self._world.with_event(event.user_id, past)
-            return self._world.manifest.set
+            self._shop = self._shop.with_event(event.user_id, past)
+            return self._shop.manifest.set
 
     def look(self) -> bool:
         """Serve the newest manifest if it is another; return whether it was switched to.
@@ -167,7 +167,7 @@ class Engine:
         """
         try:
             manifest = read_manifest(self.root)
-            if manifest.set == self._world.manifest.set:
+            if manifest.set == self._shop.manifest.set:
                 self.refused = None
                 return False
             token = content_hash(self.root / MANIFEST)
@@ -183,7 +183,7 @@ class Engine:
             self._refused_token = content_hash(path) if path.exists() else ""
             return False
         with self._changing:
-            self._world = self._with_told(loaded)
+            self._shop = self._with_told(loaded)
         self.refused = None
         self.switches += 1
         LOG.info("switched", extra={"event": "set_switched", "set": manifest.set})
@@ -193,11 +193,11 @@ class Engine:
         """Read what was told before, once the database is there."""
         if not self._restored:
             with self._changing:
-                self._world = self._with_told(self._world)
+                self._shop = self._with_told(self._shop)
                 self._restored = True
 
-    def _with_told(self, world: World) -> World:
-        """Return the world with all items and events that the store holds.
+    def _with_told(self, shop: Snapshot) -> Snapshot:
+        """Return the shop with all items and events that the store holds.
 
         An item that was told stands above the set's own record of it. Without the database, what
         this engine has been told itself is taken over.
@@ -207,12 +207,12 @@ class Engine:
             items, events = self.store.items(), self.store.events()
         except DatabaseDown:
             if not self._restored:
-                return world
+                return shop
             items, events = (
                 self._told_items,
                 [
                     StoredEvent(user, e.parent_asin, e.time_ms, e.rating)
-                    for user, told in self._world.told.items()
+                    for user, told in self._shop.since.items()
                     for e in told
                 ],
             )
@@ -223,18 +223,18 @@ class Engine:
                 Past(event.parent_asin, event.rating, event.time_ms)
             )
         told = {user: sorted(past, key=lambda e: e.time_ms) for user, past in told.items()}
-        return self._with_items(replace(world, told=told), items)
+        return self._with_items(replace(shop, since=told), items)
 
-    def _with_items(self, world: World, items: Sequence[NewItem]) -> World:
+    def _with_items(self, shop: Snapshot, items: Sequence[NewItem]) -> Snapshot:
         latest = list({item.parent_asin: item for item in items}.values())
         for start in range(0, len(latest), ITEMS_AT_ONCE):
             some = latest[start : start + ITEMS_AT_ONCE]
-            world = in_passing(add_items, world, some, self.settings)
-        return world
+            shop = in_passing(add_items, shop, some, self.settings)
+        return shop
 
     @staticmethod
-    def _row(world: World, parent_asin: str) -> int:
-        row = world.catalogue.row_of.get(parent_asin)
+    def _row(shop: Snapshot, parent_asin: str) -> int:
+        row = shop.space.row_of.get(parent_asin)
         if row is None:
             raise UnknownItem(f"no item {parent_asin!r}")
         return row

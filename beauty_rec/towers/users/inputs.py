@@ -1,7 +1,7 @@
 """What the user tower is asked with: the same arrays from events in training and in serving."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,14 @@ class Requests:
 
     def __getitem__(self, part: slice) -> "Requests":
         return Requests(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
+
+    def with_contexts(self, vectors: NDArray[np.float32]) -> "Requests":
+        """Return the same requests with these contexts, float32 ``[B, T]``; zeros for none."""
+        return replace(
+            self,
+            context=torch.from_numpy(np.asarray(vectors, np.float32)),
+            has_context=torch.from_numpy(vectors.any(axis=1)),
+        )
 
     @property
     def has_history(self) -> Tensor:

@@ -1,0 +1,16 @@
+"""What every learned order of candidates can do."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beauty_rec.ranking.features.build import Features
+
+
+class Ranker(Protocol):
+    """How likely each candidate is chosen, from its features."""
+
+    def probabilities(self, features: Features) -> NDArray[np.float32]:
+        """Return float32 ``[N]``, 0 to 1."""
+        ...

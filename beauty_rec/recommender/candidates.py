@@ -1,0 +1,165 @@
+"""Candidates: the union of what all sources find, with what each says of every one of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beauty_rec.recommender.asks import Asks
+from beauty_rec.recommender.sources import AnySource
+from beauty_rec.recommender.space import ItemSpace
+from beauty_rec.search.near_ties import SLACK, ranked
+from beauty_rec.search.ranks import chunks
+from beauty_rec.search.top import leading
+
+REFERENCE = 100
+"""The candidate of a source that its scale ends with, however many are asked for."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Candidates of one ask.
+
+    Attributes:
+        rows: int64 ``[C]``, rows of the item space, ascending.
+        scores: float32 ``[C, S]``, of each source; NaN where it says nothing.
+        tops: float32 ``[S, 2]``: the best score of each source among the items that may be
+            answered, and that of its hundredth, or of its last; NaN where it found none.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    tops: NDArray[np.float32]
+
+
+def find_candidates(
+    sources: Sequence[AnySource],
+    asks: Asks,
+    space: ItemSpace,
+    depth: int,
+    *,
+    chosen: Sequence[Sequence[str]] | None = None,
+    gone: NDArray[np.int64] | None = None,
+    allowed: Sequence[NDArray[np.bool_] | None] | None = None,
+) -> Iterator[Found]:
+    """Yield the candidates of each ask: of every source the ``depth`` best unseen items.
+
+    What a source says of an item is told among all unseen items, so a filter changes which items
+    are answered, and not how they score.
+
+    Args:
+        sources: in the order of the columns.
+        asks: Q of them.
+        space: the items.
+        depth: candidates of a source.
+        chosen: names of the sources that may bring candidates to each ask; None: all.
+        gone: rows that nobody is to be answered with.
+        allowed: bool ``[N]`` for each ask, the rows that pass its filters; None: all.
+    """
+    for part in chunks(len(asks), len(space) * len(sources)):
+        some = asks.part(part)
+        scores, queries = _scores(sources, some, space)
+        for row in range(len(some)):
+            number = part.start + row
+            yield _union(
+                [None if block is None else block[row] for block in scores],
+                [None if asked is None else asked[row] for asked in queries],
+                [True if chosen is None else s.name in chosen[number] for s in sources],
+                space,
+                some.seen[row],
+                gone,
+                None if allowed is None else allowed[number],
+                depth,
+            )
+
+
+def _scores(
+    sources: Sequence[AnySource], asks: Asks, space: ItemSpace
+) -> tuple[list[list[torch.Tensor | None] | None], list[list[NDArray[np.float32] | None] | None]]:
+    """Return each source's scores of all items for each ask, and its query where it has one.
+
+    None where a source cannot answer an ask. All query vectors meet the matrix in one pass.
+    """
+    has_text = asks.has_text
+    found: list[list[torch.Tensor | None] | None] = []
+    queries: list[list[NDArray[np.float32] | None] | None] = []
+    stacked: list[NDArray[np.float32]] = []
+    places: list[tuple[int, int]] = []
+    for column, source in enumerate(sources):
+        able = has_text if source.reads_text else np.ones(len(asks), bool)
+        if not able.any():
+            found.append(None)
+            queries.append(None)
+        elif hasattr(source, "vectors"):
+            vectors = source.vectors(asks, space)
+            found.append([None] * len(asks))
+            queries.append([vectors[row] if able[row] else None for row in range(len(asks))])
+            for row in np.flatnonzero(able):
+                stacked.append(vectors[row])
+                places.append((column, int(row)))
+        else:
+            own = torch.from_numpy(source.scores(asks, space))
+            own[own <= 0] = -torch.inf
+            found.append([own[row] if able[row] else None for row in range(len(asks))])
+            queries.append(None)
+    if stacked:
+        products = space.scores(np.stack(stacked))
+        for number, (column, row) in enumerate(places):
+            block = found[column]
+            assert block is not None
+            block[row] = products[number]
+            silent = sources[column].silent(space)  # type: ignore[union-attr]
+            if silent is not None:
+                products[number, torch.from_numpy(silent)] = -torch.inf
+    return found, queries
+
+
+def _union(
+    scores: Sequence[torch.Tensor | None],
+    queries: Sequence[NDArray[np.float32] | None],
+    chosen: Sequence[bool],
+    space: ItemSpace,
+    seen: NDArray[np.int64],
+    gone: NDArray[np.int64] | None,
+    allowed: NDArray[np.bool_] | None,
+    depth: int,
+) -> Found:
+    hidden = torch.from_numpy(seen if gone is None else np.concatenate([seen, gone]))
+    tops = np.full((len(scores), 2), np.nan, np.float32)
+    parts: list[NDArray[np.int64]] = []
+    for column, own in enumerate(scores):
+        if own is None:
+            continue
+        own[hidden] = -torch.inf
+        rows, values = _best(own, queries[column], space, max(depth, REFERENCE))
+        if len(rows):
+            tops[column] = values[0], values[:REFERENCE][-1]
+        if chosen[column]:
+            if allowed is not None:
+                passing = own.masked_fill(torch.from_numpy(~allowed), -torch.inf)
+                rows, _ = _best(passing, queries[column], space, depth)
+            parts.append(rows[:depth])
+    union = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
+    table = np.full((len(union), len(scores)), np.nan, np.float32)
+    for column, own in enumerate(scores):
+        if own is None:
+            continue
+        here = own[torch.from_numpy(union)].numpy()
+        query = queries[column]
+        exact = here if query is None else space.exact(union, query)
+        table[:, column] = np.where(np.isfinite(here), exact, np.nan)
+    return Found(union, table, tops)
+
+
+def _best(
+    scores: torch.Tensor, query: NDArray[np.float32] | None, space: ItemSpace, depth: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    if query is not None:
+        return space.best(scores, query, depth)
+    found, values = leading(scores, depth + SLACK)
+    known = torch.isfinite(values)
+    rows, own = found[known].numpy(), values[known].numpy()
+    order = ranked(own, rows)[:depth]
+    return rows[order], own[order]

@@ -1,0 +1,1 @@
+"""What the answer path learns from events: weights of the sources, and which order is served."""

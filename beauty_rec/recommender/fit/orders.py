@@ -1,0 +1,117 @@
+"""Fitting the orders: weights of the sources for each kind of ask, and the order that is served.
+
+What asks with an occasion or with nothing is fitted on out-of-fold events of train, and judged on
+valid. A text of its own can only be fitted on valid: in train an item's text holds what its buyers
+wrote. Test is never looked at.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beauty_rec.recommender.fit.champion import champion
+from beauty_rec.recommender.fit.weights import Judged, choose_weights
+from beauty_rec.recommender.lists import CandidateLists
+from beauty_rec.recommender.orders import DEFAULT, KINDS, LEARNED, ORDERS, Kind, Learned, Orders
+from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
+
+ENOUGH = 200
+"""Events with their answer among the candidates that weights may be chosen by."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Candidates with what became of them.
+
+    Attributes:
+        lists: N candidates of Q asks.
+        kinds: of the asks, ``[Q]``.
+        hits: bool ``[N]``, which candidate was the answer.
+        learned: probabilities of the learned models, ``[N]`` each.
+    """
+
+    lists: CandidateLists
+    kinds: Sequence[Kind]
+    hits: NDArray[np.bool_]
+    learned: Mapping[Learned, NDArray[np.float32]]
+
+    def of_kind(self, kind: Kind, scales: Mapping[str, float]) -> Judged:
+        """Return the asks of a kind, with the sources' and the models' columns."""
+        asks = np.array([own == kind for own in self.kinds], dtype=bool)
+        kept = asks[self.lists.ask]
+        columns = [self.lists.values, *(p / scales[n] for n, p in self.learned.items())]
+        values = np.column_stack(columns).astype(np.float32)[kept]
+        number = np.cumsum(asks) - 1
+        return Judged.of(values, number[self.lists.ask[kept]], self.hits[kept], int(asks.sum()))
+
+    def scales(self) -> dict[str, float]:
+        """Return the best probability of an ask, on average, by model."""
+        starts = np.flatnonzero(np.diff(self.lists.ask, prepend=-1))
+        if not len(starts):
+            return dict.fromkeys(self.learned, 1.0)
+        return {
+            name: max(float(np.maximum.reduceat(p, starts).mean()), 1e-9)
+            for name, p in self.learned.items()
+        }
+
+
+def fit_orders(train: Labelled, valid: Labelled) -> Orders:
+    """Return the weights of every order and which order is served, by kind of ask."""
+    scales = valid.scales()
+    weights: dict[str, dict[Kind, dict[str, float]]] = {
+        name: {} for name in ("hybrid", "fused", *valid.learned)
+    }
+    served: dict[Kind, str] = {}
+    reasons: dict[Kind, str] = {}
+    measured: dict[Kind, dict[str, float]] = {}
+    for kind in KINDS:
+        judged = valid.of_kind(kind, scales)
+        own = _text_weights(judged, valid) if kind == "text" else _weights(kind, train, judged)
+        for order, chosen in own.items():
+            weights[order][kind] = chosen
+        found = Orders(weights, scales, {}, {}, {})
+        names = [*SOURCES, *valid.learned]
+        measured[kind] = {
+            order: judged.ndcg(_vector(found.weights_of(order, kind), names))
+            for order in ORDERS
+            if found.weights_of(order, kind) and judged.asks
+        }
+        if measured[kind]:
+            served[kind], reasons[kind] = champion(measured[kind])
+        else:
+            plain = Orders.plain()
+            served[kind], reasons[kind] = plain.served[kind], plain.reasons[kind]
+    return Orders(weights, scales, served, reasons, measured)
+
+
+def _weights(kind: Kind, train: Labelled, valid: Judged) -> dict[str, dict[str, float]]:
+    """Return the weights for asks with an occasion, or with nothing."""
+    free = [name for name in SOURCES if name not in TEXT_SOURCES]
+    known = train.of_kind(kind, {})
+    start = DEFAULT[kind]
+    fused = start
+    if len(known.starts) >= ENOUGH:
+        fused, _ = choose_weights(known, SOURCES, free, start)
+    alone: dict[str, dict[str, float]] = {name: {name: 1.0} for name in LEARNED}
+    both = {"hybrid": dict.fromkeys(TEXT_SOURCES, 1.0)} if kind == "occasion" else {}
+    return {"fused": fused, **alone, **both}
+
+
+def _text_weights(valid: Judged, labelled: Labelled) -> dict[str, dict[str, float]]:
+    """Return the weights for asks in words of their own."""
+    names = [*SOURCES, *labelled.learned]
+    start = DEFAULT["text"]
+    found = {order: dict(start) for order in ("hybrid", "fused", *labelled.learned)}
+    if len(valid.starts) < ENOUGH // 4:
+        return found
+    found["hybrid"], _ = choose_weights(valid, names, ["lexical"], start, alone=False)
+    found["fused"], _ = choose_weights(valid, names, SOURCES, found["hybrid"], alone=False)
+    for name in labelled.learned:
+        found[name], _ = choose_weights(valid, names, [name], found["fused"], alone=False)
+    return found
+
+
+def _vector(weights: Mapping[str, float], names: Sequence[str]) -> NDArray[np.float32]:
+    return np.array([weights.get(name, 0.0) for name in names], dtype=np.float32)

@@ -1,0 +1,110 @@
+"""Weights of the sources, chosen on valid by NDCG@10.
+
+The ranks of the answers are a step function of the weights: so they are searched one by one over a
+grid, from several starts, until none helps. Of weights that are equally good the smallest is kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beauty_rec.measures.metrics import ndcg_at
+
+GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+ROUNDS = 4
+GAIN = 1e-9
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Candidates of Q asks, those of an ask in consecutive rows.
+
+    Attributes:
+        values: float32 ``[N, S]``, normalised scores.
+        starts: int64 ``[A]``, first row of each ask whose answer is among its candidates.
+        answers: int64 ``[A]``, row of the answer of each of them.
+        asks: Q, those without their answer among the candidates included.
+    """
+
+    values: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    answers: NDArray[np.int64]
+    asks: int
+
+    @classmethod
+    def of(
+        cls, values: NDArray[np.float32], ask: NDArray[np.int64], hit: NDArray[np.bool_], asks: int
+    ) -> "Judged":
+        """Return what can be judged: the asks that have a ``hit`` [N] among their rows."""
+        answered = np.zeros(asks, bool)
+        answered[ask[hit]] = True
+        kept = answered[ask]
+        own, hits = ask[kept], hit[kept]
+        starts = np.flatnonzero(np.diff(own, prepend=-1))
+        return cls(values[kept], starts, np.flatnonzero(hits), asks)
+
+    def ranks(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the rank of each answered ask's answer, ties in the middle: float64 ``[A]``."""
+        if not len(self.starts):
+            return np.zeros(0)
+        sums = self.values @ weights
+        lengths = np.diff([*self.starts, len(sums)])
+        own = np.repeat(sums[self.answers], lengths)
+        better = np.add.reduceat(sums > own + 1e-7, self.starts, dtype=np.int64)
+        level = np.add.reduceat(np.abs(sums - own) <= 1e-7, self.starts, dtype=np.int64)
+        return better + (level + 1) / 2
+
+    def ndcg(self, weights: NDArray[np.float32]) -> float:
+        """Return NDCG@10 over all asks."""
+        return float(ndcg_at(self.ranks(weights)).sum() / max(1, self.asks))
+
+
+def choose_weights(
+    judged: Judged,
+    names: Sequence[str],
+    free: Sequence[str],
+    start: Mapping[str, float],
+    *,
+    alone: bool = True,
+) -> tuple[dict[str, float], float]:
+    """Return the best weights that were found, and their NDCG@10.
+
+    Args:
+        judged: candidates of valid.
+        names: of the columns.
+        free: the columns that may have a weight; the others stay as ``start`` has them, or 0.
+        start: weights to begin with.
+        alone: begin with each free column alone, too.
+    """
+    columns = {name: number for number, name in enumerate(names)}
+    starts: list[Mapping[str, float]] = [start, *({name: 1.0} for name in free if alone)]
+    best, reached = dict(start), -1.0
+    for begun in starts:
+        weights = np.zeros(len(names), np.float32)
+        for name, value in begun.items():
+            weights[columns[name]] = value
+        score = judged.ndcg(weights)
+        for _ in range(ROUNDS):
+            before = score
+            for name in free:
+                score = _one(judged, weights, columns[name], score)
+            if score <= before + GAIN:
+                break
+        if score > reached + GAIN:
+            best = {n: float(weights[c]) for n, c in columns.items() if weights[c]}
+            reached = score
+    return best, reached
+
+
+def _one(judged: Judged, weights: NDArray[np.float32], column: int, score: float) -> float:
+    """Set one weight to the best of the grid in place; return the score."""
+    kept = float(weights[column])
+    for value in GRID:
+        weights[column] = value
+        found = judged.ndcg(weights) if weights.any() else 0.0
+        if found > score + GAIN:
+            kept, score = value, found
+    weights[column] = kept
+    return score

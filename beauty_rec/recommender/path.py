@@ -1,0 +1,176 @@
+"""The answer path: from asks to ordered candidates, for events of the past and shoppers alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query
+from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.ranking.ranker import Ranker
+from beauty_rec.recommender.asks import Asks
+from beauty_rec.recommender.candidates import Found, find_candidates
+from beauty_rec.recommender.fusion import normalised
+from beauty_rec.recommender.learned import retrieval
+from beauty_rec.recommender.orders import Kind, Learned, Orders
+from beauty_rec.recommender.sources import SIGNED, AnySource, sources_of
+from beauty_rec.recommender.space import ItemSpace
+from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.search.near_ties import ranked
+from beauty_rec.towers.users.served import ServedUserTower
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Candidates of one ask, best first.
+
+    Attributes:
+        rows: int64 ``[C]``, of the item space.
+        scores: float32 ``[C]``, of the served order.
+        values: float32 ``[C, S]``, what each source says, on one scale.
+        probability: float32 ``[C]``, calibrated, where a learned order was asked; or None.
+        order: the name of the served order.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    values: NDArray[np.float32]
+    found: Found
+    probability: NDArray[np.float32] | None
+    order: str
+
+
+@dataclass(frozen=True)
+class AnswerPath:
+    """All that answers are computed with.
+
+    Attributes:
+        space: the items.
+        tower: the user tower.
+        index: words of the items' texts.
+        builder: of the features of the learned orders; its table is what train says of the items.
+        models: the learned orders, by name.
+        orders: their weights, and which one is served.
+        reads_texts: the user tower was trained with free texts, not with occasions alone.
+    """
+
+    space: ItemSpace
+    tower: ServedUserTower
+    index: LexicalIndex
+    builder: FeatureBuilder
+    models: Mapping[Learned, Ranker]
+    orders: Orders
+    reads_texts: bool
+
+    @cached_property
+    def sources(self) -> Sequence[AnySource]:
+        """The sources of candidates, in the order of their columns."""
+        return sources_of(self.space, self.tower, self.index, self.builder.table)
+
+    def kind_of(self, text: str | None) -> Kind:
+        """Return what kind of ask a text makes."""
+        return kind_of(text, self.builder.table, self.reads_texts)
+
+    def tower_reads(self, text: str | None) -> bool:
+        """Whether the user tower was trained to understand such a text."""
+        return tower_reads(text, self.builder.table, self.reads_texts)
+
+    def answer(
+        self,
+        asks: Asks,
+        depth: int,
+        *,
+        chosen: Sequence[Sequence[str]] | None = None,
+        gone: NDArray[np.int64] | None = None,
+        allowed: Sequence[NDArray[np.bool_] | None] | None = None,
+    ) -> Iterator[Ordered]:
+        """Yield the candidates of each ask in the order that is served.
+
+        The arguments are those of :func:`~beauty_rec.recommender.candidates.find_candidates`.
+        """
+        found = list(
+            find_candidates(
+                self.sources, asks, self.space, depth, chosen=chosen, gone=gone, allowed=allowed
+            )
+        )
+        kinds = [self.kind_of(query.context) for query in asks.queries]
+        served = [self.orders.served[kind] for kind in kinds]
+        values = [normalised(part.scores, part.tops, SIGNED) for part in found]
+        learned: dict[Learned, list[NDArray[np.float32]]] = {}
+        for name, model in self.models.items():
+            needing = [
+                name in self.orders.needs(order, kind)
+                for order, kind in zip(served, kinds, strict=True)
+            ]
+            if any(needing):
+                learned[name] = self._learned(model, asks.queries, found, values)
+        for row, part in enumerate(found):
+            needed = self.orders.needs(served[row], kinds[row])
+            own = {name: learned[name][row] for name in needed if name in learned}
+            scores = self.orders.scores(served[row], kinds[row], values[row], own)
+            order = ranked(scores, part.rows)
+            probability = next(iter(own.values()), None)
+            yield Ordered(
+                part.rows[order],
+                scores[order],
+                values[row][order],
+                Found(part.rows[order], part.scores[order], part.tops),
+                None if probability is None else probability[order],
+                served[row],
+            )
+
+    def _learned(
+        self,
+        model: Ranker,
+        queries: Sequence[Query],
+        found: Sequence[Found],
+        values: Sequence[NDArray[np.float32]],
+    ) -> list[NDArray[np.float32]]:
+        """Return a model's probabilities for the candidates of each ask."""
+        lengths = [len(part.rows) for part in found]
+        if not sum(lengths):
+            return [np.zeros(0, np.float32) for _ in found]
+        candidates = Candidates(
+            np.repeat(np.arange(len(found)), lengths),
+            [self.space.ids[row] for part in found for row in part.rows.tolist()],
+            retrieval(np.concatenate(values)),
+        )
+        scores = model.probabilities(self.builder.build(queries, candidates))
+        return np.split(scores, np.cumsum(lengths)[:-1])
+
+    def with_items(
+        self,
+        names: Sequence[str],
+        vectors: NDArray[np.float32],
+        texts: Sequence[str],
+        table: ItemTable,
+    ) -> "AnswerPath":
+        """Return the path that has these items too.
+
+        Args:
+            names: distinct ids.
+            vectors: rows of the item matrix, float32 ``[M, W]``.
+            texts: as the text retriever reads them.
+            table: what is known of the items, these among them.
+        """
+        return replace(
+            self,
+            space=self.space.with_items(names, vectors),
+            index=self.index.with_texts(names, texts),
+            builder=replace(self.builder, table=table),
+        )
+
+
+def kind_of(text: str | None, table: ItemTable, reads_texts: bool) -> Kind:
+    """Return what kind of ask a text makes: see :data:`~beauty_rec.recommender.orders.Kind`."""
+    plain = (text or "").strip().lower()
+    if not plain:
+        return "nothing"
+    return "occasion" if not reads_texts and plain in table.context_row_of else "text"
+
+
+def tower_reads(text: str | None, table: ItemTable, reads_texts: bool) -> bool:
+    """Whether a user tower was trained to understand such a text."""
+    return reads_texts or kind_of(text, table, reads_texts) == "occasion"

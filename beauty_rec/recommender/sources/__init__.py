@@ -1,0 +1,48 @@
+"""Where candidates come from: one file a source, in the order that answers name them."""
+
+from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.recommender.sources.arrivals import ArrivalsSource
+from beauty_rec.recommender.sources.dense import DenseSource
+from beauty_rec.recommender.sources.item_to_item import ItemToItemSource
+from beauty_rec.recommender.sources.lexical import LexicalSource
+from beauty_rec.recommender.sources.popular import PopularSource
+from beauty_rec.recommender.sources.protocol import ScoreSource, VectorSource
+from beauty_rec.recommender.sources.user_tower import UserTowerSource
+from beauty_rec.recommender.space import ItemSpace
+from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.towers.users.served import ServedUserTower
+
+AnySource = VectorSource | ScoreSource
+KINDS: tuple[type[AnySource], ...] = (
+    UserTowerSource,
+    DenseSource,
+    LexicalSource,
+    ItemToItemSource,
+    PopularSource,
+    ArrivalsSource,
+)
+SOURCES = tuple(kind.name for kind in KINDS)
+TEXT_SOURCES = tuple(kind.name for kind in KINDS if kind.reads_text)
+SIGNED = tuple(kind.signed for kind in KINDS)
+
+
+def sources_of(
+    space: ItemSpace, tower: ServedUserTower, index: LexicalIndex, table: ItemTable
+) -> list[AnySource]:
+    """Return every source over an item space, in the order of :data:`SOURCES`.
+
+    Args:
+        space: the items; the tower's matrix and the texts are its columns.
+        tower: the user tower.
+        index: of the items' texts.
+        table: what train events say of the items.
+    """
+    rows = space.rows(table.ids)
+    return [
+        UserTowerSource(tower),
+        DenseSource(),
+        LexicalSource.of(index, space),
+        ItemToItemSource(table, rows),
+        PopularSource(table, rows),
+        ArrivalsSource(table, rows),
+    ]

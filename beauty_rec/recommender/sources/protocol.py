@@ -1,0 +1,47 @@
+"""A source of candidates: what scores every item for an ask, by one kind of evidence.
+
+A source is one file. It answers either with query vectors, which are held against the item matrix
+in one pass together with those of the other sources, or with scores of its own.
+"""
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beauty_rec.recommender.asks import Asks
+from beauty_rec.recommender.space import ItemSpace
+
+
+class Source(Protocol):
+    """What every source says of itself.
+
+    Attributes:
+        name: in settings, reports and answers.
+        reads_text: it answers only an ask that has a text.
+        signed: its scores may lie anywhere; the others' are 0 for nothing, and positive.
+    """
+
+    name: ClassVar[str]
+    reads_text: ClassVar[bool]
+    signed: ClassVar[bool]
+
+
+class VectorSource(Source, Protocol):
+    """A source that asks the item matrix."""
+
+    def vectors(self, asks: Asks, space: ItemSpace) -> NDArray[np.float32]:
+        """Return float32 ``[Q, W]``; an item's score is its inner product with it."""
+        ...
+
+    def silent(self, space: ItemSpace) -> NDArray[np.bool_] | None:
+        """Return which rows it says nothing of, bool ``[N]``; None: it knows all."""
+        ...
+
+
+class ScoreSource(Source, Protocol):
+    """A source that scores items by itself."""
+
+    def scores(self, asks: Asks, space: ItemSpace) -> NDArray[np.float32]:
+        """Return float32 ``[Q, N]``, at least 0; 0 where it has nothing to say."""
+        ...

@@ -1,0 +1,150 @@
+"""Lexical retrieval: BM25 over item texts, with English stemming and stop words.
+
+Lucene's form with k1 1.5 and b 0.75. Robertson and Zaragoza, The Probabilistic Relevance Framework:
+BM25 and Beyond, 2009.
+
+>>> index = LexicalIndex.build(["a", "b"], ["rose soap", "night cream"])
+>>> index.scores(["a soap of roses"]).argmax(axis=1).tolist()
+[0]
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import bm25s
+import numpy as np
+import Stemmer
+from numpy.typing import NDArray
+
+from beauty_rec.artifacts import atomic_path
+
+K1, B = 1.5, 0.75
+
+
+@dataclass(frozen=True)
+class LexicalIndex:
+    """Postings by word; ``data[start[w] : start[w + 1]]`` are what word ``w`` adds to ``rows``.
+
+    Attributes:
+        ids: of the N items.
+        words: stem → its number.
+        start: int64 ``[V + 1]``.
+        rows: int32, item of each posting.
+        data: float32, the posting's share of the score.
+        mean_length: words of a text, on average; what a later text is held against.
+        size: texts that the index was built of.
+        added: postings of texts that came later, by word: (row, share).
+    """
+
+    ids: list[str]
+    words: dict[str, int]
+    start: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    data: NDArray[np.float32]
+    mean_length: float
+    size: int
+    added: dict[int, list[tuple[int, float]]]
+
+    @classmethod
+    def build(cls, ids: Sequence[str], texts: Sequence[str]) -> "LexicalIndex":
+        """Index ``texts``, of the items ``ids``; a text may be empty."""
+        tokens = stems(texts)
+        lengths = [len(words) for words in tokens]
+        if not any(lengths):
+            empty = np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
+            return cls(list(ids), {}, *empty, 1.0, len(lengths), {})
+        index = bm25s.BM25(k1=K1, b=B)
+        index.index(tokens, show_progress=False)
+        return cls(
+            list(ids),
+            {word: int(number) for word, number in index.vocab_dict.items() if word},
+            np.asarray(index.scores["indptr"], dtype=np.int64),
+            np.asarray(index.scores["indices"], dtype=np.int32),
+            np.asarray(index.scores["data"], dtype=np.float32),
+            float(np.mean(lengths)),
+            len(lengths),
+            {},
+        )
+
+    def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
+        """Return float32 ``[Q, N]``; 0 where query and text share no word."""
+        found = np.zeros((len(queries), len(self.ids)), dtype=np.float32)
+        for row, stemmed in enumerate(stems(queries)):
+            for word, count in Counter(w for w in stemmed if w in self.words).items():
+                number = self.words[word]
+                posted = slice(self.start[number], self.start[number + 1])
+                # A word stands once in each text's postings, so no row is added to twice.
+                found[row, self.rows[posted]] += count * self.data[posted]
+                for place, share in self.added.get(number, ()):
+                    found[row, place] += count * share
+        return found
+
+    def with_texts(self, ids: Sequence[str], texts: Sequence[str]) -> "LexicalIndex":
+        """Return an index that has these texts too, in rows of their own; idf stays as it is."""
+        added = {word: list(posted) for word, posted in self.added.items()}
+        for place, stemmed in enumerate(stems(texts), len(self.ids)):
+            scale = K1 * (1 - B + B * len(stemmed) / self.mean_length)
+            for stem, count in Counter(stemmed).items():
+                if (word := self.words.get(stem)) is not None:
+                    share = float(self._idf[word]) * count / (count + scale)
+                    added.setdefault(word, []).append((place, share))
+        return replace(self, ids=[*self.ids, *ids], added=added)
+
+    @cached_property
+    def _idf(self) -> NDArray[np.float64]:
+        """``log(1 + (N - n + 0.5) / (n + 0.5))`` of each word, n texts of N having it."""
+        having = np.diff(self.start)
+        return np.asarray(np.log(1 + (self.size - having + 0.5) / (having + 0.5)))
+
+    def save(self, folder: Path) -> None:
+        """Write ``words.json``, ``ids.json`` and the postings as ``.npy``, atomically."""
+        with atomic_path(folder) as draft:
+            draft.mkdir()
+            words = sorted(self.words, key=self.words.__getitem__)
+            facts = {"words": words, "mean_length": self.mean_length}
+            numbers = [self.words[word] for word in words]
+            (draft / "words.json").write_text(json.dumps(facts), encoding="utf-8")
+            (draft / "ids.json").write_text(json.dumps(self.ids), encoding="utf-8")
+            for name, array in (
+                ("numbers", np.array(numbers, dtype=np.int64)),
+                ("start", self.start),
+                ("rows", self.rows),
+                ("data", self.data),
+            ):
+                np.save(draft / f"{name}.npy", array)
+
+    @classmethod
+    def load(cls, folder: Path) -> "LexicalIndex":
+        """Read what :meth:`save` wrote."""
+        facts = json.loads((folder / "words.json").read_text(encoding="utf-8"))
+        arrays = {
+            name: np.load(folder / f"{name}.npy", allow_pickle=False)
+            for name in ("numbers", "start", "rows", "data")
+        }
+        ids = json.loads((folder / "ids.json").read_text(encoding="utf-8"))
+        return cls(
+            ids,
+            dict(zip(facts["words"], arrays["numbers"].tolist(), strict=True)),
+            arrays["start"],
+            arrays["rows"],
+            arrays["data"],
+            facts["mean_length"],
+            len(ids),
+            {},
+        )
+
+
+def stems(texts: Sequence[str]) -> list[list[str]]:
+    """Return the stems of the words of each text, stop words left out."""
+    found: list[list[str]] = bm25s.tokenize(
+        list(texts),
+        stopwords="english",
+        stemmer=Stemmer.Stemmer("english"),
+        return_ids=False,
+        show_progress=False,
+    )
+    return found
