@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Candidates, Query
 from beauty_rec.recommender.catalogue import Catalogue, Filters
 from beauty_rec.recommender.fusion import diversify, reciprocal_ranks
@@ -27,7 +28,6 @@ from beauty_rec.settings import ServeSettings
 from beauty_rec.towers.users.inputs import Requests, join_requests, one_request
 from beauty_rec.towers.users.item_matrix import ItemMatrix
 from beauty_rec.towers.users.search import tower_ranks
-from beauty_rec.towers.users.statistics import DAY_MS
 
 HOUR_MS = 3_600_000
 RANKS_KEPT = 1_024
