@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+DAY_MS = 86_400_000
+"""Milliseconds of a day."""
 MAX_TAG_VALUES = 20
 """A column of ``extras`` with more values than this is an open field, no tag."""
 

@@ -1,8 +1,8 @@
 """One id space for STD and RE values: readable on disk, growing from run to run, never moving.
 
 Ids 0, 1 and 2 are padding, unknown and mask. STD and RE values share the space (and the embedding
-table of what reads it). A later run appends what is new, so a model trained before keeps its rows
-and needs only :func:`grow_embedding`.
+table of what reads it). A later run appends what is new, so a model trained before keeps its
+rows.
 """
 
 import hashlib
@@ -185,19 +185,3 @@ def _counts(frame: pl.DataFrame, field: str) -> dict[str, int]:
         values = values.list.unique().explode()
     counted = values.drop_nulls().value_counts()
     return dict(zip(counted[field], counted["count"], strict=True))
-
-
-def grow_embedding(weight: NDArray[np.float32], rows: int, seed: int = 0) -> NDArray[np.float32]:
-    """Return ``weight`` [V, D] with new rows up to ``rows``; the old ones keep every bit.
-
-    New rows are drawn from a normal distribution with the spread of the old values.
-
-    Raises:
-        ValueError: ``rows`` is less than V; ids never go away.
-    """
-    have, width = weight.shape
-    if rows < have:
-        raise ValueError(f"an embedding of {have} rows cannot shrink to {rows}")
-    spread = float(weight[len(SPECIAL) :].std()) if have > len(SPECIAL) else 0.02
-    drawn = np.random.default_rng(seed).normal(0.0, spread, (rows - have, width))
-    return np.concatenate([weight, drawn.astype(np.float32)])

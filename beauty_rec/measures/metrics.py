@@ -78,6 +78,16 @@ def log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
     return float(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)))
 
 
+def log_loss_of_logits(labels: ArrayLike, logits: ArrayLike) -> float:
+    """``mean(log(1 + exp(z)) - y z)`` in nats: :func:`log_loss` of 1 / (1 + exp(-z)), unclipped.
+
+    NaN without any label.
+    """
+    y = np.asarray(labels)
+    z = np.asarray(logits, dtype=np.float64)
+    return float(np.mean(np.logaddexp(0.0, z) - y * z)) if len(y) else float("nan")
+
+
 def coverage(lists: NDArray[np.int64], catalogue_size: int) -> float:
     """``|items in any list| / |catalogue|``.
 

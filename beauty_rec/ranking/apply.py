@@ -8,18 +8,22 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.items.vocabulary import Vocabulary
-from beauty_rec.ranking.calibration import auc, log_loss
+from beauty_rec.measures.metrics import auc, log_loss_of_logits
 from beauty_rec.ranking.deepfm import DeepFM
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.build import FeatureBuilder, Features
-from beauty_rec.ranking.features.frames import candidates_from, labels_of, queries_from, top_k
+from beauty_rec.ranking.features.frames import (
+    candidates_from,
+    labels_of,
+    queries_from,
+    ranked_within,
+)
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.ranking.reranker import Reranker
 
 TABLE = "items"
-
-
 VOCABULARY = "vocabulary.json"
+EVALUATION_ROWS = 32_768
 
 
 def load_reranker(folder: Path) -> tuple[Reranker, FeatureBuilder]:
@@ -42,9 +46,9 @@ def reorder(
         The frame ``review_id, parent_asin, rank, probability``, all candidates of each event, best
         first; AUC and log loss over them; labels and probabilities for the calibration plot.
     """
-    features, labels, rows = _examples(builder, events, candidates, profiles)
+    features, labels, rows = labelled_features(builder, events, candidates, profiles)
     probabilities = reranker.probabilities(features)
-    order, ranks = top_k(probabilities, features.user_row, len(probabilities))
+    order, ranks = ranked_within(features.user_row, probabilities)
     frame = candidates[np.asarray(rows)[order].tolist()].select("review_id", "parent_asin")
     ordered = frame.with_columns(
         rank=pl.Series(ranks.astype(np.int32)), probability=pl.Series(probabilities[order])
@@ -53,15 +57,13 @@ def reorder(
     return ordered, figures, (labels, probabilities)
 
 
-def _examples(
+def labelled_features(
     builder: FeatureBuilder, events: pl.DataFrame, candidates: pl.DataFrame, profiles: pl.DataFrame
 ) -> tuple[Features, np.ndarray, list[int]]:
-    told, rows = candidates_from(candidates, events)
-    features = builder.build(queries_from(events, profiles), told)
-    return features, labels_of(told, events["parent_asin"].to_list()), rows
-
-
-EVALUATION_ROWS = 32_768
+    """Return the features of the candidates, their labels, and the row each came from."""
+    found, rows = candidates_from(candidates, events)
+    features = builder.build(queries_from(events, profiles), found)
+    return features, labels_of(found, events["parent_asin"].to_list()), rows
 
 
 @torch.inference_mode()
@@ -81,7 +83,7 @@ def quality(reranker: Reranker, examples: Examples) -> dict[str, float]:
     rows = np.arange(len(examples.labels))
     logits = slope * predict(reranker.model, examples, rows) + offset
     return {
-        "auc": auc(logits, examples.labels),
-        "log_loss": log_loss(logits, examples.labels),
+        "auc": auc(examples.labels, logits),
+        "log_loss": log_loss_of_logits(examples.labels, logits),
         "positives": float(examples.labels.mean()) if len(examples.labels) else 0.0,
     }

@@ -1,5 +1,6 @@
 """The reranker's two uses on frames: learning from folds of train, and ordering a split."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.items.vocabulary import Vocabulary
-from beauty_rec.ranking.apply import TABLE, VOCABULARY, _examples
+from beauty_rec.ranking.apply import TABLE, VOCABULARY, labelled_features
 from beauty_rec.ranking.draws import training_rows
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.build import FeatureBuilder, Features, join_features
@@ -61,7 +62,7 @@ def fit_reranker(
     settings: RankingSettings,
     served: int,
     target: Path,
-    checkpoint: Path | None = None,
+    checkpoints: Path | None = None,
 ) -> dict[str, Any]:
     """Train, write the reranker with its item table into ``target`` and return the log.
 
@@ -77,7 +78,8 @@ def fit_reranker(
         served: candidates of a request; the features' statistics are of train candidates of such
             ranks.
         target: new folder.
-        checkpoint: folder kept up to date after each epoch.
+        checkpoints: folder of the state after the last epoch, from which a killed training goes
+            on; emptied at the end.
 
     Returns:
         ``epochs``: one row of figures each; ``best``: that of the kept one; ``without_transfer``:
@@ -90,22 +92,24 @@ def fit_reranker(
     draw = np.random.default_rng(settings.seed)
     for start, events in folds:
         builder = FeatureBuilder(spec, sources.vocabulary, sources.table(spec, settings, start))
-        told, _ = candidates_from(train_candidates, events)
-        chosen = labels_of(told, events["parent_asin"].to_list())
-        rows = training_rows(chosen, told.query_row, settings.negatives, draw)
+        found, _ = candidates_from(train_candidates, events)
+        chosen = labels_of(found, events["parent_asin"].to_list())
+        rows = training_rows(chosen, found.query_row, settings.negatives, draw)
         queries = queries_from(events, sources.profiles)
-        features.append(builder.build(queries, told.take(rows)))
+        features.append(builder.build(queries, found.take(rows)))
         labels.append(chosen[rows])
     joined = join_features(features)
     within = joined.raw[:, spec.raw.index("tower_log_rank")] < np.log(served + 0.5)
     spec = spec.fitted(joined.raw[within])
     table = sources.table(spec, settings)
     builder = FeatureBuilder(spec, sources.vocabulary, table)
-    valid, valid_labels, _ = _examples(builder, valid_events, valid_candidates, sources.profiles)
+    valid, valid_labels, _ = labelled_features(
+        builder, valid_events, valid_candidates, sources.profiles
+    )
     train = Examples.of(joined, np.concatenate(labels), spec)
     judged = Examples.of(valid, valid_labels, spec)
     size = len(sources.vocabulary)
-    trained = train_reranker(train, judged, spec, size, settings, embeddings, checkpoint)
+    trained = train_reranker(train, judged, spec, size, settings, embeddings, checkpoints)
     trained.reranker.save(target)
     table.save(target / TABLE)
     sources.vocabulary.save(target / VOCABULARY)
@@ -117,7 +121,11 @@ def fit_reranker(
     }
     if settings.transfer and settings.ablation:
         plain = settings.model_copy(update={"transfer": False})
-        log["without_transfer"] = _best(train_reranker(train, judged, spec, size, plain).history)
+        aside = None if checkpoints is None else checkpoints / "without_transfer"
+        untransferred = train_reranker(train, judged, spec, size, plain, checkpoints=aside)
+        log["without_transfer"] = _best(untransferred.history)
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return log
 
 

@@ -5,7 +5,6 @@
 """
 
 import json
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.ranking.deepfm import Batch, DeepFM, Fields
-from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Features, Query
-from beauty_rec.ranking.features.frames import top_k
+from beauty_rec.ranking.features.build import Features
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
 
@@ -31,10 +29,6 @@ class Reranker:
     rows: int
     settings: RankingSettings
     calibration: tuple[float, float]
-
-    def copy(self) -> "Reranker":
-        """Return one that further training of ``model`` does not change."""
-        return Reranker(deepcopy(self.model), self.spec, self.rows, self.settings, self.calibration)
 
     @torch.inference_mode()
     def probabilities(self, features: Features) -> NDArray[np.float32]:
@@ -57,23 +51,23 @@ class Reranker:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.model.state_dict(), folder / "model.safetensors")
         self.spec.save(folder / "features.json")
-        told = {
+        document = {
             "rows": self.rows,
             "calibration": self.calibration,
             "settings": self.settings.model_dump(mode="json"),
         }
-        write_text_atomic(folder / "reranker.json", json.dumps(told, indent=1) + "\n")
+        write_text_atomic(folder / "reranker.json", json.dumps(document, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Reranker":
         """Read what :meth:`save` wrote."""
-        told = json.loads((folder / "reranker.json").read_text(encoding="utf-8"))
+        document = json.loads((folder / "reranker.json").read_text(encoding="utf-8"))
         spec = FeatureSpec.load(folder / "features.json")
-        settings = RankingSettings.model_validate(told["settings"])
-        model = DeepFM(told["rows"], fields_of(spec), settings)
+        settings = RankingSettings.model_validate(document["settings"])
+        model = DeepFM(document["rows"], fields_of(spec), settings)
         model.load_state_dict(load_file(folder / "model.safetensors"))
-        slope, offset = told["calibration"]
-        return cls(model.eval(), spec, told["rows"], settings, (slope, offset))
+        slope, offset = document["calibration"]
+        return cls(model.eval(), spec, document["rows"], settings, (slope, offset))
 
 
 def fields_of(spec: FeatureSpec) -> Fields:
@@ -81,19 +75,3 @@ def fields_of(spec: FeatureSpec) -> Fields:
     return Fields(
         tuple(spec.user_fields.values()), tuple(spec.item_fields.values()), len(spec.dense)
     )
-
-
-def rerank(
-    reranker: Reranker,
-    builder: FeatureBuilder,
-    queries: list[Query],
-    candidates: Candidates,
-    k: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return (rows into ``candidates``, ranks from 1, probabilities) of each query's k best.
-
-    Queries follow each other; one with fewer than k candidates gives what it has.
-    """
-    scores = reranker.probabilities(builder.build(queries, candidates))
-    rows, ranks = top_k(scores, candidates.query_row, k)
-    return rows, ranks, scores[rows]

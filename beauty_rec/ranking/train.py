@@ -8,7 +8,7 @@ not what is to be learned. The best epoch's weights are kept and calibrated on a
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,22 @@ from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
+from beauty_rec.measures.metrics import auc, log_loss_of_logits
 from beauty_rec.ranking.apply import predict
-from beauty_rec.ranking.calibration import auc, fit_platt, log_loss
-from beauty_rec.ranking.checkpoints import load_checkpoint, save_checkpoint
+from beauty_rec.ranking.calibration import fit_platt
 from beauty_rec.ranking.deepfm import DeepFM
 from beauty_rec.ranking.draws import answered_rows, shuffled_batches
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
 from beauty_rec.settings import RankingSettings
+from beauty_rec.training.checkpoints import (
+    fingerprint_of,
+    load_checkpoint,
+    save_checkpoint,
+    weights_of,
+)
+from beauty_rec.training.seeds import epoch_seed, seeded
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ def train_reranker(
     rows: int,
     settings: RankingSettings,
     embeddings: NDArray[np.float32] | None = None,
-    checkpoint: Path | None = None,
+    checkpoints: Path | None = None,
 ) -> Trained:
     """Return the DeepFM with the lowest calibrated log loss on ``valid``.
 
@@ -55,12 +62,13 @@ def train_reranker(
         rows: of the embedding table, ``len(vocabulary)``.
         settings: with ``transfer`` off, ``embeddings`` is not looked at (the ablation).
         embeddings: of the item tower, float32 [rows, K].
-        checkpoint: a folder kept up to date after each epoch; if it holds a state of the same
-            settings, training goes on from there and gives what it would have given in one go.
+        checkpoints: folder of the last epoch's state, from which a killed training goes on and
+            gives what it would have given in one go; a state of other data or settings is left
+            aside.
 
     Raises:
-        ValueError: no train query has its answer among the candidates, there are no valid
-            candidates, or the checkpoint is of other settings.
+        ValueError: no train query has its answer among the candidates, or there are no valid
+            candidates.
     """
     chosen = answered_rows(train.labels, train.features.user_row)
     if not len(chosen):
@@ -71,58 +79,93 @@ def train_reranker(
     if not len(judged):
         judged = np.arange(len(valid.labels))
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         model = DeepFM(rows, fields_of(spec), settings)
         if settings.transfer and embeddings is not None:
             model.transfer(torch.from_numpy(np.array(embeddings)), settings.embedding_std)
-        # Few candidates are chosen: start at their share, or epochs go by in finding it.
-        share = float(train.labels[chosen].mean())
-        torch.nn.init.constant_(model.linear.bias, math.log(share / (1 - share + 1e-9)))
-        optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        best = Reranker(model, spec, rows, settings, (1.0, 0.0)).copy()
-        history: list[dict[str, float]] = []
-        if checkpoint is not None and checkpoint.exists():
-            best, history = load_checkpoint(checkpoint, model, optimizer, best)
+    # Few candidates are chosen: start at their share, or epochs go by in finding it.
+    share = float(train.labels[chosen].mean())
+    torch.nn.init.constant_(model.linear.bias, math.log(share / (1 - share + 1e-9)))
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    fingerprint = ""
+    history: list[dict[str, float]] = []
+    best = weights_of(model)
+    if checkpoints is not None:
+        fingerprint = _fingerprint(train, valid, spec, rows, settings, embeddings)
+        kept = load_checkpoint(checkpoints, model, optimizer, fingerprint)
+        if kept is not None:
+            history, best = kept.state["history"], kept.best or best
 
-        while len(history) < settings.epochs and _since_best(history) < settings.patience:
-            epoch = len(history)
-            # Every epoch seeds itself, so that a resumed run draws what an unbroken one draws.
-            torch.manual_seed(settings.seed * 100_003 + epoch)
-            order = np.random.default_rng((settings.seed, epoch))
-            batches = list(
-                shuffled_batches(chosen, train.features.user_row, settings.batch_size, order)
-            )
-            model.train()
-            loss_sum = 0.0
-            for batch_rows in tqdm(batches, f"reranker epoch {epoch + 1}", disable=None):
-                loss = binary_cross_entropy_with_logits(
-                    model(train.batch(batch_rows)), train.targets(batch_rows)
-                )
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                loss_sum += loss.item() * len(batch_rows)
+    while len(history) < settings.epochs and _since_best(history) < settings.patience:
+        loss = _train_epoch(model, optimizer, train, chosen, settings, len(history))
+        logits, labels = predict(model, valid, judged), valid.labels[judged]
+        slope, offset = fit_platt(logits, labels)
+        figures = {
+            "train_log_loss": loss,
+            "valid_log_loss": log_loss_of_logits(labels, slope * logits + offset),
+            "valid_auc": auc(labels, logits),
+        }
+        history.append(figures)
+        if _since_best(history) == 0:
+            best = weights_of(model)
+        if checkpoints is not None:
+            step, state = len(history), {"history": history}
+            save_checkpoint(checkpoints, step, model, optimizer, fingerprint, state, best)
+    model.load_state_dict(best)
+    whole = predict(model, valid, np.arange(len(valid.labels)))
+    reranker = Reranker(model, spec, rows, settings, fit_platt(whole, valid.labels))
+    return Trained(reranker, history)
 
-            logits, labels = predict(model, valid, judged), valid.labels[judged]
-            slope, offset = fit_platt(logits, labels)
-            figures = {
-                "train_log_loss": loss_sum / len(chosen),
-                "valid_log_loss": log_loss(slope * logits + offset, labels),
-                "valid_auc": auc(logits, labels),
-            }
-            history.append(figures)
-            if _since_best(history) == 0:
-                best = Reranker(model, spec, rows, settings, (slope, offset)).copy()
-            if checkpoint is not None:
-                save_checkpoint(checkpoint, model, optimizer, best, history)
-    whole = predict(best.model, valid, np.arange(len(valid.labels)))
-    return Trained(replace(best, calibration=fit_platt(whole, valid.labels)), history)
+
+def _train_epoch(
+    model: DeepFM,
+    optimizer: torch.optim.Optimizer,
+    train: Examples,
+    chosen: NDArray[np.int64],
+    settings: RankingSettings,
+    epoch: int,
+) -> float:
+    """Pass once over the rows ``chosen``; return the mean loss. Chance is (seed, epoch) alone."""
+    order = np.random.default_rng((settings.seed, epoch))
+    batches = list(shuffled_batches(chosen, train.features.user_row, settings.batch_size, order))
+    model.train()
+    total = 0.0
+    with seeded(epoch_seed(settings.seed, epoch)):
+        for rows in tqdm(batches, f"reranker epoch {epoch + 1}", disable=None):
+            loss = binary_cross_entropy_with_logits(model(train.batch(rows)), train.targets(rows))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(rows)
+    return total / len(chosen)
+
+
+def _fingerprint(
+    train: Examples,
+    valid: Examples,
+    spec: FeatureSpec,
+    rows: int,
+    settings: RankingSettings,
+    embeddings: NDArray[np.float32] | None,
+) -> str:
+    """Return what a checkpoint must match to be resumed: data, features and settings.
+
+    How long to train is no part of it: a longer training goes on from a shorter one.
+    """
+    taken_over = embeddings is not None and settings.transfer
+    arrays: list[NDArray[Any]] = [np.asarray(embeddings)] if taken_over else []
+    for examples in (train, valid):
+        features = examples.features
+        arrays += [features.user_ids, features.item_ids, features.user_row, features.item_row]
+        arrays += [examples.dense, examples.labels]
+    recipe = settings.model_dump(mode="json", exclude={"epochs", "patience"})
+    layout = spec.model_dump(mode="json")
+    return fingerprint_of({"settings": recipe, "spec": layout, "rows": rows}, *arrays)
 
 
 def _since_best(history: list[dict[str, Any]]) -> int:

@@ -8,10 +8,9 @@ import numpy as np
 from bm25s.stopwords import STOPWORDS_EN
 from numpy.typing import NDArray
 
-from beauty_rec.items.event_evidence import band
 from beauty_rec.items.keyword_ranking import words
 from beauty_rec.items.vocabulary import SPECIAL, UNKNOWN
-from beauty_rec.ranking.features.build import FeatureBuilder, Query
+from beauty_rec.ranking.features.build import FeatureBuilder, Query, named_values
 from beauty_rec.recommender.catalogue import Catalogue
 from beauty_rec.recommender.space import ItemSpace
 
@@ -36,11 +35,9 @@ class Reasons:
         self._counts = Counter(table.sparse[past].ravel().tolist())
         self._past = len(past)
         self._asked = frozenset(words(query.context or "")) - _COMMON
-        named = {"context": (query.context or "").strip().lower() or None}
-        for name in builder.spec.labels:
-            named[f"buyer_{name}"] = _label(query.profile.get(name), builder.spec.steps.get(name))
-        ids = {field: vocabulary.id_of(field, value) for field, value in named.items()}
-        self._named = {i for i in ids.values() if i > UNKNOWN}
+        named = named_values(query, builder.spec).items()
+        ids = {vocabulary.id_of(field, value) for field, value in named}
+        self._named = {i for i in ids if i > UNKNOWN}
 
     def of(self, row: int) -> list[dict[str, Any]]:
         """Return the evidence for the item in a row of the catalogue, strongest kind first."""
@@ -112,15 +109,6 @@ def attributes_of(builder: FeatureBuilder, parent_asin: str) -> dict[str, list[s
             entry = builder.vocabulary.entries[i - len(SPECIAL)]
             found.setdefault(entry.field, []).append(entry.value)
     return found
-
-
-def _label(value: Any, step: float | None) -> str | None:
-    """Return the value that a profile's column has in the vocabulary."""
-    if isinstance(value, str):
-        return value.strip().lower() or None
-    if value is None or step is None or value != value:
-        return None
-    return band(value, step)
 
 
 def profile_columns(profile: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:

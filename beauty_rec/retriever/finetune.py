@@ -6,8 +6,6 @@ fits (Gao et al. 2021, https://arxiv.org/abs/2101.06983). Everything random depe
 alone, so a resumed run repeats the losses of an uninterrupted one.
 """
 
-import hashlib
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -20,17 +18,19 @@ from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path, write_text_atomic
 from beauty_rec.retriever.batches import no_duplicate_batches
-from beauty_rec.retriever.checkpoints import (
-    Tensors,
-    contiguous,
-    load_checkpoint,
-    save_checkpoint,
-)
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.losses import batch_loss, ranking_loss
 from beauty_rec.retriever.model_card import TrainingLog, model_card, pairs_digest
 from beauty_rec.retriever.negatives import mine_hard_negatives
 from beauty_rec.settings import EncoderSettings, FineTuneSettings
+from beauty_rec.training.checkpoints import (
+    Tensors,
+    fingerprint_of,
+    load_checkpoint,
+    save_checkpoint,
+    weights_of,
+)
+from beauty_rec.training.seeds import seeded
 
 Evaluate = Callable[[TextEncoder], float]
 """Scores an encoder; higher is better (valid Recall@100)."""
@@ -71,12 +71,12 @@ def fine_tune(
         log.note = "Not tuned: there are no training pairs to learn from."
         if evaluate is not None:
             log.evaluations.append((0, evaluate(encoder)))
-    told = {
+    card_settings = {
         "max_query_tokens": encoder.max_query_tokens,
         "max_item_tokens": encoder.max_item_tokens,
         **settings.model_dump(exclude={"checkpoint_steps"}),
     }
-    card = model_card(encoder.name, pairs, told, log, score_name)
+    card = model_card(encoder.name, pairs, card_settings, log, score_name)
     with atomic_path(target) as draft:
         encoder.save(draft)
         log.save(draft)
@@ -103,11 +103,11 @@ def _train(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings))
     loss_of = ranking_loss(model, settings)
-    digest = _run_digest(encoder, pairs, settings)
-    untuned = contiguous(model.state_dict())
+    fingerprint = _fingerprint(encoder, pairs, settings)
+    untuned = weights_of(model)
     best: Tensors | None = None
 
-    resumed = load_checkpoint(checkpoints, model, optimizer, digest)
+    resumed = load_checkpoint(checkpoints, model, optimizer, fingerprint)
     if resumed is not None:
         state, best = resumed
         log.losses, log.best_step = state["losses"], state["best_step"]
@@ -121,7 +121,7 @@ def _train(
         tqdm(
             total=len(batches), initial=start, desc="fine-tune", unit="batch", disable=None
         ) as bar,
-        torch.random.fork_rng(),
+        seeded(settings.seed, model.device),
         encoder.mixed_precision(),
     ):
         model.train()
@@ -152,15 +152,14 @@ def _train(
                     log.evaluations.append((step, evaluate(encoder)))
                     model.train()
                 if _is_best(log):
-                    log.best_step, best = step, contiguous(model.state_dict())
+                    log.best_step, best = step, weights_of(model)
             if step % settings.checkpoint_steps == 0 and step < len(batches):
                 state = {
-                    "digest": digest,
                     "losses": log.losses,
                     "evaluations": log.evaluations,
                     "best_step": log.best_step,
                 }
-                save_checkpoint(checkpoints, step, model, optimizer, best, state)
+                save_checkpoint(checkpoints, step, model, optimizer, fingerprint, state, best)
     model.load_state_dict(best or untuned)
     if log.best_step == 0:
         log.note = "Not tuned: no step scored better than the untuned encoder, which is kept."
@@ -260,13 +259,12 @@ def _mined(
     )
 
 
-def _run_digest(encoder: TextEncoder, pairs: pl.DataFrame, settings: FineTuneSettings) -> str:
+def _fingerprint(encoder: TextEncoder, pairs: pl.DataFrame, settings: FineTuneSettings) -> str:
     """Return what a checkpoint must match to be resumed: encoder, data and settings."""
-    told = [
-        encoder.name,
-        encoder.max_query_tokens,
-        encoder.max_item_tokens,
-        pairs_digest(pairs),
-        settings.model_dump(mode="json", exclude={"checkpoint_steps"}),
-    ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return fingerprint_of(
+        {
+            "encoder": [encoder.name, encoder.max_query_tokens, encoder.max_item_tokens],
+            "pairs": pairs_digest(pairs),
+            "settings": settings.model_dump(mode="json", exclude={"checkpoint_steps"}),
+        }
+    )

@@ -45,9 +45,9 @@ class TrainingLog:
     @classmethod
     def load(cls, folder: Path) -> "TrainingLog":
         """Read what :meth:`save` wrote."""
-        told: dict[str, Any] = json.loads((folder / LOG_FILE).read_text(encoding="utf-8"))
-        told["evaluations"] = [(step, score) for step, score in told["evaluations"]]
-        return cls(**told)
+        fields: dict[str, Any] = json.loads((folder / LOG_FILE).read_text(encoding="utf-8"))
+        fields["evaluations"] = [(step, score) for step, score in fields["evaluations"]]
+        return cls(**fields)
 
 
 def pairs_digest(pairs: pl.DataFrame) -> str:

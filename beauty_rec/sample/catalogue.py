@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.sample.tables import Tables
 
 START_MS = 1_420_070_400_000
@@ -94,7 +95,7 @@ def make_catalogue(count: int, tables: Tables, rng: np.random.Generator) -> Cata
     scent = facet(3, np.full(count, len(tables.scents)), 0.25)
     plain = [tables.unscented if d.scented > 0 else -1 for d in tables.departments]
     shaded = np.array([d.sizes == "shade" or d.scented == 0 for d in tables.departments])
-    before = START_MS - 400 * 86_400_000
+    before = START_MS - 400 * DAY_MS
     launch = np.where(
         rng.random(count) < 0.45, before, START_MS + rng.random(count) ** 0.9 * (END_MS - START_MS)
     ).astype(np.int64)
@@ -123,7 +124,7 @@ def make_catalogue(count: int, tables: Tables, rng: np.random.Generator) -> Cata
         appeal=rng.lognormal(0, 0.6, count).astype(np.float32),
         quality=(0.6 * brands.quality[brand] + rng.normal(0, 0.8, count)).astype(np.float32),
         launch_ms=launch,
-        fade_ms=rng.lognormal(np.log(1.3), 0.6, count) * 365 * 86_400_000,
+        fade_ms=rng.lognormal(np.log(1.3), 0.6, count) * 365 * DAY_MS,
         brands=brands,
     )
 

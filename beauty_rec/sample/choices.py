@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.sample.catalogue import END_MS, START_MS, Catalogue
 from beauty_rec.sample.tables import Tables
 from beauty_rec.sample.tastes import OCCASION_LIFT, Tastes
@@ -137,7 +138,7 @@ class _Shelf:
 def _draw_times(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Return times in order for each person: more people later on, active for a year or three."""
     length = END_MS - START_MS - 1_000
-    span = np.minimum(rng.lognormal(np.log(2.0), 0.7, len(counts)) * 365 * 86_400_000, length)
+    span = np.minimum(rng.lognormal(np.log(2.0), 0.7, len(counts)) * 365 * DAY_MS, length)
     start = rng.beta(2.2, 1.3, len(counts)) * length - 0.5 * span
     start = np.clip(start, 0, length - span)
     user = np.repeat(np.arange(len(counts)), counts)

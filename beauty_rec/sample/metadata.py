@@ -4,6 +4,7 @@ import json
 from random import Random
 from typing import Any
 
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.sample.catalogue import START_MS, Catalogue
 from beauty_rec.sample.grammar import load_phrases, load_words, pick, render, tidy
 from beauty_rec.sample.tables import Tables
@@ -137,7 +138,7 @@ class MetadataWriter:
         return f"${price:.2f}" if draw < 0.12 else price
 
     def _details(self, item: int, slots: dict[str, str]) -> dict[str, str] | str:
-        days = max(0, int(self.catalogue.launch_ms[item] - START_MS) // 86_400_000)
+        days = max(0, int(self.catalogue.launch_ms[item] - START_MS) // DAY_MS)
         told = {
             "Brand": slots["brand"],
             "Item Form": slots.get("form"),

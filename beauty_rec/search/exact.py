@@ -1,12 +1,16 @@
 """Exact search in memory: the reference of every other index, and good enough to 100 k items."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.search.protocol import SearchResult
+from beauty_rec.search.top import top_k
 
 QUERIES_AT_ONCE = 256
+CHUNK = 512
 
 
 class ExactIndex:
@@ -22,19 +26,35 @@ class ExactIndex:
 
     def search(self, queries: NDArray[np.float32], k: int) -> SearchResult:
         """See :class:`~beauty_rec.search.protocol.VectorIndex`."""
-        k = min(k, len(self._ids))
         ids: list[list[str]] = []
-        scores = np.empty((len(queries), k), dtype=np.float32)
+        scores = np.empty((len(queries), min(k, len(self._ids))), dtype=np.float32)
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             block = queries[start : start + QUERIES_AT_ONCE] @ self._matrix.T  # [B, N]
-            best = np.argpartition(-block, k - 1, axis=1)[:, :k] if k else _no_columns(block)
-            best.sort(axis=1)
-            order = np.argsort(-np.take_along_axis(block, best, axis=1), axis=1, kind="stable")
-            best = np.take_along_axis(best, order, axis=1)
-            scores[start : start + len(block)] = np.take_along_axis(block, best, axis=1)
+            best, scores[start : start + len(block)] = top_k(block, k)
             ids.extend(self._ids[row].tolist() for row in best)
         return SearchResult(ids, scores)
 
 
-def _no_columns(block: NDArray[np.float32]) -> NDArray[np.intp]:
-    return np.empty((len(block), 0), dtype=np.intp)
+def unseen_scores(
+    user_vectors: NDArray[np.float32],
+    matrix: NDArray[np.float32],
+    seen: Sequence[NDArray[np.int64]],
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield (rows, ``[b, N]`` inner products) chunk by chunk; seen items score -inf.
+
+    Equal rows of ``matrix`` are multiplied once: a matrix product may round them unequally,
+    depending on where they stand, and items that nothing tells apart must stay ties.
+
+    Args:
+        user_vectors: ``[B, W]``.
+        matrix: ``[N, W]``.
+        seen: per user the rows of ``matrix`` that are left out.
+    """
+    rows = np.ascontiguousarray(matrix).view(f"V{matrix.itemsize * matrix.shape[1]}")[:, 0]
+    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
+    distinct = np.ascontiguousarray(matrix[first].T)
+    for start in range(0, len(user_vectors), CHUNK):
+        block = (user_vectors[start : start + CHUNK] @ distinct)[:, place]
+        for row, items in enumerate(seen[start : start + CHUNK]):
+            block[row, items] = -np.inf
+        yield slice(start, start + len(block)), block

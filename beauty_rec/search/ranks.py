@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from tqdm import tqdm
 
+from beauty_rec.search.exact import unseen_scores
+
 Scores = NDArray[np.float32]
 Ranks = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -134,61 +136,6 @@ def ranks_in_chunks(
     return ranks
 
 
-def exact_top_k(
-    query_vectors: Scores,
-    item_vectors: Scores,
-    k: int,
-    *,
-    seen: csr_array | None = None,
-) -> tuple[Indices, Scores]:
-    """Return the rows and scores of the ``k`` best items by inner product, both ``[Q, min(k, N)]``.
-
-    Best first; equal scores by lower row. Where seen items leave fewer than k, the row is -1 and
-    the score ``-inf``.
-
-    Raises:
-        ValueError: k below 1, or widths D that differ.
-    """
-    _check_widths(query_vectors, item_vectors)
-    items = np.asarray(item_vectors, dtype=np.float32)
-    width = min(k, len(items))
-    rows_out = np.empty((len(query_vectors), width), dtype=np.int64)
-    scores_out = np.empty((len(query_vectors), width), dtype=np.float32)
-    for rows in chunks(len(query_vectors), len(items)):
-        scores = np.asarray(query_vectors[rows], dtype=np.float32) @ items.T
-        if seen is not None:
-            _set_where(scores, seen[rows], -np.inf)
-        rows_out[rows], scores_out[rows] = top_k(scores, k)
-    return rows_out, scores_out
-
-
-def top_k(scores: Scores, k: int) -> tuple[Indices, Scores]:
-    """Return columns and values of the ``k`` highest scores per row, both ``[Q, min(k, N)]``.
-
-    Best first; equal scores by lower column; a score of ``-inf`` gives column -1.
-
-    Raises:
-        ValueError: k below 1.
-    """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
-    width = min(k, scores.shape[1])
-    if width == 0:
-        empty = (len(scores), 0)
-        return np.empty(empty, dtype=np.int64), np.empty(empty, dtype=np.float32)
-    columns = np.argpartition(scores, scores.shape[1] - width, axis=1)[:, -width:]
-    values = np.take_along_axis(scores, columns, axis=1)
-    # The partition picks freely among equals at the edge; those rows are sorted in full.
-    edge = values.min(axis=1, keepdims=True)
-    torn = np.count_nonzero(scores >= edge, axis=1) > width
-    columns[torn] = np.argsort(-scores[torn], axis=1, kind="stable")[:, :width]
-    values = np.take_along_axis(scores, columns, axis=1)
-    order = np.lexsort((columns, -values), axis=1)
-    columns = np.take_along_axis(columns, order, axis=1)
-    values = np.take_along_axis(values, order, axis=1)
-    return np.where(values == -np.inf, -1, columns).astype(np.int64), values
-
-
 def chunks(queries: int, items: int) -> Iterator[slice]:
     """Yield slices of queries whose float32 scores over ``items`` take at most CHUNK_BYTES."""
     step = max(1, CHUNK_BYTES // (4 * max(items, 1)))
@@ -211,11 +158,6 @@ def _without_seen(
     return scores, np.bincount(rows, minlength=len(scores))
 
 
-def _set_where(scores: Scores, marks: csr_array, value: float) -> None:
-    coordinates = marks.astype(bool).tocoo()
-    scores[coordinates.row[coordinates.data], coordinates.col[coordinates.data]] = value
-
-
 def _check_widths(query_vectors: Scores, item_vectors: Scores) -> None:
     if query_vectors.ndim != 2 or item_vectors.ndim != 2:
         raise ValueError("vectors must be matrices [Q, D] and [N, D]")
@@ -223,9 +165,6 @@ def _check_widths(query_vectors: Scores, item_vectors: Scores) -> None:
         raise ValueError(
             f"queries have {query_vectors.shape[1]} dimensions, items {item_vectors.shape[1]}"
         )
-
-
-CHUNK = 512
 
 
 def answer_ranks(
@@ -236,34 +175,14 @@ def answer_ranks(
 ) -> NDArray[np.float64]:
     """Return float64 ``[B]``: the rank (from 1) of each answer among the unseen items.
 
-    Items of one score share their mean rank. An answer of -1 (an item without a row) ranks inf, and
-    so does one whose score is NaN: a tower that has diverged finds nothing.
+    :func:`ranks_of_answers` of :func:`~beauty_rec.search.exact.unseen_scores`, but an answer of -1
+    (an item without a row) ranks inf, and so does every answer of a user with a NaN among the
+    scores: a tower that has diverged finds nothing.
     """
     ranks = np.full(len(answers), np.inf)
-    for start, block in _scores(user_vectors, matrix, seen):
-        answer = answers[start : start + len(block)]
-        own = np.take_along_axis(block, answer.clip(0)[:, None], axis=1)
-        mean = (block > own).sum(axis=1) + ((block == own).sum(axis=1) + 1) / 2
-        found = (answer >= 0) & ~np.isnan(own[:, 0])
-        ranks[start : start + len(block)] = np.where(found, mean, np.inf)
+    for rows, block in unseen_scores(user_vectors, matrix, seen):
+        found = (answers[rows] >= 0) & ~np.isnan(block).any(axis=1)
+        part = np.full(len(block), np.inf)
+        part[found] = ranks_of_answers(block if found.all() else block[found], answers[rows][found])
+        ranks[rows] = part
     return ranks
-
-
-def _scores(
-    user_vectors: NDArray[np.float32],
-    matrix: NDArray[np.float32],
-    seen: Sequence[NDArray[np.int64]],
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (first row, ``[b, N]`` scores) chunk by chunk; seen items score -inf.
-
-    Equal rows are multiplied once: a matrix product may round them unequally, depending on where
-    they stand, and items that nothing tells apart must stay ties.
-    """
-    rows = np.ascontiguousarray(matrix).view(f"V{matrix.itemsize * matrix.shape[1]}")[:, 0]
-    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
-    distinct = np.ascontiguousarray(matrix[first].T)
-    for start in range(0, len(user_vectors), CHUNK):
-        block = (user_vectors[start : start + CHUNK] @ distinct)[:, place]
-        for row, items in enumerate(seen[start : start + CHUNK]):
-            block[row, items] = -np.inf
-        yield start, block

@@ -1,78 +1,137 @@
-"""Checkpoints of a training: weights and optimizer as safetensors, the rest as JSON.
+"""Checkpoints of a training: tensors as safetensors, the rest as JSON, never a pickle.
 
-Never pickle: a checkpoint is data, whoever made it.
+Each checkpoint is a folder ``step-00000123`` that appears whole by one rename; older ones go only
+after it stands, so a kill at any moment leaves the last whole one.
 """
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
-from beauty_rec.artifacts import atomic_path
+from beauty_rec.artifacts import atomic_path, write_text_atomic
 
-_MODEL, _OPTIMIZER = "model.", "optimizer."
+Tensors = dict[str, torch.Tensor]
+
+_MODEL, _OPTIMIZER, _BEST = "weights.safetensors", "optimizer.safetensors", "best.safetensors"
+
+
+class Checkpoint(NamedTuple):
+    """What a training goes on with, beside its model and optimizer."""
+
+    state: dict[str, Any]
+    best: Tensors | None
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    folder: Path,
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    fingerprint: str,
+    state: dict[str, Any],
+    best: Tensors | None = None,
 ) -> None:
-    """Write ``tensors.safetensors`` and ``state.json``; ``folder`` is replaced atomically.
+    """Write ``folder/step-…`` and delete the older ones.
 
     Args:
-        folder: the checkpoint's own folder.
-        model: its ``state_dict`` is kept.
+        folder: of one training.
+        step: optimizer steps or epochs done.
+        model: its parameters and buffers are kept.
         optimizer: its per-parameter tensors are kept (``exp_avg``, ``step``, …), its options not:
             the recipe makes it anew from the settings.
-        state: whatever JSON can hold (epoch, losses, a fingerprint of the settings).
+        fingerprint: of :func:`fingerprint_of`: which data and settings this belongs to.
+        state: whatever JSON can hold: losses, evaluations.
+        best: weights of the best evaluation so far, of :func:`weights_of`; None: there is none.
     """
-    tensors = {_MODEL + name: value.contiguous() for name, value in model.state_dict().items()}
-    for index, slots in optimizer.state_dict()["state"].items():
-        for name, value in slots.items():
-            tensors[f"{_OPTIMIZER}{index}.{name}"] = torch.as_tensor(value).contiguous()
-    with atomic_path(folder) as draft:
-        draft.mkdir()
-        save_file(tensors, draft / "tensors.safetensors")
-        (draft / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    target = folder / f"step-{step:08d}"
+    document = {"step": step, "fingerprint": fingerprint, "state": state}
+    with atomic_path(target) as draft:
+        draft.mkdir(parents=True)
+        save_file(weights_of(model), draft / _MODEL)
+        save_file(_optimizer_tensors(optimizer), draft / _OPTIMIZER)
+        if best is not None:
+            save_file(best, draft / _BEST)
+        write_text_atomic(draft / "state.json", json.dumps(document) + "\n")
+    for older in _whole(folder):
+        if older != target:
+            _delete(older)
 
 
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str
-) -> dict[str, Any] | None:
-    """Fill ``model`` and ``optimizer`` from ``folder`` and return the kept state.
+) -> Checkpoint | None:
+    """Bring ``model`` and ``optimizer`` to the last checkpoint and return the rest of it.
 
     Returns:
-        ``None``, with nothing touched, when there is no checkpoint or when its ``fingerprint``
-        differs: it belongs to other data or settings.
+        ``None``, with nothing touched, when there is no checkpoint, or only one with another
+        ``fingerprint``: it belongs to other data or settings, and training begins anew.
     """
-    path = folder / "state.json"
-    if not path.exists():
-        return None
-    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if state.get("fingerprint") != fingerprint:
-        return None
-    tensors = load_file(folder / "tensors.safetensors")
-    model.load_state_dict(
-        {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)}
-    )
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith(_OPTIMIZER):
-            index, name = key.removeprefix(_OPTIMIZER).split(".", 1)
-            slots.setdefault(int(index), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": slots, "param_groups": groups})
-    return state
+    for path in reversed(_whole(folder)):
+        document = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        if document.get("fingerprint") != fingerprint:
+            continue
+        model.load_state_dict(load_file(path / _MODEL))
+        _restore_optimizer(optimizer, load_file(path / _OPTIMIZER))
+        best = path / _BEST
+        return Checkpoint(document["state"], load_file(best) if best.exists() else None)
+    return None
 
 
-def fingerprint(settings: dict[str, Any], *tensors: Tensor) -> str:
-    """Return a hash of the settings and of the data that a training saw."""
-    import hashlib
+def fingerprint_of(settings: dict[str, Any], *arrays: NDArray[Any]) -> str:
+    """Return 32 hex digits that stand for the settings and the data that a training sees.
 
+    Args:
+        settings: whatever JSON can hold; the order of its keys does not count.
+        arrays: the data: type, shape and every byte count.
+    """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for tensor in tensors:
-        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:32]
+
+
+def weights_of(model: nn.Module) -> Tensors:
+    """Return copies of a model's parameters and buffers, which further training does not change."""
+    return _copies(model.state_dict())
+
+
+def _copies(tensors: Tensors) -> Tensors:
+    """Return detached copies on the CPU, contiguous and unshared, as safetensors asks."""
+    return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
+    rows = optimizer.state_dict()["state"].items()
+    return _copies(
+        {f"{i}.{name}": torch.as_tensor(t) for i, row in rows for name, t in row.items()}
+    )
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    state: dict[int, Tensors] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _whole(folder: Path) -> list[Path]:
+    """Return the finished checkpoints, oldest first (a draft's name begins with a dot)."""
+    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+
+
+def _delete(path: Path) -> None:
+    hidden = path.with_name(f".{path.name}")  # a kill half-way leaves nothing that looks whole
+    shutil.rmtree(hidden, ignore_errors=True)
+    path.rename(hidden)
+    shutil.rmtree(hidden)

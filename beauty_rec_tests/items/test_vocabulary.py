@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from beauty_rec.items.vocabulary import PAD, UNKNOWN, Vocabulary, grow_embedding
+from beauty_rec.items.vocabulary import PAD, UNKNOWN, Vocabulary
 from beauty_rec.settings import VocabularySettings
 
 SETTINGS = VocabularySettings(min_count=2, max_re=4)
@@ -97,15 +97,3 @@ def test_the_file_is_readable_and_guarded(tmp_path: Path) -> None:
         Vocabulary.load(path)
     Vocabulary.build(frame([], []), None, SETTINGS).save(path)
     assert len(Vocabulary.load(path)) == 3
-
-
-def test_embeddings_grow_and_keep_old_rows() -> None:
-    old = np.random.default_rng(0).normal(0, 0.3, (50, 16)).astype(np.float32)
-    new = grow_embedding(old, 400, seed=1)
-    assert new.shape == (400, 16)
-    assert new.dtype == np.float32
-    np.testing.assert_array_equal(new[:50], old)
-    assert new[50:].std() == pytest.approx(0.3, rel=0.1)
-    np.testing.assert_array_equal(new, grow_embedding(old, 400, seed=1))
-    with pytest.raises(ValueError, match="cannot shrink"):
-        grow_embedding(old, 49)

@@ -15,6 +15,7 @@ from beauty_rec.measures.metrics import (
     coverage,
     intra_list_diversity,
     log_loss,
+    log_loss_of_logits,
     ndcg_at,
     novelty,
     per_query,
@@ -109,3 +110,22 @@ def test_diversity_equals_a_loop_over_pairs():
         expected.append(np.mean(pairs))
     assert intra_list_diversity(lists, vectors) == pytest.approx(np.mean(expected), abs=1e-6)
     assert math.isnan(intra_list_diversity(lists[2:], vectors))
+
+
+def test_log_loss_of_logits_is_that_of_their_probabilities_and_stays_finite():
+    random = np.random.default_rng(1)
+    logits = random.normal(size=400)
+    labels = (random.random(400) < 0.4).astype(np.float64)
+    assert log_loss_of_logits(labels, logits) == pytest.approx(
+        log_loss(labels, 1 / (1 + np.exp(-logits)))
+    )
+    assert log_loss_of_logits([0.0], [1e4]) == pytest.approx(1e4)
+    assert math.isnan(log_loss_of_logits([], []))
+
+
+def test_auc_counts_pairs_and_half_of_the_ties():
+    random = np.random.default_rng(0)
+    scores, labels = np.round(random.normal(size=200), 1), random.random(200) < 0.4
+    wins = sum((p > q) + 0.5 * (p == q) for p in scores[labels] for q in scores[~labels])
+    assert auc(labels, scores) == pytest.approx(wins / (labels.sum() * (~labels).sum()))
+    assert math.isnan(auc(np.ones(3), scores[:3]))

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from beauty_rec.artifacts import content_hash
+from beauty_rec.ranking import train as recipe
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.fit import Sources, fit_reranker
 from beauty_rec_tests.ranking import small_shop as shop
@@ -21,7 +23,7 @@ def _events() -> pl.DataFrame:
     return events.with_columns(parent_asin=pl.when(last).then(pl.lit("x")).otherwise("parent_asin"))
 
 
-def _fit(target: Path, moments: list[int]) -> FeatureSpec:
+def _fit(target: Path, moments: list[int], checkpoints: Path | None = None) -> FeatureSpec:
     def attributes_before(moment: int) -> pl.DataFrame:
         moments.append(moment)
         return shop.attributes()
@@ -42,9 +44,10 @@ def _fit(target: Path, moments: list[int]) -> FeatureSpec:
         _events(),
         falling,
         np.zeros((len(shop.vocabulary()), 4), dtype=np.float32),
-        shop.SETTINGS.model_copy(update={"negatives": None, "epochs": 1, "ablation": False}),
+        shop.SETTINGS.model_copy(update={"negatives": None, "epochs": 2, "ablation": True}),
         SERVED,
         target,
+        checkpoints,
     )
     return FeatureSpec.load(target / "features.json")
 
@@ -60,3 +63,26 @@ def test_statistics_are_of_the_candidates_that_a_request_has(tmp_path: Path) -> 
     # Of the six candidates of an answered event the three best: scores -1, -2 and -3.
     assert spec.mean[spec.raw.index("tower_score")] == pytest.approx(-2.0)
     assert spec.mean[spec.raw.index("tower_log_rank")] == pytest.approx(np.log([1, 2, 3]).mean())
+
+
+@pytest.mark.parametrize("at", [2, 4])
+def test_a_killed_training_goes_on_wherever_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """In the second epoch of the served reranker, and of the one without transfer."""
+    _fit(tmp_path / "whole", [])
+    run, calls = recipe._train_epoch, []
+
+    def killed(*arguments):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return run(*arguments)
+
+    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path / "again", [], tmp_path / "kept")
+    _fit(tmp_path / "again", [], tmp_path / "kept")
+    assert len(calls) == 4 + 1, "no epoch but the killed one is done twice"
+    assert content_hash(tmp_path / "again") == content_hash(tmp_path / "whole")
+    assert not (tmp_path / "kept").exists()

@@ -1,18 +1,20 @@
 """Training: it learns, it resumes, it is calibrated, and it says when it cannot."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from beauty_rec.ranking import train as recipe
 from beauty_rec.ranking.apply import quality
 from beauty_rec.ranking.draws import shuffled_batches, training_rows
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.build import Features
 from beauty_rec.ranking.features.frames import candidates_from, queries_from
 from beauty_rec.ranking.features.spec import FeatureSpec
-from beauty_rec.ranking.reranker import Reranker, rerank
+from beauty_rec.ranking.reranker import Reranker
 from beauty_rec.ranking.train import Trained, train_reranker
 from beauty_rec.settings import RankingSettings
 from beauty_rec_tests.ranking import small_shop as shop
@@ -35,11 +37,18 @@ def examples(seed: int, spec: FeatureSpec, queries: int = 40, each: int = 8) -> 
     return Examples.of(features, labels.ravel(), spec)
 
 
-def train(settings: RankingSettings, checkpoint: Path | None = None, seed: int = 0) -> Trained:
+def train(
+    settings: RankingSettings,
+    checkpoints: Path | None = None,
+    seed: int = 0,
+    flipped: bool = False,
+) -> Trained:
     spec, words = shop.builder().spec, shop.vocabulary()
     train_set, valid = examples(1, spec), examples(2, spec)
+    if flipped:
+        train_set = replace(train_set, labels=train_set.labels[::-1].copy())
     tower = np.random.default_rng(seed).normal(size=(len(words), 4)).astype(np.float32)
-    return train_reranker(train_set, valid, spec, len(words), settings, tower, checkpoint)
+    return train_reranker(train_set, valid, spec, len(words), settings, tower, checkpoints)
 
 
 def weights(trained: Trained) -> dict[str, torch.Tensor]:
@@ -55,25 +64,49 @@ def test_learns_what_decides_and_is_calibrated() -> None:
     spec = shop.builder().spec
     trained = train(shop.SETTINGS.model_copy(update={"epochs": 30}))
     held_out = examples(3, spec, queries=200)
-    told = quality(trained.reranker, held_out)
-    assert told["auc"] > 0.85
-    assert told["log_loss"] < 0.30
+    figures = quality(trained.reranker, held_out)
+    assert figures["auc"] > 0.85
+    assert figures["log_loss"] < 0.30
     probabilities = trained.reranker.probabilities(held_out.features)
     assert probabilities.mean() == pytest.approx(held_out.labels.mean(), abs=0.03)
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_killed_training_goes_on_as_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = train(shop.SETTINGS)
-    part = tmp_path / "state"
-    train(shop.SETTINGS.model_copy(update={"epochs": 2}), part)
-    assert same(whole, train(shop.SETTINGS, part))
-    assert same(whole, train(shop.SETTINGS))
+    run, calls = recipe._train_epoch, []
+
+    def killed(*arguments):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return run(*arguments)
+
+    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(shop.SETTINGS, tmp_path)
+    resumed = train(shop.SETTINGS, tmp_path)
+    assert len(calls) == 3 + shop.SETTINGS.epochs - 2, "the two epochs done are not done again"
+    assert same(whole, resumed)
+    assert resumed.reranker.calibration == whole.reranker.calibration
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
-    train(shop.SETTINGS.model_copy(update={"epochs": 1}), tmp_path / "state")
-    with pytest.raises(ValueError, match="other settings"):
-        train(shop.SETTINGS.model_copy(update={"learning_rate": 0.5}), tmp_path / "state")
+def test_a_longer_training_goes_on_from_a_shorter_one(tmp_path: Path) -> None:
+    train(shop.SETTINGS.model_copy(update={"epochs": 2}), tmp_path)
+    assert same(train(shop.SETTINGS), train(shop.SETTINGS, tmp_path))
+
+
+@pytest.mark.parametrize("change", ["settings", "embeddings", "labels"])
+def test_a_checkpoint_of_other_settings_or_data_is_not_used(tmp_path: Path, change: str) -> None:
+    other = shop.SETTINGS
+    train(other.model_copy(update={"epochs": 2}), tmp_path)
+    if change == "settings":
+        other = other.model_copy(update={"learning_rate": 0.005})
+    seed, flipped = int(change == "embeddings"), change == "labels"
+    anew = train(other, seed=seed, flipped=flipped)
+    assert same(anew, train(other, tmp_path, seed=seed, flipped=flipped))
+    assert not same(anew, train(shop.SETTINGS))
 
 
 def test_transfer_can_be_switched_off() -> None:
@@ -92,22 +125,20 @@ def test_training_leaves_the_callers_random_numbers_alone() -> None:
 def test_saved_reranker_ranks_alike(tmp_path: Path) -> None:
     reranker = train(shop.SETTINGS).reranker
     reranker.save(tmp_path)
-    told, _ = candidates_from(shop.candidates(), shop.events())
-    queries = queries_from(shop.events(), shop.profiles())
-    one = rerank(reranker, shop.builder(), queries, told, k=100)
-    other = rerank(Reranker.load(tmp_path), shop.builder(), queries, told, k=100)
-    for left, right in zip(one, other, strict=True):
-        np.testing.assert_array_equal(left, right)
-    assert len(one[0]) == len(told.items)
-    assert ((one[2] > 0) & (one[2] < 1)).all()
+    candidates, _ = candidates_from(shop.candidates(), shop.events())
+    features = shop.builder().build(queries_from(shop.events(), shop.profiles()), candidates)
+    one = reranker.probabilities(features)
+    np.testing.assert_array_equal(one, Reranker.load(tmp_path).probabilities(features))
+    assert len(one) == len(candidates.items)
+    assert ((one > 0) & (one < 1)).all()
 
 
 def test_no_answer_among_the_candidates_is_an_error() -> None:
     spec = shop.builder().spec
-    told = examples(1, spec)
-    empty = Examples(told.features, told.dense, np.zeros_like(told.labels))
+    answered = examples(1, spec)
+    empty = replace(answered, labels=np.zeros_like(answered.labels))
     with pytest.raises(ValueError, match="nothing to learn"):
-        train_reranker(empty, told, spec, len(shop.vocabulary()), shop.SETTINGS)
+        train_reranker(empty, answered, spec, len(shop.vocabulary()), shop.SETTINGS)
 
 
 def test_training_rows_keep_each_positive_and_n_negatives() -> None:

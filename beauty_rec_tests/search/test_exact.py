@@ -22,6 +22,7 @@ def test_search_equals_a_full_sort(items: int, k: int, seed: int) -> None:
         ids = [int(name) for name in found.ids[row]]
         assert len(set(ids)) == len(ids) == min(k, items)
         np.testing.assert_array_equal(scores[ids], found.scores[row])
+        assert ids == sorted(range(items), key=lambda i: (-scores[i], i))[:k]  # ties by their order
 
 
 def test_recall_counts_ties_as_found() -> None:

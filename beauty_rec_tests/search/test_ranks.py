@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from beauty_rec.search import ranks as ranks_module
-from beauty_rec.search.ranks import exact_ranks, exact_top_k, ranks_of_answers, top_k
+from beauty_rec.search.ranks import exact_ranks, ranks_of_answers
 
 
 def slow_rank(scores, answer, size, seen=()):
@@ -94,29 +94,10 @@ def test_ranks_by_vectors_do_not_depend_on_the_chunks(vectors, monkeypatch):
     np.testing.assert_allclose(whole, expected)
 
 
-def test_top_k_equals_a_stable_sort_with_ties_and_seen_items(vectors):
-    queries, items, _ = vectors
-    scores = np.round(queries @ items.T, 1).astype(np.float32)
-    columns, values = top_k(scores, 7)
-    expected = np.argsort(-scores, axis=1, kind="stable")[:, :7]
-    np.testing.assert_array_equal(columns, expected)
-    np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, axis=1))
-
-    seen = np.zeros((33, 60), dtype=np.float32)
-    seen[:, 5:] = 1
-    found, _ = exact_top_k(queries, items, 100, seen=csr_array(seen))
-    assert found.shape == (33, 60)
-    assert (np.sort(found[:, :5], axis=1) == np.arange(5)).all()
-    assert (found[:, 5:] == -1).all()
-
-
 def test_no_query_and_no_item_are_no_error():
     none = np.empty((0, 4), dtype=np.float32)
     some = np.ones((2, 4), dtype=np.float32)
     assert exact_ranks(none, some, np.empty(0, dtype=np.int64)).shape == (0,)
     np.testing.assert_allclose(exact_ranks(some, none, np.array([-1, -1]), 3), [2.0, 2.0])
-    assert exact_top_k(some, none, 5)[0].shape == (2, 0)
     with pytest.raises(ValueError, match="dimensions"):
         exact_ranks(some, np.ones((2, 3), dtype=np.float32), np.array([0, 0]))
-    with pytest.raises(ValueError, match="at least 1"):
-        exact_top_k(some, some, 0)

@@ -79,6 +79,7 @@ def reranker(
         settings.ranking,
         settings.user_tower.candidates,
         target,
+        store.checkpoints("reranker"),
     )
     plain = log.get("without_transfer", {})
     context.add_asset_metadata(

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.measures.vectors import mean_cosine
 from beauty_rec.orchestration.catalogue.markdown import markdown_table
 
 SHOWN = 6
 NEAREST = 3
-SAMPLE = 2_000
 LABEL_CHARS = 60
 
 
@@ -37,18 +37,6 @@ def neighbours_metadata(vectors: Vectors, items: pl.DataFrame) -> dict[str, Any]
         "mean_cosine": mean_cosine(vectors.matrix),
         "nearest_items": dg.MetadataValue.md(markdown_table(pl.DataFrame(table), chars=240)),
     }
-
-
-def mean_cosine(matrix: np.ndarray) -> float:
-    """Return the mean cosine of different rows of unit vectors, over an even sample of them.
-
-    From the sum of all of them, since ``|Σv|² = N + Σ_{i≠j} v_i·v_j``.
-    """
-    sample = np.asarray(matrix[evenly(len(matrix), SAMPLE)], dtype=np.float64)
-    n = len(sample)
-    if n < 2:
-        return 0.0
-    return float((np.square(sample.sum(axis=0)).sum() - np.square(sample).sum()) / (n * (n - 1)))
 
 
 def answers_metadata(

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.orchestration.catalogue.samples import mean_cosine
+from beauty_rec.measures.vectors import mean_cosine
 from beauty_rec.settings import SPLITS, CheckSettings, CorpusSettings
 
 Facts = Mapping[str, Any]

@@ -6,25 +6,28 @@ Dense values are listed in :attr:`beauty_rec.ranking.features.spec.FeatureSpec.r
 z-scored with statistics of the training candidates, missing ones become 0 and raise a flag.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.items.event_evidence import band
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.features.history import HistoryIds, history_ids
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.ranking.features.item_table import ItemTable
-from beauty_rec.ranking.features.spec import DENSE, FeatureSpec
+from beauty_rec.ranking.features.spec import FeatureSpec
 
 RETRIEVAL = ("tower_score", "tower_rank", "text_score", "text_rank")
 """Of a candidate: score and rank of the user tower and the text retriever.
 
 Ranks are from 1 and continuous: items that score nearly alike share one in part.
 """
-DAY_MS = 86_400_000
+
+Columns = dict[str, NDArray[np.float32]]
+"""Dense values ``[N]`` by their name in ``FeatureSpec.raw``."""
 
 
 @dataclass(frozen=True)
@@ -116,48 +119,82 @@ class FeatureBuilder:
             (table.row_of.get(item, other) for item in candidates.items), np.int64, len(query_row)
         )
         past = history_ids([q.history for q in queries], table, self.spec.history_length)
-        raw = np.empty((len(query_row), len(self.spec.raw)), dtype=np.float32)
-        raw[:, 0:4] = candidates.retrieval
-        with np.errstate(invalid="ignore"):
-            raw[:, [1, 3]] = np.log(raw[:, [1, 3]])
-        raw[:, 4] = table.log_price[item_row]
-        raw[:, 5] = table.events.log_count[item_row]
-        raw[:, 6] = self._log_age(queries, query_row, item_row)
-        raw[:, 7] = np.log1p(past.length)[query_row]
-        raw[:, 8], raw[:, 9] = past.similarity(table, query_row, item_row)
-        raw[:, 10] = table.events.history_similarity(past.rows, query_row, item_row)
-        blocks = [
-            table.events.log_popularity[:, item_row].T,
-            *self._in_context(queries, query_row, item_row),
-            *self._profile(queries, query_row, item_row),
-        ]
-        raw[:, len(DENSE) :] = np.concatenate(blocks, axis=1)
+        columns = {
+            **self._retrieval(candidates),
+            **self._item(queries, past, query_row, item_row),
+            **self._popularity(item_row),
+            **self._in_context(queries, query_row, item_row),
+            **self._profile(queries, query_row, item_row),
+        }
+        names = self.spec.raw
+        raw = np.empty((len(query_row), len(names)), dtype=np.float32)
+        for place, name in enumerate(names):
+            raw[:, place] = columns[name]
         return Features(self._user_ids(queries, past), table.sparse, query_row, item_row, raw)
+
+    def _retrieval(self, candidates: Candidates) -> Columns:
+        score, rank, text_score, text_rank = candidates.retrieval.T
+        with np.errstate(invalid="ignore"):
+            return {
+                "tower_score": score,
+                "tower_log_rank": np.log(rank),
+                "text_score": text_score,
+                "text_log_rank": np.log(text_rank),
+            }
+
+    def _item(
+        self,
+        queries: Sequence[Query],
+        past: HistoryIds,
+        query_row: NDArray[np.int64],
+        item_row: NDArray[np.int64],
+    ) -> Columns:
+        """Return what is known of the items, alone and beside the histories."""
+        table = self.table
+        std, re = past.similarity(table, query_row, item_row)
+        return {
+            "log_price": table.log_price[item_row],
+            "log_count": table.events.log_count[item_row],
+            "log_age_days": self._log_age(queries, query_row, item_row),
+            "log_history": np.log1p(past.length)[query_row],
+            "std_similarity": std,
+            "re_similarity": re,
+            "history_similarity": table.events.history_similarity(past.rows, query_row, item_row),
+        }
+
+    def _popularity(self, item_row: NDArray[np.int64]) -> Columns:
+        found = self.table.events.log_popularity[:, item_row]
+        return dict(zip(self.spec.popularity, found, strict=True))
 
     def _in_context(
         self, queries: Sequence[Query], query_row: NDArray[np.int64], item_row: NDArray[np.int64]
-    ) -> Iterator[NDArray[np.float32]]:
-        """Yield ``[N, Hc]`` twice; NaN where the context is not a known one."""
+    ) -> Columns:
+        """Return the items' events within the query's context; NaN where it is not a known one."""
         events = self.table.events
         rows = np.array([self.table.context_row_of.get(_plain(q.context), -1) for q in queries])
         context = rows[query_row].astype(np.int64)
-        for told in (events.log_context, events.context_lift):
+        found: list[NDArray[np.float32]] = []
+        for of_contexts in (events.log_context, events.context_lift):  # [Hc, C, I + 1]
             if not events.contexts:
-                yield np.full((len(query_row), len(told)), np.nan, dtype=np.float32)
+                found += [np.full(len(query_row), np.nan, dtype=np.float32) for _ in of_contexts]
             else:
-                yield np.where(context >= 0, told[:, context, item_row], np.float32(np.nan)).T
+                known = of_contexts[:, context, item_row]
+                found += list(np.where(context >= 0, known, np.float32(np.nan)))
+        return dict(zip(self.spec.in_context, found, strict=True))
 
     def _profile(
         self, queries: Sequence[Query], query_row: NDArray[np.int64], item_row: NDArray[np.int64]
-    ) -> Iterator[NDArray[np.float32]]:
-        """Yield the profile's numbers ``[N, P]``, then how they fit the item's buyers."""
-        numbers = self._numbers(queries)
-        yield numbers[query_row]
-        fits = np.empty((len(query_row), numbers.shape[1]), dtype=np.float32)
-        for place, column in enumerate(numbers.T):
-            scaled = self.spec.scaled_number(place, column)
-            fits[:, place] = self.table.events.profile_fit(place, scaled, query_row, item_row)
-        yield fits
+    ) -> Columns:
+        """Return the profile's numbers, and how they fit the items' buyers."""
+        columns: Columns = {}
+        for place, name in enumerate(self.spec.numbers):
+            values = np.array([_number(q.profile.get(name)) for q in queries], dtype=np.float32)
+            scaled = self.spec.scaled_number(place, values)
+            columns[f"profile_{name}"] = values[query_row]
+            columns[f"fit_{name}"] = self.table.events.profile_fit(
+                place, scaled, query_row, item_row
+            )
+        return columns
 
     def _log_age(
         self, queries: Sequence[Query], query_row: NDArray[np.int64], item_row: NDArray[np.int64]
@@ -167,38 +204,49 @@ class FeatureBuilder:
         age = np.where(first == NEVER, -1, time - np.minimum(first, time + 1)) / DAY_MS
         return np.where(age >= 0, np.log1p(np.maximum(age, 0)), np.nan).astype(np.float32)
 
-    def _numbers(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        columns = [[_number(q.profile.get(name)) for name in self.spec.numbers] for q in queries]
-        shape = (len(queries), len(self.spec.numbers))
-        return np.array(columns, dtype=np.float32).reshape(shape)
-
     def _user_ids(self, queries: Sequence[Query], past: HistoryIds) -> NDArray[np.int32]:
-        id_of, spec = self.vocabulary.id_of, self.spec
+        spec = self.spec
         own = [
-            [
-                id_of("context", _plain(q.context) or None),
-                *(id_of(f"buyer_{n}", _label(q.profile.get(n), spec.steps.get(n)))
-                  for n in spec.labels),
-            ]
+            [self.vocabulary.id_of(field, value) for field, value in named_values(q, spec).items()]
             for q in queries
-        ]  # fmt: skip
+        ]
         std = past.top(past.std, spec.user_fields["history_std"])
         re = past.top(past.re, spec.user_fields["history_re"])
         named = np.array(own, dtype=np.int32).reshape(len(queries), 1 + len(spec.labels))
         return np.concatenate([std, re, named], axis=1)
 
 
-def _plain(context: str | None) -> str:
-    return (context or "").strip().lower()
+def named_values(query: Query, spec: FeatureSpec) -> dict[str, str | None]:
+    """Return the values of a query that the vocabulary may know, by its field; None for no value.
+
+    The context, and of the profile the columns that have ids: strings, and numbers as bands.
+    """
+    return {
+        "context": _plain(query.context) or None,
+        **{
+            f"buyer_{name}": profile_label(query.profile.get(name), spec.steps.get(name))
+            for name in spec.labels
+        },
+    }
+
+
+def profile_label(value: float | str | None, step: float | None) -> str | None:
+    """Return the value that a profile's column has in the vocabulary; None for none.
+
+    Args:
+        value: a string, or a number, which becomes a band.
+        step: width of a band; None: the column has none.
+    """
+    if isinstance(value, str):
+        return _plain(value) or None
+    if value is None or step is None or value != value:
+        return None
+    return band(value, step)
+
+
+def _plain(text: str | None) -> str:
+    return (text or "").strip().lower()
 
 
 def _number(value: float | str | None) -> float:
     return float("nan") if value is None or isinstance(value, str) else float(value)
-
-
-def _label(value: float | str | None, step: float | None) -> str | None:
-    if isinstance(value, str):
-        return value.strip().lower() or None
-    if value is None or step is None or value != value:
-        return None
-    return band(value, step)

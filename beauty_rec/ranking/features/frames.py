@@ -51,11 +51,14 @@ def candidates_from(candidates: pl.DataFrame, events: pl.DataFrame) -> tuple[Can
     for column, name in enumerate(RETRIEVAL):
         if name in rows.columns:
             retrieval[:, column] = rows[name].cast(pl.Float32).fill_null(np.nan).to_numpy()
-    retrieval[:, 1] = _ranks_within(query, retrieval[:, 0])
+    rank, score = RETRIEVAL.index("tower_rank"), RETRIEVAL.index("tower_score")
+    retrieval[:, rank] = _smooth_ranks_within(query, retrieval[:, score])
     return Candidates(query, rows["parent_asin"].to_list(), retrieval), rows["row"].to_list()
 
 
-def _ranks_within(query_row: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.float32]:
+def _smooth_ranks_within(
+    query_row: NDArray[np.int64], scores: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Return the rank of each tower score [N] among its query's; NaN where there is none."""
     ranks = np.full(len(scores), np.nan, dtype=np.float32)
     found = np.flatnonzero(~np.isnan(scores))
@@ -74,15 +77,14 @@ def labels_of(candidates: Candidates, answers: Sequence[str]) -> NDArray[np.floa
     return np.array(hit, dtype=np.float32)
 
 
-def top_k(
-    scores: NDArray[np.float32], query_row: NDArray[np.int64], k: int
+def ranked_within(
+    query_row: NDArray[np.int64], scores: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of each query's k best candidates, best first, and their ranks from 1.
+    """Return the order of N candidates, query by query and best first, and their ranks from 1.
 
-    Ties keep the given order. A query with fewer than k candidates gives what it has.
+    Ties keep the given order.
     """
     order = np.lexsort((np.arange(len(scores)), -scores, query_row))
     query = query_row[order]
     starts = np.searchsorted(query, query, side="left")
-    rank = np.arange(len(order)) - starts + 1
-    return order[rank <= k], rank[rank <= k]
+    return order, np.arange(len(order)) - starts + 1

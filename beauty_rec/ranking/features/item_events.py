@@ -14,10 +14,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.co_purchase import co_purchase
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
-from beauty_rec.towers.users.statistics import DAY_MS, decay, log_lift, weighted_counts
+from beauty_rec.towers.users.statistics import decay, log_lift, weighted_counts
 
 NEVER = np.iinfo(np.int64).max
 """The first event of an item that has none."""
@@ -146,18 +147,18 @@ class ItemEvents:
 
     def taken(self, order: NDArray[np.int64]) -> "ItemEvents":
         """Return the same of the item rows ``order``; the last one stands for any other item."""
-        told = {
+        arrays = {
             f.name: getattr(self, f.name)[..., order] for f in fields(self) if f.name not in _OTHER
         }
-        return ItemEvents(**told, similar=self.similar[order][:, order], contexts=self.contexts)
+        return ItemEvents(**arrays, similar=self.similar[order][:, order], contexts=self.contexts)
 
     def save(self, folder: Path) -> None:
         """Write ``events.safetensors`` and ``contexts.parquet``."""
         from safetensors.numpy import save_file
 
-        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OTHER}
-        told |= {f"similar_{name}": getattr(self.similar, name) for name in _SPARSE}
-        arrays = {name: np.ascontiguousarray(array) for name, array in told.items()}
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OTHER}
+        arrays |= {f"similar_{name}": getattr(self.similar, name) for name in _SPARSE}
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(arrays, folder / "events.safetensors")
         frame = pl.DataFrame({"id": self.contexts}, schema={"id": pl.String})
         frame.write_parquet(folder / "contexts.parquet")

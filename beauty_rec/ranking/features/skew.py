@@ -57,8 +57,8 @@ def shift(spec: FeatureSpec, raw: NDArray[np.float32]) -> dict[str, float]:
 def _raw(
     builder: FeatureBuilder, events: pl.DataFrame, candidates: pl.DataFrame, profiles: pl.DataFrame
 ) -> NDArray[np.float32]:
-    told, _ = candidates_from(candidates, events)
-    return builder.build(queries_from(events, profiles), told).raw
+    found, _ = candidates_from(candidates, events)
+    return builder.build(queries_from(events, profiles), found).raw
 
 
 def _largest_difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

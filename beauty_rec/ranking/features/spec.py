@@ -84,6 +84,11 @@ class FeatureSpec(BaseModel):
         )
 
     @property
+    def popularity(self) -> list[str]:
+        """Names of the dense values of an item's decayed popularity."""
+        return [f"log_popularity_{days:g}d" for days in self.half_lives_days]
+
+    @property
     def in_context(self) -> list[str]:
         """Names of the dense values of an item within the query's context."""
         days = [f"{days:g}d" for days in self.context_half_lives_days]
@@ -94,7 +99,7 @@ class FeatureSpec(BaseModel):
         """Names of the dense values before flags."""
         return [
             *DENSE,
-            *(f"log_popularity_{days:g}d" for days in self.half_lives_days),
+            *self.popularity,
             *self.in_context,
             *(f"profile_{name}" for name in self.numbers),
             *(f"fit_{name}" for name in self.numbers),
@@ -138,7 +143,7 @@ class FeatureSpec(BaseModel):
         if not self.mean:
             raise ValueError("the feature spec has no statistics; call fitted() first")
         missing = np.isnan(raw)
-        mean, std = (np.array(told, dtype=np.float32) for told in (self.mean, self.std))
+        mean, std = (np.array(column, dtype=np.float32) for column in (self.mean, self.std))
         scaled = np.clip((raw - mean) / std, -CLIP, CLIP)
         scaled[missing] = 0.0
         return np.concatenate([scaled, missing[:, self.flagged].astype(np.float32)], axis=1)

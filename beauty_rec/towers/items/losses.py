@@ -1,4 +1,4 @@
-"""The losses of both towers, and the figures that tell a good space from a collapsed one."""
+"""The loss of the item tower."""
 
 import torch
 from torch import Tensor

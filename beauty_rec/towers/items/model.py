@@ -108,19 +108,3 @@ class ItemTower(nn.Module):
         re = torch.where(torch.rand(re.shape) < share, PAD, re)
         keep = torch.rand(title_mask.shape) >= self.settings.token_masking
         return std, re, title, title_mask & keep
-
-    def grow(self, vocabulary: int) -> None:
-        """Give the table rows for appended ids; the old rows stay, bit for bit.
-
-        In the attribute space they lie at 0, until it is fitted anew.
-
-        Raises:
-            ValueError: ``vocabulary`` is smaller than the table.
-        """
-        old = self.embedding.weight.data
-        if vocabulary < len(old):
-            raise ValueError(f"ids are only appended: {vocabulary} is less than {len(old)}")
-        self.embedding = nn.Embedding(vocabulary, old.shape[1], padding_idx=PAD)
-        with torch.no_grad():
-            self.embedding.weight[: len(old)] = old
-        self.space = nn.functional.pad(self.space, (0, 0, 0, vocabulary - len(old)))

@@ -11,10 +11,7 @@ from torch import Tensor
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.settings import ItemTowerSettings
-from beauty_rec.towers.items.attribute_space import (
-    attribute_vectors,
-    side_by_side,
-)
+from beauty_rec.towers.items.attribute_space import attribute_vectors, side_by_side
 from beauty_rec.towers.items.features import ItemFeatures, TitleReader
 from beauty_rec.towers.items.model import ItemTower
 
@@ -29,7 +26,7 @@ def encode_items(
     tower.eval()
     titles.encoder.eval()
     parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    found = [_unit(tower(*_inputs(features, titles, part))) for part in parts]
+    found = [unit(tower(*tower_inputs(features, titles, part))) for part in parts]
     return torch.cat([*found, torch.zeros(0, tower.settings.dimension)])
 
 
@@ -39,8 +36,8 @@ def item_vectors(tower: ItemTower, titles: TitleReader, features: ItemFeatures) 
     The learned part and that of the attribute space, side by side.
     """
     learned = encode_items(tower, titles, features, np.arange(len(features))).numpy()
-    told = attribute_vectors(features.re, tower.space.numpy())
-    return Vectors(features.ids, side_by_side(learned, told, tower.settings.attribute_share))
+    attributes = attribute_vectors(features.re, tower.space.numpy())
+    return Vectors(features.ids, side_by_side(learned, attributes, tower.settings.attribute_share))
 
 
 def load_item_tower(folder: Path) -> ItemTower:
@@ -57,12 +54,14 @@ def load_item_tower(folder: Path) -> ItemTower:
     return tower.eval()
 
 
-def _inputs(
+def tower_inputs(
     features: ItemFeatures, titles: TitleReader, rows: NDArray[np.int64]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what the tower reads of the items ``rows``: STD, RE, title states and their mask."""
     title, mask = titles.read(torch.from_numpy(features.title[rows]))
     return torch.from_numpy(features.std[rows]), torch.from_numpy(features.re[rows]), title, mask
 
 
-def _unit(vectors: Tensor) -> Tensor:
+def unit(vectors: Tensor) -> Tensor:
+    """Return the rows of ``[N, D]`` at length 1."""
     return torch.nn.functional.normalize(vectors, dim=1)

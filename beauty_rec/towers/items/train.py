@@ -19,15 +19,14 @@ from tqdm import tqdm
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.measures.vectors import alignment, mean_cosine, neighbour_purity, uniformity
 from beauty_rec.settings import ItemTowerSettings
-from beauty_rec.towers.items.attribute_space import (
-    attribute_space,
-)
+from beauty_rec.towers.items.attribute_space import attribute_space
 from beauty_rec.towers.items.features import ItemFeatures, TitleReader
 from beauty_rec.towers.items.losses import simcse_loss
 from beauty_rec.towers.items.model import ItemTower
-from beauty_rec.towers.items.served import _inputs, _unit, encode_items, load_item_tower
-from beauty_rec.training.checkpoints import fingerprint, load_checkpoint, save_checkpoint
+from beauty_rec.towers.items.served import encode_items, tower_inputs, unit
+from beauty_rec.training.checkpoints import fingerprint_of, load_checkpoint, save_checkpoint
 from beauty_rec.training.schedule import cosine_with_warmup
+from beauty_rec.training.seeds import epoch_seed, seeded
 
 
 class CollapseError(RuntimeError):
@@ -42,7 +41,6 @@ def train_item_tower(
     target: Path,
     classes: NDArray[np.int64] | None = None,
     checkpoints: Path | None = None,
-    start_from: Path | None = None,
 ) -> dict[str, Any]:
     """Train, save the tower in ``target`` and return the log.
 
@@ -54,8 +52,6 @@ def train_item_tower(
         target: folder, replaced atomically at the end.
         classes: int64 ``[N]``, the items' categories for the purity of neighbourhoods; -1 unknown.
         checkpoints: folder of the last epoch's state, from which a killed training goes on.
-        start_from: folder of an earlier tower: its weights are where training begins, its
-            embedding rows are kept, and rows for appended ids are added.
 
     Returns:
         ``epochs``: loss, alignment, uniformity, purity, purity_by_chance, mean_cosine, seconds.
@@ -63,9 +59,8 @@ def train_item_tower(
     Raises:
         CollapseError: the mean cosine of different items exceeds ``collapse_cosine``.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        tower = _new_tower(features, vocabulary_size, titles.width, settings, start_from)
+    with seeded(settings.seed):
+        tower = ItemTower(vocabulary_size, features.std.shape[1], titles.width, settings)
     tower.space = torch.from_numpy(
         attribute_space(features.re, vocabulary_size, settings.attribute_dimension)
     )
@@ -76,21 +71,22 @@ def train_item_tower(
         model["titles"] = titles.encoder
     optimizer = torch.optim.AdamW(parts, settings.learning_rate, weight_decay=settings.weight_decay)
     distinct = features.distinct()
-    mark = fingerprint(
-        settings.model_dump(mode="json") | {"trained": titles.trained, "from": str(start_from)},
-        torch.from_numpy(features.std),
-        torch.from_numpy(features.re),
-        titles.tokens,
+    fingerprint = fingerprint_of(
+        settings.model_dump(mode="json") | {"trained": titles.trained},
+        features.std,
+        features.re,
+        titles.tokens.numpy(),
     )
-    state: dict[str, Any] = {"fingerprint": mark, "epochs": []}
+    epochs: list[dict[str, Any]] = []
     if checkpoints is not None:
-        state = load_checkpoint(checkpoints / "last", model, optimizer, mark) or state
-    while len(state["epochs"]) < settings.epochs:
-        epoch, began = len(state["epochs"]) + 1, perf_counter()
+        kept = load_checkpoint(checkpoints, model, optimizer, fingerprint)
+        epochs = kept.state["epochs"] if kept else []
+    while len(epochs) < settings.epochs:
+        epoch, began = len(epochs) + 1, perf_counter()
         loss = _train_epoch(tower, titles, features, distinct, optimizer, settings, epoch)
         report = _look(tower, titles, features, distinct, classes, settings)
         seconds = round(perf_counter() - began, 2)
-        state["epochs"].append({"epoch": epoch, "loss": loss, **report, "seconds": seconds})
+        epochs.append({"epoch": epoch, "loss": loss, **report, "seconds": seconds})
         if report["mean_cosine"] > settings.collapse_cosine:
             raise CollapseError(
                 f"after epoch {epoch} different items have a mean cosine of "
@@ -98,11 +94,12 @@ def train_item_tower(
                 "learning rate or the temperature, or give the items more attributes"
             )
         if checkpoints is not None:
-            save_checkpoint(checkpoints / "last", model, optimizer, state)
+            state = {"epochs": epochs}
+            save_checkpoint(checkpoints, epoch, model, optimizer, fingerprint, state)
     _save(tower, titles, features, vocabulary_size, target)
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
-    return {"epochs": state["epochs"], "parameters": sum(p.numel() for p in tower.parameters())}
+    return {"epochs": epochs, "parameters": sum(p.numel() for p in tower.parameters())}
 
 
 def _train_epoch(
@@ -124,15 +121,14 @@ def _train_epoch(
     tower.train()
     if titles.trained:
         titles.encoder.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed * 100_003 + epoch)
+    with seeded(epoch_seed(settings.seed, epoch)):
         for number, rows in enumerate(tqdm(batches, "item tower", leave=False, disable=None)):
             rate = settings.learning_rate * cosine_with_warmup(
                 (epoch - 1) * len(batches) + number, steps
             )
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("slower", 1.0)
-            inputs = _inputs(features, titles, rows)
+            inputs = tower_inputs(features, titles, rows)
             one, two = (tower.projection(tower(*tower.view(*inputs))) for _ in range(2))
             loss = simcse_loss(one, two, settings.temperature)
             optimizer.zero_grad()
@@ -154,10 +150,9 @@ def _look(
     """Return alignment, uniformity, purity and mean cosine of a sample of distinct items."""
     chosen = np.random.default_rng(settings.seed).permutation(distinct)[: settings.purity_sample]
     vectors = encode_items(tower, titles, features, chosen)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        inputs = _inputs(features, titles, chosen)
-        one, two = (_unit(tower(*tower.view(*inputs))) for _ in range(2))
+    with seeded(settings.seed):
+        inputs = tower_inputs(features, titles, chosen)
+        one, two = (unit(tower(*tower.view(*inputs))) for _ in range(2))
     known = np.full(len(chosen), -1) if classes is None else classes[chosen]
     purity, chance = neighbour_purity(vectors, torch.from_numpy(known))
     return {
@@ -165,22 +160,8 @@ def _look(
         "uniformity": float(uniformity(vectors)),
         "purity": purity,
         "purity_by_chance": chance,
-        "mean_cosine": mean_cosine(vectors),
+        "mean_cosine": mean_cosine(vectors.numpy()),
     }
-
-
-def _new_tower(
-    features: ItemFeatures,
-    vocabulary: int,
-    title_width: int,
-    settings: ItemTowerSettings,
-    start_from: Path | None,
-) -> ItemTower:
-    if start_from is None:
-        return ItemTower(vocabulary, features.std.shape[1], title_width, settings)
-    tower = load_item_tower(start_from)
-    tower.grow(vocabulary)
-    return tower
 
 
 def _save(

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from beauty_rec.events.arrays import Events
+from beauty_rec.events.arrays import DAY_MS, Events
 from beauty_rec.towers.users.profiles import ProfileEncoder
-from beauty_rec.towers.users.statistics import DAY_MS, MONTHS, YEAR_DAYS, month_of
+from beauty_rec.towers.users.statistics import MONTHS, YEAR_DAYS, month_of
 
 MOMENT_WIDTH = MONTHS + 4 + 2
 """Month, two harmonics of the year, and two forms of the age of the statistics."""

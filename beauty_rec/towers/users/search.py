@@ -1,4 +1,4 @@
-"""The top candidates of each request, and the ranks of known answers, by exact search.
+"""The top candidates of each request, by exact search.
 
 The item index answers the same question at scale; this is what it is measured against.
 """
@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.search.exact import unseen_scores
 from beauty_rec.search.near_ties import smooth_ranks
-from beauty_rec.search.ranks import _scores
+from beauty_rec.search.top import top_k
 
 TIE = 2e-2
 """Inner products closer than this share a rank in part."""
@@ -35,12 +36,8 @@ def user_candidates(
     items = np.full((len(user_vectors), k), -1, np.int64)
     scores = np.full((len(user_vectors), k), -np.inf, np.float32)
     width = min(k, len(matrix))
-    for start, block in _scores(user_vectors, matrix, seen):
-        best = np.argsort(-block, axis=1, kind="stable")[:, :width]
-        found = np.take_along_axis(block, best, axis=1)
-        rows = slice(start, start + len(block))
-        items[rows, :width] = np.where(np.isfinite(found), best, -1)
-        scores[rows, :width] = found
+    for rows, block in unseen_scores(user_vectors, matrix, seen):
+        items[rows, :width], scores[rows, :width] = top_k(block, width)
     return items, scores
 
 

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.events.arrays import Events
+from beauty_rec.events.arrays import DAY_MS, Events
 from beauty_rec.settings import UserTowerSettings
 
-DAY_MS = 86_400_000
 YEAR_DAYS = 365.2425
 MONTHS = 12
 CLIP = 6.0

@@ -3,11 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.orchestration.catalogue.samples import mean_cosine
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.settings import CheckSettings, CorpusSettings
 
@@ -77,14 +74,6 @@ def test_a_collapse_is_seen() -> None:
     point /= np.linalg.norm(point, axis=1, keepdims=True)
     assert verdicts.not_collapsed(units(spread.tolist()), 0.9).passed
     assert not verdicts.not_collapsed(units(point.tolist()), 0.9).passed
-
-
-@given(st.integers(2, 40), st.integers(0, 1000))
-def test_the_mean_cosine_is_that_of_all_pairs(rows: int, seed: int) -> None:
-    matrix = np.random.default_rng(seed).normal(size=(rows, 5))
-    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-    pairs = [matrix[a] @ matrix[b] for a in range(rows) for b in range(rows) if a != b]
-    assert mean_cosine(matrix) == pytest.approx(np.mean(pairs), abs=1e-9)
 
 
 def test_a_metric_that_drops_on_one_split_warns() -> None:

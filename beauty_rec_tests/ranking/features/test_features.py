@@ -9,7 +9,12 @@ import polars as pl
 import pytest
 
 from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query, join_features
-from beauty_rec.ranking.features.frames import candidates_from, labels_of, queries_from, top_k
+from beauty_rec.ranking.features.frames import (
+    candidates_from,
+    labels_of,
+    queries_from,
+    ranked_within,
+)
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec_tests.ranking import small_shop as shop
@@ -164,9 +169,9 @@ def test_folds_join_each_with_its_own_items() -> None:
         join_features([])
 
 
-def test_labels_and_top_k() -> None:
-    told = Candidates(np.array([0, 0, 1]), ["a", "b", "a"], np.zeros((3, 4), np.float32))
-    assert labels_of(told, ["b", "a"]).tolist() == [0, 1, 1]
-    rows, ranks = top_k(np.array([0.1, 0.9, 0.5], np.float32), told.query_row, k=100)
+def test_labels_and_ranks_within_each_query() -> None:
+    candidates = Candidates(np.array([0, 0, 1]), ["a", "b", "a"], np.zeros((3, 4), np.float32))
+    assert labels_of(candidates, ["b", "a"]).tolist() == [0, 1, 1]
+    rows, ranks = ranked_within(candidates.query_row, np.array([0.1, 0.9, 0.5], np.float32))
     assert rows.tolist() == [1, 0, 2]
     assert ranks.tolist() == [1, 2, 1]

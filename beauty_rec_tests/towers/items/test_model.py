@@ -110,16 +110,6 @@ def test_views_hide_the_told_share() -> None:
     assert float(seen[3].float().mean()) == pytest.approx(0.5, abs=0.03)
 
 
-def test_the_table_grows_and_keeps_its_rows(tower: ItemTower) -> None:
-    old, before = tower.embedding.weight.detach().clone(), tower(*inputs())
-    tower.grow(25)
-    assert tower.embedding.weight.shape == (25, 8)
-    assert torch.equal(tower.embedding.weight[:20], old)
-    assert torch.equal(tower(*inputs()), before)
-    with pytest.raises(ValueError, match="appended"):
-        tower.grow(3)
-
-
 def test_heads_must_divide() -> None:
     with pytest.raises(ValueError, match="divide"):
         ItemTower(5, 1, 4, ItemTowerSettings(embedding=10, heads=4))

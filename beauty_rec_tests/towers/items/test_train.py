@@ -129,18 +129,6 @@ def test_a_collapse_fails(features: ItemFeatures, tmp_path: Path) -> None:
     assert not (tmp_path / "t").exists()
 
 
-def test_a_later_run_starts_from_the_old_rows(features: ItemFeatures, tmp_path: Path) -> None:
-    train_item_tower(features, VOCABULARY, reader(features), SETTINGS, tmp_path / "old")
-    still = SETTINGS.model_copy(update={"epochs": 0})
-    train_item_tower(
-        features, VOCABULARY + 5, reader(features), still, tmp_path / "new",
-        start_from=tmp_path / "old",
-    )  # fmt: skip
-    old, new = (load_item_tower(tmp_path / name).embedding.weight for name in ("old", "new"))
-    assert new.shape[0] == old.shape[0] + 5
-    assert torch.equal(new[: len(old)], old)
-
-
 def test_a_tower_of_before_the_attribute_space_answers_without_one(
     features: ItemFeatures, tmp_path: Path
 ) -> None:

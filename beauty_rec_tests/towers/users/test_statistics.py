@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.settings import UserTowerSettings
-from beauty_rec.towers.users.statistics import DAY_MS, StatisticsSpec, month_of
+from beauty_rec.towers.users.statistics import StatisticsSpec, month_of
 from beauty_rec.towers.users.train.data import UserTowerData
 
 

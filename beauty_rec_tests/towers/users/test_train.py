@@ -143,20 +143,6 @@ def test_text_vectors_ride_along_with_a_weight_chosen_on_valid(
     assert recall(served, data) > recall(load(tmp_path / "plain", data), data)
 
 
-def test_vectors_before_are_asked_for_at_each_origin(
-    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
-) -> None:
-    asked: list[int] = []
-
-    def before(as_of_ms: int) -> np.ndarray:
-        asked.append(as_of_ms)
-        return data.item_vectors.matrix
-
-    train_user_tower(replace(data, vectors_before=before), small, tmp_path / "t")
-    assert len(asked) == small.origins
-    assert all(t < data.events.time_ms[data.train].max() for t in asked)
-
-
 def test_without_context_profile_or_known_item(
     data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:

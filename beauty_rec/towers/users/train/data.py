@@ -1,6 +1,5 @@
 """What the user tower's recipe reads."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +18,12 @@ class UserTowerData:
         events: all events; a history may reach into the held-out part, nothing else does.
         train: int64, rows of the training events, in time order.
         valid: int64, rows of the events for early stopping; empty: all epochs are run.
-        item_vectors: frozen, ``[N, D]``; their ids are the events' item ids.
+        item_vectors: frozen, ``[N, D]``; their ids are the events' item ids. With
+            ``item_tower.event_values`` they hold what train events say: a training event then
+            reads in them what is going to sell.
         context_vectors: L2-normalised vectors of the context texts, by text.
         profiles: `user_profiles`.
         text_vectors: of the items, in the contexts' space; or ``None``.
-        vectors_before: Unix ms → ``[N, D]``, what the item tower makes of the attributes that
-            were known before that moment. Needed where attributes hold what train events say
-            (context, buyers): the served vectors would tell a training event which items are
-            going to sell. ``None``: the vectors do not depend on events.
     """
 
     events: Events
@@ -36,7 +33,6 @@ class UserTowerData:
     context_vectors: Vectors
     profiles: pl.DataFrame
     text_vectors: Vectors | None = None
-    vectors_before: Callable[[int], NDArray[np.float32]] | None = None
 
 
 def user_tower_data(
@@ -45,7 +41,6 @@ def user_tower_data(
     context_vectors: Vectors,
     profiles: pl.DataFrame,
     text_vectors: Vectors | None = None,
-    vectors_before: Callable[[int], NDArray[np.float32]] | None = None,
     train_until_ms: int | None = None,
 ) -> UserTowerData:
     """Return the data of a training on the train split.
@@ -69,5 +64,4 @@ def user_tower_data(
         context_vectors,
         profiles,
         text_vectors,
-        vectors_before,
     )

@@ -4,7 +4,6 @@ At each one the item statistics are those of the events before it; what is fores
 events of a window after it (rolling-origin evaluation, Tashman 2000, turned into training).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +37,7 @@ def make_origins(
     train: NDArray[np.int64],
     known: Knowledge,
     spec: StatisticsSpec,
-    vectors_before: Callable[[int], NDArray[np.float32]],
+    vectors: NDArray[np.float32],
     settings: UserTowerSettings,
 ) -> list[Origin]:
     """Return the origins, the latest first; none of them has an empty window.
@@ -47,7 +46,7 @@ def make_origins(
         train: int64, rows of the training events in time order, their items known.
         known: what requests are made from.
         spec: the statistics' columns.
-        vectors_before: Unix ms → float32 ``[N, D]``, the frozen vectors as they were known then.
+        vectors: of the item tower, frozen, float32 ``[N, D]``.
         settings: ``origins``, ``origin_step``, ``horizon``: shares of the training events, so
             that sparse and dense years count alike.
     """
@@ -62,7 +61,6 @@ def make_origins(
         rows = train[first : first + max(1, int(len(train) * settings.horizon))]
         if origins and as_of_ms == origins[-1].as_of_ms:
             continue
-        vectors = np.asarray(vectors_before(as_of_ms), np.float32)
         statistics = spec.at(events, train, known.people, as_of_ms)
         count = np.bincount(events.item[rows], minlength=len(vectors))
         origins.append(

@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from beauty_rec.artifacts import atomic_path
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.users.inputs import Knowledge
 from beauty_rec.towers.users.item_matrix import build_item_matrix
@@ -34,8 +32,14 @@ from beauty_rec.towers.users.train.validation import (
     draw_rows,
     held_out_recall,
 )
-from beauty_rec.training.checkpoints import fingerprint, load_checkpoint, save_checkpoint
+from beauty_rec.training.checkpoints import (
+    fingerprint_of,
+    load_checkpoint,
+    save_checkpoint,
+    weights_of,
+)
 from beauty_rec.training.schedule import cosine_with_warmup
+from beauty_rec.training.seeds import epoch_seed, seeded
 
 
 def train_user_tower(
@@ -88,33 +92,27 @@ def train_user_tower(
         profile=encoder.width,
         popularity=popularity,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         tower = UserTower(shape, settings)
     optimizer = torch.optim.AdamW(
         tower.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
-    frozen = data.item_vectors.matrix
-    origins = make_origins(train, known, spec, data.vectors_before or (lambda _: frozen), settings)
+    origins = make_origins(train, known, spec, data.item_vectors.matrix, settings)
     sold = torch.from_numpy(np.unique(events.item[train]))
     served = ServedUserTower(tower, items, encoder, spec)
 
-    mark = fingerprint(
-        settings.model_dump(mode="json"), torch.tensor(items.matrix), torch.from_numpy(train)
-    )
+    fingerprint = fingerprint_of(settings.model_dump(mode="json"), items.matrix, train)
     # Epoch 0 is popularity: a training that never beats it is not served.
     state: dict[str, Any] = {
-        "fingerprint": mark,
         "epochs": [],
         "best": popular_recall,
         "best_epoch": 0,
     }
-    best = _copy(tower)
+    best = weights_of(tower)
     if checkpoints is not None:
-        kept = load_checkpoint(checkpoints / "last", tower, optimizer, mark)
+        kept = load_checkpoint(checkpoints, tower, optimizer, fingerprint)
         if kept is not None:
-            state = kept
-            best = load_file(checkpoints / "best.safetensors")
+            state, best = kept.state, kept.best or best
     while len(state["epochs"]) < settings.epochs:
         epoch = len(state["epochs"]) + 1
         if len(valid) and epoch - 1 - max(1, state["best_epoch"]) >= settings.patience:
@@ -132,11 +130,9 @@ def train_user_tower(
         )
         if recall is None or recall > state["best"]:
             state["best"], state["best_epoch"] = recall, epoch
-            best = _copy(tower)
+            best = weights_of(tower)
         if checkpoints is not None:
-            with atomic_path(checkpoints / "best.safetensors") as draft:
-                save_file(best, draft)
-            save_checkpoint(checkpoints / "last", tower, optimizer, state)
+            save_checkpoint(checkpoints, epoch, tower, optimizer, fingerprint, state, best)
 
     tower.load_state_dict(best)
     tower.eval()
@@ -180,8 +176,7 @@ def _train_epoch(
     order = rng.permutation(len(batches))
     steps, total = settings.epochs * len(batches), 0.0
     tower.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed * 100_003 + epoch)
+    with seeded(epoch_seed(settings.seed, epoch)):
         for number, index in enumerate(tqdm(order, "user tower", leave=False, disable=None)):
             origin, rows = batches[index]
             step = (epoch - 1) * len(batches) + number
@@ -216,7 +211,3 @@ def _batch_loss(
 
 def _batches(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     return np.array_split(rows, max(1, round(len(rows) / size)))
-
-
-def _copy(tower: UserTower) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in tower.state_dict().items()}
