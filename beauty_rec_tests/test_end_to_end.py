@@ -21,7 +21,7 @@ from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.daemon.jobs import PARENT_TAG
 from beauty_rec.orchestration.refresh.refresh import QUIET
 from beauty_rec.orchestration.storage.dagster_home import open_instance
-from beauty_rec.recommender.requests import RecommendRequest
+from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.sample import SampleFiles, write_sample
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import SampleSettings, Settings

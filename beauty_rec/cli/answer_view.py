@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from beauty_rec.recommender.search import label
+from beauty_rec.recommender.online.search import label
 
 _WORDS = {
     "similar": "like {text} ({cosine:.2f}), of the past",
@@ -17,14 +17,14 @@ _WORDS = {
 def recommendation_lines(answer: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each item and its reasons, then the notes."""
     for item in answer["items"]:
-        moved = item["candidate"]["rank"] - item["rank"]
-        arrow = f"↑{moved}" if moved > 0 else f"↓{-moved}" if moved < 0 else "="
-        yield f"{item['rank']:>3}  {item['score']:.4f}  {arrow:<4} {item['parent_asin']}  " + label(
-            item
+        likely = "" if item["probability"] is None else f"{item['probability']:.1%}"
+        yield (
+            f"{item['rank']:>3}  {item['score']:.4f}  {likely:>5}  {item['parent_asin']}  "
+            + label(item)
         )
         reasons = [explain(reason) for reason in item["why"][:3]]
         if reasons:
-            yield " " * 19 + "; ".join(reasons)
+            yield " " * 20 + "; ".join(reasons)
     for note in answer["notes"]:
         yield f"note: {note}"
 
@@ -35,6 +35,6 @@ def explain(reason: dict[str, Any]) -> str:
     >>> explain({"kind": "keyword", "text": "no residue", "count": 3})
     '“no residue”, said in 3 reviews'
     """
-    told = {**reason, "field": (reason.get("field") or "").removeprefix("buyer_")}
-    words = _WORDS[reason["kind"]].format(**told)
+    values = {**reason, "field": (reason.get("field") or "").removeprefix("buyer_")}
+    words = _WORDS[reason["kind"]].format(**values)
     return words.replace(" 1 reviews", " 1 review")

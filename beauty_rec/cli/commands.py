@@ -186,7 +186,7 @@ def search(
     settings: Set = None,
 ) -> None:
     """Find items by text, with the served set's text retriever."""
-    from beauty_rec.recommender.search import SearchQuestion, label
+    from beauty_rec.recommender.online.search import SearchQuestion, label
     from beauty_rec.serving.state.engine import Engine
 
     if not text.strip():
@@ -217,7 +217,7 @@ def recommend(
 ) -> None:
     """Recommend items to a shopper: known by id, described here, or not at all."""
     from beauty_rec.cli.answer_view import recommendation_lines
-    from beauty_rec.recommender.requests import RecommendRequest
+    from beauty_rec.recommender.online.requests import RecommendRequest
     from beauty_rec.serving.state.engine import Engine
 
     profile = {"height_cm": height_cm, "weight_kg": weight_kg}

@@ -5,16 +5,20 @@ that the service returns; it stands beside each of its parts, and beside the bes
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from beauty_rec.evaluation.block import Block, split_section
+from beauty_rec.artifacts import Vectors
+from beauty_rec.evaluation.block import Block, classification_block, split_section
+from beauty_rec.evaluation.recommendation import baseline_ranks, recommendation_section
 from beauty_rec.measures.metrics import Ranks
-from beauty_rec.recommender.offline import Scenario
-from beauty_rec.recommender.orders import COMBINED, ORDERS
+from beauty_rec.measures.significance import ALPHA
+from beauty_rec.recommender.offline.scenarios import Scenario, has_contexts
+from beauty_rec.recommender.orders import ORDERS
 from beauty_rec.recommender.sources import SOURCES
-from beauty_rec.settings import EvaluationSettings
+from beauty_rec.settings import EvaluationSettings, Settings
 
 BLOCKS = {order: "search" if order == "text_retriever" else order for order in ORDERS}
 """Order → its name in the report."""
@@ -53,7 +57,7 @@ def answer_sections(
     for (scenario,), part in answers.group_by(["scenario"], maintain_order=True):
         rows = part.join(known, on="review_id", how="left", maintain_order="left")
         cold, seen = rows["cold"].to_numpy(), rows["seen"].to_numpy()
-        found[scenario] = split_section(  # type: ignore[index]
+        found[scenario] = split_section(
             answer_ranks(rows),
             versus=VERSUS,
             groups={"warm": ~cold, "cold": cold, "in_train": seen, "not_in_train": ~seen},
@@ -74,15 +78,100 @@ def answer_ranks(answers: pl.DataFrame) -> dict[str, Ranks]:
     }
 
 
-def worse_than_a_part(section: Mapping[str, Block], metric: str = "ndcg@10") -> list[str]:
-    """Return the orders that are better than what is served, with their figures; none is right."""
-    served = (section.get(SERVED) or {}).get(metric)
-    if served is None:
-        return []
-    parts = [*(BLOCKS[name] for name in SOURCES), *COMBINED]
-    return [
-        f"{part} {section[part][metric]:.4f} > served {served:.4f}"
-        for part in parts
-        if (section.get(part) or {}).get(metric) is not None
-        and section[part][metric] > served + 1e-9
-    ]
+class WorseThanItsParts(RuntimeError):
+    """What would be served loses to something that it is made of; the message names both."""
+
+
+def refuse_worse_than_parts(answer: Mapping[str, Mapping[str, Block]], settings: Settings) -> None:
+    """Refuse an answer that loses on valid to one of its parts.
+
+    Args:
+        answer: the sections of valid by scenario.
+        settings: ``checks.max_below_part``, the share that noise may take from what is served
+            where several kinds of ask share a scenario.
+
+    Raises:
+        WorseThanItsParts: an order is significantly better than what is served, or by more.
+    """
+    for scenario, section in answer.items():
+        served = section.get(SERVED) or {}
+        for part in dict.fromkeys(BLOCKS.values()):
+            test = ((served.get("versus") or {}).get(part) or {}).get("ndcg@10")
+            if test is None:
+                continue
+            lost = -test["difference"]
+            allowed = settings.checks.max_below_part * section[part]["ndcg@10"]
+            if lost > 1e-9 and (test["p"] < ALPHA or lost > allowed):
+                raise WorseThanItsParts(
+                    f"{scenario}: {part} has NDCG@10 {section[part]['ndcg@10']:.4f} on valid, what "
+                    f"would be served {served['ndcg@10']:.4f} (p = {test['p']:.3f}); run: "
+                    "beauty-rec run --select reranker+ --force"
+                )
+
+
+def ranking_document(
+    answers: pl.DataFrame,
+    events: pl.DataFrame,
+    reviews: pl.DataFrame,
+    items: Vectors,
+    settings: EvaluationSettings,
+) -> dict[str, Any]:
+    """Return ``recommendation``, ``answer`` and ``reranker`` of one split, for the report.
+
+    Args:
+        answers: ``recommendations``.
+        events: of the split; see :func:`~beauty_rec.events.asked.known_events`.
+        reviews: rows of split_reviews with their contexts; train alone is counted.
+        items: item vectors, whose ids are the catalogue.
+        settings: bootstrap samples and seed.
+    """
+    train = reviews.filter(split="train")
+    # As the events were known: with their occasion where the data have any.
+    main = "with_text" if has_contexts(reviews) else "without_text"
+    asked = events.select("review_id").join(
+        answers.filter(scenario=main), on="review_id", how="left", maintain_order="left"
+    )
+    bare = events.select("review_id").join(
+        answers.filter(scenario="without_text"), on="review_id", how="left", maintain_order="left"
+    )
+    rows = asked.filter(pl.col("scenario").is_not_null()) if asked.height else asked
+    rows = pl.concat([rows, bare.filter(~pl.col("review_id").is_in(rows["review_id"].implode()))])
+    rows = events.select("review_id").join(rows, on="review_id", how="left", maintain_order="left")
+    known = answer_ranks(rows)
+    missing = np.full(events.height, np.inf)
+    section = recommendation_section(
+        events,
+        {
+            **baseline_ranks(events, reviews, items.ids),
+            "user_tower": known.get("user_tower", missing),
+            "reranked": known.get("reranked", missing),
+        },
+        {"reranked": _listed(rows)},
+        reviews,
+        items,
+        settings,
+    )
+    return {
+        "recommendation": section,
+        "answer": answer_sections(answers, events, train["parent_asin"], settings),
+        "reranker": _probabilities(answers, events),
+    }
+
+
+def _listed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the served lists as ``review_id, parent_asin, rank``, one row an item."""
+    lists = rows.select("review_id", "parent_asin").drop_nulls()
+    lists = lists.filter(pl.col("parent_asin").list.len() > 0).explode("parent_asin")
+    return lists.with_columns(rank=pl.int_range(1, pl.len() + 1).over("review_id"))
+
+
+def _probabilities(answers: pl.DataFrame, events: pl.DataFrame) -> Block:
+    """Return AUC and log loss of the DeepFM over the served lists, as far as they have any."""
+    flat = (
+        answers.filter(pl.col("probability").list.len() > 0)
+        .select("review_id", "parent_asin", "probability")
+        .explode("parent_asin", "probability")
+        .join(events.select("review_id", answer="parent_asin"), on="review_id", how="inner")
+    )
+    hits = (flat["parent_asin"] == flat["answer"]).to_numpy()
+    return classification_block(hits, flat["probability"].to_numpy())

@@ -1,9 +1,12 @@
 """Which events of a split are asked: by the settings of the evaluation."""
 
+from pathlib import Path
+
 import polars as pl
 
+from beauty_rec.events.folds import starts_of, with_context
 from beauty_rec.events.queries import recommendation_queries, sample_events, text_queries
-from beauty_rec.settings import EvaluationSettings, Split
+from beauty_rec.settings import EvaluationSettings, Settings, Split
 
 
 def split_events(
@@ -25,6 +28,24 @@ def split_events(
     return sample_events(
         events.filter(pl.col("timestamp") >= since_ms), settings.train_events, seed=settings.seed
     )
+
+
+def known_events(
+    split_reviews: pl.DataFrame, split: Split, settings: Settings, user_tower: Path
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the reviews with their contexts, and the events of a split that are asked.
+
+    Of train those from the first fold on, which a tower can be asked for that never saw them.
+
+    Args:
+        split_reviews: rows that histories may reach into.
+        split: whose events.
+        settings: what the context is, and how many events are asked.
+        user_tower: folder of the towers, which names the folds.
+    """
+    reviews = with_context(split_reviews, settings)
+    since = starts_of(user_tower)[0] if split == "train" else None
+    return reviews, split_events(reviews, split, settings.evaluation, since)
 
 
 def split_queries(

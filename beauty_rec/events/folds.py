@@ -1,7 +1,7 @@
 """Parts of train in time: which events are learned from candidates of which moment."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -24,14 +24,14 @@ def fold_starts(reviews: pl.DataFrame, shares: tuple[float, ...]) -> list[int]:
     return sorted({int(times[min(len(times) - 1, int(share * len(times)))]) for share in shares})
 
 
-def first_fold(user_tower: Path) -> int:
-    """Return the moment (Unix ms) at which the first out-of-fold part of train begins."""
-    return int(json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))[0])
+def starts_of(user_tower: Path) -> list[int]:
+    """Return the moments (Unix ms, ascending) at which the out-of-fold parts of train begin."""
+    found: list[int] = json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))
+    return found
 
 
-def fold_of(events: pl.DataFrame, user_tower: Path) -> Iterator[tuple[int, pl.DataFrame]]:
+def fold_of(events: pl.DataFrame, starts: Sequence[int]) -> Iterator[tuple[int, pl.DataFrame]]:
     """Yield each fold's start (Unix ms) and its events, the earliest first."""
-    starts = json.loads((user_tower / FOLDS).read_text(encoding="utf-8"))
     for start, end in zip(starts, [*starts[1:], None], strict=True):
         inside = pl.col("timestamp") >= start
         if end is not None:

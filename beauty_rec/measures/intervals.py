@@ -81,7 +81,8 @@ def cluster_sums(
     if clusters is None:
         return values, np.ones(len(values))
     _, place = np.unique(clusters, return_inverse=True)
-    return np.bincount(place, values), np.bincount(place).astype(np.float64)
+    sums = np.bincount(place, values).astype(np.float64)
+    return sums, np.bincount(place).astype(np.float64)
 
 
 def draws(samples: int, width: int) -> Iterator[int]:

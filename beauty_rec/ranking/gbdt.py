@@ -39,6 +39,7 @@ class Gbdt:
     """Trees over ``Features.raw``; missing values stay missing."""
 
     booster: "Booster"
+    rows: int | None = None
 
     def probabilities(self, features: Features) -> NDArray[np.float32]:
         """Return float32 ``[N]``."""

@@ -106,10 +106,10 @@ def _scores(
             queries.append(None)
     if stacked:
         products = space.scores(np.stack(stacked))
-        for number, (column, row) in enumerate(places):
+        for number, (column, place) in enumerate(places):
             block = found[column]
             assert block is not None
-            block[row] = products[number]
+            block[place] = products[number]
             silent = sources[column].silent(space)  # type: ignore[union-attr]
             if silent is not None:
                 products[number, torch.from_numpy(silent)] = -torch.inf

@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import write_text_atomic
-from beauty_rec.ranking.gbdt import Gbdt
-from beauty_rec.ranking.ranker import Ranker
 from beauty_rec.recommender.fusion import Weights, fused
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 
@@ -28,7 +26,6 @@ LEARNED: tuple[Learned, ...] = ("gbdt", "reranked")
 COMBINED = ("hybrid", "fused", *LEARNED)
 ORDERS = (*SOURCES, *COMBINED)
 FILE = "orders.json"
-GBDT = "gbdt.txt"
 
 DEFAULT: dict[Kind, dict[str, float]] = {
     "nothing": {"user_tower": 1.0},
@@ -82,7 +79,7 @@ class Orders:
         order: str,
         kind: Kind,
         values: NDArray[np.float32],
-        learned: Mapping[Learned, NDArray[np.float32]],
+        learned: Mapping[str, NDArray[np.float32]],
     ) -> NDArray[np.float32]:
         """Return what an order thinks of candidates, float32 ``[C]``.
 
@@ -113,11 +110,3 @@ class Orders:
     def load(cls, folder: Path) -> "Orders":
         """Read what :meth:`save` wrote."""
         return cls(**json.loads((folder / FILE).read_text(encoding="utf-8")))
-
-
-def load_orders(folder: Path, reranker: Ranker) -> tuple[dict[Learned, Ranker], Orders]:
-    """Return the learned models and the orders of a reranker's folder."""
-    models: dict[Learned, Ranker] = {"reranked": reranker}
-    if (folder / GBDT).exists():
-        models["gbdt"] = Gbdt.load(folder / GBDT)
-    return models, Orders.load(folder)

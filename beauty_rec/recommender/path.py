@@ -14,7 +14,7 @@ from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.candidates import Found, find_candidates
 from beauty_rec.recommender.fusion import normalised
 from beauty_rec.recommender.learned import retrieval
-from beauty_rec.recommender.orders import Kind, Learned, Orders
+from beauty_rec.recommender.orders import Kind, Orders
 from beauty_rec.recommender.sources import SIGNED, AnySource, sources_of
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.retriever.lexical import LexicalIndex
@@ -60,7 +60,7 @@ class AnswerPath:
     tower: ServedUserTower
     index: LexicalIndex
     builder: FeatureBuilder
-    models: Mapping[Learned, Ranker]
+    models: Mapping[str, Ranker]
     orders: Orders
     reads_texts: bool
 
@@ -98,7 +98,7 @@ class AnswerPath:
         kinds = [self.kind_of(query.context) for query in asks.queries]
         served = [self.orders.served[kind] for kind in kinds]
         values = [normalised(part.scores, part.tops, SIGNED) for part in found]
-        learned: dict[Learned, list[NDArray[np.float32]]] = {}
+        learned: dict[str, list[NDArray[np.float32]]] = {}
         for name, model in self.models.items():
             needing = [
                 name in self.orders.needs(order, kind)
@@ -108,7 +108,9 @@ class AnswerPath:
                 learned[name] = self._learned(model, asks.queries, found, values)
         for row, part in enumerate(found):
             needed = self.orders.needs(served[row], kinds[row])
-            own = {name: learned[name][row] for name in needed if name in learned}
+            own: dict[str, NDArray[np.float32]] = {
+                name: learned[name][row] for name in needed if name in learned
+            }
             scores = self.orders.scores(served[row], kinds[row], values[row], own)
             order = ranked(scores, part.rows)
             probability = next(iter(own.values()), None)

@@ -87,6 +87,9 @@ class CheckSettings(Group):
     max_below_baseline: float = Field(
         0.05, ge=0, le=1, description="relative to the baseline; a stage further below is an error"
     )
+    max_below_part: float = Field(
+        0.1, ge=0, le=1, description="of what is served, relative to the best of its parts on valid"
+    )
     max_feature_skew: float = Field(
         1.0, gt=0, description="shift of a served feature's mean, in deviations of its train values"
     )
@@ -149,9 +152,7 @@ class ServeSettings(Group):
     max_batch: int = Field(16, ge=1, le=256, description="requests that are computed together")
     max_waiting: int = Field(256, ge=1, description="more than these are told to come again")
     threads: int | None = Field(None, ge=1, description="of the models; unset: torch decides")
-    source_depth: int = Field(100, ge=1, le=1000, description="candidates of each retriever")
-    rerank: int = Field(100, ge=1, le=2000, description="fused candidates that are reranked")
-    rrf_k: int = Field(60, ge=1, description="of reciprocal rank fusion")
+    source_depth: int = Field(100, ge=1, le=1000, description="candidates of each source")
     diversity: float = Field(
         0, ge=0, le=1, description="maximal marginal relevance: 0 is the reranker's order"
     )

@@ -173,13 +173,11 @@ class RankingSettings(Group):
     ablation: bool = Field(
         True, description="with transfer: train once more without it, to report what it is worth"
     )
-    embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
-    train_candidates: int = Field(
-        300,
-        ge=1,
-        description="of an out-of-fold event; deeper than what is served finds more "
-        "answers to learn from",
+    gbdt: bool = Field(
+        True, description="also train gradient-boosted trees; they are served where they are best"
     )
+    embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
+    depth: int = Field(100, ge=1, description="candidates of each source")
     negatives: int | None = Field(100, ge=1, description="of those, per train event; none: all")
     batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
     learning_rate: float = Field(3e-4, gt=0)
@@ -195,7 +193,7 @@ class EvaluationSettings(Group):
     min_query_chars: int = Field(20, ge=1)
     max_queries: int = Field(20_000, ge=1, description="per split, drawn by a fixed seed")
     train_events: int = Field(
-        60_000, ge=1, description="out-of-fold events of train, from which the reranker learns"
+        30_000, ge=1, description="out-of-fold events of train, from which the reranker learns"
     )
     train_queries: int = Field(1_000, ge=1, description="of train, to see overfitting")
     bootstrap_samples: int = Field(1_000, ge=100)

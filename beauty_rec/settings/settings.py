@@ -89,6 +89,10 @@ _PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+RETIRED = {"serve": {"rerank", "rrf_k"}, "ranking": {"train_candidates"}}
+"""Settings of earlier versions that a data folder may hold, by group."""
+
+
 class Settings(BaseSettings):
     """Everything a run was told. ``data_dir`` is made absolute."""
 
@@ -159,6 +163,11 @@ class Settings(BaseSettings):
         return {"reviews": self.reviews, "items": self.items, "profiles": self.profiles}
 
     @property
+    def reads_texts(self) -> bool:
+        """Whether an event's own text stands for its context: the towers read free texts then."""
+        return self.recommendation.context_from == "review_text"
+
+    @property
     def sample_dir(self) -> Path:
         """Where the synthetic sample stands when no reviews were named."""
         return self.data_dir / "raw" / "sample"
@@ -222,6 +231,9 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON ({error}); mend or delete it") from error
     if not isinstance(told, dict):
         raise ValueError(f"{path} holds {type(told).__name__}, not an object; mend or delete it")
+    for group, names in RETIRED.items():
+        for name in names & told.get(group, {}).keys():
+            del told[group][name]
     return told
 
 

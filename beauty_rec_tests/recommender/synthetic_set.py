@@ -21,8 +21,8 @@ from beauty_rec.ranking.deepfm import DeepFM
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
-from beauty_rec.recommender import parts
-from beauty_rec.recommender.manifest import Manifest
+from beauty_rec.recommender.online import parts
+from beauty_rec.recommender.online.manifest import Manifest
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.published.publishing import Frames, publish_run
 from beauty_rec.settings import (

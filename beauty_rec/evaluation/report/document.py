@@ -25,6 +25,8 @@ BASELINES = frozenset(
     }
 )
 HELD_OUT = ("valid", "test")
+SCENARIOS = ("with_text", "without_text")
+ANSWER_METHODS = ("search", "lexical", "hybrid", "user_tower", "fused", "gbdt", "served")
 INDEXES = ("text_index", "item_index")
 COST_KEYS = ("asset", "split", "seconds", "rows", "peak_memory_mb", "skipped")
 
@@ -73,6 +75,7 @@ def build_report(
     retrieval: Mapping[str, Mapping[str, Block]] | None = None,
     recommendation: Mapping[str, Mapping[str, Block]] | None = None,
     reranker: Mapping[str, Block] | None = None,
+    answer: Mapping[str, Mapping[str, Mapping[str, Block]]] | None = None,
     indexes: Mapping[str, Block] | None = None,
     cost: Sequence[Mapping[str, Any]] = (),
 ) -> Report:
@@ -84,6 +87,8 @@ def build_report(
             :func:`beauty_rec.evaluation.block.split_section`.
         recommendation: the same.
         reranker: ``auc`` and ``log_loss`` by split.
+        answer: blocks by split, scenario and order; see
+            :func:`beauty_rec.evaluation.answer.answer_sections`.
         indexes: ``rows``, ``recall_vs_exact@100`` by index.
         cost: one row per asset and split; missing fields become None.
 
@@ -97,6 +102,14 @@ def build_report(
         "dataset": {"synthetic": False, **dataset},
         "retrieval": _sections(retrieval or {}, RETRIEVAL_METHODS),
         "recommendation": _sections(recommendation or {}, RECOMMENDATION_METHODS),
+        "answer": {
+            split: _sections(
+                {name: (answer or {}).get(split, {}).get(name, {}) for name in scenarios(answer)},
+                ANSWER_METHODS,
+                scenarios(answer),
+            )
+            for split in (*HELD_OUT, *(s for s in answer or {} if s not in HELD_OUT))
+        },
         "reranker": {**{split: {} for split in HELD_OUT}, **(reranker or {})},
         "indexes": {**{name: {} for name in INDEXES}, **(indexes or {})},
         "cost": [{**dict.fromkeys(COST_KEYS), "skipped": False, **row} for row in cost],
@@ -105,11 +118,19 @@ def build_report(
     return cleaned
 
 
+def scenarios(answer: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
+    """Return the scenarios of an answer part: the two fixed ones, then whatever else there is."""
+    named = [name for split in (answer or {}).values() for name in split]
+    return list(dict.fromkeys([*SCENARIOS, *named]))
+
+
 def _sections(
-    measured: Mapping[str, Mapping[str, Block]], methods: Sequence[str]
+    measured: Mapping[str, Mapping[str, Block]],
+    methods: Sequence[str],
+    first: Sequence[str] = HELD_OUT,
 ) -> dict[str, dict[str, Block]]:
-    """Return valid and test first, the fixed methods first in each, then whatever else there is."""
-    splits = [*HELD_OUT, *(split for split in measured if split not in HELD_OUT)]
+    """Return the ``first`` parts first, the fixed methods first in each, then the rest."""
+    splits = [*first, *(split for split in measured if split not in first)]
     found: dict[str, dict[str, Block]] = {}
     for split in splits:
         section = measured.get(split, {})

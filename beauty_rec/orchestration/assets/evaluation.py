@@ -153,6 +153,7 @@ def evaluation_report(
         retrieval=retrieval_metrics,
         recommendation={s: found["recommendation"] for s, found in ranking_metrics.items()},
         reranker={s: found["reranker"] for s, found in ranking_metrics.items()},
+        answer={s: found["answer"] for s, found in ranking_metrics.items()},
         indexes={
             "text_index": text_index,
             "item_index": json.loads((item_index / "index.json").read_text(encoding="utf-8")),

@@ -113,6 +113,25 @@ def item_index(
     return draft
 
 
+@stage(group=GROUP, io="folders", kinds=("numpy",), served=True)
+def lexical_index(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
+    merged_items: pl.DataFrame,
+) -> Path:
+    """BM25 over the item texts."""
+    from beauty_rec.retriever.lexical import LexicalIndex
+
+    index = LexicalIndex.build(
+        merged_items["parent_asin"].to_list(), merged_items["text"].to_list()
+    )
+    draft = store.draft("lexical_index")
+    index.save(draft)
+    context.add_asset_metadata({"dagster/row_count": len(index.ids), "words": len(index.words)})
+    return draft
+
+
 def _told(context: dg.AssetExecutionContext, built: IndexVersion, items: int) -> dict[str, Any]:
     """Report a built version in the metadata, and return it as the asset's document."""
     context.add_asset_metadata(

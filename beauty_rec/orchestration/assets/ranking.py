@@ -4,12 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.towers import EVENTS
-from beauty_rec.orchestration.catalogue.metrics import metrics_metadata
-from beauty_rec.orchestration.catalogue.samples import orders_metadata
+from beauty_rec.orchestration.catalogue.markdown import image_markdown
+from beauty_rec.orchestration.catalogue.metrics import (
+    answer_metadata,
+    metrics_metadata,
+    orders_metadata,
+)
+from beauty_rec.orchestration.catalogue.samples import lists_metadata
 from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, metric_checks
@@ -24,14 +30,14 @@ GROUP = "ranking"
 @stage(
     group=GROUP,
     io="models",
-    settings=("ranking", "attributes", "user_tower.candidates", *EVENTS),
+    settings=("ranking", "attributes", *EVENTS),
     reads={"split_reviews": ["train", "valid"]},
     ins={
         "user_candidates": dg.AssetIn(
             partition_mapping=dg.SpecificPartitionsPartitionMapping(["train", "valid"])
         )
     },
-    kinds=("pytorch",),
+    kinds=("pytorch", "lightgbm"),
 )
 def reranker(
     context: dg.AssetExecutionContext,
@@ -46,53 +52,49 @@ def reranker(
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
 ) -> Path:
-    """DeepFM over candidates, its embeddings taken over from the item tower."""
-    from beauty_rec.events.asked import split_events
-    from beauty_rec.events.folds import first_fold, fold_of, with_context
-    from beauty_rec.items.event_values import EventValueHistory
+    """DeepFM and trees over candidates, weights of the sources, and which order is served."""
+    from beauty_rec.events.folds import starts_of
     from beauty_rec.items.vocabulary import Vocabulary
-    from beauty_rec.ranking.fit import Sources, fit_reranker
+    from beauty_rec.ranking.features.knowledge import ItemKnowledge
+    from beauty_rec.recommender.fit.reranking import fit_reranking
+    from beauty_rec.recommender.offline.split_asks import split_asks
     from beauty_rec.towers.items.served import load_item_tower
 
-    reviews = with_context(split_reviews.filter(pl.col("split") != "test"), settings)
-    train = split_events(reviews, "train", settings.evaluation, first_fold(user_tower))
+    known = split_reviews.filter(pl.col("split") != "test")
+    knowledge = ItemKnowledge.of(
+        item_attributes, raw_items, known, user_profiles, Vocabulary.load(vocabulary), settings
+    )
+    train, valid = (
+        split_asks(user_candidates[split], known, split, user_profiles, settings, user_tower)
+        for split in ("train", "valid")
+    )
     target = store.draft("reranker")
-    log = fit_reranker(
-        Sources(
-            item_attributes,
-            EventValueHistory(
-                item_attributes,
-                split_reviews.filter(split="train"),
-                user_profiles,
-                settings.attributes,
-            ).before,
-            raw_items,
-            reviews.filter(split="train"),
-            user_profiles,
-            Vocabulary.load(vocabulary),
-        ),
-        fold_of(train, user_tower),
-        user_candidates["train"],
-        split_events(reviews, "valid", settings.evaluation),
-        user_candidates["valid"],
+    log, orders = fit_reranking(
+        knowledge,
+        train,
+        starts_of(user_tower),
+        valid,
         load_item_tower(item_tower).embedding.weight.detach().numpy(),
-        settings.ranking,
-        settings.user_tower.candidates,
+        settings.reads_texts,
         target,
         store.checkpoints("reranker"),
     )
     plain = log.get("without_transfer", {})
     context.add_asset_metadata(
-        epochs_metadata(
-            "Reranker (DeepFM)",
-            log["epochs"],
-            ("train_log_loss", "valid_log_loss", "valid_auc"),
-            settings.ranking,
-            examples=log["examples"],
-            positives=log["positives"],
-            **log["best"],
-            **{f"{name} without transfer": value for name, value in plain.items()},
-        )
+        {
+            **epochs_metadata(
+                "Reranker (DeepFM)",
+                log["epochs"],
+                ("train_log_loss", "valid_log_loss", "valid_auc"),
+                settings.ranking,
+                examples=log["examples"],
+                positives=log["positives"],
+                trees=log["trees"],
+                **log["best"],
+                **{f"{name} without transfer": value for name, value in plain.items()},
+            ),
+            **orders_metadata(orders),
+        }
     )
     return target
 
@@ -100,7 +102,7 @@ def reranker(
 @stage(
     group=GROUP,
     io="frames",
-    settings=("user_tower.candidates", *EVENTS),
+    settings=EVENTS,
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
     kinds=("pytorch", "polars"),
@@ -110,51 +112,49 @@ def recommendations(
     settings: dg.ResourceParam[Settings],
     reranker: Path,
     user_tower: Path,
-    user_candidates: pl.LazyFrame,
+    user_candidates: pl.DataFrame,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
     merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Each event's candidates, best first, with the probability of being chosen."""
+    """The list as served of each event and scenario, and where every order has its answer."""
     from beauty_rec.evaluation.plots.training import bars, calibration_plot
-    from beauty_rec.events.asked import split_events
-    from beauty_rec.events.folds import first_fold, with_context
-    from beauty_rec.orchestration.catalogue.markdown import image_markdown
-    from beauty_rec.ranking.apply import load_reranker, reorder
-    from beauty_rec.ranking.features.skew import feature_skew
+    from beauty_rec.ranking.apply import load_rankers
+    from beauty_rec.recommender.offline.ordering import order_split
+    from beauty_rec.recommender.offline.split_asks import split_asks
+    from beauty_rec.recommender.orders import Orders
 
     split = context.partition_key
-    since = first_fold(user_tower) if split == "train" else None
-    events = split_events(with_context(split_reviews, settings), split, settings.evaluation, since)
-    candidates = _served(user_candidates, settings)
-    model, builder = load_reranker(reranker)
-    ordered, figures, (labels, probabilities) = reorder(
-        model, builder, events, candidates, user_profiles
-    )
-    shifts, alone = feature_skew(builder, events, candidates, user_profiles)
-    plots = {"feature_skew": bars(shifts, title=f"Feature shift, {split}", unit="deviations")}
-    if labels.any():
+    asks = split_asks(user_candidates, split_reviews, split, user_profiles, settings, user_tower)
+    models, builder = load_rankers(reranker)
+    ordered = order_split(asks, models, builder, Orders.load(reranker), settings.reads_texts)
+    plots = {
+        "feature_skew": bars(ordered.shifts, title=f"Feature shift, {split}", unit="deviations")
+    }
+    if ordered.labels.any():
         plots["calibration"] = calibration_plot(
-            labels, probabilities, title=f"Calibration, {split}"
+            ordered.labels.astype(np.float64),
+            ordered.probabilities.astype(np.float64),
+            title=f"Calibration, {split}",
         )
+    shifts = ordered.shifts
     context.add_asset_metadata(
         {
-            "events": events.height,
-            **figures,
+            "asks": len(asks.lists),
             "largest_feature_shift": max(map(abs, shifts.values()), default=0.0),
-            "request_batch_difference": alone,
+            "request_batch_difference": ordered.alone,
             **{f"shift {name}": value for name, value in shifts.items()},
-            **orders_metadata(ordered, events, merged_items),
+            **lists_metadata(ordered.frame, asks.answers(), merged_items),
             **{n: dg.MetadataValue.md(image_markdown(n, png)) for n, png in plots.items()},
         }
     )
-    return ordered
+    return ordered.frame
 
 
 @stage(
     group=GROUP,
     io="documents",
-    settings=("evaluation", "recommendation", "user_tower.candidates"),
+    settings=("evaluation", "recommendation"),
     reads={"split_reviews": ["own", "train", "valid", "items"]},
     partitions_def=splits,
     kinds=("numpy",),
@@ -163,56 +163,25 @@ def ranking_metrics(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     recommendations: pl.DataFrame,
-    user_candidates: pl.LazyFrame,
     user_tower: Path,
     item_vectors: Vectors,
     split_reviews: pl.DataFrame,
 ) -> dict[str, Any]:
-    """Recall, NDCG and MRR of both stages beside their baselines; AUC and log loss."""
-    from beauty_rec.evaluation.block import classification_block
-    from beauty_rec.evaluation.recommendation import (
-        baseline_ranks,
-        ranks_in_lists,
-        recommendation_section,
-    )
-    from beauty_rec.events.asked import split_events
-    from beauty_rec.events.folds import first_fold, with_context
+    """Recall, NDCG and MRR of what is served, beside its parts and the baselines."""
+    from beauty_rec.evaluation.answer import ranking_document
+    from beauty_rec.events.asked import known_events
 
     split = context.partition_key
-    reviews = with_context(split_reviews, settings)
-    since = first_fold(user_tower) if split == "train" else None
-    events = split_events(reviews, split, settings.evaluation, since)
-    tower = _served(user_candidates, settings).rename({"tower_rank": "rank"})
-    section = recommendation_section(
-        events,
-        {
-            **baseline_ranks(events, reviews, item_vectors.ids),
-            "user_tower": ranks_in_lists(events, tower),
-            "reranked": ranks_in_lists(events, recommendations),
-        },
-        {"user_tower": tower, "reranked": recommendations},
-        reviews,
-        item_vectors,
-        settings.evaluation,
-    )
-    answers = events.select("review_id", answer="parent_asin")
-    labelled = recommendations.join(answers, on="review_id", how="inner")
-    figures = classification_block(
-        (labelled["parent_asin"] == labelled["answer"]).to_numpy(),
-        labelled["probability"].to_numpy(),
-    )
+    reviews, events = known_events(split_reviews, split, settings, user_tower)
+    document = ranking_document(recommendations, events, reviews, item_vectors, settings.evaluation)
     context.add_asset_metadata(
         {
-            **metrics_metadata(section, f"Recommendation, {split}"),
-            **{f"reranker {k}": float(v) for k, v in figures.items() if isinstance(v, float)},
+            **metrics_metadata(document["recommendation"], f"Recommendation, {split}"),
+            **answer_metadata(document["answer"], split),
+            **{f"reranker {k}": v for k, v in document["reranker"].items() if v is not None},
         }
     )
-    return {"recommendation": section, "reranker": figures}
-
-
-def _served(candidates: pl.LazyFrame, settings: Settings) -> pl.DataFrame:
-    """Return as many of each event as a request gets: a train event has more, to learn from."""
-    return candidates.filter(pl.col("tower_rank") <= settings.user_tower.candidates).collect()
+    return document
 
 
 checks = [

@@ -28,6 +28,7 @@ def serving_manifest(
     settings: dg.ResourceParam[Settings],
     text_retriever: Path,
     item_embeddings: Path,
+    lexical_index: Path,
     item_tower: Path,
     vocabulary: Path,
     user_tower: Path,
@@ -44,13 +45,17 @@ def serving_manifest(
     ranking_metrics: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """The immutable set that is served, and the manifest that names it, written last."""
+    from beauty_rec.evaluation.answer import refuse_worse_than_parts
     from beauty_rec.events.folds import with_context
     from beauty_rec.items.attributes import choose_domain
     from beauty_rec.items.event_evidence import event_evidence
-    from beauty_rec.recommender import parts
+    from beauty_rec.recommender.online import parts
+    from beauty_rec.recommender.orders import Orders
     from beauty_rec.serving.published.publishing import Frames, publish_run
     from beauty_rec.towers.users.layout import SERVED
 
+    orders = Orders.load(reranker)
+    refuse_worse_than_parts(ranking_metrics.get("valid", {}).get("answer", {}), settings)
     train = with_context(split_reviews.filter(split="train"), settings)
     events = event_evidence(train, user_profiles, settings.attributes)
     manifest = publish_run(
@@ -58,6 +63,7 @@ def serving_manifest(
         {
             parts.TEXT_RETRIEVER: text_retriever,
             parts.ITEM_EMBEDDINGS: item_embeddings,
+            parts.LEXICAL_INDEX: lexical_index,
             parts.ITEM_TOWER: item_tower,
             parts.VOCABULARY: vocabulary,
             parts.USER_TOWER: user_tower / SERVED,
@@ -74,11 +80,15 @@ def serving_manifest(
             if settings.attributes.domain == "auto"
             else settings.attributes.domain,
             "event_fields": sorted(events["field"].unique()),
+            "reads_texts": settings.reads_texts,
+            "served": dict(orders.served),
+            "reasons": dict(orders.reasons),
         },
         _headlines(retrieval_metrics, ranking_metrics),
         settings.serve,
     )
     context.set_data_version(context.asset_key, dg.DataVersion(manifest.set))
+    context.add_asset_metadata({"served": dg.MetadataValue.json(dict(orders.served))})
     context.add_asset_metadata({"set": manifest.set, **manifest.metrics})
     return manifest.model_dump(exclude={"created_at"})
 
@@ -94,6 +104,10 @@ def _headlines(
             **{
                 method: ranking.get(split, {}).get("recommendation", {}).get(method, {})
                 for method in ("user_tower", "reranked")
+            },
+            **{
+                f"served {scenario}": section.get("served", {})
+                for scenario, section in ranking.get(split, {}).get("answer", {}).items()
             },
         }
         for method, block in blocks.items():

@@ -18,7 +18,6 @@ from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.resources import (
     ArtifactStore,
     EncoderResource,
-    ItemIndexResource,
 )
 from beauty_rec.settings import Settings
 
@@ -177,73 +176,67 @@ def user_tower(
 @stage(
     group=GROUP,
     io="frames",
-    settings=("encoder", "ranking.train_candidates", *EVENTS),
+    settings=("encoder", "ranking", "attributes", *EVENTS),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
-    kinds=("postgres", "polars"),
+    kinds=("polars",),
     gpu=True,
-    retries=True,
 )
 def user_candidates(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     encoder: EncoderResource,
-    pgvector: ItemIndexResource,
     user_tower: Path,
     item_index: Path,
+    lexical_index: Path,
     text_retriever: Path,
     item_vectors: Vectors,
     item_embeddings: Vectors,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
+    vocabulary: Path,
+    item_attributes: pl.DataFrame,
+    raw_items: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Top 100 unseen items of each event; more of a train event, by a tower that never saw it."""
-    from beauty_rec.events.asked import split_events
-    from beauty_rec.events.folds import first_fold, with_context
-    from beauty_rec.retriever.contexts import context_vectors, with_text_scores
-    from beauty_rec.search.exact import ExactIndex
-    from beauty_rec.search.near_ties import SLACK
-    from beauty_rec.search.protocol import recall_against_exact
-    from beauty_rec.towers.users.candidates import event_requests, listed_candidates
-    from beauty_rec.towers.users.fold_candidates import fold_candidates
-    from beauty_rec.towers.users.item_matrix import ItemMatrix
-    from beauty_rec.towers.users.layout import SERVED
-    from beauty_rec.towers.users.served import ServedUserTower
+    """Candidates of every source for each event, asked with its text and without it.
 
-    reviews = with_context(split_reviews, settings)
-    since = first_fold(user_tower) if context.partition_key == "train" else None
-    events = split_events(reviews, context.partition_key, settings.evaluation, since)
-    loaded = encoder.load(text_retriever, settings.encoder)
-    contexts = context_vectors(loaded, events["context"])
-    k = settings.user_tower.candidates
-    if context.partition_key == "train":
-        found = fold_candidates(
-            user_tower,
-            events,
-            reviews,
-            contexts,
-            user_profiles,
-            item_vectors,
-            item_embeddings,
-            max(k, settings.ranking.train_candidates),
-        )
-    else:
-        served = ServedUserTower.load(user_tower / SERVED, ItemMatrix.load(item_index))
-        requests = event_requests(
-            served, reviews, contexts, user_profiles, events["review_id"].to_list()
-        )
-        with pgvector.served(settings.item_index) as index:
-            answer = index.search(requests.vectors, k + SLACK, exclude=requests.seen_ids())
-            recall = recall_against_exact(
-                index, ExactIndex(served.items.vectors), requests.vectors[:200], k
-            )
-        found = listed_candidates(requests, answer.ids, answer.scores, k)
-        context.add_asset_metadata({"index_recall_vs_exact@100": recall})
-    context.add_asset_metadata({"events": events.height})
-    asked = events.select("review_id", "context")
-    return with_text_scores(found, asked, contexts, item_embeddings).rename(
-        {"score": "tower_score", "rank": "tower_rank"}
+    An event of train is asked once, of a tower and of items that never saw it.
+    """
+    from beauty_rec.items.vocabulary import Vocabulary
+    from beauty_rec.ranking.features.knowledge import ItemKnowledge
+    from beauty_rec.recommender.offline.split_candidates import (
+        SplitInputs,
+        found_shares,
+        split_candidates,
     )
+    from beauty_rec.retriever.lexical import LexicalIndex
+
+    inputs = SplitInputs(
+        split_reviews,
+        user_profiles,
+        ItemKnowledge.of(
+            item_attributes,
+            raw_items,
+            split_reviews,
+            user_profiles,
+            Vocabulary.load(vocabulary),
+            settings,
+        ),
+        item_vectors,
+        item_embeddings,
+        settings,
+    )
+    lists = split_candidates(
+        inputs,
+        context.partition_key,
+        user_tower,
+        item_index,
+        LexicalIndex.load(lexical_index),
+        encoder.load(text_retriever, settings.encoder),
+    )
+    shares = found_shares(lists, split_reviews)
+    context.add_asset_metadata({"asks": len(lists), "candidates": len(lists.ask), **shares})
+    return lists.frame()
 
 
 checks = vector_checks(item_vectors)

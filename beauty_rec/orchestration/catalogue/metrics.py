@@ -1,9 +1,12 @@
 """Metrics in the catalogue: a figure each, so that the UI plots it over time and by split."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+if TYPE_CHECKING:
+    from beauty_rec.recommender.orders import Orders
 
 from beauty_rec.orchestration.catalogue.markdown import image_markdown
 
@@ -35,6 +38,37 @@ def metrics_metadata(section: Mapping[str, Mapping[str, Any]], title: str) -> di
         found["comparison"] = dg.MetadataValue.md(image_markdown("Recall@100", plot))
         found["table"] = dg.MetadataValue.md(_table(measured))
     return {"queries": queries, **found}
+
+
+def answer_metadata(
+    answer: Mapping[str, Mapping[str, Mapping[str, Any]]], split: str
+) -> dict[str, Any]:
+    """Return the figures of what is served and of its parts, by scenario, with a table of each."""
+    found: dict[str, Any] = {}
+    for scenario, section in answer.items():
+        for method, block in section.items():
+            for metric in HEADLINES:
+                if block.get(metric) is not None:
+                    found[f"{scenario} {method} {metric}"] = float(block[metric])
+        measured = {m: b for m, b in section.items() if b.get("recall@100") is not None}
+        if measured:
+            found[f"answer {scenario}, {split}"] = dg.MetadataValue.md(_table(measured))
+    return found
+
+
+def orders_metadata(orders: "Orders") -> dict[str, Any]:
+    """Return which order is served for each kind of ask, and why, with all weights."""
+    lines = ["| ask | served | why | weights |", "|:--|:--|:--|:--|"]
+    for kind, order in orders.served.items():
+        weights = orders.weights_of(order, kind)
+        shares = ", ".join(f"{name} {value:g}" for name, value in weights.items())
+        lines.append(f"| {kind} | {order} | {orders.reasons[kind]} | {shares} |")
+    figures = {
+        f"valid {kind} {order} ndcg@10": float(value)
+        for kind, measured in orders.measured.items()
+        for order, value in measured.items()
+    }
+    return {"served": dg.MetadataValue.md("\n".join(lines)), **figures}
 
 
 def headline_metadata(report: Mapping[str, Any]) -> dict[str, float]:

@@ -77,31 +77,32 @@ def frequent_metadata(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, 
     return {"most_frequent": dg.MetadataValue.md(markdown_table(pl.DataFrame(rows), chars=400))}
 
 
-def orders_metadata(
-    ordered: pl.DataFrame, events: pl.DataFrame, items: pl.DataFrame
+def lists_metadata(
+    ordered: pl.DataFrame, answers: pl.DataFrame, items: pl.DataFrame
 ) -> dict[str, Any]:
-    """Return some events with the first candidates as they were put in order.
+    """Return some events with the first items of the list that is served.
 
     Args:
-        ordered: ``review_id, parent_asin, rank, probability``.
-        events: ``review_id, parent_asin`` (the answer) and ``context``.
+        ordered: ``recommendations``.
+        answers: ``review_id, parent_asin`` of the events.
         items: for the labels.
     """
-    if not events.height:
+    if not ordered.height:
         return {}
     label = labels(items)
+    answer_of = dict(answers.select("review_id", "parent_asin").iter_rows())
+    texts = dict(answers.select("review_id", "context").drop_nulls().iter_rows())
     table = []
-    for row in evenly(events.height, SHOWN):
-        event = events.row(row, named=True)
-        mine = ordered.filter(review_id=event["review_id"]).sort("rank")
-        hit = mine.filter(parent_asin=event["parent_asin"])
-        first = mine.head(NEAREST).select("parent_asin", "probability").iter_rows()
+    for number in evenly(ordered.height, SHOWN):
+        row = ordered.row(number, named=True)
+        given = row["scenario"] != "without_text"
         table.append(
             {
-                "context": event.get("context"),
-                "recommended": " · ".join(f"{label(item)} ({p:.3f})" for item, p in first),
-                "chosen": label(event["parent_asin"]),
-                "place": hit["rank"][0] if hit.height else None,
+                "asked": texts.get(row["review_id"]) if given else "nothing",
+                "order": row["order"],
+                "served": " · ".join(label(item) for item in row["parent_asin"][:NEAREST]),
+                "chosen": label(answer_of[row["review_id"]]),
+                "place": row["rank_served"],
             }
         )
     return {"examples": dg.MetadataValue.md(markdown_table(pl.DataFrame(table), chars=220))}

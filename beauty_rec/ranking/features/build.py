@@ -18,13 +18,7 @@ from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.features.history import HistoryIds, history_ids
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.ranking.features.item_table import ItemTable
-from beauty_rec.ranking.features.spec import FeatureSpec
-
-RETRIEVAL = ("tower_score", "tower_rank", "text_score", "text_rank")
-"""Of a candidate: score and rank of the user tower and the text retriever.
-
-Ranks are from 1 and continuous: items that score nearly alike share one in part.
-"""
+from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
 
 Columns = dict[str, NDArray[np.float32]]
 """Dense values ``[N]`` by their name in ``FeatureSpec.raw``."""
@@ -44,8 +38,8 @@ class Query:
 class Candidates:
     """N candidates of Q queries, those of one query in consecutive rows.
 
-    ``query_row`` int [N]; ``retrieval`` float32 [N, 4], the columns of :data:`RETRIEVAL`, NaN
-    where that retriever did not find the item.
+    ``query_row`` int [N]; ``retrieval`` float32 [N, 4], the columns of
+    :data:`~beauty_rec.ranking.features.spec.RETRIEVAL`.
     """
 
     query_row: NDArray[np.int64]
@@ -120,7 +114,7 @@ class FeatureBuilder:
         )
         past = history_ids([q.history for q in queries], table, self.spec.history_length)
         columns = {
-            **self._retrieval(candidates),
+            **dict(zip(RETRIEVAL, candidates.retrieval.T, strict=True)),
             **self._item(queries, past, query_row, item_row),
             **self._popularity(item_row),
             **self._in_context(queries, query_row, item_row),
@@ -131,16 +125,6 @@ class FeatureBuilder:
         for place, name in enumerate(names):
             raw[:, place] = columns[name]
         return Features(self._user_ids(queries, past), table.sparse, query_row, item_row, raw)
-
-    def _retrieval(self, candidates: Candidates) -> Columns:
-        score, rank, text_score, text_rank = candidates.retrieval.T
-        with np.errstate(invalid="ignore"):
-            return {
-                "tower_score": score,
-                "tower_log_rank": np.log(rank),
-                "text_score": text_score,
-                "text_log_rank": np.log(text_rank),
-            }
 
     def _item(
         self,

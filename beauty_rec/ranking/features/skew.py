@@ -4,12 +4,12 @@ Two questions: has the distribution of a feature moved since training, and is a 
 the same number as in the batch that measured the model?
 """
 
+from collections.abc import Sequence
+
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from beauty_rec.ranking.features.build import FeatureBuilder
-from beauty_rec.ranking.features.frames import candidates_from, queries_from
+from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query
 from beauty_rec.ranking.features.spec import FeatureSpec
 
 ALONE = 16
@@ -17,30 +17,27 @@ ALONE = 16
 
 
 def feature_skew(
-    builder: FeatureBuilder,
-    events: pl.DataFrame,
-    candidates: pl.DataFrame,
-    profiles: pl.DataFrame,
+    builder: FeatureBuilder, queries: Sequence[Query], candidates: Candidates
 ) -> tuple[dict[str, float], float]:
     """Return the shift of each dense feature, and the largest difference when built alone.
 
     Args:
         builder: of the reranker, with the statistics of its training candidates.
-        events, candidates, profiles: as in :func:`beauty_rec.ranking.apply.reorder`.
+        queries, candidates: as for :meth:`FeatureBuilder.build`.
 
     Returns:
         Feature → ``(mean here - mean in training) / deviation in training``, of the values that are
         there, left out where there are none; and the largest absolute difference between a value
         built for one request and the same value built in the batch (0 when they agree).
     """
-    raw = _raw(builder, events, candidates, profiles)
+    raw = builder.build(queries, candidates).raw
     alone = 0.0
-    for row in range(min(ALONE, events.height)):
-        event = events[row]
-        mine = candidates.filter(review_id=event["review_id"][0])
-        one = _raw(builder, event, mine, profiles)
-        batch = _raw(builder, events[: row + 1], mine, profiles)
-        alone = max(alone, _largest_difference(one, batch))
+    for query in range(min(ALONE, len(queries))):
+        rows = np.flatnonzero(candidates.query_row == query)
+        mine = candidates.take(rows)
+        one = Candidates(np.zeros(len(rows), np.int64), mine.items, mine.retrieval)
+        built = builder.build([queries[query]], one).raw
+        alone = max(alone, _largest_difference(built, raw[rows]))
     return shift(builder.spec, raw), alone
 
 
@@ -52,13 +49,6 @@ def shift(spec: FeatureSpec, raw: NDArray[np.float32]) -> dict[str, float]:
         if len(values):
             found[name] = float((values.mean() - spec.mean[column]) / spec.std[column])
     return found
-
-
-def _raw(
-    builder: FeatureBuilder, events: pl.DataFrame, candidates: pl.DataFrame, profiles: pl.DataFrame
-) -> NDArray[np.float32]:
-    found, _ = candidates_from(candidates, events)
-    return builder.build(queries_from(events, profiles), found).raw
 
 
 def _largest_difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

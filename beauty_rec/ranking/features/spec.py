@@ -12,15 +12,21 @@ from beauty_rec.items.event_evidence import buyer_steps
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.settings import RankingSettings
 
+RETRIEVAL = ("user_tower", "item_to_item", "popular", "new_arrivals")
+"""Sources of candidates whose scores are read, each on the scale of its ask: see ``recommender``.
+
+None reads a text. In train an item's text holds what its own buyers wrote, and the retriever has
+seen their reviews, so a learned order would trust a text far beyond its worth.
+"""
 DENSE = (
-    *("tower_score", "tower_log_rank", "text_score", "text_log_rank"),
+    *RETRIEVAL,
     *("log_price", "log_count", "log_age_days"),
     *("log_history", "std_similarity", "re_similarity", "history_similarity"),
 )
 """Dense values that every shop has; those of half-lives and profile numbers follow."""
 CLIP = 5.0
 """Standard deviations kept of a dense value: one odd price must not decide."""
-FLAGGED = ("tower_score", "text_score", "log_price", "log_age_days")
+FLAGGED = ("log_price", "log_age_days")
 
 
 class FeatureSpec(BaseModel):

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from beauty_rec.recommender.fit.champion import champion
 from beauty_rec.recommender.fit.weights import Judged, choose_weights
-from beauty_rec.recommender.lists import CandidateLists
-from beauty_rec.recommender.orders import DEFAULT, KINDS, LEARNED, ORDERS, Kind, Learned, Orders
+from beauty_rec.recommender.offline.lists import CandidateLists
+from beauty_rec.recommender.orders import DEFAULT, KINDS, ORDERS, Kind, Orders
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 
-ENOUGH = 200
+ENOUGH = 100
 """Events with their answer among the candidates that weights may be chosen by."""
+ENOUGH_TO_JUDGE = 500
+"""Asks of valid that tell orders apart; a kind with fewer is judged with the other one."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,11 @@ class Labelled:
     lists: CandidateLists
     kinds: Sequence[Kind]
     hits: NDArray[np.bool_]
-    learned: Mapping[Learned, NDArray[np.float32]]
+    learned: Mapping[str, NDArray[np.float32]]
 
-    def of_kind(self, kind: Kind, scales: Mapping[str, float]) -> Judged:
-        """Return the asks of a kind, with the sources' and the models' columns."""
-        asks = np.array([own == kind for own in self.kinds], dtype=bool)
+    def of_kinds(self, kinds: Sequence[Kind], scales: Mapping[str, float]) -> Judged:
+        """Return the asks of some kinds, with the sources' and the models' columns."""
+        asks = np.array([own in kinds for own in self.kinds], dtype=bool)
         kept = asks[self.lists.ask]
         columns = [self.lists.values, *(p / scales[n] for n, p in self.learned.items())]
         values = np.column_stack(columns).astype(np.float32)[kept]
@@ -60,6 +62,7 @@ class Labelled:
 def fit_orders(train: Labelled, valid: Labelled) -> Orders:
     """Return the weights of every order and which order is served, by kind of ask."""
     scales = valid.scales()
+    names = [*SOURCES, *valid.learned]
     weights: dict[str, dict[Kind, dict[str, float]]] = {
         name: {} for name in ("hybrid", "fused", *valid.learned)
     }
@@ -67,12 +70,18 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
     reasons: dict[Kind, str] = {}
     measured: dict[Kind, dict[str, float]] = {}
     for kind in KINDS:
-        judged = valid.of_kind(kind, scales)
-        own = _text_weights(judged, valid) if kind == "text" else _weights(kind, train, judged)
+        judged = valid.of_kinds([kind], scales)
+        alike = [kind]
+        if kind != "text" and judged.asks < ENOUGH_TO_JUDGE:
+            alike = [other for other in KINDS if other != "text"]
+            judged = valid.of_kinds(alike, scales)
+        if kind == "text":
+            own = _text_weights(judged, names, list(valid.learned))
+        else:
+            own = _weights(kind, train.of_kinds(alike, {}), list(valid.learned))
         for order, chosen in own.items():
             weights[order][kind] = chosen
         found = Orders(weights, scales, {}, {}, {})
-        names = [*SOURCES, *valid.learned]
         measured[kind] = {
             order: judged.ndcg(_vector(found.weights_of(order, kind), names))
             for order in ORDERS
@@ -86,29 +95,28 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
     return Orders(weights, scales, served, reasons, measured)
 
 
-def _weights(kind: Kind, train: Labelled, valid: Judged) -> dict[str, dict[str, float]]:
+def _weights(kind: Kind, train: Judged, learned: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return the weights for asks with an occasion, or with nothing."""
     free = [name for name in SOURCES if name not in TEXT_SOURCES]
-    known = train.of_kind(kind, {})
-    start = DEFAULT[kind]
-    fused = start
-    if len(known.starts) >= ENOUGH:
-        fused, _ = choose_weights(known, SOURCES, free, start)
-    alone: dict[str, dict[str, float]] = {name: {name: 1.0} for name in LEARNED}
+    fused = DEFAULT[kind]
+    if len(train.starts) >= ENOUGH:
+        fused, _ = choose_weights(train, SOURCES, free, fused)
+    alone: dict[str, dict[str, float]] = {name: {name: 1.0} for name in learned}
     both = {"hybrid": dict.fromkeys(TEXT_SOURCES, 1.0)} if kind == "occasion" else {}
     return {"fused": fused, **alone, **both}
 
 
-def _text_weights(valid: Judged, labelled: Labelled) -> dict[str, dict[str, float]]:
+def _text_weights(
+    valid: Judged, names: Sequence[str], learned: Sequence[str]
+) -> dict[str, dict[str, float]]:
     """Return the weights for asks in words of their own."""
-    names = [*SOURCES, *labelled.learned]
     start = DEFAULT["text"]
-    found = {order: dict(start) for order in ("hybrid", "fused", *labelled.learned)}
-    if len(valid.starts) < ENOUGH // 4:
+    found = {order: dict(start) for order in ("hybrid", "fused", *learned)}
+    if len(valid.starts) < ENOUGH:
         return found
     found["hybrid"], _ = choose_weights(valid, names, ["lexical"], start, alone=False)
     found["fused"], _ = choose_weights(valid, names, SOURCES, found["hybrid"], alone=False)
-    for name in labelled.learned:
+    for name in learned:
         found[name], _ = choose_weights(valid, names, [name], found["fused"], alone=False)
     return found
 

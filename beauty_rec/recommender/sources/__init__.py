@@ -26,6 +26,17 @@ TEXT_SOURCES = tuple(kind.name for kind in KINDS if kind.reads_text)
 SIGNED = tuple(kind.signed for kind in KINDS)
 
 
+def fold_sources(space: ItemSpace, tower: ServedUserTower, table: ItemTable) -> list[AnySource]:
+    """Return the sources that read no text, over the items of before a fold of train."""
+    rows = space.rows(table.ids)
+    return [
+        UserTowerSource(tower),
+        ItemToItemSource(table, rows),
+        PopularSource(table, rows),
+        ArrivalsSource(table, rows),
+    ]
+
+
 def sources_of(
     space: ItemSpace, tower: ServedUserTower, index: LexicalIndex, table: ItemTable
 ) -> list[AnySource]:

@@ -31,7 +31,7 @@ class LexicalSource:
         out = np.zeros((len(asks), len(space)), np.float32)
         known = self.rows >= 0
         asked = np.flatnonzero(asks.has_text)
-        texts = [asks.queries[row].context or "" for row in asked]
+        texts = [asks.queries[int(row)].context or "" for row in asked]
         found = self.index.scores(texts)
         for row, own in zip(asked, found, strict=True):
             out[row, self.rows[known]] = own[known]

@@ -14,10 +14,10 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import FileResponse, Response
 
-from beauty_rec.recommender import requests
-from beauty_rec.recommender.catalogue import Filters
-from beauty_rec.recommender.requests import RecommendRequest
-from beauty_rec.recommender.search import SearchQuestion
+from beauty_rec.recommender.online import requests
+from beauty_rec.recommender.online.catalogue import Filters
+from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.batching import Batcher
 from beauty_rec.serving.http.middleware import Guard
@@ -251,8 +251,9 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         """The served set: versions of its parts, its indexes, its headline metrics."""
         shop = engine.shop
         told = shop.manifest.model_dump(include={"created_at", "parts", "indexes", "metrics"})
+        orders = {"served": shop.path.orders.served, "reasons": shop.path.orders.reasons}
         counts = {"items": len(shop.catalogue), "added_items": len(shop.catalogue.added)}
-        return Json({"version": shop.manifest.set, **told, **counts})
+        return Json({"version": shop.manifest.set, **told, **orders, **counts})
 
     @app.get(
         "/metrics",

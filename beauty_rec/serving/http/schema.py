@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from beauty_rec.recommender.requests import Model, NewItem
+from beauty_rec.recommender.online.requests import Model, NewItem
 
 
 class Evidence(BaseModel):
@@ -35,40 +35,39 @@ class Card(BaseModel):
 
 
 class Standing(BaseModel):
-    """Where an item stood before reranking; null: nothing was asked of the text retriever."""
+    """What a source says of a candidate: its score, and its place among the candidates."""
 
+    score: float
     rank: int
-    fused_score: float
-    tower_rank: float = Field(description="from 1; items that score alike share one in part")
-    tower_score: float
-    text_rank: float | None = Field(description="likewise; 101: not among the best 100 texts")
-    text_score: float | None
 
 
 class Recommended(Card):
-    """A recommended item: ``score`` is the probability of being chosen, calibrated."""
+    """A recommended item; ``score`` is that of the served order."""
 
     rank: int
     score: float
-    candidate: Standing
+    probability: float | None = Field(
+        description="of being chosen, calibrated; null where no learned order was asked"
+    )
+    sources: dict[str, Standing] = Field(description="every source that knows of it")
     why: list[Evidence]
 
 
 class CandidateCard(BaseModel):
-    """A candidate, in the order before reranking."""
+    """A candidate with what the sources say of it, in the order that is served."""
 
     parent_asin: str
     title: str
     price: float | None
     rank: int
-    fused_score: float
-    reranked: int = Field(description="its place after reranking, among all candidates")
+    sources: dict[str, Standing]
 
 
 class Recommendations(BaseModel):
     """An answer. ``version`` names the one set that all of it comes from."""
 
     version: str
+    order: str = Field(description="the order that this ask is answered in: see /version")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
     notes: list[str] = Field(description="what of the question could not be used")
@@ -138,6 +137,8 @@ class Version(BaseModel):
     parts: dict[str, str]
     indexes: dict[str, dict[str, str | int | float]]
     metrics: dict[str, float]
+    served: dict[str, str] = Field(description="kind of ask → the order it is answered in")
+    reasons: dict[str, str] = Field(description="kind of ask → why that order")
     items: int
     added_items: int
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from beauty_rec.recommender.memory import map_large_blocks
+from beauty_rec.recommender.online.memory import map_large_blocks
 from beauty_rec.serving.http.middleware import is_own
 from beauty_rec.serving.http.telemetry import log_as_json
 from beauty_rec.serving.state.database import DatabaseDown

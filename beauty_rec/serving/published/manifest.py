@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from beauty_rec.artifacts import atomic_path, content_hash, write_text_atomic
-from beauty_rec.recommender.manifest import Manifest, ManifestError
+from beauty_rec.recommender.online.manifest import Manifest, ManifestError
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from beauty_rec.recommender.cards import item_cards, sample_users, user_events
-from beauty_rec.recommender.manifest import Manifest
-from beauty_rec.recommender.parts import CARDS, EVENTS, ITEM_INDEX, PROFILES, SAMPLES
+from beauty_rec.recommender.online.cards import item_cards, sample_users, user_events
+from beauty_rec.recommender.online.manifest import Manifest
+from beauty_rec.recommender.online.parts import CARDS, EVENTS, ITEM_INDEX, PROFILES, SAMPLES
 from beauty_rec.serving.published.manifest import publish
 from beauty_rec.settings import ServeSettings
 

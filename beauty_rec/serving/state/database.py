@@ -15,7 +15,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from beauty_rec.recommender.requests import NewItem
+from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
 
 LOG = logging.getLogger("beauty_rec.serving")

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from beauty_rec.artifacts import content_hash
-from beauty_rec.recommender.manifest import Manifest, ManifestError
-from beauty_rec.recommender.new_items import add_items
-from beauty_rec.recommender.people import Past
-from beauty_rec.recommender.reasons import attributes_of
-from beauty_rec.recommender.recommend import recommend
-from beauty_rec.recommender.requests import NewEvent, NewItem, RecommendRequest
-from beauty_rec.recommender.search import SearchQuestion, search, similar
-from beauty_rec.recommender.snapshot import Snapshot
+from beauty_rec.recommender.online.manifest import Manifest, ManifestError
+from beauty_rec.recommender.online.new_items import add_items
+from beauty_rec.recommender.online.people import Past
+from beauty_rec.recommender.online.reasons import attributes_of
+from beauty_rec.recommender.online.recommend import recommend
+from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest
+from beauty_rec.recommender.online.search import SearchQuestion, search, similar
+from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.serving.published.manifest import MANIFEST, read_manifest, set_folder
 from beauty_rec.serving.state.database import DatabaseDown, Store, StoredEvent
 from beauty_rec.serving.state.threads import in_passing
@@ -97,11 +97,11 @@ class Engine:
         return reasons
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
-        """See :func:`~beauty_rec.recommender.recommend.recommend`."""
+        """See :func:`~beauty_rec.recommender.online.recommend.recommend`."""
         return recommend(self._shop, requests, self.settings.serve)
 
     def search(self, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
-        """See :func:`~beauty_rec.recommender.search.search`."""
+        """See :func:`~beauty_rec.recommender.online.search.search`."""
         return search(self._shop, questions)
 
     def similar(self, parent_asin: str, k: int) -> dict[str, Any]:

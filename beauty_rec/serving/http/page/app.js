@@ -132,33 +132,39 @@ function drawHits(answer) {
   $("stages").replaceChildren(cards);
 }
 
+const SOURCES = {
+  text_retriever: "text", lexical: "words", user_tower: "user tower",
+  item_to_item: "bought together", popular: "popular", new_arrivals: "new",
+};
+const ORDERS = {
+  hybrid: "Text and words", fused: "All sources, weighed", reranked: "DeepFM", gbdt: "Boosted trees", ...SOURCES,
+};
+
 function drawStages(answer) {
   const kept = new Set(answer.items.map((item) => item.parent_asin));
+  const all = answer.candidates ?? [];
+  const main = all.some((one) => one.sources.text_retriever) ? "text_retriever" : "user_tower";
+  const place = (one) => one.sources[main]?.rank ?? Infinity;
   const before = el("ol", { class: "before", "aria-label": "Candidates" });
-  for (const one of answer.candidates ?? []) {
-    const to = `place ${one.reranked} after reranking`;
+  for (const one of [...all].sort((x, y) => place(x) - place(y))) {
+    const to = `place ${one.rank} in the answer`;
     before.append(el("li", { class: kept.has(one.parent_asin) ? "kept" : "", "data-item": one.parent_asin },
-      el("span", { class: "n" }, String(one.rank)),
-      el("span", { class: "t", title: one.title || one.parent_asin }, one.title || one.parent_asin),
-      el("span", { class: "to", title: to, "aria-label": to }, `→ ${one.reranked}`)));
+      el("span", { class: "n" }, Number.isFinite(place(one)) ? String(place(one)) : "–"),
+      el("span", { class: "t", title: naming(one) }, naming(one)),
+      el("span", { class: "to", title: to, "aria-label": to }, `→ ${one.rank}`)));
   }
   const best = Math.max(...answer.items.map((item) => item.score), 1e-12);
-  const cards = el("ol", { class: "cards", "aria-label": "Reranked" });
+  const cards = el("ol", { class: "cards", "aria-label": "Answer" });
   for (const item of answer.items) {
-    const moved = item.candidate.rank - item.rank;
-    const move = moved > 0 ? ["up", `↑ ${moved}`, `up ${moved} from place ${item.candidate.rank}`]
-      : moved < 0 ? ["down", `↓ ${-moved}`, `down ${-moved} from place ${item.candidate.rank}`]
-        : ["", "=", "the same place as before"];
-    const text = item.candidate.text_rank;
-    const found = [`user tower ${Math.round(item.candidate.tower_rank)}`,
-      text && text <= 100 && `text ${Math.round(text)}`].filter(Boolean).join(" · ");
-    cards.append(card(item, reasons(item.why), item.score / best,
-      `${percent(item.score)} likely`, move, `${found} · fused ${item.candidate.rank}`));
+    const found = Object.entries(SOURCES).filter(([name]) => item.sources[name]?.rank <= 100)
+      .map(([name, title]) => `${title} ${item.sources[name].rank}`).join(" · ");
+    const likely = item.probability >= 0.01 ? `${percent(item.probability)} likely` : `place ${item.rank}`;
+    cards.append(card(item, reasons(item.why), item.score / best, likely, null, found));
   }
   $("stages").className = "stages";
   $("stages").replaceChildren(
-    stage("1", "Candidates", "Two retrievers, fused by rank", "", before),
-    stage("2", "Reranked", "DeepFM’s order, with its reasons", "chosen", cards));
+    stage("1", "Candidates", `As the ${SOURCES[main]} finds them`, "", before),
+    stage("2", "Answer", `${ORDERS[answer.order] ?? answer.order}, with the reasons`, "chosen", cards));
 }
 
 function stage(n, title, what, kind, list) {
@@ -167,11 +173,16 @@ function stage(n, title, what, kind, list) {
     list);
 }
 
-const percent = (score) => (score >= 0.0995 ? `${Math.round(score * 100)}%`
-  : score >= 0.001 ? `${(score * 100).toFixed(1)}%` : "under 0.1%");
+const percent = (share) => (share >= 0.0995 ? `${Math.round(share * 100)}%` : `${(share * 100).toFixed(1)}%`);
+
+/** What an item is called: its title, or what else is known of it. */
+function naming(item) {
+  const known = [item.brand, item.category, ...(item.keywords ?? []).slice(0, 3)].filter(Boolean);
+  return item.title || known.join(", ") || `untitled item ${item.parent_asin}`;
+}
 
 function card(item, why, share, score, move, hint) {
-  const name = item.title || item.parent_asin;
+  const name = naming(item);
   const bar = el("i");
   bar.style.width = `${Math.max(3, Math.min(1, share) * 100)}%`;
   const rating = item.average_rating === null ? ""
@@ -189,7 +200,7 @@ function card(item, why, share, score, move, hint) {
     el("div", { class: "foot" },
       el("div", { class: "bar", role: "img", "aria-label": score }, bar),
       el("span", {}, score, move ? el("span", { class: `move ${move[0]}`, title: move[2], "aria-label": move[2] }, ` ${move[1]}`) : ""),
-      hint ? el("span", { class: "places", title: "Places before reranking" }, hint) : ""));
+      hint ? el("span", { class: "places", title: "Places by source" }, hint) : ""));
 }
 
 function heart(id, name) {

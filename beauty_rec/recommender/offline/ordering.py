@@ -1,14 +1,64 @@
-"""Candidates of many events, in every order, and the list that is served of each."""
+"""Candidates of many events: what models think of them, every order, and the served list."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beauty_rec.recommender.lists import CandidateLists
-from beauty_rec.recommender.orders import KINDS, ORDERS, Kind, Learned, Orders
+from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query
+from beauty_rec.ranking.features.skew import feature_skew
+from beauty_rec.ranking.ranker import Ranker
+from beauty_rec.recommender.learned import retrieval
+from beauty_rec.recommender.offline.lists import CandidateLists
+from beauty_rec.recommender.offline.split_asks import SplitAsks
+from beauty_rec.recommender.orders import KINDS, ORDERS, Kind, Orders
+from beauty_rec.recommender.path import kind_of
 from beauty_rec.search.near_ties import ranked
+
+
+@dataclass(frozen=True)
+class OrderedSplit:
+    """A split in order.
+
+    Attributes:
+        frame: of :func:`ordered_lists`.
+        labels, probabilities: of every candidate, by the DeepFM.
+        shifts: of each feature, in deviations of its train values.
+        alone: largest difference of a feature that is built for one request.
+    """
+
+    frame: pl.DataFrame
+    labels: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+    shifts: dict[str, float]
+    alone: float
+
+
+def order_split(
+    asks: SplitAsks,
+    models: Mapping[str, Ranker],
+    builder: FeatureBuilder,
+    orders: Orders,
+    reads_texts: bool,
+) -> OrderedSplit:
+    """Return the asks of a split in every order.
+
+    Args:
+        asks: with their candidates.
+        models, builder, orders: of the reranker.
+        reads_texts: the user tower was trained with free texts.
+    """
+    queries, hits = asks.queries(), asks.hits()
+    learned = probabilities(models, builder, queries, asks.lists)
+    kinds = [kind_of(query.context, builder.table, reads_texts) for query in queries]
+    some = asks.lists.asked(np.arange(len(asks.lists)) < ASKS_AT_ONCE)
+    sample = Candidates(some.ask, some.items.to_list(), retrieval(some.values))
+    shifts, alone = feature_skew(builder, queries[:ASKS_AT_ONCE], sample)
+    frame = ordered_lists(asks.lists, kinds, hits, orders, learned, LENGTH)
+    return OrderedSplit(frame, hits, learned["reranked"], shifts, alone)
 
 
 def ordered_lists(
@@ -16,7 +66,7 @@ def ordered_lists(
     kinds: Sequence[Kind],
     hits: NDArray[np.bool_],
     orders: Orders,
-    learned: Mapping[Learned, NDArray[np.float32]],
+    learned: Mapping[str, NDArray[np.float32]],
     k: int,
 ) -> pl.DataFrame:
     """Return one row an ask: the served list, and where every order has the answer.
@@ -35,9 +85,7 @@ def ordered_lists(
         ``rank_served``: float64 from 1, ties in the middle, null where the order has no answer.
     """
     values = lists.values
-    scores = {
-        order: _scores(order, lists.ask, kinds, values, orders, learned) for order in ORDERS
-    }
+    scores = {order: _scores(order, lists.ask, kinds, values, orders, learned) for order in ORDERS}
     ranks = {order: _ranks(own, lists.ask, hits, len(lists)) for order, own in scores.items()}
     starts = np.searchsorted(lists.ask, np.arange(len(lists) + 1))
     served = np.full(len(lists), np.nan)
@@ -78,7 +126,7 @@ def _scores(
     kinds: Sequence[Kind],
     values: NDArray[np.float32],
     orders: Orders,
-    learned: Mapping[Learned, NDArray[np.float32]],
+    learned: Mapping[str, NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     """Return an order's scores of all candidates, float32 ``[N]``; NaN where it has no say."""
     out = np.full(len(ask), np.nan, np.float32)
@@ -87,7 +135,7 @@ def _scores(
         rows = np.flatnonzero(of_ask[ask] == number) if len(of_ask) else np.zeros(0, np.int64)
         needed = orders.needs(order, kind)
         if len(rows) and orders.weights_of(order, kind) and set(needed) <= learned.keys():
-            own = {name: learned[name][rows] for name in needed}
+            own: dict[str, NDArray[np.float32]] = {name: learned[name][rows] for name in needed}
             out[rows] = orders.scores(order, kind, values[rows], own)
     return out
 
@@ -102,3 +150,32 @@ def _ranks(
     better = np.bincount(ask, scores > own + 1e-7, minlength=asks)
     level = np.bincount(ask, np.abs(scores - own) <= 1e-7, minlength=asks)
     return np.where(np.isnan(answer), np.nan, better + (level + 1) / 2)
+
+
+ASKS_AT_ONCE = 512
+LENGTH = 100
+"""Of the list that is kept of each ask."""
+
+
+def probabilities(
+    models: Mapping[str, Ranker],
+    builder: FeatureBuilder,
+    queries: Sequence[Query],
+    lists: CandidateLists,
+) -> dict[str, NDArray[np.float32]]:
+    """Return what each model thinks of every candidate, float32 ``[N]`` each."""
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in models}
+    starts = np.searchsorted(lists.ask, np.arange(0, len(lists) + ASKS_AT_ONCE, ASKS_AT_ONCE))
+    for number, (start, stop) in enumerate(pairwise(starts.tolist())):
+        first = number * ASKS_AT_ONCE
+        part = Candidates(
+            lists.ask[start:stop] - first,
+            lists.items[start:stop].to_list(),
+            retrieval(lists.part_values(slice(start, stop))),
+        )
+        features = builder.build(queries[first : first + ASKS_AT_ONCE], part)
+        for name, model in models.items():
+            found[name].append(model.probabilities(features))
+    return {
+        name: np.concatenate([np.zeros(0, np.float32), *parts]) for name, parts in found.items()
+    }

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beauty_rec.recommender.cards import CARD_SCHEMA
-from beauty_rec.recommender.catalogue import SPARE_ROWS, Catalogue, Filters, new_card
+from beauty_rec.recommender.online.cards import CARD_SCHEMA
+from beauty_rec.recommender.online.catalogue import SPARE_ROWS, Catalogue, Filters, new_card
 
 N, W = 60, 12
 draw = np.random.default_rng(5)

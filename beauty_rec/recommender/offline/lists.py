@@ -87,7 +87,11 @@ class CandidateLists:
     @property
     def values(self) -> NDArray[np.float32]:
         """Scores on one scale, float32 ``[N, S]``; see :func:`normalised`."""
-        return normalised(self.scores, self.tops[self.ask], SIGNED)
+        return self.part_values(slice(0, len(self.ask)))
+
+    def part_values(self, rows: slice) -> NDArray[np.float32]:
+        """Return :attr:`values` of some rows."""
+        return normalised(self.scores[rows], self.tops[self.ask[rows]], SIGNED)
 
     def asked(self, asks: NDArray[np.bool_]) -> "CandidateLists":
         """Return the lists of some asks, bool ``[Q]``."""

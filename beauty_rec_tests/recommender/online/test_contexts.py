@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beauty_rec.recommender import models
-from beauty_rec.recommender.models import ContextEncoder
+from beauty_rec.recommender.online import models
+from beauty_rec.recommender.online.models import ContextEncoder
 
 ROOM = 4
 

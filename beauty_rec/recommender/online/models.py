@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.ranking.apply import load_reranker
+from beauty_rec.ranking.apply import load_rankers
 from beauty_rec.ranking.features.build import FeatureBuilder
 from beauty_rec.ranking.ranker import Ranker
-from beauty_rec.recommender.manifest import Manifest, ManifestError
-from beauty_rec.recommender.memory import read_in
-from beauty_rec.recommender.orders import Learned, Orders, load_orders
-from beauty_rec.recommender.parts import (
+from beauty_rec.recommender.online.manifest import Manifest, ManifestError
+from beauty_rec.recommender.online.memory import read_in
+from beauty_rec.recommender.online.parts import (
     ITEM_INDEX,
     LEXICAL_INDEX,
     RERANKER,
     TEXT_RETRIEVER,
     USER_TOWER,
 )
+from beauty_rec.recommender.orders import Orders
 from beauty_rec.recommender.path import AnswerPath
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.retriever.encoder import TextEncoder
@@ -78,7 +78,7 @@ class Models:
     tower: ServedUserTower
     index: LexicalIndex
     builder: FeatureBuilder
-    learned: Mapping[Learned, Ranker]
+    learned: Mapping[str, Ranker]
     orders: Orders
 
     @classmethod
@@ -93,13 +93,13 @@ class Models:
             read_in(encoder.model.parameters())
             tower = ServedUserTower.load(folder / USER_TOWER, ItemMatrix.load(folder / ITEM_INDEX))
             index = LexicalIndex.load(folder / LEXICAL_INDEX)
-            reranker, builder = load_reranker(folder / RERANKER)
-            learned, orders = load_orders(folder / RERANKER, reranker)
+            learned, builder = load_rankers(folder / RERANKER)
+            orders = Orders.load(folder / RERANKER)
         except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:
             raise ManifestError(f"set {manifest.set} cannot be read: {error}") from error
         widths = {
             "the text encoder": (encoder.dimension, tower.tower.shape.context),
-            "the reranker's vocabulary": (len(builder.vocabulary), reranker.rows),
+            "the reranker's vocabulary": (len(builder.vocabulary), learned["reranked"].rows),
             "the pgvector index": (
                 manifest.indexes["item_index"]["dimension"],
                 tower.items.matrix.shape[1],

@@ -1,6 +1,6 @@
 """What a shopper or a shop asks: the requests of every door, HTTP, terminal and pipeline alike."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
@@ -53,7 +53,9 @@ ONLY_LABELS: JsonDict = {
 }
 
 
-Source = Literal["user_tower", "text_retriever"]
+Source = Literal[
+    "user_tower", "text_retriever", "lexical", "item_to_item", "popular", "new_arrivals"
+]
 
 
 class Model(BaseModel):
@@ -121,18 +123,22 @@ class RecommendRequest(Model):
     exclude_seen: bool = Field(True, description="leave out the items of the past")
     exclude: list[Id] = Field([], max_length=1_000, description="further items to leave out")
     sources: list[Source] = Field(
-        ["user_tower", "text_retriever"],
+        list(get_args(Source)),
         min_length=1,
-        max_length=2,
-        description="where candidates come from; the text retriever needs a context",
+        max_length=6,
+        description="where candidates come from; the text retriever and the words need a context",
     )
     diversity: float | None = Field(
-        None, ge=0, le=1, allow_inf_nan=False, description="0: the reranker's order; unset: serve's"
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="0: the served order as it is; unset: serve's",
     )
     at: Moment | None = Field(
         None, description="as if asked then, with the events before; unset: now"
     )
-    stages: bool = Field(False, description="also the candidates in their order before reranking")
+    stages: bool = Field(False, description="also what every source says of the candidates")
 
 
 class NewItem(Model):

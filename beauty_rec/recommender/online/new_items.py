@@ -14,10 +14,10 @@ from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.items.text import ItemTextBuilder
 from beauty_rec.items.vocabulary import UNKNOWN, Vocabulary
 from beauty_rec.ranking.features.item_events import NEVER
-from beauty_rec.recommender.catalogue import new_card
-from beauty_rec.recommender.parts import ITEM_TOWER, VOCABULARY
-from beauty_rec.recommender.requests import NewItem
-from beauty_rec.recommender.snapshot import Snapshot
+from beauty_rec.recommender.online.catalogue import new_card
+from beauty_rec.recommender.online.parts import ITEM_TOWER, VOCABULARY
+from beauty_rec.recommender.online.requests import NewItem
+from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.settings import Settings
 from beauty_rec.towers.items.features import item_features
 from beauty_rec.towers.items.served import item_vectors, load_item_tower

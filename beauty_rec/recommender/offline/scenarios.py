@@ -1,8 +1,7 @@
 """Events of the past, answered by the answer path: what is learned from, and what is measured."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -10,30 +9,38 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.ranking.features.build import Query
+from beauty_rec.ranking.features.frames import queries_from
 from beauty_rec.recommender.candidates import find_candidates
-from beauty_rec.recommender.events import event_asks
-from beauty_rec.recommender.lists import CandidateLists
+from beauty_rec.recommender.offline.asks import event_asks
+from beauty_rec.recommender.offline.lists import CandidateLists
+from beauty_rec.recommender.offline.shelves import Shelf
 from beauty_rec.recommender.path import tower_reads
-from beauty_rec.recommender.sources import AnySource
-from beauty_rec.recommender.space import ItemSpace
-from beauty_rec.towers.users.served import ServedUserTower
 
 Scenario = Literal["with_text", "without_text", "review_text"]
 GIVEN = 0.7
 """Share of the train events whose text is given; the others learn to do without."""
 
 
-def scenarios_of(reviews: pl.DataFrame) -> tuple[Scenario, ...]:
+def scenarios_of(reviews: pl.DataFrame, reads_texts: bool = False) -> tuple[Scenario, ...]:
     """Return how the events of some data can be asked.
 
     ``with_text`` asks for the event's context, or in the words of its review where the data have
-    no contexts; with contexts, the words of the reviews are a scenario of their own.
+    no contexts; with contexts, the words of the reviews are a scenario of their own, unless they
+    are the contexts (``reads_texts``).
     """
-    contexts = reviews["context"].drop_nulls().len() > 0
-    texts = bool((reviews["text"].str.len_chars() > 0).any())
-    found: list[Scenario] = ["with_text"] if contexts or texts else []
-    return (*found, "without_text", *(("review_text",) if contexts and texts else ()))  # type: ignore[return-value]
+    contexts, texts = has_contexts(reviews), bool((reviews["text"].str.len_chars() > 0).any())
+    found: list[Scenario] = ["without_text"]
+    if contexts or texts:
+        found.insert(0, "with_text")
+    if contexts and texts and not reads_texts:
+        found.append("review_text")
+    return tuple(found)
+
+
+def has_contexts(reviews: pl.DataFrame) -> bool:
+    """Whether any event has a context."""
+    return bool(reviews["context"].is_not_null().any())
 
 
 def asked_events(
@@ -49,29 +56,13 @@ def asked_events(
     """
     if scenario == "without_text":
         return events.with_columns(context=pl.lit(None, dtype=pl.String))
-    if scenario == "review_text" or not reviews["context"].drop_nulls().len():
+    if scenario == "review_text" or not has_contexts(reviews):
         text = reviews.select("review_id", context=pl.col("text").str.strip_chars())
         events = events.drop("context").join(
             text, on="review_id", how="left", maintain_order="left"
         )
         return events.filter(pl.col("context").str.len_chars() >= min_chars)
     return events.filter(pl.col("context").str.strip_chars().str.len_chars() > 0)
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """What events are asked of: the items as they stood at a moment, and what finds them.
-
-    Attributes:
-        table: what was known of the items.
-        reads_texts: the tower was trained with free texts, not with occasions alone.
-    """
-
-    space: ItemSpace
-    tower: ServedUserTower
-    sources: Sequence[AnySource]
-    table: ItemTable
-    reads_texts: bool
 
 
 def split_lists(
@@ -131,3 +122,21 @@ def hits_of(lists: CandidateLists, answers: pl.DataFrame) -> NDArray[np.bool_]:
     answer_of = dict(answers.select("review_id", "parent_asin").iter_rows())
     answer = pl.Series([answer_of[name] for name in lists.review_ids], dtype=pl.String)
     return (lists.items == answer[lists.ask]).to_numpy()
+
+
+def queries_of(
+    lists: CandidateLists, events: Mapping[Scenario, pl.DataFrame], profiles: pl.DataFrame
+) -> list[Query]:
+    """Return the query of each ask.
+
+    Args:
+        lists: Q asks.
+        events: of :func:`asked_events`, by scenario.
+        profiles: ``user_profiles``.
+    """
+    known = {
+        (scenario, name): query
+        for scenario, frame in events.items()
+        for name, query in zip(frame["review_id"], queries_from(frame, profiles), strict=True)
+    }
+    return [known[key] for key in zip(lists.scenarios, lists.review_ids, strict=True)]  # type: ignore[index]

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.ranking.features.item_table import ItemTable
-from beauty_rec.recommender.catalogue import Catalogue
-from beauty_rec.recommender.manifest import Manifest, ManifestError
-from beauty_rec.recommender.models import Models
-from beauty_rec.recommender.parts import CARDS, EVENTS, ITEM_EMBEDDINGS, PROFILES, SAMPLES
+from beauty_rec.recommender.online.catalogue import Catalogue
+from beauty_rec.recommender.online.manifest import Manifest, ManifestError
+from beauty_rec.recommender.online.models import Models
+from beauty_rec.recommender.online.parts import CARDS, EVENTS, ITEM_EMBEDDINGS, PROFILES, SAMPLES
+from beauty_rec.recommender.online.people import Past, People, together
 from beauty_rec.recommender.path import AnswerPath
-from beauty_rec.recommender.people import Past, People, together
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.settings import EncoderSettings
 

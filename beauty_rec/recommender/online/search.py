@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from beauty_rec.recommender.catalogue import Filters
-from beauty_rec.recommender.snapshot import Snapshot
+from beauty_rec.recommender.online.catalogue import Filters
+from beauty_rec.recommender.online.snapshot import Snapshot
 
 LABEL_CHARS = 100
 ANYTHING = Filters()
@@ -45,8 +45,9 @@ def similar(shop: Snapshot, row: int, k: int) -> dict[str, Any]:
 
 
 def label(hit: dict[str, Any]) -> str:
-    """Return the title, or what reviewers said where there is none."""
-    text = hit["title"] or f"(no title) {', '.join(hit['keywords'][:5])}"
+    """Return the title; where there is none, the brand, the category and what reviewers said."""
+    known = [hit.get("brand"), hit.get("category"), *hit["keywords"][:5]]
+    text = hit["title"] or f"(no title) {', '.join(name for name in known if name)}"
     return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
 
 

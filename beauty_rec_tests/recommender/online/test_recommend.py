@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from beauty_rec.ranking.features.build import Candidates, Query
-from beauty_rec.recommender.requests import NewEvent, RecommendRequest
+from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
 

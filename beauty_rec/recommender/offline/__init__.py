@@ -1,0 +1,1 @@
+"""Events of the past, asked as a shopper would have asked."""

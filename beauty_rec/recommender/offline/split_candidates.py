@@ -1,0 +1,124 @@
+"""Candidates of a split: each event asked as a shopper would, of what was known at its time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.events.asked import known_events
+from beauty_rec.events.folds import fold_of, starts_of
+from beauty_rec.ranking.features.knowledge import ItemKnowledge
+from beauty_rec.recommender.offline.lists import CandidateLists
+from beauty_rec.recommender.offline.scenarios import (
+    asked_events,
+    given_texts,
+    hits_of,
+    scenarios_of,
+    split_lists,
+)
+from beauty_rec.recommender.offline.shelves import fold_shelf, served_shelf
+from beauty_rec.recommender.sources import SOURCES
+from beauty_rec.retriever.contexts import context_vectors
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.settings import Settings, Split
+
+
+@dataclass(frozen=True)
+class SplitInputs:
+    """What events of any split are asked with."""
+
+    split_reviews: pl.DataFrame
+    profiles: pl.DataFrame
+    knowledge: ItemKnowledge
+    item_vectors: Vectors
+    item_texts: Vectors
+    settings: Settings
+
+
+def split_candidates(
+    inputs: SplitInputs,
+    split: Split,
+    user_tower: Path,
+    item_index: Path,
+    index: LexicalIndex,
+    encoder: TextEncoder,
+) -> CandidateLists:
+    """Return the candidates of a split's events in every scenario.
+
+    Args:
+        inputs: reviews, profiles and what is known of the items.
+        split: whose events. Those of train are asked once, with their text or without it, of the
+            tower and the items of before their fold.
+        user_tower, item_index: folders.
+        index: words of the items' texts.
+        encoder: of the asks' texts.
+    """
+    settings = inputs.settings
+    reviews, events = known_events(inputs.split_reviews, split, settings, user_tower)
+    if split == "train":
+        return _of_folds(inputs, reviews, events, user_tower, encoder)
+    table = inputs.knowledge.table()
+    shelf = served_shelf(
+        user_tower, item_index, inputs.item_texts, index, table, settings.reads_texts
+    )
+    found = []
+    for scenario in scenarios_of(reviews, settings.reads_texts):
+        asked = asked_events(events, reviews, scenario, settings.evaluation.min_query_chars)
+        texts = context_vectors(encoder, asked["context"])
+        found.append(
+            split_lists(
+                shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth
+            )
+        )
+    return CandidateLists.joined(found)
+
+
+def _of_folds(
+    inputs: SplitInputs,
+    reviews: pl.DataFrame,
+    events: pl.DataFrame,
+    user_tower: Path,
+    encoder: TextEncoder,
+) -> CandidateLists:
+    settings, found = inputs.settings, []
+    texts = context_vectors(encoder, events["context"])
+    for start, inside in fold_of(events, starts_of(user_tower)):
+        shelf = fold_shelf(
+            user_tower,
+            start,
+            reviews,
+            inputs.profiles,
+            inputs.item_vectors,
+            inputs.item_texts,
+            inputs.knowledge.table(start),
+            settings.reads_texts,
+        )
+        for scenario, asked in given_texts(inside, settings.evaluation.seed):
+            found.append(
+                split_lists(
+                    shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth
+                )
+            )
+    return CandidateLists.joined(found)
+
+
+def found_shares(lists: CandidateLists, reviews: pl.DataFrame) -> dict[str, float]:
+    """Return the share of asks whose answer each source has among its candidates, by scenario."""
+    hits = hits_of(lists, reviews)
+    shares: dict[str, float] = {}
+    scenarios: Sequence[str] = list(dict.fromkeys(lists.scenarios))
+    of_ask = np.array(lists.scenarios, dtype=object)
+    for scenario in scenarios:
+        asks = of_ask == scenario
+        mine = hits & asks[lists.ask]
+        total = max(1, int(asks.sum()))
+        shares[f"{scenario} found"] = float(mine.sum() / total)
+        for column, name in enumerate(SOURCES):
+            own = lists.scores[mine, column]
+            last = lists.tops[lists.ask[mine], column, 1]
+            shares[f"{scenario} found by {name}"] = float((own >= last).sum() / total)
+    return shares

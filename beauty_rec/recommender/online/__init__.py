@@ -1,0 +1,1 @@
+"""A served set in memory, and what it answers to shoppers."""
