@@ -88,7 +88,9 @@ def serving_manifest(
         settings.serve,
     )
     context.set_data_version(context.asset_key, dg.DataVersion(manifest.set))
-    context.add_asset_metadata({"served": dg.MetadataValue.json(dict(orders.served))})
+    context.add_asset_metadata(
+        {"served": dg.MetadataValue.json({str(k): v for k, v in orders.served.items()})}
+    )
     context.add_asset_metadata({"set": manifest.set, **manifest.metrics})
     return manifest.model_dump(exclude={"created_at"})
 
