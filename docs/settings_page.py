@@ -1,6 +1,6 @@
 """Writes `settings.md` from the settings themselves: run it after a change of a setting.
 
-    python docs/settings_page.py
+python docs/settings_page.py
 """
 
 import json

@@ -59,7 +59,9 @@ row_of = {item: row for row, item in enumerate(ids)}
 encoder = TextEncoder.load(PACKAGED_ENCODER, EncoderSettings(device="cpu", precision="float32"))
 items = Vectors(ids, encoder.encode_items(list(ITEMS.values())))
 wishes = encoder.encode_queries([wish for _, wish, _ in PASTS])  # [Q, D]
-tastes = np.stack([items.matrix[[row_of[had] for had in past]].mean(axis=0) for past, _, _ in PASTS])
+tastes = np.stack(
+    [items.matrix[[row_of[had] for had in past]].mean(axis=0) for past, _, _ in PASTS]
+)
 print(f"{len(ids)} items, {len(PASTS)} shoppers, vectors of {encoder.dimension} numbers")
 
 # %% [markdown]
