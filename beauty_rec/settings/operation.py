@@ -149,7 +149,9 @@ class ServeSettings(Group):
         50, ge=0, description="of one address, with twice as many at once; 0: no limit"
     )
     max_batch: int = Field(16, ge=1, le=256, description="requests that are computed together")
-    max_waiting: int = Field(256, ge=1, description="requests in the queue; beyond it 503 and when to come again")
+    max_waiting: int = Field(
+        256, ge=1, description="requests in the queue; beyond it 503 and when to come again"
+    )
     threads: int | None = Field(None, ge=1, description="of the models; unset: torch decides")
     source_depth: int = Field(100, ge=1, le=1000, description="candidates of each retriever")
     rerank: int = Field(100, ge=1, le=2000, description="fused candidates that are reranked")
