@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve test test-live test-api test-ray test-ui test-vllm screenshots lint format benchmarks clean
+.PHONY: help install run ui serve docs test test-live test-api test-ray test-ui test-vllm screenshots lint format benchmarks clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,9 +21,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# Tests also judge the files of deployments, by the packages that deployments use.
+# Tests also build the docs, and judge the files of deployments by the packages that these use.
 $(READY_TEST): $(READY)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,deploy,cluster,lint-deploy]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs,deploy,cluster,lint-deploy]'
 	@touch $@
 
 run: $(READY)  ## the whole graph on the synthetic sample, then its metrics
@@ -32,6 +32,10 @@ run: $(READY)  ## the whole graph on the synthetic sample, then its metrics
 
 ui: $(READY)  ## Dagster's pages on http://127.0.0.1:3000
 	$(BIN)/dagster dev
+
+docs: $(READY_TEST)  ## the pages of docs/ as a site in build/site; writes docs/settings.md
+	$(BIN)/python docs/settings_page.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test: lint $(READY_TEST)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -77,7 +81,7 @@ format: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmarks: run  ## the figures that the README quotes
+benchmarks: run  ## the figures that the docs quote
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## delete what running made (not the virtual environment)

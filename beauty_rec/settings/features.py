@@ -14,8 +14,10 @@ class CorpusSettings(Group):
     max_refused_share: float = Field(
         0.05, ge=0, le=1, description="a larger share of refused rows stops the run"
     )
-    train_share: float = Field(0.8, gt=0, lt=1)
-    valid_share: float = Field(0.1, gt=0, lt=1)
+    train_share: float = Field(0.8, gt=0, lt=1, description="of the reviews, the earliest")
+    valid_share: float = Field(
+        0.1, gt=0, lt=1, description="of the reviews, the next; the rest is test"
+    )
     train_end_ms: int | None = Field(
         None, description="explicit cut (Unix ms): train is below it; overrides the shares"
     )
@@ -31,9 +33,9 @@ class CorpusSettings(Group):
 class SampleSettings(Group):
     """The synthetic sample that `make run` uses when no input is given."""
 
-    reviews: int = Field(6_000, ge=100)
-    items: int = Field(1_800, ge=20)
-    seed: int = 13
+    reviews: int = Field(6_000, ge=100, description="reviews that are written")
+    items: int = Field(1_800, ge=20, description="items that are written")
+    seed: int = Field(13, description="of every random draw")
 
 
 class LanguageSettings(Group):
@@ -63,7 +65,7 @@ class LanguageSettings(Group):
         None, ge=1, description="budget of one asset and split; beyond it the run stops, to resume"
     )
     max_tokens: int | None = Field(None, ge=1, description="the same in tokens, prompts included")
-    seed: int = 13
+    seed: int = Field(13, description="sent with every request")
     max_review_chars: int = Field(2_000, ge=100, le=20_000, description="of one review's text")
     max_item_chars: int = Field(3_000, ge=100, le=20_000, description="of each text of an item")
     timeout_s: float = Field(180, gt=0, description="for one answer; at busy servers it waits long")
@@ -79,8 +81,8 @@ class LanguageSettings(Group):
         description="in an environment of its own; further options may stand in it",
     )
     gpus: str | None = Field(None, description="CUDA_VISIBLE_DEVICES of the server: 0 or 0,1")
-    gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
-    tensor_parallel_size: int = Field(1, ge=1)
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="of a started server")
+    tensor_parallel_size: int = Field(1, ge=1, description="GPUs of a started server")
     max_model_len: int = Field(8_192, ge=1_024, description="tokens of prompt and answer")
     start_timeout_s: float = Field(1_800, gt=0, description="until the server is healthy")
 

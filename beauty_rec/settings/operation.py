@@ -144,13 +144,17 @@ class ServeSettings(Group):
         (), description="further names that a request may call this server by"
     )
     cors_origins: tuple[str, ...] = Field((), description="pages that may call the API; none")
-    max_body_bytes: int = Field(1_000_000, ge=1_000, le=1 << 28)
+    max_body_bytes: int = Field(
+        1_000_000, ge=1_000, le=1 << 28, description="a larger body is refused"
+    )
     request_timeout_s: float = Field(10, gt=0, description="for an answer, and for a body to come")
     requests_per_second: float = Field(
         50, ge=0, description="of one address, with twice as many at once; 0: no limit"
     )
     max_batch: int = Field(16, ge=1, le=256, description="requests that are computed together")
-    max_waiting: int = Field(256, ge=1, description="more than these are told to come again")
+    max_waiting: int = Field(
+        256, ge=1, description="requests in the queue; beyond it 503 and when to come again"
+    )
     threads: int | None = Field(None, ge=1, description="of the models; unset: torch decides")
     source_depth: int = Field(100, ge=1, le=1000, description="candidates of each source")
     diversity: float = Field(

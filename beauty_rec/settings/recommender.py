@@ -21,12 +21,12 @@ class ItemTowerSettings(Group):
         0.85, ge=0, lt=1, description="of that part in the inner product of two item vectors"
     )
     embedding: int = Field(64, ge=8, le=512, description="of an attribute value; heads divide it")
-    heads: int = Field(4, ge=1, le=16)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    heads: int = Field(4, ge=1, le=16, description="of the cross-attention")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of activations")
     feature_dropout: float = Field(0.2, ge=0, lt=1, description="share of values a view hides")
     token_masking: float = Field(0.2, ge=0, lt=1, description="share of title tokens a view hides")
     title_encoder: str = Field(PACKAGED_ENCODER, description="packaged name, hub name or folder")
-    max_title_tokens: int = Field(24, ge=1, le=512)
+    max_title_tokens: int = Field(24, ge=1, le=512, description="a longer title is cut")
     event_values: bool = Field(
         False,
         description="read RE values that train events gave (context, buyers); items then look like "
@@ -35,26 +35,26 @@ class ItemTowerSettings(Group):
     train_title_encoder: bool = Field(
         False, description="train it at a tenth of the learning rate; otherwise it is frozen"
     )
-    temperature: float = Field(0.07, gt=0)
-    epochs: int = Field(5, ge=0, le=1000)
-    batch_size: int = Field(256, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
+    temperature: float = Field(0.07, gt=0, description="that cosines are divided by")
+    epochs: int = Field(5, ge=0, le=1000, description="passes over the items")
+    batch_size: int = Field(256, ge=2, description="items; each is a negative of the others")
+    learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
+    weight_decay: float = Field(1e-2, ge=0, description="of AdamW")
     purity_sample: int = Field(2_000, ge=20, description="items that the epoch's report looks at")
     collapse_cosine: float = Field(
         0.95, gt=0, le=1, description="a larger mean cosine of different items is a collapse"
     )
-    seed: int = 13
+    seed: int = Field(13, description="of every random draw")
 
 
 class UserTowerSettings(Group):
     """The user tower: its size, the item statistics beside it, and its training."""
 
     hidden: int = Field(32, ge=8, le=1024, description="width of a branch; heads divide it")
-    heads: int = Field(4, ge=1, le=16)
+    heads: int = Field(4, ge=1, le=16, description="of the behaviour Transformer")
     layers: int = Field(1, ge=1, le=12, description="of the behaviour Transformer")
-    max_history: int = Field(50, ge=1, le=512)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    max_history: int = Field(50, ge=1, le=512, description="latest past items that are read")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of activations")
     branch_dropout: float = Field(
         0.05, ge=0, lt=1, description="share of examples that lose a branch, for each branch"
     )
@@ -75,13 +75,13 @@ class UserTowerSettings(Group):
         0.25, gt=0, le=1, description="share of train after an origin that it is trained on"
     )
     uniform_negatives: int = Field(2_048, ge=0, description="drawn anew for each batch")
-    epochs: int = Field(3, ge=0, le=1000)
-    batch_size: int = Field(256, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-3, ge=0)
+    epochs: int = Field(3, ge=0, le=1000, description="passes over the events")
+    batch_size: int = Field(256, ge=2, description="events")
+    learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
+    weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
     patience: int = Field(2, ge=1, description="epochs without a better valid Recall@100")
     max_valid_queries: int = Field(20_000, ge=1, description="drawn by the seed")
-    candidates: int = Field(100, ge=1)
+    candidates: int = Field(100, ge=1, description="items found for an event")
     text_weights: tuple[float, ...] = Field(
         (0, 2, 5, 10, 20, 40, 80),
         min_length=1,
@@ -102,7 +102,7 @@ class UserTowerSettings(Group):
         min_length=1,
         description="of the cosine with the history's tower vectors; the best on valid is kept",
     )
-    seed: int = 13
+    seed: int = Field(13, description="of every random draw")
 
 
 class ItemIndexSettings(Group):
@@ -165,10 +165,12 @@ class RankingSettings(Group):
     fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
     prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
     neighbours: int = Field(100, ge=1, description="items kept that the same users took")
-    embedding_dim: int = Field(4, ge=1)
-    hidden: tuple[int, ...] = (64, 32)
-    dropout: float = Field(0.2, ge=0, lt=1)
-    pooling: Literal["mean", "sum"] = "mean"
+    embedding_dim: int = Field(4, ge=1, description="of a feature")
+    hidden: tuple[int, ...] = Field((64, 32), description="widths of the hidden layers")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of activations")
+    pooling: Literal["mean", "sum"] = Field(
+        "mean", description="of the embeddings of a field with many ids"
+    )
     transfer: bool = Field(True, description="start from the item tower's embeddings")
     ablation: bool = Field(
         True, description="with transfer: train once more without it, to report what it is worth"
@@ -180,21 +182,21 @@ class RankingSettings(Group):
     depth: int = Field(100, ge=1, description="candidates of each source")
     negatives: int | None = Field(100, ge=1, description="of those, per train event; none: all")
     batch_size: int = Field(2048, ge=2, description="candidates; a batch holds whole events")
-    learning_rate: float = Field(3e-4, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    epochs: int = Field(30, ge=0)
+    learning_rate: float = Field(3e-4, gt=0, description="of AdamW")
+    weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
+    epochs: int = Field(30, ge=0, description="passes over the examples, at most")
     patience: int = Field(3, ge=1, description="epochs without a lower valid log loss")
-    seed: int = 13
+    seed: int = Field(13, description="of every random draw")
 
 
 class EvaluationSettings(Group):
     """The protocol of the measurements."""
 
-    min_query_chars: int = Field(20, ge=1)
+    min_query_chars: int = Field(20, ge=1, description="a shorter text is no query")
     max_queries: int = Field(20_000, ge=1, description="per split, drawn by a fixed seed")
     train_events: int = Field(
         30_000, ge=1, description="out-of-fold events of train, from which the reranker learns"
     )
     train_queries: int = Field(1_000, ge=1, description="of train, to see overfitting")
-    bootstrap_samples: int = Field(1_000, ge=100)
-    seed: int = 13
+    bootstrap_samples: int = Field(1_000, ge=100, description="of the intervals")
+    seed: int = Field(13, description="of every random draw")

@@ -14,9 +14,9 @@ class EncoderSettings(Group):
     """The text encoder, alike in training, indexing and serving."""
 
     model: str = Field(PACKAGED_ENCODER, description="packaged name, hub name, or a local folder")
-    max_query_tokens: int = Field(128, ge=8, le=8192)
-    max_item_tokens: int = Field(128, ge=16, le=8192)
-    batch_size: int = Field(64, ge=1)
+    max_query_tokens: int = Field(128, ge=8, le=8192, description="a longer query is cut")
+    max_item_tokens: int = Field(128, ge=16, le=8192, description="a longer item text is cut")
+    batch_size: int = Field(64, ge=1, description="texts encoded together")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the device computes it well"
     )
@@ -26,9 +26,11 @@ class EncoderSettings(Group):
 class PairSettings(Group):
     """(query, item text) pairs for fine-tuning."""
 
-    query_type: Literal["keywords", "review_text", "both"] = "review_text"
+    query_type: Literal["keywords", "review_text", "both"] = Field(
+        "review_text", description="what stands for a query"
+    )
     min_rating: float = Field(3.0, ge=1, le=5, description="a worse review is no positive")
-    min_query_chars: int = Field(20, ge=1)
+    min_query_chars: int = Field(20, ge=1, description="a shorter query makes no pair")
     near_duplicate: float = Field(
         0.8, gt=0, le=1, description="share of common 3-word shingles that makes two queries one"
     )
@@ -39,25 +41,27 @@ class PairSettings(Group):
 class FineTuneSettings(Group):
     """Fine-tuning of the text encoder."""
 
-    epochs: int = Field(2, ge=0, le=100)
-    batch_size: int = Field(32, ge=2)
+    epochs: int = Field(2, ge=0, le=100, description="passes over the pairs; 0: no training")
+    batch_size: int = Field(32, ge=2, description="pairs; each is a negative of the others")
     mini_batch_size: int = Field(32, ge=1, description="gradient-cache chunk")
-    learning_rate: float = Field(1e-4, gt=0)
-    warmup_share: float = Field(0.1, ge=0, le=1)
-    decay: Literal["linear", "cosine"] = "linear"
-    weight_decay: float = Field(0.01, ge=0)
-    max_gradient_norm: float = Field(1.0, gt=0)
-    temperature: float = Field(0.1, gt=0)
+    learning_rate: float = Field(1e-4, gt=0, description="at its peak")
+    warmup_share: float = Field(0.1, ge=0, le=1, description="of the steps")
+    decay: Literal["linear", "cosine"] = Field(
+        "linear", description="of the learning rate after the warm-up"
+    )
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    max_gradient_norm: float = Field(1.0, gt=0, description="a larger gradient is scaled down")
+    temperature: float = Field(0.1, gt=0, description="that cosines are divided by")
     symmetric: bool = Field(False, description="also the item's query against other queries")
     frozen_layers: int = Field(
         3, ge=0, description="embeddings and this many lowest layers stay; 0 trains everything"
     )
     hard_negatives: int = Field(0, ge=0, description="mined per pair; 0: in-batch only")
     hard_negative_margin: float = Field(0.05, ge=0, description="below the positive's score")
-    evaluations_per_epoch: int = Field(1, ge=1)
+    evaluations_per_epoch: int = Field(1, ge=1, description="on valid, for early stopping")
     patience: int = Field(3, ge=1, description="evaluations without a better valid Recall@100")
     checkpoint_steps: int = Field(50, ge=1, description="steps between checkpoints")
-    seed: int = 13
+    seed: int = Field(13, description="of every random draw")
 
 
 class TextIndexSettings(Group):
@@ -69,6 +73,8 @@ class TextIndexSettings(Group):
         description="of a Chroma server, http://chroma:8000; unset: a folder of the data folder",
     )
     min_recall: float = Field(0.95, ge=0, le=1, description="recall@100 against exact search")
-    ef_construction: int = Field(200, ge=8)
-    ef_search: int = Field(400, ge=8)
-    max_neighbors: int = Field(32, ge=2)
+    ef_construction: int = Field(
+        200, ge=8, description="HNSW: candidates looked at when a node is linked"
+    )
+    ef_search: int = Field(400, ge=8, description="HNSW: candidates looked at by a search")
+    max_neighbors: int = Field(32, ge=2, description="HNSW: links of a node")

@@ -100,11 +100,15 @@ class Settings(BaseSettings):
         env_prefix="BEAUTY_REC_", env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
-    data_dir: Path = Path("data")
-    profile: Profile = "sample"
+    data_dir: Path = Field(Path("data"), description="where everything is kept")
+    profile: Profile = Field(
+        "sample", description="presets: sample (packaged encoder, CPU), full (BGE-M3, GPU)"
+    )
     reviews: Path | None = Field(None, description=".jsonl, .jsonl.gz or .parquet")
-    items: Path | None = None
-    profiles: Path | None = None
+    items: Path | None = Field(
+        None, description="item metadata, same formats; none: known by their reviews alone"
+    )
+    profiles: Path | None = Field(None, description="user profiles, same formats")
 
     sample: SampleSettings = SampleSettings()
     corpus: CorpusSettings = CorpusSettings()

@@ -49,7 +49,9 @@ def test_bounds_descriptions_and_present_values_are_offered(tmp_path: Path) -> N
     groups = {name: field.config_type.fields for name, field in schema.config_type.fields.items()}
     assert set(groups["evaluation"]) == {"seed"}
     assert groups["fine_tune"]["epochs"].default_value == 4
-    assert groups["fine_tune"]["epochs"].description == "≥ 0, ≤ 100"
+    assert groups["fine_tune"]["epochs"].description == (
+        "passes over the pairs; 0: no training. ≥ 0, ≤ 100"
+    )
     assert "gradient-cache chunk" in groups["fine_tune"]["mini_batch_size"].description
     assert groups["fine_tune"]["decay"].config_type.config_values == ["linear", "cosine"]
 
