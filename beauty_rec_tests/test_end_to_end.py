@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.cli import app
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.daemon.jobs import PARENT_TAG
 from beauty_rec.orchestration.refresh.refresh import QUIET
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.recommender.requests import RecommendRequest
 from beauty_rec.sample import SampleFiles, write_sample
 from beauty_rec.serving.state.engine import Engine

@@ -12,11 +12,11 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.retriever import QUERIES
 from beauty_rec.orchestration.catalogue.markdown import image_markdown
 from beauty_rec.orchestration.catalogue.metrics import headline_metadata, metrics_metadata
-from beauty_rec.orchestration.catalogue.records import cost_table, latest_metadata
 from beauty_rec.orchestration.catalogue.samples import answers_metadata
 from beauty_rec.orchestration.checks.make import metric_checks
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.records import cost_table, latest_metadata
 from beauty_rec.orchestration.storage.resources import (
     ArtifactStore,
     EncoderResource,

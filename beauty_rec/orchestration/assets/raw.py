@@ -10,11 +10,11 @@ import polars as pl
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.catalogue.markdown import frame_metadata, markdown_table
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import value_check
 from beauty_rec.orchestration.stage.partitions import encode_parts
 from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.orchestration.storage.resources import ArtifactStore
 from beauty_rec.settings import SPLITS, CorpusSettings, Settings
 

@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.verdicts import Facts, Verdict
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.settings import SPLITS, Settings
 
 ByPart = Mapping[str | None, Facts]

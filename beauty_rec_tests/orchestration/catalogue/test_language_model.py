@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from beauty_rec.cli import app
 from beauty_rec.cli.doctor import language_model_findings
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import write_sample
 from beauty_rec.settings import SampleSettings, Settings
 from beauty_rec_tests.language.stub import Stub
