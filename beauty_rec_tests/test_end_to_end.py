@@ -139,6 +139,7 @@ def test_the_report_has_its_fixed_keys(shop: Shop) -> None:
     assert set(report) == {
         "dataset",
         "retrieval",
+        "retrieval_keywords",
         "recommendation",
         "reranker",
         "indexes",
@@ -154,6 +155,9 @@ def test_the_report_has_its_fixed_keys(shop: Shop) -> None:
                 low, high = block["intervals"][metric]
                 assert 0 <= low <= block[metric] + 1e-9
                 assert block[metric] <= high + 1e-9
+        by_keywords = report["retrieval_keywords"][split]
+        assert set(by_keywords) == {"bm25", "base_encoder", "text_retriever"}
+        assert len({block["queries"] for block in by_keywords.values()} - {0}) == 1
         for method in ("popularity", "item_cf", "user_tower", "reranked"):
             assert report["recommendation"][split][method]["queries"] > 0
         assert 0 <= report["reranker"][split]["auc"] <= 1

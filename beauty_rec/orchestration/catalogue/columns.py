@@ -92,11 +92,15 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "training_pairs": {
         "query": ("a train review's own words", "split_reviews.text, keywords.why"),
-        "positive": ("the item's text without that review's share", "merged_items.text"),
+        "positive": (
+            "the item's text without that review's share",
+            "raw_items.title, raw_items.features, item_attributes.summary, keywords.why",
+        ),
         "parent_asin": ("the item", "split_reviews.parent_asin"),
         "review_id": ("the review that asks", "split_reviews.review_id"),
     },
     "retrieval_candidates": {
+        "query_type": ("what the query is made of: review_text or keywords", ""),
         "review_id": ("the query's review", "split_reviews.review_id"),
         "parent_asin": ("the answer", "split_reviews.parent_asin"),
         "answerable": ("the answer had any text before the cut", "merged_items.text"),
@@ -107,7 +111,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "exact rank of the answer",
             "merged_items.text, split_reviews.text",
         ),
-        "candidates": ("top 100 of the served index", "merged_items.parent_asin"),
+        "candidates": ("top 100 of the served index, of a text", "merged_items.parent_asin"),
         "scores": ("cosine of each candidate", "merged_items.text, split_reviews.text"),
     },
     "user_candidates": {

@@ -88,6 +88,7 @@ def test_the_report_has_every_fixed_key_even_with_nothing_measured(dataset, tmp_
     assert list(report) == [
         "dataset",
         "retrieval",
+        "retrieval_keywords",
         "recommendation",
         "reranker",
         "indexes",
