@@ -1,9 +1,12 @@
 """Which events of a split are asked: by the settings of the evaluation."""
 
+from pathlib import Path
+
 import polars as pl
 
+from beauty_rec.events.folds import first_fold, with_context
 from beauty_rec.events.queries import recommendation_queries, sample_events, text_queries
-from beauty_rec.settings import EvaluationSettings, Split
+from beauty_rec.settings import EvaluationSettings, Settings, Split
 
 
 def split_events(
@@ -25,6 +28,18 @@ def split_events(
     return sample_events(
         events.filter(pl.col("timestamp") >= since_ms), settings.train_events, seed=settings.seed
     )
+
+
+def asked_events(
+    split_reviews: pl.DataFrame, split: Split, settings: Settings, user_tower: Path
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the reviews with the context that the settings choose, and the events of a split.
+
+    Of train those of the out-of-fold part: what the towers in ``user_tower`` were not trained on.
+    """
+    reviews = with_context(split_reviews, settings)
+    since = first_fold(user_tower) if split == "train" else None
+    return reviews, split_events(reviews, split, settings.evaluation, since)
 
 
 def split_queries(

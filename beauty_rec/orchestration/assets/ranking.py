@@ -47,15 +47,16 @@ def reranker(
     user_profiles: pl.DataFrame,
 ) -> Path:
     """DeepFM over candidates, its embeddings taken over from the item tower."""
-    from beauty_rec.events.asked import split_events
-    from beauty_rec.events.folds import first_fold, fold_of, with_context
+    from beauty_rec.events.asked import asked_events
+    from beauty_rec.events.folds import fold_of
     from beauty_rec.items.event_values import EventValueHistory
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.fit import Sources, fit_reranker
     from beauty_rec.towers.items.served import load_item_tower
 
-    reviews = with_context(split_reviews.filter(pl.col("split") != "test"), settings)
-    train = split_events(reviews, "train", settings.evaluation, first_fold(user_tower))
+    known = split_reviews.filter(pl.col("split") != "test")
+    reviews, train = asked_events(known, "train", settings, user_tower)
+    _, valid = asked_events(known, "valid", settings, user_tower)
     target = store.draft("reranker")
     log = fit_reranker(
         Sources(
@@ -73,7 +74,7 @@ def reranker(
         ),
         fold_of(train, user_tower),
         user_candidates["train"],
-        split_events(reviews, "valid", settings.evaluation),
+        valid,
         user_candidates["valid"],
         load_item_tower(item_tower).embedding.weight.detach().numpy(),
         settings.ranking,
@@ -116,15 +117,13 @@ def recommendations(
 ) -> pl.DataFrame:
     """Each event's candidates, best first, with the probability of being chosen."""
     from beauty_rec.evaluation.plots.training import bars, calibration_plot
-    from beauty_rec.events.asked import split_events
-    from beauty_rec.events.folds import first_fold, with_context
+    from beauty_rec.events.asked import asked_events
     from beauty_rec.orchestration.catalogue.markdown import image_markdown
     from beauty_rec.ranking.apply import load_reranker, reorder
     from beauty_rec.ranking.features.skew import feature_skew
 
     split = context.partition_key
-    since = first_fold(user_tower) if split == "train" else None
-    events = split_events(with_context(split_reviews, settings), split, settings.evaluation, since)
+    _, events = asked_events(split_reviews, split, settings, user_tower)
     candidates = _served(user_candidates, settings)
     model, builder = load_reranker(reranker)
     ordered, figures, (labels, probabilities) = reorder(
@@ -174,13 +173,10 @@ def ranking_metrics(
         ranks_in_lists,
         recommendation_section,
     )
-    from beauty_rec.events.asked import split_events
-    from beauty_rec.events.folds import first_fold, with_context
+    from beauty_rec.events.asked import asked_events
 
     split = context.partition_key
-    reviews = with_context(split_reviews, settings)
-    since = first_fold(user_tower) if split == "train" else None
-    events = split_events(reviews, split, settings.evaluation, since)
+    reviews, events = asked_events(split_reviews, split, settings, user_tower)
     tower = _served(user_candidates, settings).rename({"tower_rank": "rank"})
     section = recommendation_section(
         events,

@@ -198,8 +198,7 @@ def user_candidates(
     user_profiles: pl.DataFrame,
 ) -> pl.DataFrame:
     """Top 100 unseen items of each event; more of a train event, by a tower that never saw it."""
-    from beauty_rec.events.asked import split_events
-    from beauty_rec.events.folds import first_fold, with_context
+    from beauty_rec.events.asked import asked_events
     from beauty_rec.retriever.contexts import context_vectors, with_text_scores
     from beauty_rec.search.exact import ExactIndex
     from beauty_rec.search.near_ties import SLACK
@@ -210,9 +209,7 @@ def user_candidates(
     from beauty_rec.towers.users.layout import SERVED
     from beauty_rec.towers.users.served import ServedUserTower
 
-    reviews = with_context(split_reviews, settings)
-    since = first_fold(user_tower) if context.partition_key == "train" else None
-    events = split_events(reviews, context.partition_key, settings.evaluation, since)
+    reviews, events = asked_events(split_reviews, context.partition_key, settings, user_tower)
     loaded = encoder.load(text_retriever, settings.encoder)
     contexts = context_vectors(loaded, events["context"])
     k = settings.user_tower.candidates

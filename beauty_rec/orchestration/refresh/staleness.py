@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.definitions.data_version import (
+
+from beauty_rec.orchestration.dagster_internals import (
+    AssetKeyPartitionKey,
+    BaseAssetGraph,
     CachingStaleStatusResolver,
+    LoadingContext,
     StaleCause,
     StaleCauseCategory,
     StaleStatus,
 )
-from dagster._core.definitions.events import AssetKeyPartitionKey
-from dagster._core.loader import LoadingContext
-
 from beauty_rec.orchestration.stage.partitions import decode_parts
 
 K = TypeVar("K")

@@ -8,8 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.execution_result import ExecutionResult
 
+from beauty_rec.orchestration.dagster_internals import (
+    ExecutionResult,
+    ModuleCodePointer,
+    ReconstructableRepository,
+)
 from beauty_rec.settings import Settings, secret_variables
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -113,8 +117,6 @@ def run_step(
             tags=dict(tags),
             raise_on_error=False,
         )
-    from dagster._core.code_pointer import ModuleCodePointer
-    from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     pointer = ModuleCodePointer("beauty_rec.definitions", "defs")
     elsewhere = ReconstructableRepository(pointer).get_reconstructable_job("__ASSET_JOB")
