@@ -244,7 +244,9 @@ checks = [
         split_reviews,
         "split_sizes",
         pl.DataFrame,
-        lambda frame, told: verdicts.split_sizes(frame, told.corpus, told.checks.max_split_drift),
+        lambda frame, settings: verdicts.split_sizes(
+            frame, settings.corpus, settings.checks.max_split_drift
+        ),
         "The splits have about the shares of rows that the settings ask for.",
         blocking=False,
     ),

@@ -164,8 +164,8 @@ checks = [
     facts_check(
         training_pairs,
         "enough_pairs",
-        lambda facts, told: verdicts.at_least(
-            facts[None].get("pairs", 0), told.checks.min_pairs, "training pairs"
+        lambda facts, settings: verdicts.at_least(
+            facts[None].get("pairs", 0), settings.checks.min_pairs, "training pairs"
         ),
         "There are enough pairs to fine-tune with.",
     ),

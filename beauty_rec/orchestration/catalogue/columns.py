@@ -157,15 +157,15 @@ OTHERWISE = {
 
 def column_metadata(asset: str, schema: Mapping[str, pl.DataType]) -> dict[str, object]:
     """Return Dagster's column schema and column lineage of a frame."""
-    told = {name: _told(asset, name) for name in schema}
+    known = {name: _known(asset, name) for name in schema}
     columns = [
-        dg.TableColumn(name, str(dtype), description=told[name][0] or None)
+        dg.TableColumn(name, str(dtype), description=known[name][0] or None)
         for name, dtype in schema.items()
     ]
     lineage = {
         name: [dg.TableColumnDep(dg.AssetKey(parent), column) for parent, column in sources]
         for name in schema
-        if (sources := list(_sources(told[name][1])))
+        if (sources := list(_sources(known[name][1])))
     }
     found: dict[str, object] = {"dagster/column_schema": dg.TableSchema(columns)}
     if lineage:
@@ -173,7 +173,7 @@ def column_metadata(asset: str, schema: Mapping[str, pl.DataType]) -> dict[str, 
     return found
 
 
-def _told(asset: str, column: str) -> tuple[str, str]:
+def _known(asset: str, column: str) -> tuple[str, str]:
     if column in COLUMNS.get(asset, {}):
         return COLUMNS[asset][column]
     parent = SAME_AS.get(asset)
@@ -182,7 +182,7 @@ def _told(asset: str, column: str) -> tuple[str, str]:
     return OTHERWISE.get(asset, ("", ""))
 
 
-def _sources(told: str) -> Iterator[tuple[str, str]]:
-    for source in filter(None, told.split(", ")):
+def _sources(columns: str) -> Iterator[tuple[str, str]]:
+    for source in filter(None, columns.split(", ")):
         parent, _, column = source.partition(".")
         yield parent, column
