@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.cli import app
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.daemon.jobs import PARENT_TAG
 from beauty_rec.orchestration.refresh.refresh import QUIET
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.sample import SampleFiles, write_sample
 from beauty_rec.serving.state.engine import Engine
@@ -139,6 +139,7 @@ def test_the_report_has_its_fixed_keys(shop: Shop) -> None:
     assert set(report) == {
         "dataset",
         "retrieval",
+        "retrieval_keywords",
         "recommendation",
         "reranker",
         "indexes",
@@ -154,6 +155,9 @@ def test_the_report_has_its_fixed_keys(shop: Shop) -> None:
                 low, high = block["intervals"][metric]
                 assert 0 <= low <= block[metric] + 1e-9
                 assert block[metric] <= high + 1e-9
+        by_keywords = report["retrieval_keywords"][split]
+        assert set(by_keywords) == {"bm25", "base_encoder", "text_retriever"}
+        assert len({block["queries"] for block in by_keywords.values()} - {0}) == 1
         for method in ("popularity", "item_cf", "user_tower", "reranked"):
             assert report["recommendation"][split][method]["queries"] > 0
         assert 0 <= report["reranker"][split]["auc"] <= 1

@@ -38,6 +38,8 @@ def terminal_view(report: Report) -> RenderableType:
             if any(block.get("queries") for block in section.values()):
                 parts.append(_table(f"{title}, {split}", section))
                 marked = marked or any(block.get("versus") for block in section.values())
+        if name == "retrieval" and (table := _keywords_table(report.get("retrieval_keywords", {}))):
+            parts.append(table)
     for split, block in report["reranker"].items():
         if block:
             figures = "  ".join(f"{k} {block[k]:.4f}" for k in ("auc", "log_loss") if block.get(k))
@@ -74,19 +76,47 @@ def _table(title: str, section: Mapping[str, Block]) -> Table:
     found.add_column("method", no_wrap=True)
     for metric in KEY_METRICS:
         found.add_column(title_of(metric), justify="right", no_wrap=True)
-    for method, block in measured.items():
-        cells = []
-        for metric in KEY_METRICS:
-            # Two lines, so that the table fits 80 columns: the figure, below it the interval.
-            verdict = best_baseline(section, method, metric)
-            cell = Text()
-            if verdict:
-                cell.append(f"{verdict.mark} ", style=_STYLES[verdict.outcome])
-            cell.append("–" if block.get(metric) is None else f"{block[metric]:.4f}")
-            interval = (block.get("intervals") or {}).get(metric)
-            if interval:
-                cell.append(f"\n{interval[0]:.3f}–{interval[1]:.3f}", style="dim")
-            cells.append(cell)
-        name = Text(method, style="" if method in BASELINES else "bold")
-        found.add_row(name, *cells)
+    for method in measured:
+        found.add_row(_name(method), *_cells(section, method))
     return found
+
+
+def _keywords_table(sections: Mapping[str, Mapping[str, Block]]) -> Table | None:
+    """Return one table of all splits: the queries are keywords in place of texts."""
+    rows: list[tuple[str | Text, ...]] = [
+        (f"{split} ({block['queries']:,})", _name(method), *_cells(section, method, interval=False))
+        for split, section in sections.items()
+        for method, block in section.items()
+        if block.get("queries")
+    ]
+    if not rows:
+        return None
+    found = Table(title="Retrieval by keywords", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("split (queries)", "method"):
+        found.add_column(name, no_wrap=True)
+    for metric in KEY_METRICS:
+        found.add_column(title_of(metric), justify="right", no_wrap=True)
+    for row in rows:
+        found.add_row(*row)
+    return found
+
+
+def _name(method: str) -> Text:
+    return Text(method, style="" if method in BASELINES else "bold")
+
+
+def _cells(section: Mapping[str, Block], method: str, interval: bool = True) -> list[Text]:
+    """Return a figure for each key metric, below it (so that 80 columns do) its interval."""
+    block = section[method]
+    cells = []
+    for metric in KEY_METRICS:
+        verdict = best_baseline(section, method, metric)
+        cell = Text()
+        if verdict:
+            cell.append(f"{verdict.mark} ", style=_STYLES[verdict.outcome])
+        cell.append("–" if block.get(metric) is None else f"{block[metric]:.4f}")
+        limits = (block.get("intervals") or {}).get(metric)
+        if limits and interval:
+            cell.append(f"\n{limits[0]:.3f}–{limits[1]:.3f}", style="dim")
+        cells.append(cell)
+    return cells

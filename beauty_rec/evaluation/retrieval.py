@@ -2,6 +2,8 @@
 
 The answer set is every item. A method that cannot score an item (no text, no vector) ranks it
 last, tied with the others of its kind; popularity scores every item, most of them zero.
+
+A review asks in two ways: with its text, and with its keywords.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +16,15 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.baselines import BM25, popularity_scores, ranks_of_static_scores
 from beauty_rec.evaluation.block import Block, split_section
+from beauty_rec.evaluation.report.document import KEYWORD_METHODS
+from beauty_rec.events.asked import split_queries
 from beauty_rec.events.places import answer_set, rows_of
+from beauty_rec.items.text import keyword_query
 from beauty_rec.search.ranks import Ranks, exact_ranks
-from beauty_rec.settings import EvaluationSettings
+from beauty_rec.settings import EvaluationSettings, Split
 
+REVIEW_TEXT, KEYWORDS = "review_text", "keywords"
+"""What a query is made of, as ``pairs.query_type`` has it."""
 VERSUS = {
     "base_encoder": ["popularity", "bm25"],
     "text_retriever": ["popularity", "bm25", "base_encoder"],
@@ -36,18 +43,44 @@ class Encoder(Protocol):
         ...
 
 
+def retrieval_queries(
+    split_reviews: pl.DataFrame,
+    keywords: pl.DataFrame,
+    split: Split,
+    settings: EvaluationSettings,
+) -> dict[str, pl.DataFrame]:
+    """Return ``review_id, parent_asin, query`` of a split, by what the queries are made of.
+
+    Args:
+        split_reviews: reviews of all splits.
+        keywords: of the reviews of ``split``; one without any keyword asks nothing.
+        split: which reviews ask.
+        settings: the cap of the split holds for each kind.
+    """
+    return {
+        REVIEW_TEXT: split_queries(split_reviews, split, settings),
+        KEYWORDS: split_queries(
+            keywords.with_columns(split=pl.lit(split), text=keyword_query()),
+            split,
+            settings.model_copy(update={"min_query_chars": 1}),
+        ),
+    }
+
+
 def retrieval_ranks(
     queries: pl.DataFrame,
     split_reviews: pl.DataFrame,
     merged_items: pl.DataFrame,
+    lexical: BM25,
     encoders: Mapping[str, tuple[NDArray[np.float32], Vectors]],
 ) -> pl.DataFrame:
     """Return the rank of each query's answer by each method.
 
     Args:
-        queries: of :func:`split_queries`, ``Q`` rows.
+        queries: of one kind of :func:`retrieval_queries`, ``Q`` rows.
         split_reviews: reviews of all splits; popularity counts those of train only.
         merged_items: ``parent_asin``, ``text`` of the items that have any text.
+        lexical: over the texts of ``merged_items``.
         encoders: query vectors float32 ``[Q, D]`` and item vectors, by method; the items are those
             of ``merged_items``, in its order.
 
@@ -63,9 +96,7 @@ def retrieval_ranks(
         "popularity": ranks_of_static_scores(
             popularity_scores(train, everything), rows_of(queries["parent_asin"], everything)
         ),
-        "bm25": BM25(merged_items["text"].to_list()).ranks(
-            queries["query"].to_list(), answers, len(everything)
-        ),
+        "bm25": lexical.ranks(queries["query"].to_list(), answers, len(everything)),
     }
     for method, (query_vectors, items) in encoders.items():
         if items.ids != scored:
@@ -78,12 +109,29 @@ def retrieval_ranks(
     ).with_columns(pl.Series(f"rank_{method}", values) for method, values in ranks.items())
 
 
-def retrieval_section(ranks: pl.DataFrame, settings: EvaluationSettings) -> dict[str, Block]:
-    """Return the report's blocks of one split, from :func:`retrieval_ranks`."""
+def retrieval_sections(
+    ranks: pl.DataFrame, settings: EvaluationSettings
+) -> dict[str, dict[str, Block]]:
+    """Return the report's blocks of one split by kind of query, then by method.
+
+    Args:
+        ranks: of :func:`retrieval_ranks`, with the kind of each query as ``query_type``.
+        settings: of the intervals and tests.
+    """
+    return {
+        REVIEW_TEXT: _section(ranks.filter(query_type=REVIEW_TEXT), settings),
+        KEYWORDS: _section(ranks.filter(query_type=KEYWORDS), settings, KEYWORD_METHODS),
+    }
+
+
+def _section(
+    ranks: pl.DataFrame, settings: EvaluationSettings, methods: Sequence[str] | None = None
+) -> dict[str, Block]:
+    measured = [name.removeprefix("rank_") for name in ranks.columns if name.startswith("rank_")]
     by_method = {
-        name.removeprefix("rank_"): ranks[name].to_numpy()
-        for name in ranks.columns
-        if name.startswith("rank_")
+        method: ranks[f"rank_{method}"].to_numpy()
+        for method in measured
+        if methods is None or method in methods
     }
     return split_section(
         by_method,

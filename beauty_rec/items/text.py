@@ -34,9 +34,17 @@ MERGED_ITEMS_SCHEMA: dict[str, Any] = {
     "keywords": pl.List(pl.String),
 }
 KEYWORD_COLUMNS = ("why", "who", "when")
+
 _SEPARATOR = "; "
 _MARKS = 2  # the encoder's own first and last token
 _TITLE_SHARE, _SUMMARY_SHARE, _FEATURES_SHARE = 0.3, 0.2, 0.2
+
+
+def keyword_query() -> pl.Expr:
+    """Return a review's keywords as one string: what it asks, where keywords are the queries."""
+    nothing = pl.lit([], dtype=pl.List(pl.String))
+    facets = [pl.col(column).fill_null(nothing) for column in KEYWORD_COLUMNS]
+    return pl.concat_list(facets).list.join(_SEPARATOR)
 
 
 class ItemTextBuilder:

@@ -11,7 +11,7 @@ import polars as pl
 from tqdm import tqdm
 
 from beauty_rec.items.keyword_ranking import words
-from beauty_rec.items.text import KEYWORD_COLUMNS, CountTokens, ItemTextBuilder
+from beauty_rec.items.text import CountTokens, ItemTextBuilder, keyword_query
 from beauty_rec.settings import ItemTextSettings, PairSettings
 
 PAIRS_SCHEMA = {
@@ -95,10 +95,7 @@ def _queries(reviews: pl.DataFrame, keywords: pl.DataFrame, settings: PairSettin
     if settings.query_type in ("review_text", "both"):
         frames.append(liked.select("review_id", "parent_asin", query=pl.col("text")))
     if settings.query_type in ("keywords", "both"):
-        joined = pl.concat_list(
-            pl.col(kind).fill_null(pl.lit([], dtype=pl.List(pl.String))) for kind in KEYWORD_COLUMNS
-        ).list.join("; ")
-        said = keywords.select("review_id", query=joined)
+        said = keywords.select("review_id", query=keyword_query())
         frames.append(
             liked.select("review_id", "parent_asin").join(said, on="review_id", how="inner")
         )

@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 
 from beauty_rec.cli import app
 from beauty_rec.language.vllm_server import serving
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import write_sample
 from beauty_rec.settings import LanguageSettings, SampleSettings
 from beauty_rec_tests.language.tiny_llama import make_tiny_llama

@@ -13,6 +13,7 @@ from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.evaluation.block import Block
 
 RETRIEVAL_METHODS = ("popularity", "bm25", "base_encoder", "text_retriever")
+KEYWORD_METHODS = RETRIEVAL_METHODS[1:]
 RECOMMENDATION_METHODS = ("popularity", "item_cf", "user_tower", "reranked")
 BASELINES = frozenset(
     {
@@ -73,6 +74,7 @@ def build_report(
     dataset: Block,
     *,
     retrieval: Mapping[str, Mapping[str, Block]] | None = None,
+    retrieval_keywords: Mapping[str, Mapping[str, Block]] | None = None,
     recommendation: Mapping[str, Mapping[str, Block]] | None = None,
     reranker: Mapping[str, Block] | None = None,
     answer: Mapping[str, Mapping[str, Mapping[str, Block]]] | None = None,
@@ -85,6 +87,7 @@ def build_report(
         dataset: of :func:`dataset_block`.
         retrieval: blocks by split, then by method (of train too, if measured); the sections of
             :func:`beauty_rec.evaluation.block.split_section`.
+        retrieval_keywords: the same, of the queries that are a review's keywords.
         recommendation: the same.
         reranker: ``auc`` and ``log_loss`` by split.
         answer: blocks by split, scenario and order; see
@@ -101,6 +104,7 @@ def build_report(
     report = {
         "dataset": {"synthetic": False, **dataset},
         "retrieval": _sections(retrieval or {}, RETRIEVAL_METHODS),
+        "retrieval_keywords": _sections(retrieval_keywords or {}, KEYWORD_METHODS),
         "recommendation": _sections(recommendation or {}, RECOMMENDATION_METHODS),
         "answer": {
             split: _sections(

@@ -36,6 +36,8 @@ def markdown_page(report: Report, plots: Mapping[str, str] | None = None) -> str
         parts.append(f"> **{SYNTHETIC}**")
     parts += _dataset(report["dataset"])
     for name, title in (("retrieval", "Text retrieval"), ("recommendation", "Recommendation")):
+        if name == "recommendation":
+            parts += _by_keywords(report.get("retrieval_keywords", {}))
         parts.append(f"## {title}")
         measured = {
             split: section
@@ -124,16 +126,36 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
     return parts
 
 
+def _by_keywords(sections: Mapping[str, Mapping[str, Block]]) -> list[str]:
+    rows = [
+        [split, _emphasised(method), f"{block['queries']:,}", *_metric_cells(section, method)]
+        for split, section in sections.items()
+        for method, block in section.items()
+        if block.get("queries")
+    ]
+    head = ["Split", "Method", "Queries", *(f"{title_of(m)} [95%]" for m in KEY_METRICS)]
+    text = "The query is a review's keywords in place of its text."
+    return ["## Retrieval by keywords", text, table(head, rows, left=2)] if rows else []
+
+
 def _metrics_table(section: Mapping[str, Block], measured: Mapping[str, Block]) -> str:
-    rows = []
-    for method, block in measured.items():
-        cells = []
-        for metric in KEY_METRICS:
-            verdict = best_baseline(section, method, metric)
-            mark = f" {verdict.mark}" if verdict else ""
-            cells.append(with_interval(block, metric) + mark)
-        rows.append([method if method in BASELINES else f"**{method}**", *cells])
+    rows = [
+        [_emphasised(method), *_metric_cells({**section, method: block}, method)]
+        for method, block in measured.items()
+    ]
     return table(["Method", *(f"{title_of(m)} [95%]" for m in KEY_METRICS)], rows)
+
+
+def _metric_cells(section: Mapping[str, Block], method: str) -> list[str]:
+    verdicts = (best_baseline(section, method, metric) for metric in KEY_METRICS)
+    return [
+        with_interval(section[method], metric) + (f" {verdict.mark}" if verdict else "")
+        for metric, verdict in zip(KEY_METRICS, verdicts, strict=True)
+    ]
+
+
+def _emphasised(method: str) -> str:
+    return method if method in BASELINES else f"**{method}**"
 
 
 def _verdict_lines(section: Mapping[str, Block], measured: Mapping[str, Block]) -> list[str]:

@@ -12,11 +12,11 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.retriever import QUERIES
 from beauty_rec.orchestration.catalogue.markdown import image_markdown
 from beauty_rec.orchestration.catalogue.metrics import headline_metadata, metrics_metadata
-from beauty_rec.orchestration.catalogue.records import cost_table, latest_metadata
 from beauty_rec.orchestration.catalogue.samples import answers_metadata
 from beauty_rec.orchestration.checks.make import metric_checks
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.records import cost_table, latest_metadata
 from beauty_rec.orchestration.storage.resources import (
     ArtifactStore,
     EncoderResource,
@@ -44,44 +44,58 @@ def retrieval_candidates(
     encoder: EncoderResource,
     chroma: TextIndexResource,
     split_reviews: pl.DataFrame,
+    keywords: pl.DataFrame,
     merged_items: pl.DataFrame,
     base_embeddings: Vectors,
     item_embeddings: Vectors,
     text_retriever: Path,
 ) -> pl.DataFrame:
-    """Top 100 of the served index for each query, and the exact rank of its answer by method."""
-    from beauty_rec.evaluation.retrieval import retrieval_ranks
-    from beauty_rec.events.asked import split_queries
+    """The exact rank of each query's answer by method; of a text, the top 100 of the index too."""
+    from beauty_rec.evaluation.baselines import BM25
+    from beauty_rec.evaluation.retrieval import (
+        KEYWORDS,
+        REVIEW_TEXT,
+        retrieval_queries,
+        retrieval_ranks,
+    )
     from beauty_rec.search.exact import ExactIndex
     from beauty_rec.search.protocol import recall_against_exact
 
-    queries = split_queries(split_reviews, context.partition_key, settings.evaluation)
-    texts = queries["query"].to_list()
-    base = encoder.load(settings.encoder.model, settings.encoder).encode_queries(texts)
-    tuned = encoder.load(text_retriever, settings.encoder).encode_queries(texts)
-    ranks = retrieval_ranks(
-        queries,
-        split_reviews,
-        merged_items,
-        {
-            "base_encoder": (base, base_embeddings),
-            "text_retriever": (tuned, item_embeddings),
-        },
-    )
+    base = encoder.load(settings.encoder.model, settings.encoder)
+    tuned = encoder.load(text_retriever, settings.encoder)
+    lexical = BM25(merged_items["text"].to_list())
+    asked = retrieval_queries(split_reviews, keywords, context.partition_key, settings.evaluation)
+    vectors = {kind: tuned.encode_queries(q["query"].to_list()) for kind, q in asked.items()}
+    ranks = {
+        kind: retrieval_ranks(
+            queries,
+            split_reviews,
+            merged_items,
+            lexical,
+            {
+                "base_encoder": (base.encode_queries(queries["query"].to_list()), base_embeddings),
+                "text_retriever": (vectors[kind], item_embeddings),
+            },
+        ).with_columns(query_type=pl.lit(kind))
+        for kind, queries in asked.items()
+    }
+    texts = vectors[REVIEW_TEXT]
     with chroma.served() as index:
-        found = index.search(tuned, CANDIDATES)
-        recall = recall_against_exact(index, ExactIndex(item_embeddings), tuned[:200], CANDIDATES)
+        found = index.search(texts, CANDIDATES)
+        recall = recall_against_exact(index, ExactIndex(item_embeddings), texts[:200], CANDIDATES)
     context.add_asset_metadata(
         {
-            "queries": len(texts),
+            "queries": asked[REVIEW_TEXT].height,
+            "keyword_queries": asked[KEYWORDS].height,
             "index_recall_vs_exact@100": recall,
-            **answers_metadata(queries, found.ids, merged_items),
+            **answers_metadata(asked[REVIEW_TEXT], found.ids, merged_items),
         }
     )
-    return ranks.with_columns(
+    ranks[REVIEW_TEXT] = ranks[REVIEW_TEXT].with_columns(
         candidates=pl.Series(found.ids, dtype=pl.List(pl.String)),
         scores=pl.Series(found.scores.tolist(), dtype=pl.List(pl.Float32)),
     )
+    return pl.concat(ranks.values(), how="diagonal")
 
 
 @stage(
@@ -97,13 +111,18 @@ def retrieval_metrics(
     retrieval_candidates: pl.DataFrame,
 ) -> dict[str, Any]:
     """Recall@k, MRR and NDCG of each method, with intervals and paired tests."""
-    from beauty_rec.evaluation.retrieval import retrieval_section
+    from beauty_rec.evaluation.retrieval import KEYWORDS, REVIEW_TEXT, retrieval_sections
 
-    section = retrieval_section(retrieval_candidates, settings.evaluation)
+    sections = retrieval_sections(retrieval_candidates, settings.evaluation)
+    split = context.partition_key
+    by_keywords = metrics_metadata(sections[KEYWORDS], f"Retrieval by keywords, {split}")
     context.add_asset_metadata(
-        metrics_metadata(section, f"Text retrieval, {context.partition_key}")
+        {
+            **metrics_metadata(sections[REVIEW_TEXT], f"Text retrieval, {split}"),
+            **{f"keywords: {name}": value for name, value in by_keywords.items()},
+        }
     )
-    return section
+    return dict(sections)
 
 
 @stage(
@@ -127,6 +146,7 @@ def evaluation_report(
     """`data/evaluation/`: report.json, report.md and the plots; each stage beside its baselines."""
     from beauty_rec.evaluation.report.document import build_report, dataset_block
     from beauty_rec.evaluation.report.folder import write_page
+    from beauty_rec.evaluation.retrieval import KEYWORDS, REVIEW_TEXT
     from beauty_rec.events.places import answer_set
     from beauty_rec.retriever.model_card import TrainingLog
     from beauty_rec.sample import is_synthetic
@@ -150,7 +170,8 @@ def evaluation_report(
             synthetic=reviews is not None and is_synthetic(reviews),
             notes=[f"text_retriever: {note}"] if note else [],
         ),
-        retrieval=retrieval_metrics,
+        retrieval={s: found[REVIEW_TEXT] for s, found in retrieval_metrics.items()},
+        retrieval_keywords={s: found[KEYWORDS] for s, found in retrieval_metrics.items()},
         recommendation={s: found["recommendation"] for s, found in ranking_metrics.items()},
         reranker={s: found["reranker"] for s, found in ranking_metrics.items()},
         answer={s: found["answer"] for s, found in ranking_metrics.items()},
@@ -161,7 +182,8 @@ def evaluation_report(
         cost=cost_table(context),
     )
     draft = store.draft("evaluation")
-    plots = write_page(draft, report, retrieval_candidates, text_retriever)
+    texts = {s: ranks.filter(query_type=REVIEW_TEXT) for s, ranks in retrieval_candidates.items()}
+    plots = write_page(draft, report, texts, text_retriever)
     context.add_asset_metadata(
         {
             **headline_metadata(report),

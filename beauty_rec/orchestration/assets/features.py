@@ -63,11 +63,11 @@ def keywords(
     shown = shown.select("title", "text", "who", "when", "why", "source")
     context.add_asset_metadata({"examples": examples(shown)})
     facets = {facet: pl.col(facet).list.len() > 0 for facet in ("who", "when", "why")}
-    told = {**facets, "any": pl.any_horizontal(list(facets.values()))}
+    covered = {**facets, "any": pl.any_horizontal(list(facets.values()))}
     if found.height:
-        shares = found.select(**{name: said.mean() for name, said in told.items()}).row(0)
+        shares = found.select(**{name: said.mean() for name, said in covered.items()}).row(0)
         context.add_asset_metadata(
-            {f"coverage_{name}": share for name, share in zip(told, shares, strict=True)}
+            {f"coverage_{name}": share for name, share in zip(covered, shares, strict=True)}
         )
     context.add_asset_metadata(frequent_metadata(found, list(facets)))
     return found
@@ -201,10 +201,10 @@ checks = [
     facts_check(
         keywords,
         "keyword_coverage",
-        lambda facts, told: verdicts.coverage(
+        lambda facts, settings: verdicts.coverage(
             facts,
             "coverage_any",
-            told.checks.min_keyword_coverage,
+            settings.checks.min_keyword_coverage,
             "is the extractor right for these texts?",
         ),
         "Enough reviews of each split have a WHO, WHEN or WHY keyword.",
@@ -219,10 +219,10 @@ checks = [
     facts_check(
         item_attributes,
         "attribute_coverage",
-        lambda facts, told: verdicts.coverage(
+        lambda facts, settings: verdicts.coverage(
             facts,
             "coverage_any",
-            told.checks.min_attribute_coverage,
+            settings.checks.min_attribute_coverage,
             "is attributes.domain right for these items?",
         ),
         "Enough items have an attribute.",

@@ -45,7 +45,7 @@ def text_index(
     version = content_version(item_embeddings, settings.text_index)
     context.set_data_version(context.asset_key, dg.DataVersion(version))
     built = chroma.build(item_embeddings, version, settings.text_index)
-    return _told(context, built, len(item_embeddings.ids))
+    return _reported(context, built, len(item_embeddings.ids))
 
 
 @stage(
@@ -108,8 +108,8 @@ def item_index(
     draft = store.draft("item_index")
     shutil.rmtree(draft, ignore_errors=True)
     items.save(draft)
-    told = _told(context, built, len(matrix.ids))
-    write_text_atomic(draft / "index.json", json.dumps(told, indent=1) + "\n")
+    document = _reported(context, built, len(matrix.ids))
+    write_text_atomic(draft / "index.json", json.dumps(document, indent=1) + "\n")
     return draft
 
 
@@ -132,7 +132,7 @@ def lexical_index(
     return draft
 
 
-def _told(context: dg.AssetExecutionContext, built: IndexVersion, items: int) -> dict[str, Any]:
+def _reported(context: dg.AssetExecutionContext, built: IndexVersion, items: int) -> dict[str, Any]:
     """Report a built version in the metadata, and return it as the asset's document."""
     context.add_asset_metadata(
         {
@@ -157,8 +157,8 @@ def _holds_every_item(
     """Return the check that stops what follows a bad index."""
 
     def judge(facts: ByPart, settings: Settings) -> verdicts.Verdict:
-        told = facts[None]
-        return verdicts.index_answers(told, told.get("items", 0), min_recall(settings))
+        own = facts[None]
+        return verdicts.index_answers(own, own.get("items", 0), min_recall(settings))
 
     return facts_check(
         asset,

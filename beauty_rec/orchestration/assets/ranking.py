@@ -188,7 +188,7 @@ checks = [
     facts_check(
         recommendations,
         "no_train_serve_skew",
-        lambda facts, told: verdicts.no_skew(facts, told.checks),
+        lambda facts, settings: verdicts.no_skew(facts, settings.checks),
         "A request's features are those of the batch, and lie where they lay in training.",
     ),
     *metric_checks(ranking_metrics, {"user_tower": "popularity", "reranked": "user_tower"}),

@@ -10,11 +10,11 @@ import polars as pl
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.catalogue.markdown import frame_metadata, markdown_table
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import value_check
 from beauty_rec.orchestration.stage.partitions import encode_parts
 from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.orchestration.storage.resources import ArtifactStore
 from beauty_rec.settings import SPLITS, CorpusSettings, Settings
 
@@ -244,7 +244,9 @@ checks = [
         split_reviews,
         "split_sizes",
         pl.DataFrame,
-        lambda frame, told: verdicts.split_sizes(frame, told.corpus, told.checks.max_split_drift),
+        lambda frame, settings: verdicts.split_sizes(
+            frame, settings.corpus, settings.checks.max_split_drift
+        ),
         "The splits have about the shares of rows that the settings ask for.",
         blocking=False,
     ),

@@ -55,7 +55,6 @@ def training_pairs(
     keywords: pl.DataFrame,
     raw_items: pl.DataFrame,
     item_attributes: pl.DataFrame,
-    merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
     """(query, item text) pairs; the text leaves out what the query's own review gave it."""
     from beauty_rec.retriever.pairs import training_pairs
@@ -81,7 +80,6 @@ def training_pairs(
     settings=("encoder", "fine_tune", *QUERIES),
     reads={"split_reviews": ["valid"]},
     kinds=("pytorch", "huggingface"),
-    deps=[dg.AssetDep("keywords", partition_mapping=only("valid"))],
     gpu=True,
 )
 def text_retriever(
@@ -166,8 +164,8 @@ checks = [
     facts_check(
         training_pairs,
         "enough_pairs",
-        lambda facts, told: verdicts.at_least(
-            facts[None].get("pairs", 0), told.checks.min_pairs, "training pairs"
+        lambda facts, settings: verdicts.at_least(
+            facts[None].get("pairs", 0), settings.checks.min_pairs, "training pairs"
         ),
         "There are enough pairs to fine-tune with.",
     ),

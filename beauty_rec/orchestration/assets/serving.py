@@ -101,8 +101,9 @@ def _headlines(
     """Return the figures of both held-out splits that people ask for first."""
     found: dict[str, float] = {}
     for split in ("valid", "test"):
+        texts = retrieval.get(split, {}).get("review_text", {})
         blocks = {
-            "text_retriever": retrieval.get(split, {}).get("text_retriever", {}),
+            "text_retriever": texts.get("text_retriever", {}),
             **{
                 method: ranking.get(split, {}).get("recommendation", {}).get(method, {})
                 for method in ("user_tower", "reranked")

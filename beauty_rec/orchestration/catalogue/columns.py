@@ -92,11 +92,15 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "training_pairs": {
         "query": ("a train review's own words", "split_reviews.text, keywords.why"),
-        "positive": ("the item's text without that review's share", "merged_items.text"),
+        "positive": (
+            "the item's text without that review's share",
+            "raw_items.title, raw_items.features, item_attributes.summary, keywords.why",
+        ),
         "parent_asin": ("the item", "split_reviews.parent_asin"),
         "review_id": ("the review that asks", "split_reviews.review_id"),
     },
     "retrieval_candidates": {
+        "query_type": ("what the query is made of: review_text or keywords", ""),
         "review_id": ("the query's review", "split_reviews.review_id"),
         "parent_asin": ("the answer", "split_reviews.parent_asin"),
         "answerable": ("the answer had any text before the cut", "merged_items.text"),
@@ -107,7 +111,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "exact rank of the answer",
             "merged_items.text, split_reviews.text",
         ),
-        "candidates": ("top 100 of the served index", "merged_items.parent_asin"),
+        "candidates": ("top 100 of the served index, of a text", "merged_items.parent_asin"),
         "scores": ("cosine of each candidate", "merged_items.text, split_reviews.text"),
     },
     "user_candidates": {
@@ -153,15 +157,15 @@ OTHERWISE = {
 
 def column_metadata(asset: str, schema: Mapping[str, pl.DataType]) -> dict[str, object]:
     """Return Dagster's column schema and column lineage of a frame."""
-    told = {name: _told(asset, name) for name in schema}
+    known = {name: _known(asset, name) for name in schema}
     columns = [
-        dg.TableColumn(name, str(dtype), description=told[name][0] or None)
+        dg.TableColumn(name, str(dtype), description=known[name][0] or None)
         for name, dtype in schema.items()
     ]
     lineage = {
         name: [dg.TableColumnDep(dg.AssetKey(parent), column) for parent, column in sources]
         for name in schema
-        if (sources := list(_sources(told[name][1])))
+        if (sources := list(_sources(known[name][1])))
     }
     found: dict[str, object] = {"dagster/column_schema": dg.TableSchema(columns)}
     if lineage:
@@ -169,7 +173,7 @@ def column_metadata(asset: str, schema: Mapping[str, pl.DataType]) -> dict[str, 
     return found
 
 
-def _told(asset: str, column: str) -> tuple[str, str]:
+def _known(asset: str, column: str) -> tuple[str, str]:
     if column in COLUMNS.get(asset, {}):
         return COLUMNS[asset][column]
     parent = SAME_AS.get(asset)
@@ -178,7 +182,7 @@ def _told(asset: str, column: str) -> tuple[str, str]:
     return OTHERWISE.get(asset, ("", ""))
 
 
-def _sources(told: str) -> Iterator[tuple[str, str]]:
-    for source in filter(None, told.split(", ")):
+def _sources(columns: str) -> Iterator[tuple[str, str]]:
+    for source in filter(None, columns.split(", ")):
         parent, _, column = source.partition(".")
         yield parent, column

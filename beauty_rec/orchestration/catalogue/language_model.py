@@ -31,12 +31,12 @@ def reading_metadata(extractor: Any, found: pl.DataFrame) -> dict[str, Any]:
         found: with a column ``source``.
     """
     rows = found["source"].value_counts(sort=True).iter_rows()
-    told: dict[str, Any] = {"source": extractor.source, "rows_by_source": dict(rows)}
+    facts: dict[str, Any] = {"source": extractor.source, "rows_by_source": dict(rows)}
     usage: Usage | None = getattr(extractor, "usage", None)
     if usage is None:
-        return {"backend": "rules", **told}
+        return {"backend": "rules", **facts}
     model, _, prompts = extractor.source.rpartition("/")
-    return {"backend": "openai", "model": model, "prompts": prompts, **told, **usage.metadata()}
+    return {"backend": "openai", "model": model, "prompts": prompts, **facts, **usage.metadata()}
 
 
 def examples(found: pl.DataFrame) -> dg.MarkdownMetadataValue:

@@ -101,5 +101,5 @@ def _cell(block: Mapping[str, Any], metric: str) -> str:
     if value is None:
         return "–"
     interval = (block.get("intervals") or {}).get(metric)
-    told = f"{value:.3f}"
-    return told if interval is None else f"{told} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    figure = f"{value:.3f}"
+    return figure if interval is None else f"{figure} [{interval[0]:.3f}, {interval[1]:.3f}]"

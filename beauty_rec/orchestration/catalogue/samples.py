@@ -31,8 +31,8 @@ def neighbours_metadata(vectors: Vectors, items: pl.DataFrame) -> dict[str, Any]
     for row in rows:
         cosines = vectors.matrix @ vectors.matrix[row]
         best = [other for other in np.argsort(-cosines)[: NEAREST + 1] if other != row][:NEAREST]
-        told = [f"{label(vectors.ids[other])} ({cosines[other]:.2f})" for other in best]
-        table.append({"item": label(vectors.ids[row]), "nearest": " · ".join(told)})
+        nearest = [f"{label(vectors.ids[other])} ({cosines[other]:.2f})" for other in best]
+        table.append({"item": label(vectors.ids[row]), "nearest": " · ".join(nearest)})
     return {
         "mean_cosine": mean_cosine(vectors.matrix),
         "nearest_items": dg.MetadataValue.md(markdown_table(pl.DataFrame(table), chars=240)),
@@ -72,8 +72,8 @@ def frequent_metadata(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, 
     rows = []
     for name in columns:
         counted = frame[name].explode().drop_nulls().value_counts(sort=True).head(12)
-        told = " · ".join(f"{value} {count:,}" for value, count in counted.iter_rows())
-        rows.append({"column": name, "most frequent": told})
+        values = " · ".join(f"{value} {count:,}" for value, count in counted.iter_rows())
+        rows.append({"column": name, "most frequent": values})
     return {"most_frequent": dg.MetadataValue.md(markdown_table(pl.DataFrame(rows), chars=400))}
 
 

@@ -78,8 +78,8 @@ def model_card(
         ]
     lines += ["", "### Hyper-parameters", "", "| | | |", "|:--|--:|:--|"]
     for key, value in hyper_parameters:
-        told = type(hyper_parameters).model_fields[key].description or ""
-        lines.append(f"| `{key}` | {_cell(value)} | {told} |")
+        meaning = type(hyper_parameters).model_fields[key].description or ""
+        lines.append(f"| `{key}` | {_cell(value)} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.verdicts import Facts, Verdict
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.settings import SPLITS, Settings
 
 ByPart = Mapping[str | None, Facts]
@@ -110,14 +110,18 @@ def vector_checks(
             asset,
             "unit_vectors",
             Vectors,
-            lambda vectors, told: verdicts.unit_vectors(vectors, told.checks.norm_tolerance),
+            lambda vectors, settings: verdicts.unit_vectors(
+                vectors, settings.checks.norm_tolerance
+            ),
             "Every vector is finite and of length 1.",
         ),
         value_check(
             asset,
             "not_collapsed",
             Vectors,
-            lambda vectors, told: verdicts.not_collapsed(vectors, told.checks.max_mean_cosine),
+            lambda vectors, settings: verdicts.not_collapsed(
+                vectors, settings.checks.max_mean_cosine
+            ),
             "Vectors of different items do not lie on one point.",
             blocking=not baseline,
         ),
@@ -147,14 +151,14 @@ def metric_checks(
 
 
 def _no_drop(metric: str) -> Callable[[ByPart, ByPart, Settings], Verdict]:
-    return lambda now, before, told: verdicts.no_drop(
-        now, before, metric, told.checks.max_metric_drop
+    return lambda now, before, settings: verdicts.no_drop(
+        now, before, metric, settings.checks.max_metric_drop
     )
 
 
 def _above(stage: str, baseline: str, metric: str) -> Callable[[ByPart, Settings], Verdict]:
-    return lambda facts, told: verdicts.above_baseline(
-        facts, stage, baseline, metric, told.checks.max_below_baseline
+    return lambda facts, settings: verdicts.above_baseline(
+        facts, stage, baseline, metric, settings.checks.max_below_baseline
     )
 
 

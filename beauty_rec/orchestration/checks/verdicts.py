@@ -95,10 +95,10 @@ def splits_in_time(reviews: pl.DataFrame) -> Verdict:
         for before, after in pairwise(SPLITS)
         if not empty and first[after] <= last[before]
     ]
-    told = [f"{split} is empty" for split in empty] + early
+    faults = [f"{split} is empty" for split in empty] + early
     return Verdict(
-        not told,
-        "; ".join(told) or "train, valid and test follow one another in time",
+        not faults,
+        "; ".join(faults) or "train, valid and test follow one another in time",
         {f"{split} rows": reviews.filter(split=split).height for split in SPLITS},
     )
 
@@ -110,10 +110,10 @@ def split_sizes(reviews: pl.DataFrame, corpus: CorpusSettings, drift: float) -> 
     shares = {s: reviews.filter(split=s).height / max(1, reviews.height) for s in SPLITS}
     explicit = corpus.train_end_ms is not None or corpus.valid_end_ms is not None
     off = {s: abs(shares[s] - wanted[s]) for s in SPLITS}
-    told = ", ".join(f"{s} {shares[s]:.1%} (asked: {wanted[s]:.0%})" for s in SPLITS)
+    sizes = ", ".join(f"{s} {shares[s]:.1%} (asked: {wanted[s]:.0%})" for s in SPLITS)
     return Verdict(
         explicit or max(off.values()) <= drift,
-        f"{told}; cuts were given by hand" if explicit else f"{told}; many rows of one instant?",
+        f"{sizes}; cuts were given by hand" if explicit else f"{sizes}; many rows of one instant?",
         {f"share {split}": share for split, share in shares.items()},
     )
 
@@ -122,10 +122,10 @@ def coverage(facts: Mapping[str | None, Facts], name: str, limit: float, remedy:
     """The share ``name`` must reach ``limit`` in every split."""
     shares = {split: found[name] for split, found in facts.items() if name in found}
     low = {split: share for split, share in shares.items() if share < limit}
-    told = ", ".join(f"{split or 'all'}: {share:.1%}" for split, share in shares.items())
+    text = ", ".join(f"{split or 'all'}: {share:.1%}" for split, share in shares.items())
     return Verdict(
         not low,
-        f"{told} (wanted: {limit:.0%})" + (f"; {remedy}" if low else ""),
+        f"{text} (wanted: {limit:.0%})" + (f"; {remedy}" if low else ""),
         {f"{name} {split}" if split else name: share for split, share in shares.items()},
     )
 
@@ -143,7 +143,7 @@ def no_drop(
 ) -> Verdict:
     """``metric`` must not fall by more than the share ``limit`` since the last run."""
     figures: dict[str, Any] = {}
-    told = []
+    lines = []
     passed = True
     for split in JUDGED:
         new, old = now.get(split, {}).get(metric), before.get(split, {}).get(metric)
@@ -152,8 +152,8 @@ def no_drop(
         drop = (old - new) / old
         figures[f"drop {split}"] = float(drop)
         passed = passed and drop <= limit
-        told.append(f"{split}: {new:.4f}, before {old:.4f} ({-drop:+.1%})")
-    text = f"{metric} on " + "; ".join(told) if told else "nothing to compare with yet"
+        lines.append(f"{split}: {new:.4f}, before {old:.4f} ({-drop:+.1%})")
+    text = f"{metric} on " + "; ".join(lines) if lines else "nothing to compare with yet"
     return Verdict(passed, f"{text} (allowed: -{limit:.0%})", figures)
 
 
@@ -162,7 +162,7 @@ def above_baseline(
 ) -> Verdict:
     """``stage`` must reach ``baseline`` on ``metric``, in each split that it has not learned."""
     figures: dict[str, Any] = {}
-    told = []
+    lines = []
     passed = True
     for split in JUDGED:
         reached = now.get(split, {}).get(f"{stage} {metric}")
@@ -172,8 +172,8 @@ def above_baseline(
         lead = float(reached - reference) / max(reference, 1e-9)
         figures[f"lead {split}"] = lead
         passed = passed and lead >= -below
-        told.append(f"{split}: {reached:.4f} against {reference:.4f} ({lead:+.1%})")
-    text = "; ".join(told) or "not measured on valid or test yet"
+        lines.append(f"{split}: {reached:.4f} against {reference:.4f} ({lead:+.1%})")
+    text = "; ".join(lines) or "not measured on valid or test yet"
     return Verdict(passed, f"{stage} and {baseline}, {metric}: {text}", figures)
 
 
@@ -191,7 +191,7 @@ def index_answers(facts: Facts, items: int, min_recall: float) -> Verdict:
 def no_skew(facts: Mapping[str | None, Facts], checks: CheckSettings) -> Verdict:
     """Features must be the same alone and in a batch, and lie where they lay in training."""
     figures: dict[str, Any] = {}
-    told = []
+    lines = []
     passed = True
     for split in JUDGED:
         found = facts.get(split, {})
@@ -202,6 +202,6 @@ def no_skew(facts: Mapping[str | None, Facts], checks: CheckSettings) -> Verdict
         passed = passed and alone <= 1e-4 and moved <= checks.max_feature_skew
         names = {n.removeprefix("shift "): v for n, v in found.items() if n.startswith("shift ")}
         worst = max(names, key=lambda name: abs(names[name]), default="")
-        told.append(f"{split}: {worst} moved by {moved:.2f} deviations, alone off by {alone:.2g}")
-    text = "; ".join(told) or "not measured on valid or test yet"
+        lines.append(f"{split}: {worst} moved by {moved:.2f} deviations, alone off by {alone:.2g}")
+    text = "; ".join(lines) or "not measured on valid or test yet"
     return Verdict(passed, f"{text} (allowed: {checks.max_feature_skew:g})", figures)

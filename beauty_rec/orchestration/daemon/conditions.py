@@ -13,10 +13,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import dagster as dg
-from dagster._core.definitions.declarative_automation.automation_condition import (
-    AutomationResult,
-)
 
+from beauty_rec.orchestration.dagster_internals import AutomationResult
 from beauty_rec.orchestration.refresh.lock import is_refreshing
 from beauty_rec.orchestration.refresh.staleness import Look
 

@@ -8,11 +8,9 @@ built. An asset job would build all that it selects, and only one split.
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import (
-    UnresolvedAssetJobDefinition,
-)
 from pydantic import Field
 
+from beauty_rec.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
 from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
 from beauty_rec.orchestration.stage.partitions import splits

@@ -45,7 +45,7 @@ def _watch_inputs(settings: Settings) -> dg.SensorDefinition:
     )
     def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         known = json.loads(context.cursor) if context.cursor else {}
-        told: list[dg.AssetObservation] = []
+        observations: list[dg.AssetObservation] = []
         waiting: list[str] = []
         for asset, kind in INPUT_OF.items():
             path = settings.inputs[kind]
@@ -60,12 +60,12 @@ def _watch_inputs(settings: Settings) -> dg.SensorDefinition:
             else:
                 version = "none" if path is None else content_hash(path)
                 if version != before.get("version"):
-                    told.append(_observation(asset, version, path))
+                    observations.append(_observation(asset, version, path))
                 # A file that changed while it was read keeps its old stamp: read again next time.
                 known[asset] = {"stamp": stamp, "version": version}
         context.update_cursor(json.dumps(known))
-        if told:
-            return dg.SensorResult(asset_events=told)
+        if observations:
+            return dg.SensorResult(asset_events=observations)
         return dg.SkipReason("; ".join(waiting) or "no input file changed")
 
     return watch_inputs

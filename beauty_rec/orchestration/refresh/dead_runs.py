@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import dagster as dg
 import psutil
 from dagster import DagsterRunStatus
-from dagster._core.storage.tags import MAX_RETRIES_TAG
+
+from beauty_rec.orchestration.dagster_internals import MAX_RETRIES_TAG
 
 HOST_TAG = "beauty_rec/host"
 PROCESS_TAG = "beauty_rec/process"

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.execution.execution_result import ExecutionResult
 
+from beauty_rec.orchestration.dagster_internals import BaseAssetGraph, ExecutionResult
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
 from beauty_rec.orchestration.refresh.staleness import Look, Stale
 from beauty_rec.orchestration.stage.cluster import run_step

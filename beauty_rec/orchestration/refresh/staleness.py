@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.definitions.data_version import (
+
+from beauty_rec.orchestration.dagster_internals import (
+    AssetKeyPartitionKey,
+    BaseAssetGraph,
     CachingStaleStatusResolver,
+    LoadingContext,
     StaleCause,
     StaleCauseCategory,
     StaleStatus,
 )
-from dagster._core.definitions.events import AssetKeyPartitionKey
-from dagster._core.loader import LoadingContext
-
 from beauty_rec.orchestration.stage.partitions import decode_parts
 
 K = TypeVar("K")
@@ -85,11 +85,11 @@ class PartAwareResolver(CachingStaleStatusResolver):
 
     def fingerprint(self, key: AssetKeyPartitionKey) -> str:
         """Return 16 hex digits that stand for the code and the inputs of the asset as they are."""
-        told: list[str | None] = [self.asset_graph.get(key.asset_key).code_version]
+        parts: list[str | None] = [self.asset_graph.get(key.asset_key).code_version]
         for parent in sorted(self.inputs(key)):
             version = self._get_current_data_version(key=parent).value
-            told += [str(parent), self.part_read(key, parent, version)]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+            parts += [str(parent), self.part_read(key, parent, version)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 class Look:

@@ -8,8 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.execution_result import ExecutionResult
 
+from beauty_rec.orchestration.dagster_internals import (
+    ExecutionResult,
+    ModuleCodePointer,
+    ReconstructableRepository,
+)
 from beauty_rec.settings import Settings, secret_variables
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -44,8 +48,8 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
     make: dict[str, Callable[[Settings], dg.ExecutorDefinition]] = {
         # A step process costs seconds of imports; runs go side by side, steps one by one.
         "in_process": lambda _: dg.in_process_executor,
-        "multiprocess": lambda told: dg.multiprocess_executor.configured(
-            {"max_concurrent": told.execution.max_concurrent}
+        "multiprocess": lambda settings: dg.multiprocess_executor.configured(
+            {"max_concurrent": settings.execution.max_concurrent}
         ),
         "ray": _ray,
         "k8s": _kubernetes,
@@ -58,14 +62,14 @@ def _ray(settings: Settings) -> dg.ExecutorDefinition:
         from dagster_ray.core.executor import ray_executor
     except ImportError as error:
         raise _missing("ray", error) from error
-    told = settings.execution
-    folder = told.worker_data_dir or str(settings.data_dir)
+    execution = settings.execution
+    folder = execution.worker_data_dir or str(settings.data_dir)
     variables = {**settings.environment(), "BEAUTY_REC_DATA_DIR": folder}
     ray: dict[str, Any] = {
         "env_vars": [*(f"{name}={value}" for name, value in variables.items()), *secret_variables()]
     }
-    if told.ray_address is not None:
-        ray["address"] = told.ray_address
+    if execution.ray_address is not None:
+        ray["address"] = execution.ray_address
     return ray_executor.configured({"ray": ray})
 
 
@@ -74,12 +78,12 @@ def _kubernetes(settings: Settings) -> dg.ExecutorDefinition:
         from dagster_k8s import k8s_job_executor
     except ImportError as error:
         raise _missing("k8s", error) from error
-    told = {
+    options = {
         "max_concurrent": settings.execution.max_concurrent,
         "job_image": settings.execution.k8s_image,
         "job_namespace": settings.execution.k8s_namespace,
     }
-    return k8s_job_executor.configured({n: v for n, v in told.items() if v is not None})
+    return k8s_job_executor.configured({n: v for n, v in options.items() if v is not None})
 
 
 def _missing(executor: str, error: ImportError) -> RuntimeError:
@@ -113,8 +117,6 @@ def run_step(
             tags=dict(tags),
             raise_on_error=False,
         )
-    from dagster._core.code_pointer import ModuleCodePointer
-    from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     pointer = ModuleCodePointer("beauty_rec.definitions", "defs")
     elsewhere = ReconstructableRepository(pointer).get_reconstructable_job("__ASSET_JOB")

@@ -28,12 +28,12 @@ class Device:
 
     def applied_to(self, settings: Settings) -> Settings:
         """Return the settings with the encoder on this device, in this precision."""
-        told: dict[str, str] = {}
+        changes: dict[str, str] = {}
         if settings.encoder.device == "auto":
-            told["device"] = self.name
+            changes["device"] = self.name
         if self.precision != "auto":
-            told["precision"] = self.precision
-        encoder = settings.encoder.model_copy(update=told)
+            changes["precision"] = self.precision
+        encoder = settings.encoder.model_copy(update=changes)
         return settings.model_copy(update={"encoder": encoder})
 
 

@@ -1,37 +1,47 @@
 """What code an asset depends on: its body, and the library modules that its imports reach.
 
-Nothing is listed by hand. Of `orchestration` an asset's body is followed definition by definition:
-a helper counts when the body names it, a method of a resource when something calls a method of
-that name. A library module counts as a whole, with all that it imports, wherever in the file.
-What describes an artifact to people (`catalogue`) is no part of it.
+Nothing is listed by hand. Of `orchestration` code is followed definition by definition, from the
+asset's body on: a helper counts when something names it, a method when something calls a method of
+that name. A library module counts as a whole, with all that it imports, wherever in the file, and
+with the data files beside it. So do the layouts that artifacts are written and read in, and, of a
+step on a GPU, how one is lent.
+
+No part of it: what describes an artifact to people (`catalogue`, checks), how a step is run (an
+asset's decorator: its settings count by their values, retries, tags and pools not at all), and the
+code of `settings`.
 """
 
 import ast
+import copy
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[2]
-ROOT = PACKAGE.name
-ORCHESTRATION = f"{ROOT}.orchestration"
-CATALOGUE = f"{ORCHESTRATION}.catalogue"
-SETTINGS = f"{ROOT}.settings"
-"""Settings count by their values, not by their code."""
-DATA = frozenset({".toml"})
-"""Files that modules read from beside them: word lists, prompts, domains."""
-
-_IMPORT = re.compile(
-    rf"^\s*(?:from (?P<source>{ROOT}[\w.]*) import (?P<names>\([^)]*\)|.*)"
-    rf"|import (?P<module>{ROOT}[\w.]*))",
-    re.MULTILINE,
+from beauty_rec.orchestration.stage.sources import (
+    PACKAGE,
+    ROOT,
+    Function,
+    bindings,
+    data_files,
+    definitions,
+    imported_by,
+    inside,
+    mentions_of,
+    modules_of,
+    path_of,
+    text_of,
 )
-"""Imports as the formatter writes them; to parse every file takes half a second."""
-_NAME = re.compile(r"\w+")
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+ORCHESTRATION = f"{ROOT}.orchestration"
+NOT_FOLLOWED = (f"{ROOT}.settings", f"{ORCHESTRATION}.catalogue")
+LAYOUTS = (f"{ORCHESTRATION}.storage.io_managers", "LAYOUTS")
+STORING = frozenset({"read", "write"})
+LENDING = (f"{ORCHESTRATION}.stage.gpu", "GpuResource")
+LENT = frozenset({"lend", "applied_to"})
+PASSIVE = frozenset({"property", "classmethod", "staticmethod", "contextmanager", "abstractmethod"})
+"""Decorators of methods that run only when something calls them."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +62,21 @@ class Code:
 
 
 @cache
-def code_of(module: str, function: str) -> Code:
-    """Return what the result of the asset ``function`` in ``module`` depends on."""
-    trail = _Trail()
+def code_of(module: str, function: str, gpu: bool = False) -> Code:
+    """Return what the result of the asset ``function`` in ``module`` depends on.
+
+    Args:
+        module: of `orchestration`.
+        function: the asset's name in it.
+        gpu: whether it may run on a GPU.
+    """
+    trail = _Trail((module, function), called=set(STORING | LENT if gpu else STORING))
     while trail.grows():
-        trail.follow(module, function)
+        for start in (trail.asset, LAYOUTS, *([LENDING] if gpu else [])):
+            trail.follow(*start)
     reached = frozenset[str]().union(*(reach(name) for name in trail.library))
-    paths = {path for name in reached if (path := _path(name)) is not None}
-    folders = {path.parent for path in paths} - {PACKAGE}
-    data = {file for folder in folders for file in _data_files(folder)}
+    paths = {path for name in reached if (path := path_of(name)) is not None}
+    data = {file for folder in {path.parent for path in paths} for file in data_files(folder)}
     return Code(trail.definitions, tuple(sorted(paths | data)))
 
 
@@ -71,19 +87,21 @@ def reach(module: str) -> frozenset[str]:
     ahead = [module]
     while ahead:
         name = ahead.pop()
-        if name not in found and name != ROOT and not name.startswith((ORCHESTRATION, SETTINGS)):
+        if name not in found and name != ROOT and not inside(name, ORCHESTRATION, *NOT_FOLLOWED):
             found.add(name)
-            ahead += [*_imports(name), name.rpartition(".")[0]]
+            ahead += [*imported_by(name), name.rpartition(".")[0]]
     return frozenset(found)
 
 
 @dataclass
 class _Trail:
-    """What a body names; rounds are walked until no method is called that was not before."""
+    """What an asset names; rounds are walked until no method is called that was not before."""
 
+    asset: tuple[str, str]
+    called: set[str]
     definitions: dict[str, str] = field(default_factory=dict)
     library: set[str] = field(default_factory=set)
-    called: set[str] = field(default_factory=set)
+    _seen: set[tuple[str, str]] = field(default_factory=set)
     _size: int = -1
 
     def grows(self) -> bool:
@@ -91,138 +109,67 @@ class _Trail:
         before, self._size = self._size, len(self.called)
         if before < self._size:
             self.definitions.clear()
+            self._seen.clear()
             return True
         return False
 
     def follow(self, module: str, name: str) -> None:
-        """Follow one definition of `orchestration`."""
-        node = _definitions(module).get(name)
-        if node is None or f"{module}.{name}" in self.definitions:
+        """Follow what a module of `orchestration` calls ``name``, be it only imported there."""
+        if (module, name) in self._seen:
             return
-        parts = list(self._parts(node))
-        source = _source(module)
-        lines = [line for part in parts for line in source[part.lineno - 1 : part.end_lineno]]
-        self.definitions[f"{module}.{name}"] = "\n".join(lines)
-        # A parameter often has the name of the asset that it is the value of.
-        own = {arg.arg for arg in ast.walk(node) if isinstance(arg, ast.arg)}
+        self._seen.add((module, name))
+        for _, *imported in bindings(module).get(name, ()):
+            self._enter(*imported)
+        parts = [part for node in definitions(module).get(name, ()) for part in self._parts(node)]
+        if not parts:
+            return
+        if (module, name) == self.asset:
+            parts = [_undecorated(part) for part in parts]
+        self.definitions[f"{module}.{name}"] = "\n".join(text_of(module, part) for part in parts)
         for part in parts:
-            for found in ast.walk(part):
-                self._take(module, found, own)
+            mentions = mentions_of(part)
+            self.called |= mentions.attributes
+            for _, *imported in mentions.imports:
+                self._enter(*imported)
+            for other in mentions.names:
+                self.follow(module, other)
 
-    def _parts(self, node: ast.stmt) -> Iterator[ast.stmt | ast.expr | ast.arg]:
-        """Yield what counts of a definition: no decorators, and of a class the called methods."""
-        if isinstance(node, Function):
-            yield from [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            yield from node.body
-        elif isinstance(node, ast.ClassDef):
-            yield from node.bases
-            for part in node.body:
-                called = self.called | {"__init__", "__call__", "__enter__", "__exit__"}
-                if not isinstance(part, Function) or part.name in called:
-                    yield part
+    def _parts(self, node: ast.stmt) -> Iterator[ast.stmt | ast.expr]:
+        """Yield what counts of a definition: of a class no methods that nothing calls."""
+        if isinstance(node, ast.ClassDef):
+            yield from [*node.decorator_list, *node.bases, *(word.value for word in node.keywords)]
+            yield from (part for part in node.body if self._runs(part))
         else:
             yield node
 
-    def _take(self, module: str, node: ast.AST, own: set[str]) -> None:
-        if isinstance(node, ast.Attribute):
-            self.called.add(node.attr)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            for source, name in _bindings(node).values():
-                self._enter(source, name)
-        else:
-            said = node.id if isinstance(node, ast.Name) else getattr(node, "value", None)
-            if not isinstance(said, str) or said in own:  # an annotation may stand in quotes
-                return
-            if said in _definitions(module):
-                self.follow(module, said)
-            elif said in (bound := _bound(module)):
-                self._enter(*bound[said])
+    def _runs(self, part: ast.stmt) -> bool:
+        """Whether a part of a class may run: anything but a method without a caller.
+
+        Python itself calls ``__iter__``; a framework calls what it decorates, like a validator.
+        """
+        if not isinstance(part, Function) or part.name in self.called or part.name[:2] == "__":
+            return True
+        return not {ast.unparse(each).split(".")[-1] for each in part.decorator_list} <= PASSIVE
 
     def _enter(self, source: str, name: str) -> None:
-        if source.split(".")[0] != ROOT or source.startswith((SETTINGS, CATALOGUE)):
+        """Follow a name of the module ``source``; all of the module when nothing of it is named."""
+        if inside(source, *NOT_FOLLOWED):
             return
-        whole = f"{source}.{name}" if name else source
-        if _path(whole) is None:
-            whole = source
-        if not whole.startswith(ORCHESTRATION):
-            self.library.add(whole)
-        elif whole == source:
+        for whole in modules_of(f"{source}.{name}" if name else source):
+            if inside(whole, ORCHESTRATION):
+                for defined in definitions(whole):
+                    self.follow(whole, defined)
+            else:
+                self.library.add(whole)
+        if inside(source, ORCHESTRATION):
             self.follow(source, name)
-        else:  # a module by its name: the body may use all that stands in it
-            for defined in _definitions(whole):
-                self.follow(whole, defined)
+        else:
+            self.library.add(source)
 
 
 @cache
-def _definitions(module: str) -> dict[str, ast.stmt]:
-    """Return what a module defines at its top, by name."""
-    found: dict[str, ast.stmt] = {}
-    for node in _tree(module).body:
-        if isinstance(node, Function | ast.ClassDef):
-            found[node.name] = node
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                found |= {n.id: node for n in ast.walk(target) if isinstance(n, ast.Name)}
-    return found
-
-
-@cache
-def _bound(module: str) -> dict[str, tuple[str, str]]:
-    """Return what the imports at a module's top bind: local name → (module, name in it)."""
-    found: dict[str, tuple[str, str]] = {}
-    for node in _tree(module).body:
-        found |= _bindings(node)
-    return found
-
-
-@cache
-def _imports(module: str) -> frozenset[str]:
-    """Return the modules of this package that a module imports, anywhere in it."""
-    found: set[str] = set()
-    for statement in _IMPORT.finditer("\n".join(_source(module))):
-        source = statement["source"] or statement["module"]
-        found.add(source)
-        for name in _NAME.findall(statement["names"] or ""):
-            if _path(f"{source}.{name}") is not None:
-                found.add(f"{source}.{name}")
-    return frozenset(found)
-
-
-def _bindings(node: ast.AST) -> dict[str, tuple[str, str]]:
-    """Return what an import binds: local name → (module, name in it, or nothing)."""
-    if isinstance(node, ast.Import):
-        return {alias.asname or alias.name: (alias.name, "") for alias in node.names}
-    if isinstance(node, ast.ImportFrom):
-        return {a.asname or a.name: (node.module or "", a.name) for a in node.names}
-    return {}
-
-
-@cache
-def _source(module: str) -> list[str]:
-    path = _path(module)
-    return [] if path is None else path.read_text(encoding="utf-8").splitlines()
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse("\n".join(_source(module)))
-
-
-@cache
-def _path(module: str) -> Path | None:
-    """Return the file of a module of this package; None when there is none."""
-    base = PACKAGE.joinpath(*module.split(".")[1:])
-    found = [path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()]
-    return found[0] if found else None
-
-
-@cache
-def _data_files(folder: Path) -> tuple[Path, ...]:
-    """Return the data files of a folder, and of those of its folders that hold no code."""
-    bare = [
-        f for f in folder.iterdir() if f.is_dir() and set(f.glob("*.py")) <= {f / "__init__.py"}
-    ]
-    return tuple(
-        path for place in (folder, *bare) for path in place.iterdir() if path.suffix in DATA
-    )
+def _undecorated(part: ast.stmt | ast.expr) -> ast.stmt | ast.expr:
+    bare = copy.copy(part)
+    if isinstance(bare, Function):
+        bare.decorator_list = []
+    return bare

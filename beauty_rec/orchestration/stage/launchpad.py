@@ -25,7 +25,7 @@ NOT_OFFERED = (
     "encoder.device",
     *(f"llm.{name}" for name in ("base_urls", "serve", "gpus", "gpu_memory_utilization")),
 )
-"""Where a step runs, and whom it asks, is told to the resources ``gpu`` and ``language_model``."""
+"""Where a step runs, and whom it asks, are fields of the resources ``gpu``, ``language_model``."""
 
 
 class OverrideError(ValueError):
@@ -70,8 +70,8 @@ def overridden(settings: Settings, config: Mapping[str, Any] | None) -> Settings
     changed: dict[str, BaseModel] = {}
     for group, values in (config or {}).items():
         before = getattr(settings, group)
-        told = before.model_dump(mode="json")
-        different = {name: value for name, value in values.items() if told[name] != value}
+        current = before.model_dump(mode="json")
+        different = {name: value for name, value in values.items() if current[name] != value}
         if different:
             changed[group] = _validated(group, before, different)
     return settings.model_copy(update=changed) if changed else settings
@@ -80,8 +80,8 @@ def overridden(settings: Settings, config: Mapping[str, Any] | None) -> Settings
 def differences(before: Settings, after: Settings) -> dict[str, Any]:
     """Return the values of ``after`` that differ, by dotted name.
 
-    >>> told = Settings()
-    >>> differences(told, overridden(told, {"fine_tune": {"epochs": 9}}))
+    >>> settings = Settings()
+    >>> differences(settings, overridden(settings, {"fine_tune": {"epochs": 9}}))
     {'fine_tune.epochs': 9}
     """
     old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
@@ -96,8 +96,8 @@ def differences(before: Settings, after: Settings) -> dict[str, Any]:
 
 def overridden_version(code_version: str | None, overrides: Mapping[str, Any]) -> str:
     """Return the code version of an artifact that was built with ``overrides``."""
-    told = json.dumps(dict(overrides), sort_keys=True)
-    return f"{code_version}+{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    text = json.dumps(dict(overrides), sort_keys=True)
+    return f"{code_version}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _fields(names: Iterable[str], settings: Settings) -> Iterable[tuple[str, str]]:
@@ -113,7 +113,7 @@ def _field(group: str, name: str, values: BaseModel) -> dg.Field | None:
     if kind is None:
         return None
     default = values.model_dump(mode="json")[name]
-    return dg.Field(kind, is_required=False, default_value=default, description=_told(info))
+    return dg.Field(kind, is_required=False, default_value=default, description=_described(info))
 
 
 def _config_type(name: str, annotation: Any) -> Any:
@@ -139,7 +139,7 @@ def _choice(name: str, values: tuple[str, ...]) -> dg.Enum:
     return dg.Enum(f"{name}_choice", [dg.EnumValue(value) for value in values])
 
 
-def _told(info: FieldInfo) -> str:
+def _described(info: FieldInfo) -> str:
     """Return the description of a setting with its bounds."""
     signs = {
         annotated_types.Ge: ("≥", "ge"),

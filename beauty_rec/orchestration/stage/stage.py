@@ -72,11 +72,11 @@ def stage(
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
         @functools.wraps(function)
         def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
-            told = kwargs.get("settings")
+            given = kwargs.get("settings")
             config = context.op_execution_context.op_config
             with measure() as cost, _lent(kwargs.pop("gpu", None)) as device:
-                used = told if told is None else overridden(told, config)
-                changed = {} if told is None or used is None else differences(told, used)
+                used = given if given is None else overridden(given, config)
+                changed = {} if given is None or used is None else differences(given, used)
                 tags = _overridden_tags(context, changed)
                 if used is not None:
                     kwargs["settings"] = used if device is None else device.applied_to(used)
@@ -95,22 +95,23 @@ def stage(
         _shape(measured, function, gpu)
         metadata = {
             "beauty_rec/function": [function.__module__, function.__name__],
+            "beauty_rec/gpu": gpu,
             "beauty_rec/settings": list(settings),
             "beauty_rec/reads": {parent: list(parts) for parent, parts in (reads or {}).items()},
         }
 
-        def build(told: Settings) -> dg.AssetsDefinition:
+        def build(built_for: Settings) -> dg.AssetsDefinition:
             return dg.asset(
                 group_name=group,
                 io_manager_key=io,
                 owners=OWNERS,
                 kinds=set(kinds),
                 metadata=metadata,
-                config_schema=config_schema(settings, told),
+                config_schema=config_schema(settings, built_for),
                 pool=GPU_POOL if gpu else pool,
-                retry_policy=_retry_policy(told.execution) if retries else None,
-                op_tags=cluster_tags(told, gpu=gpu),
-                freshness_policy=_freshness(told) if served else None,
+                retry_policy=_retry_policy(built_for.execution) if retries else None,
+                op_tags=cluster_tags(built_for, gpu=gpu),
+                freshness_policy=_freshness(built_for) if served else None,
                 **asset_arguments,
             )(measured)
 
@@ -161,7 +162,7 @@ def _shape(measured: Callable[..., Any], function: Callable[..., Any], gpu: bool
 def used_code_version(context: dg.AssetExecutionContext) -> str | None:
     """Return the code version that stands for what the running asset is made with.
 
-    Its own, or the one that tells of an override.
+    Its own, or the one that stands for an override.
     """
     spec = context.assets_def.get_asset_spec(context.asset_key)
     return _USED_VERSION.get() or spec.code_version
@@ -170,7 +171,7 @@ def used_code_version(context: dg.AssetExecutionContext) -> str | None:
 def _overridden_tags(
     context: dg.AssetExecutionContext, changed: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return the tags by which a materialization tells of what was typed into the launchpad."""
+    """Return the tags of a materialization for what was typed into the launchpad."""
     if not changed:
         return {}
     context.add_asset_metadata({"overridden": dict(changed)})

@@ -25,7 +25,7 @@ def with_code_versions(
     def versioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if "beauty_rec/function" not in spec.metadata:
             return spec
-        code = code_of(*spec.metadata["beauty_rec/function"])
+        code = code_of(*spec.metadata["beauty_rec/function"], gpu=spec.metadata["beauty_rec/gpu"])
         digest = hashlib.sha256(code.digest().encode())
         chosen = {name: _pick(values, name) for name in spec.metadata["beauty_rec/settings"]}
         for name in NOT_IN_VERSION.keys() & chosen.keys():

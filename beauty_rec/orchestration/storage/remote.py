@@ -71,8 +71,8 @@ def fetch(source: UPath, cache: Path, limit_bytes: float) -> Path:
 
 def _stamp(info: dict) -> str:
     """Return a name for one state of an object: what its store says of it."""
-    told = [str(info.get(k)) for k in ("name", "size", "ETag", "etag", "mtime", "created")]
-    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:24]
+    facts = [str(info.get(k)) for k in ("name", "size", "ETag", "etag", "mtime", "created")]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:24]
 
 
 def _make_room(cache: Path, keep: Path, limit_bytes: float) -> None:

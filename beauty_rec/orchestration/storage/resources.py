@@ -1,6 +1,6 @@
 """What assets are handed from outside: where things stand and what they run with.
 
-*What* is computed is told by the settings; *where* and *with what* by these resources. Each can be
+The settings say *what* is computed, these resources *where* and *with what*. Each can be
 configured in the launchpad, and replaced in tests: ``build_definitions(settings, {"encoder": …})``.
 """
 
@@ -175,8 +175,8 @@ class LanguageModelResource(dg.ConfigurableResource):
             yield extractor
 
     def _applied_to(self, settings: Settings) -> Settings:
-        told = self.model_dump(include={"serve", "gpus", "gpu_memory_utilization"})
-        llm = settings.llm.model_copy(update={**told, "base_urls": tuple(self.base_urls)})
+        served = self.model_dump(include={"serve", "gpus", "gpu_memory_utilization"})
+        llm = settings.llm.model_copy(update={**served, "base_urls": tuple(self.base_urls)})
         return settings.model_copy(update={"llm": llm})
 
 
@@ -199,8 +199,8 @@ class TextIndexResource(dg.ConfigurableResource):
         """Build a version aside, verify it and switch to it."""
         from beauty_rec.search.chroma.index import build_index
 
-        told = settings.model_copy(update={"url": self.url})
-        built = build_index(self._synchronised(), vectors, version, told)
+        located = settings.model_copy(update={"url": self.url})
+        built = build_index(self._synchronised(), vectors, version, located)
         if self.url is not None and not is_local(self.store.root):
             upload(Path(self.folder), self.store.root / "chromadb")
         return built

@@ -88,6 +88,7 @@ def test_the_report_has_every_fixed_key_even_with_nothing_measured(dataset, tmp_
     assert list(report) == [
         "dataset",
         "retrieval",
+        "retrieval_keywords",
         "recommendation",
         "reranker",
         "indexes",
@@ -145,6 +146,29 @@ def test_a_losing_stage_is_shown_as_losing(section, dataset):
     assert f"▼ {verdict.value:.4f}" in text
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
+
+
+def test_retrieval_by_keywords_is_one_table_of_all_splits(section, dataset):
+    by_keywords = {m: block for m, block in section.items() if m != "popularity"}
+    report = build_report(
+        dataset, retrieval={"valid": section}, retrieval_keywords={"valid": by_keywords, "test": {}}
+    )
+    assert list(report["retrieval_keywords"]["test"]) == list(by_keywords)
+    page = markdown_page(report)
+    assert page.count("## Retrieval by keywords") == 1
+    assert page.index("## Text retrieval") < page.index("## Retrieval by keywords")
+    shown = page.partition("## Retrieval by keywords")[2].partition("## Recommendation")[0]
+    assert [line.split(" | ")[1] for line in shown.splitlines() if line.startswith("| valid")] == [
+        "bm25",
+        "base_encoder",
+        "**text_retriever**",
+    ]
+    text = terminal_text(report, width=80)
+    assert "Retrieval by keywords" in text
+    assert "valid (300)" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    for show in (markdown_page, terminal_text):
+        assert "by keywords" not in show(build_report(dataset, retrieval={"valid": section}))
 
 
 def test_synthetic_data_are_labelled(section, dataset):

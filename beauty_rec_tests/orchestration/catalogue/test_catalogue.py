@@ -1,4 +1,4 @@
-"""What the UI is told of assets: groups, kinds, checks, columns, retries, freshness."""
+"""What the UI shows of assets: groups, kinds, checks, columns, retries, freshness."""
 
 from pathlib import Path
 
@@ -60,9 +60,9 @@ def test_assets_say_what_they_are(definitions: dg.Definitions) -> None:
 
 
 def test_what_is_served_has_to_be_fresh(tmp_path: Path) -> None:
-    told = Settings(data_dir=tmp_path, checks={"served_warn_hours": 1, "served_fail_hours": 2})
+    settings = Settings(data_dir=tmp_path, checks={"served_warn_hours": 1, "served_fail_hours": 2})
     fresh = {}
-    for asset in build_definitions(told).assets or ():
+    for asset in build_definitions(settings).assets or ():
         if isinstance(asset, dg.AssetsDefinition):
             policy = asset.get_asset_spec(asset.key).freshness_policy
             if policy is not None:
@@ -87,8 +87,8 @@ def test_lineage_names_assets_and_columns_that_exist(definitions: dg.Definitions
     graph = definitions.resolve_asset_graph()
     for asset, columns in COLUMNS.items():
         ancestors = graph.get_ancestor_asset_keys(dg.AssetKey(asset))
-        told = column_metadata(asset, dict.fromkeys(columns, pl.String()))
-        lineage = told.get("dagster/column_lineage")
+        metadata = column_metadata(asset, dict.fromkeys(columns, pl.String()))
+        lineage = metadata.get("dagster/column_lineage")
         for column, sources in lineage.deps_by_column.items() if lineage else ():
             for source in sources:
                 assert source.asset_key in ancestors, (asset, column, source)

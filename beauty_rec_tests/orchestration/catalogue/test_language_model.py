@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from beauty_rec.cli import app
 from beauty_rec.cli.doctor import language_model_findings
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import write_sample
 from beauty_rec.settings import SampleSettings, Settings
 from beauty_rec_tests.language.stub import Stub
@@ -86,12 +86,16 @@ def test_a_budget_stops_and_the_next_run_goes_on(read: Shop) -> None:
 
 def test_lineage_tells_who_read(read: Shop) -> None:
     assert read.sources() == BY_MODEL
-    told = read.metadata("keywords", "valid")
-    assert (told["backend"], told["model"], told["prompts"]) == ("openai", "stub", "keywords-1")
-    assert told["requests"] > 0
-    assert told["prompt_tokens"] > told["completion_tokens"] > 0
-    assert told["tokens_per_second"] > 0
-    assert told["examples"].count("\n") == 11  # a head, a rule, ten rows
+    metadata = read.metadata("keywords", "valid")
+    assert (metadata["backend"], metadata["model"], metadata["prompts"]) == (
+        "openai",
+        "stub",
+        "keywords-1",
+    )
+    assert metadata["requests"] > 0
+    assert metadata["prompt_tokens"] > metadata["completion_tokens"] > 0
+    assert metadata["tokens_per_second"] > 0
+    assert metadata["examples"].count("\n") == 11  # a head, a rule, ten rows
     assert read.metadata("item_attributes")["rows_by_source"].keys() <= BY_MODEL
 
 
@@ -99,15 +103,15 @@ def test_switching_back_costs_no_request(read: Shop) -> None:
     asked = read.stub.requests
     assert read.run("--set=llm.backend=rules").exit_code == 0
     assert read.sources() == {"rules/1"}
-    told = read.metadata("keywords", "train")
-    assert told["backend"] == "rules"
-    assert "requests" not in told
+    metadata = read.metadata("keywords", "train")
+    assert metadata["backend"] == "rules"
+    assert "requests" not in metadata
     back = read.run(*read.model)
     assert "4 built" in back.stdout
     assert read.sources() == BY_MODEL
-    told = read.metadata("keywords", "train")
-    assert told["requests"] == 0
-    assert told["cached"] > 0
+    metadata = read.metadata("keywords", "train")
+    assert metadata["requests"] == 0
+    assert metadata["cached"] > 0
     assert read.stub.requests == asked
 
 
@@ -147,9 +151,9 @@ def test_the_doctor_names_the_remedy(
     shop: Shop, changes: dict[str, Any], key: str | None, said: str
 ) -> None:
     root = shop.stub.url.removesuffix("/v1")
-    told = {"backend": "openai", "base_urls": shop.stub.url, "model": "stub", "api_key": key}
-    told |= {n: v.replace("{root}", root) if n == "base_urls" else v for n, v in changes.items()}
-    settings = Settings(data_dir=shop.data.with_name("other"), llm=told)
+    options = {"backend": "openai", "base_urls": shop.stub.url, "model": "stub", "api_key": key}
+    options |= {n: v.replace("{root}", root) if n == "base_urls" else v for n, v in changes.items()}
+    settings = Settings(data_dir=shop.data.with_name("other"), llm=options)
     (finding,) = language_model_findings(settings)
     assert said in finding.text
     assert finding.verdict == ("fail" if changes or key != KEY else "ok")
@@ -158,8 +162,8 @@ def test_the_doctor_names_the_remedy(
 def test_the_doctor_sees_a_server_without_structured_output(tmp_path: Path) -> None:
     stub = Stub(tmp_path, "--plain")
     try:
-        told = {"backend": "openai", "base_urls": stub.url, "model": "stub"}
-        (finding,) = language_model_findings(Settings(data_dir=tmp_path, llm=told))
+        options = {"backend": "openai", "base_urls": stub.url, "model": "stub"}
+        (finding,) = language_model_findings(Settings(data_dir=tmp_path, llm=options))
         assert finding.verdict == "fail"
         assert "does not hold to response_format json_schema: use vLLM" in finding.text
     finally:

@@ -128,9 +128,9 @@ class LiveShop(Shop):
 
     def command(self, *arguments: object) -> subprocess.Popen:
         """Start `beauty-rec` with the remembered settings, in a process of its own."""
-        told = [*map(str, arguments), "--data-dir", str(self.data)]
+        options = [*map(str, arguments), "--data-dir", str(self.data)]
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *told],
+            [sys.executable, "-c", COMMAND, *options],
             env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 

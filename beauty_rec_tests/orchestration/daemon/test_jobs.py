@@ -16,8 +16,8 @@ WEEK = [datetime(2026, 3, day, 3, tzinfo=ZoneInfo("Europe/Berlin")) for day in r
 
 
 def repository(**schedule: object) -> dg.RepositoryDefinition:
-    told = Settings(schedule=ScheduleSettings(**schedule))  # type: ignore[arg-type]
-    return build_definitions(told).get_repository_def()
+    settings = Settings(schedule=ScheduleSettings(**schedule))  # type: ignore[arg-type]
+    return build_definitions(settings).get_repository_def()
 
 
 def test_the_jobs_are_there_and_say_what_they_do() -> None:
@@ -54,8 +54,8 @@ def test_nothing_starts_by_itself_unless_told() -> None:
         "end_dead_runs": "RUNNING",
         "rebuild_on_change": "STOPPED",
     }
-    told = repository(on_change=True)
-    assert told.get_sensor_def("rebuild_on_change").default_status.value == "RUNNING"
+    found = repository(on_change=True)
+    assert found.get_sensor_def("rebuild_on_change").default_status.value == "RUNNING"
 
 
 @pytest.mark.timeout(120)

@@ -20,8 +20,8 @@ class Watch:
         self.reviews, self.items = folder / "reviews.jsonl", folder / "items.jsonl"
         self.write(self.reviews, "one")
         self.write(self.items, "two")
-        told = Settings(data_dir=folder, reviews=self.reviews, items=self.items)
-        self.sensor = next(s for s in sensors(told) if s.name == "watch_inputs")
+        settings = Settings(data_dir=folder, reviews=self.reviews, items=self.items)
+        self.sensor = next(s for s in sensors(settings) if s.name == "watch_inputs")
         self.cursor: str | None = None
 
     def write(self, path: Path, text: str, age: float = 60) -> None:

@@ -1,4 +1,4 @@
-"""Hyper-parameters of the launchpad come from the settings, and an override is told honestly."""
+"""Hyper-parameters of the launchpad come from the settings, and an override is shown honestly."""
 
 from pathlib import Path
 
@@ -85,8 +85,10 @@ def test_an_override_does_not_count_as_fresh(tmp_path: Path) -> None:
         assert [r.status for r in refresh(definitions, instance, steps)] == ["built"]
         assert [r.status for r in refresh(definitions, instance, steps)] == ["fresh"]
 
-        told = Settings(data_dir=tmp_path, fine_tune={"epochs": 7})
-        assert stale_reason(location(told), instance, steps[0]) == "its code or settings changed"
+        settings = Settings(data_dir=tmp_path, fine_tune={"epochs": 7})
+        assert (
+            stale_reason(location(settings), instance, steps[0]) == "its code or settings changed"
+        )
 
 
 def test_an_override_of_one_split_leaves_the_others_fresh(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from beauty_rec.settings import Settings
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: GpuResource(device="tpu"), "device"),
         (lambda: GpuResource(memory_share=0), "memory_share"),
@@ -35,10 +35,10 @@ from beauty_rec.settings import Settings
         (lambda: ItemIndexResource(folder=".", dsn="host='unclosed"), "no connection string"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(make, told: str) -> None:
+def test_a_wrong_value_is_refused_by_name(make, message: str) -> None:
     with pytest.raises(ValidationError) as found:
         make()
-    assert told in str(found.value)
+    assert message in str(found.value)
 
 
 def test_resources_follow_the_settings(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_without_a_gpu_a_step_runs_on_the_cpu_and_an_explicit_wish_is_an_error()
 
 
 def test_the_device_reaches_the_encoder_but_not_its_version(tmp_path: Path) -> None:
-    told = Device("cuda:1", "float32").applied_to(Settings(data_dir=tmp_path))
-    assert (told.encoder.device, told.encoder.precision) == ("cuda:1", "float32")
+    applied = Device("cuda:1", "float32").applied_to(Settings(data_dir=tmp_path))
+    assert (applied.encoder.device, applied.encoder.precision) == ("cuda:1", "float32")
     explicit = Settings(data_dir=tmp_path, encoder={"device": "cpu"})
     assert Device("cuda:1", "auto").applied_to(explicit).encoder.device == "cpu"
 

@@ -1,0 +1,99 @@
+"""Held-out reviews ask with their text and with their keywords; every method ranks the answers."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.evaluation.baselines import BM25
+from beauty_rec.evaluation.retrieval import (
+    KEYWORDS,
+    REVIEW_TEXT,
+    retrieval_queries,
+    retrieval_ranks,
+    retrieval_sections,
+)
+from beauty_rec.keywords.schema import KEYWORDS_SCHEMA
+from beauty_rec.settings import EvaluationSettings
+
+SETTINGS = EvaluationSettings(bootstrap_samples=100)
+ITEMS = pl.DataFrame(
+    {"parent_asin": ["A", "B"], "text": ["gentle cream for dry skin", "strong hair dryer"]}
+)
+ONE_HOT = Vectors(["A", "B"], np.eye(2, dtype=np.float32))
+
+
+@pytest.fixture
+def reviews() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "review_id": ["r1", "r2", "r3", "r4"],
+            "parent_asin": ["A", "A", "B", "C"],
+            "text": ["my dry skin likes this cream"] * 2
+            + ["short", "this item has no text at all"],
+            "split": ["train", "test", "test", "test"],
+        }
+    )
+
+
+@pytest.fixture
+def keywords() -> pl.DataFrame:
+    rows = [
+        ("r2", "A", [], ["at night"], ["dry skin", "cream"], "rules/1"),
+        ("r3", "B", ["my son"], [], [], "rules/1"),
+        ("r4", "C", [], [], [], "rules/1"),
+    ]
+    return pl.DataFrame(rows, schema=KEYWORDS_SCHEMA, orient="row")
+
+
+def test_a_review_asks_with_its_text_and_with_its_keywords(
+    reviews: pl.DataFrame, keywords: pl.DataFrame
+) -> None:
+    asked = retrieval_queries(reviews, keywords, "test", SETTINGS)
+    assert asked[REVIEW_TEXT]["review_id"].to_list() == ["r2", "r4"]  # r3 says too little
+    assert dict(asked[KEYWORDS].select("review_id", "query").iter_rows()) == {
+        "r2": "dry skin; cream; at night",
+        "r3": "my son",
+    }
+
+
+def test_the_cap_of_a_split_holds_for_either_kind(
+    reviews: pl.DataFrame, keywords: pl.DataFrame
+) -> None:
+    capped = SETTINGS.model_copy(update={"max_queries": 1})
+    asked = retrieval_queries(reviews, keywords, "test", capped)
+    assert {kind: queries.height for kind, queries in asked.items()} == {
+        REVIEW_TEXT: 1,
+        KEYWORDS: 1,
+    }
+
+
+def test_sections_are_of_their_own_queries(reviews: pl.DataFrame, keywords: pl.DataFrame) -> None:
+    asked = retrieval_queries(reviews, keywords, "test", SETTINGS)
+    first = np.array([1.0, 0.0], dtype=np.float32)
+    lexical = BM25(ITEMS["text"].to_list())
+    ranks = pl.concat(
+        retrieval_ranks(
+            queries,
+            reviews,
+            ITEMS,
+            lexical,
+            dict.fromkeys(
+                ("base_encoder", "text_retriever"), (np.tile(first, (queries.height, 1)), ONE_HOT)
+            ),
+        ).with_columns(query_type=pl.lit(kind))
+        for kind, queries in asked.items()
+    )
+    sections = retrieval_sections(ranks, SETTINGS)
+    assert list(sections[REVIEW_TEXT]) == ["popularity", "bm25", "base_encoder", "text_retriever"]
+    assert list(sections[KEYWORDS]) == ["bm25", "base_encoder", "text_retriever"]
+    # By text: A is found first, C has no text and comes last. By keywords: A first, B second.
+    assert sections[REVIEW_TEXT]["text_retriever"]["answerable"]["share"] == 0.5
+    assert sections[KEYWORDS]["text_retriever"]["answerable"]["share"] == 1
+    assert sections[KEYWORDS]["text_retriever"]["mrr"] == pytest.approx((1 + 1 / 2) / 2)
+    assert set(sections[KEYWORDS]["text_retriever"]["versus"]) == {"bm25", "base_encoder"}
+
+
+def test_a_split_without_keywords_has_a_section_of_no_queries(reviews: pl.DataFrame) -> None:
+    nothing = pl.DataFrame(schema=KEYWORDS_SCHEMA)
+    assert retrieval_queries(reviews, nothing, "valid", SETTINGS)[KEYWORDS].is_empty()
