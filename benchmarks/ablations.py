@@ -61,14 +61,14 @@ class Shop:
         settings, processed = Settings(data_dir=data), data / "processed"
         if not (data / "models" / "user_tower").exists():
             raise SystemExit(f"{data} holds no run; make one: beauty-rec run --data-dir {data}")
-        split_reviews = pl.read_parquet(processed / "split_reviews.parquet")
+        split_reviews = pl.read_parquet(processed / "split_reviews.parquet", glob=False)
         reviews = with_context(split_reviews, settings)
         encoder = TextEncoder.load(data / "models" / "text_retriever", settings.encoder)
         return cls(
             settings,
             data / "models" / "user_tower" / SERVED,
             reviews,
-            pl.read_parquet(processed / "user_profiles.parquet"),
+            pl.read_parquet(processed / "user_profiles.parquet", glob=False),
             context_vectors(encoder, reviews["context"]),
             Vectors.load(processed / "item_vectors"),
             Vectors.load(processed / "item_embeddings"),

@@ -44,7 +44,7 @@ class World:
         """
         models = Models.load(folder, manifest, settings)
         items = models.tower.items
-        cards = pl.read_parquet(folder / CARDS)
+        cards = pl.read_parquet(folder / CARDS, glob=False)
         if cards["parent_asin"].to_list() != items.ids:
             raise ManifestError(f"set {manifest.set}: its cards are not of its item matrix")
         matrix = np.asarray(items.matrix)
@@ -63,9 +63,12 @@ class World:
             models,
             catalogue,
             models.builder,
-            People.of(pl.read_parquet(folder / EVENTS), pl.read_parquet(folder / PROFILES)),
+            People.of(
+                pl.read_parquet(folder / EVENTS, glob=False),
+                pl.read_parquet(folder / PROFILES, glob=False),
+            ),
             {},
-            pl.read_parquet(folder / SAMPLES),
+            pl.read_parquet(folder / SAMPLES, glob=False),
         )
 
     def past(self, user_id: str, before_ms: int | None) -> list[Past] | None:
