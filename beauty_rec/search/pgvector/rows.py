@@ -46,8 +46,8 @@ def item_rows(vectors: Vectors, columns: pl.DataFrame | None, type_: VectorType)
         type_: ``vector`` or ``halfvec``.
 
     Raises:
-        ValueError: an id is doubled, empty, too long or not storable, a value is not finite or too large for
-            ``type_``, or the dimension cannot be indexed.
+        ValueError: an id is doubled, empty, too long or not storable, a value is not finite or too
+            large for ``type_``, or the dimension cannot be indexed.
     """
     check_matrix(vectors.matrix, type_, "vectors")
     check_texts(vectors.ids, "an id")
