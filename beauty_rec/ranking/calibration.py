@@ -9,7 +9,9 @@ Floats = NDArray[np.float32] | NDArray[np.float64]
 
 
 def log_loss(logits: Floats, labels: Floats) -> float:
-    """Return the mean of log(1 + exp(z)) - y z, in nats."""
+    """Return the mean of log(1 + exp(z)) - y z, in nats; NaN of nothing."""
+    if not len(logits):
+        return float("nan")
     z = logits.astype(np.float64)
     return float(np.mean(np.logaddexp(0.0, z) - labels * z))
 

@@ -82,7 +82,7 @@ def fit_reranker(
     Returns:
         ``epochs``: one row of figures each; ``best``: that of the kept one; ``without_transfer``:
         the same of a training without transfer, where ``settings.ablation`` asks for one;
-        ``examples``, ``positives`` of train.
+        ``judged_by``: what chose it; ``examples``, ``positives`` of train.
     """
     spec = FeatureSpec.layout(sources.vocabulary, sources.profiles, sources.train_reviews, settings)
     features: list[Features] = []
@@ -112,6 +112,7 @@ def fit_reranker(
     log = {
         "epochs": trained.history,
         "best": _best(trained.history),
+        "judged_by": trained.judged_by,
         "examples": len(train.labels),
         "positives": int(train.labels.sum()),
     }

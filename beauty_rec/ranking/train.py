@@ -5,6 +5,9 @@ time), labelled by whether the candidate is the event's item; queries without th
 candidates are left out. Loss: binary cross entropy. After each epoch the log loss of the valid
 queries with an answer decides, calibrated first: sampled negatives move the share of positives and
 not what is to be learned. The best epoch's weights are kept and calibrated on all of valid.
+
+A shop whose valid events are all repeat purchases asks nothing in valid: then the last tenth of the
+train queries is held back for both.
 """
 
 import math
@@ -31,10 +34,11 @@ from beauty_rec.settings import RankingSettings
 
 @dataclass(frozen=True)
 class Trained:
-    """The reranker of the best epoch, and one row of figures per epoch."""
+    """The reranker of the best epoch, one row of figures per epoch, and what chose the epoch."""
 
     reranker: Reranker
     history: list[dict[str, float]]
+    judged_by: str = "valid"
 
 
 def train_reranker(
@@ -50,7 +54,7 @@ def train_reranker(
 
     Args:
         train: out-of-fold candidates; queries without their answer among them are left out.
-        valid: candidates of valid events, all of them.
+        valid: candidates of valid events, all of them; may be empty, see the module.
         spec: fitted on the train features.
         rows: of the embedding table, ``len(vocabulary)``.
         settings: with ``transfer`` off, ``embeddings`` is not looked at (the ablation).
@@ -59,17 +63,20 @@ def train_reranker(
             settings, training goes on from there and gives what it would have given in one go.
 
     Raises:
-        ValueError: no train query has its answer among the candidates, there are no valid
-            candidates, or the checkpoint is of other settings.
+        ValueError: no train query has its answer among the candidates, or the checkpoint is of
+            other settings.
     """
     chosen = answered_rows(train.labels, train.features.user_row)
     if not len(chosen):
         raise ValueError("no train query has its answer among its candidates: nothing to learn")
-    if not len(valid.labels):
-        raise ValueError("no valid candidates: nothing to stop by")
+    judged_by, calibrated = "valid", np.arange(len(valid.labels))
     judged = answered_rows(valid.labels, valid.features.user_row)
-    if not len(judged):
-        judged = np.arange(len(valid.labels))
+    if not len(calibrated):
+        judged_by, valid = "the last tenth of train: valid asks nothing", train
+        chosen, judged = _last_tenth(chosen, train.features.user_row)
+        calibrated = judged
+    elif not len(judged):
+        judged = calibrated
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -121,8 +128,18 @@ def train_reranker(
                 best = Reranker(model, spec, rows, settings, (slope, offset)).copy()
             if checkpoint is not None:
                 save_checkpoint(checkpoint, model, optimizer, best, history)
-    whole = predict(best.model, valid, np.arange(len(valid.labels)))
-    return Trained(replace(best, calibration=fit_platt(whole, valid.labels)), history)
+    whole = predict(best.model, valid, calibrated)
+    calibration = fit_platt(whole, valid.labels[calibrated])
+    return Trained(replace(best, calibration=calibration), history, judged_by)
+
+
+def _last_tenth(
+    rows: NDArray[np.int64], query_row: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the first queries and of the last tenth; all twice for a lone query."""
+    queries = np.unique(query_row[rows])
+    is_late = query_row[rows] >= queries[-max(1, len(queries) // 10)]
+    return (rows, rows) if is_late.all() else (rows[~is_late], rows[is_late])
 
 
 def _since_best(history: list[dict[str, Any]]) -> int:

@@ -1,5 +1,6 @@
 """Training: it learns, it resumes, it is calibrated, and it says when it cannot."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,26 @@ def test_no_answer_among_the_candidates_is_an_error() -> None:
     empty = Examples(told.features, told.dense, np.zeros_like(told.labels))
     with pytest.raises(ValueError, match="nothing to learn"):
         train_reranker(empty, told, spec, len(shop.vocabulary()), shop.SETTINGS)
+
+
+def test_without_valid_candidates_the_last_of_train_decide() -> None:
+    """A shop whose valid events are all repeat purchases asks nothing in valid."""
+    spec = shop.builder().spec
+    told = examples(1, spec)
+    nothing = np.empty(0, dtype=np.int64)
+    features = replace(
+        told.features,
+        user_row=nothing,
+        item_row=nothing,
+        raw=told.features.raw[:0],
+    )
+    empty = Examples(features, told.dense[:0], told.labels[:0])
+    trained = train_reranker(told, empty, spec, len(shop.vocabulary()), shop.SETTINGS)
+    assert trained.judged_by == "the last tenth of train: valid asks nothing"
+    assert all(np.isfinite(list(figures.values())).all() for figures in trained.history)
+    slope, offset = trained.reranker.calibration
+    assert slope >= 0
+    assert np.isfinite(offset)
 
 
 def test_training_rows_keep_each_positive_and_n_negatives() -> None:
