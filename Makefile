@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs test test-live test-api test-ray test-ui test-vllm screenshots lint format benchmarks clean
+.PHONY: help install run ui serve docs test test-live test-api test-faults test-ray test-ui test-vllm screenshots lint format benchmarks clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ test-live: $(READY)  ## a served set and a live daemon, through switches and kil
 
 test-api: $(READY)  ## 5,000 drawn requests against the OpenAPI document (some minutes)
 	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/http/test_contract.py
+
+test-faults: $(READY)  ## damage, kills and fuzzed input at length (some minutes)
+	$(BIN)/python -m pytest -m faults --timeout 1800 beauty_rec_tests
 
 test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)
 	$(BIN)/python -m pytest -m ray beauty_rec_tests/deployment/test_ray.py

@@ -91,7 +91,7 @@ class Vectors:
     @classmethod
     def load(cls, folder: Path) -> "Vectors":
         """Read what :meth:`save` wrote; the matrix is memory-mapped, read-only."""
-        ids = pl.read_parquet(folder / "ids.parquet")["id"].to_list()
+        ids = pl.read_parquet(folder / "ids.parquet", glob=False)["id"].to_list()
         return cls(ids, np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False))
 
 

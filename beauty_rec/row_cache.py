@@ -99,7 +99,7 @@ def reuse_rows(
             tells the columns.
         worth_keeping: of the computed rows; others are computed again next time.
     """
-    parts = [pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    parts = [pl.read_parquet(path, glob=False) for path in sorted(folder.glob("*.parquet"))]
     parts = [part.filter(pl.col(MAKER) == maker) for part in parts]
     parts = [part for part in parts if part.height]
     known = pl.concat(parts).unique(KEY, keep="first", maintain_order=True) if parts else None
@@ -131,7 +131,7 @@ def reuse_rows(
 def _write_rows(path: Path, used: pl.DataFrame, maker: str) -> None:
     kept = [used]
     if path.exists():
-        old = pl.read_parquet(path).filter(pl.col(MAKER) == maker)
+        old = pl.read_parquet(path, glob=False).filter(pl.col(MAKER) == maker)
         old = old.join(used.select(KEY), on=KEY, how="anti").with_columns(pl.col(UNUSED) + 1)
         old = old.filter(pl.col(UNUSED) <= KEEP_UNUSED)
         if old.height:

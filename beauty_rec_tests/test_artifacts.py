@@ -1,5 +1,6 @@
-"""Atomic writes, content hashes and vectors."""
+"""Atomic writes, content hashes, vectors, and paths that are no patterns."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +53,18 @@ def test_vectors_come_back_as_they_went(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.matrix, matrix)
     with pytest.raises(ValueError, match="shape"):
         Vectors(["a"], matrix)
+
+
+def test_no_path_is_taken_for_a_pattern(tmp_path: Path) -> None:
+    """Polars looks for "*", "?" and "[" in a path unless it is not to."""
+    reads = re.compile(r"pl\.(?:read|scan)_(?:parquet|csv|ndjson|ipc)\((?:[^()]|\([^()]*\))*\)")
+    package = Path(__file__).parents[1] / "beauty_rec"
+    calls = [
+        call for path in sorted(package.rglob("*.py")) for call in reads.findall(path.read_text())
+    ]
+    assert len(calls) > 15
+    assert [call for call in calls if "glob=False" not in call] == []
+    for name in ("a1", "a[1]", "axb", "a*b"):
+        Vectors([name], np.zeros((1, 2), np.float32)).save(tmp_path / name)
+    assert Vectors.load(tmp_path / "a[1]").ids == ["a[1]"]
+    assert Vectors.load(tmp_path / "a*b").ids == ["a*b"]

@@ -19,13 +19,13 @@ from unittest.mock import patch
 import dagster as dg
 import numpy as np
 import polars as pl
+from beauty_rec.orchestration.catalogue.records import latest_metadata
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.recommendation import ranks_in_lists
 from beauty_rec.events.asked import split_events
 from beauty_rec.events.folds import with_context
 from beauty_rec.measures.metrics import ndcg_at, recall_at
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
@@ -61,14 +61,14 @@ class Shop:
         settings, processed = Settings(data_dir=data), data / "processed"
         if not (data / "models" / "user_tower").exists():
             raise SystemExit(f"{data} holds no run; make one: beauty-rec run --data-dir {data}")
-        split_reviews = pl.read_parquet(processed / "split_reviews.parquet")
+        split_reviews = pl.read_parquet(processed / "split_reviews.parquet", glob=False)
         reviews = with_context(split_reviews, settings)
         encoder = TextEncoder.load(data / "models" / "text_retriever", settings.encoder)
         return cls(
             settings,
             data / "models" / "user_tower" / SERVED,
             reviews,
-            pl.read_parquet(processed / "user_profiles.parquet"),
+            pl.read_parquet(processed / "user_profiles.parquet", glob=False),
             context_vectors(encoder, reviews["context"]),
             Vectors.load(processed / "item_vectors"),
             Vectors.load(processed / "item_embeddings"),

@@ -66,7 +66,9 @@ def main(paths: list[str]) -> None:
             keywords = LanguageModelExtractor(reader, RulesExtractor()).task
             rules = RulesAttributeExtractor(domain, AttributeSettings())
             items = LanguageModelAttributeExtractor(reader, rules, domain, 6)
-        rows = pl.read_ndjson(reviews, infer_schema_length=None).select("title", "text")
+        rows = pl.read_ndjson(reviews.read_bytes(), infer_schema_length=None).select(
+            "title", "text"
+        )
         asked = [
             keywords.question({"title": title or "", "text": text or ""})
             for title, text in rows.iter_rows()

@@ -89,7 +89,7 @@ def download_file(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     fetched, failures = 0, 0
-    with httpx.Client(follow_redirects=True, timeout=30) as client:
+    with _client(url) as client:
         while True:
             before = part.stat().st_size if part.exists() else 0
             try:
@@ -114,6 +114,16 @@ def download_file(
     write_text_atomic(recorded, f"{digest}  {target.name}\n")
     part.replace(target)
     return Download(target, target.stat().st_size, digest, fetched)
+
+
+def _client(url: str) -> httpx.Client:
+    try:
+        return httpx.Client(follow_redirects=True, timeout=30)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise DownloadError(
+            f"{url}: the proxy of the environment cannot be used; name an http:// one in "
+            "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or unset them"
+        ) from error
 
 
 def _fetch(client: httpx.Client, url: str, part: Path) -> int:

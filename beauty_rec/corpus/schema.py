@@ -6,7 +6,6 @@ does not name are let through (reviews keep scalar ones as `extras`, profiles as
 """
 
 import math
-import re
 from typing import Annotated, Any, NotRequired
 
 import polars as pl
@@ -14,51 +13,49 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, Type
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-MIN_TIMESTAMP_MS = 100_000_000_000
-"""March 1973 in milliseconds; a smaller one was meant in seconds (of a year before 5138)."""
-CLOCK_SLACK_MS = 24 * 3600 * 1000
-"""How far ahead of now a timestamp may lie: shops write local time as if it were UTC."""
 
+def _present(value: Any) -> Any:
+    """NaN and infinity, which are no JSON, are a missing value, as in a Parquet file of pandas."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _whole(value: Any) -> Any:
+    """`1.0` is the integer 1: a column of integers with a gap is one of floats in pandas."""
+    return int(value) if isinstance(value, float) and value.is_integer() else _present(value)
+
+
+def _text_list(value: Any) -> Any:
+    if isinstance(value, list):
+        return [text for text in value if _present(text) is not None]
+    return [] if _present(value) is None else [value] if isinstance(value, str) else value
+
+
+def _details(value: Any) -> Any:
+    """Return an object, given as such, as a JSON string or as a list of key and value; else {}.
+
+    `details` that are `[]` or a lone text say nothing that could be looked up: no fault of the row.
+    """
+    if isinstance(value, str):
+        try:
+            value = from_json(value)
+        except ValueError:
+            return {}
+    if isinstance(value, list):  # how Parquet keeps a map
+        pairs = [row for row in value if isinstance(row, dict) and row.keys() == {"key", "value"}]
+        value = {row["key"]: row["value"] for row in pairs if isinstance(row["key"], str)}
+    return value if isinstance(value, dict) else {}
+
+
+Missing = BeforeValidator(_present)
 Id = Annotated[
     str,
     StringConstraints(
         strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"
     ),
+    Missing,
 ]
-
-
-def parse_price(value: Any) -> float | None:
-    """Return the (first) number of a price: 12.99, "$12.99", "from 10.00"; None if there is none.
-
-    Negative and non-finite prices are None as well.
-    """
-    if isinstance(value, str):
-        match = re.search(r"(?<![\d.-])\d[\d,]*(?:\.\d+)?", value)
-        value = float(match.group().replace(",", "")) if match else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if 0 <= value < 1e9 else None
-
-
-def _text_list(value: Any) -> Any:
-    return [] if value is None else [value] if isinstance(value, str) else value
-
-
-def _json_object(value: Any) -> Any:
-    """Read `details` given as a JSON string; anything else is left for the type check."""
-    if isinstance(value, str):
-        try:
-            return from_json(value) if value.strip() else {}
-        except ValueError:
-            return value
-    return {} if value is None else value
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Text = str | None
+Count = Annotated[Annotated[int, Field(ge=0, lt=2**31)] | None, BeforeValidator(_whole)]
+Text = Annotated[str | None, Missing]
 TextList = Annotated[list[str], BeforeValidator(_text_list)]
 
 
@@ -68,12 +65,12 @@ class ReviewRow(TypedDict):
 
     user_id: Id
     parent_asin: Id
-    timestamp: Annotated[int, Field(ge=MIN_TIMESTAMP_MS)]
-    rating: Annotated[float, Field(ge=1, le=5)]
+    timestamp: Annotated[int, BeforeValidator(_whole)]
+    rating: Annotated[float, Field(ge=1, le=5), Missing]
     title: NotRequired[Text]
     text: NotRequired[Text]
-    helpful_vote: NotRequired[Annotated[int, Field(ge=0, lt=2**31)] | None]
-    verified_purchase: NotRequired[bool | None]
+    helpful_vote: NotRequired[Count]
+    verified_purchase: NotRequired[Annotated[bool | None, Missing]]
     context: NotRequired[Text]
     asin: NotRequired[Any]
     images: NotRequired[Any]
@@ -87,13 +84,13 @@ class ItemRow(TypedDict):
     title: NotRequired[Text]
     main_category: NotRequired[Text]
     store: NotRequired[Text]
-    price: NotRequired[Annotated[float | None, BeforeValidator(parse_price)]]
+    price: NotRequired[Any]
     features: NotRequired[TextList]
     description: NotRequired[TextList]
     categories: NotRequired[TextList]
-    details: NotRequired[Annotated[dict[str, Any], BeforeValidator(_json_object)]]
-    average_rating: NotRequired[Annotated[float | None, BeforeValidator(_finite)]]
-    rating_number: NotRequired[Annotated[int, Field(ge=0, lt=2**31)] | None]
+    details: NotRequired[Annotated[dict[str, Any], BeforeValidator(_details)]]
+    average_rating: NotRequired[Annotated[float | None, Missing]]
+    rating_number: NotRequired[Count]
 
 
 @with_config(ConfigDict(strict=True, extra="allow"))
@@ -107,6 +104,7 @@ REVIEW = TypeAdapter(ReviewRow)
 ITEM = TypeAdapter(ItemRow)
 PROFILE = TypeAdapter(ProfileRow)
 REVIEW_FIELDS = frozenset(ReviewRow.__annotations__)
+ITEM_FIELDS = frozenset(ItemRow.__annotations__)
 
 REVIEW_SCHEMA: dict[str, Any] = {
     "review_id": pl.String,
@@ -129,6 +127,7 @@ ITEM_SCHEMA: dict[str, Any] = {
     "main_category": pl.String,
     "store": pl.String,
     "price": pl.Float32,
+    "raw_price": pl.String,
     "features": pl.List(pl.String),
     "description": pl.String,
     "categories": pl.List(pl.String),

@@ -13,6 +13,8 @@ from beauty_rec.items.phrase_finder import words
 
 MAX_BRAND_WORDS = 3
 RESELLER_ITEMS = 3
+MAX_BRAND_CHARS = 100
+"""A longer name is none: some metadata lists hundreds of authors as the store."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ def find_brands(clues: Sequence[BrandClues], common: set[str]) -> list[str | Non
         common: words that no brand is made of alone (the lexicon's single words).
     """
     titles = [words(clue.title) for clue in clues]
-    stated = [[name for raw in clue.stated if (name := tuple(words(raw)))] for clue in clues]
+    stated = [
+        [name for raw in clue.stated if (name := tuple(words(raw))) and _is_short(name)]
+        for clue in clues
+    ]
     given: Counter[tuple[str, ...]] = Counter()
     confirmed: Counter[tuple[str, ...]] = Counter()
     for title, names in zip(titles, stated, strict=True):
@@ -57,13 +62,17 @@ def _choose(
             return " ".join(name)
     for size in range(MAX_BRAND_WORDS, 0, -1):
         lead = tuple(title[:size])
-        if len(lead) == size and (lead in leading or confirmed[lead] > 0):
+        if len(lead) == size and _is_short(lead) and (lead in leading or confirmed[lead] > 0):
             return " ".join(lead)
     for name in names:
         # Stated often and never in a title: the name of a shop, not of a maker.
         if confirmed[name] > 0 or given[name] < RESELLER_ITEMS or names.count(name) > 1:
             return " ".join(name)
     return None
+
+
+def _is_short(name: tuple[str, ...]) -> bool:
+    return len(" ".join(name)) <= MAX_BRAND_CHARS
 
 
 def _stands_in(name: tuple[str, ...], title: list[str]) -> bool:

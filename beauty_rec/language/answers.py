@@ -31,6 +31,11 @@ _ABOUT_US = re.compile(
 )
 
 
+_THOUGHTS_OPEN = re.compile(r"<(?:think|thinking|thought|thoughts|reasoning)>", re.IGNORECASE)
+_THOUGHTS_END = re.compile(r"</(?:think|thinking|thought|thoughts|reasoning)>", re.IGNORECASE)
+_FENCE = re.compile(r"```[a-z0-9]*\s(.*)```", re.DOTALL | re.IGNORECASE)
+
+
 def ascii_folded(text: str) -> str:
     """Return ``text`` with letters for accented ones and plain quotes: "crème" is "creme"."""
     text = text.replace("’", "'").replace("‘", "'").replace("–", "-").replace("—", "-")
@@ -55,9 +60,10 @@ def read_answer(text: str, model: type[Model]) -> Model:
     """Return the checked answer.
 
     Raises:
-        BadAnswer: ``text`` is no JSON object of ``model``, repeats a key, or a string of it holds
+        BadAnswer: ``text`` holds no JSON object of ``model``, repeats a key, or a string has
             markup, control characters or words about the prompt. The message never quotes it.
     """
+    text = json_text(text)
     if len(text) > MAX_ANSWER_CHARS:
         raise BadAnswer(f"longer than {MAX_ANSWER_CHARS} characters")
     try:
@@ -83,6 +89,30 @@ def read_answer(text: str, model: type[Model]) -> Model:
         if _ABOUT_US.search(value):
             raise BadAnswer("words about the prompt")
     return answer
+
+
+def json_text(text: str) -> str:
+    """Return an answer without what models put around it: thoughts before, a fence about it.
+
+    >>> json_text("<think>Hm.</think>\\n```json\\n{}\\n```")
+    '{}'
+
+    Raises:
+        BadAnswer: there are thoughts only.
+    """
+    text = text.strip("\ufeff \t\r\n")
+    if text.startswith("{"):
+        return text
+    thoughts = _THOUGHTS_OPEN.match(text)
+    ends = [match.end() for match in _THOUGHTS_END.finditer(text)]
+    if ends:
+        text = text[ends[-1] :].strip()
+    elif thoughts:
+        raise BadAnswer("thoughts without an answer")
+    if text.count("```") == 2:
+        fence = _FENCE.search(text)
+        text = fence[1].strip() if fence else text
+    return text
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

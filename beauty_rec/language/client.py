@@ -2,7 +2,6 @@
 
 import email.utils
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -14,6 +13,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from beauty_rec.language.dialect import Completion, quoted, read_completion
 from beauty_rec.language.endpoints import Endpoints
 from beauty_rec.language.errors import BadRequest, ServerProblem
 from beauty_rec.language.task import Message, Task
@@ -22,7 +22,6 @@ from beauty_rec.settings import LanguageSettings
 
 CONNECT_TIMEOUT_S = 10.0
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
-_EXCERPT = 200
 
 
 class Transient(Exception):
@@ -31,16 +30,6 @@ class Transient(Exception):
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """The text of an answer; ``truncated``: it ran into the bound of tokens."""
-
-    text: str
-    truncated: bool
-    prompt_tokens: int
-    completion_tokens: int
 
 
 class ChatClient:
@@ -96,9 +85,10 @@ class ChatClient:
         while True:
             async with self.endpoints.slot() as (endpoint, pool):
                 self._usage.spend_request()
+                sent = endpoint.dialect.request(payload)
                 try:
                     answer = await pool.post(
-                        f"{endpoint.url}/chat/completions", json=payload, timeout=self._timeout
+                        f"{endpoint.url}/chat/completions", json=sent, timeout=self._timeout
                     )
                 except (httpx.ConnectError, httpx.ConnectTimeout):
                     self._usage.unsent()
@@ -116,9 +106,14 @@ class ChatClient:
                 if answer.status_code >= 500 or answer.status_code in (408, 409, 425):
                     self.endpoints.failed(endpoint)
                     raise Transient(f"status {answer.status_code}", retry_after_s(answer))
+                if endpoint.dialect.learn(answer, sent):
+                    continue
                 if answer.status_code != 200:
                     raise refusal(endpoint.url, answer, self._settings)
-                completion = _read(answer)
+                try:
+                    completion = read_completion(answer)
+                except ValueError as error:
+                    raise Transient(str(error)) from error
                 self.endpoints.worked(endpoint)
                 self._usage.spend_tokens(completion.prompt_tokens, completion.completion_tokens)
                 return completion
@@ -141,7 +136,7 @@ def refusal(
     if answer.status_code in (401, 403):
         told = "is refused" if settings.api_key else "is wanted"
         return ServerProblem(f"{url}: a key {told}; set BEAUTY_REC_LLM__API_KEY in the environment")
-    said = " ".join(answer.text[:_EXCERPT].split())
+    said = quoted(answer, settings)
     if answer.status_code == 404:
         return ServerProblem(
             f"{url}: no model {settings.model!r} or no such page ({said}); see: beauty-rec doctor"
@@ -170,18 +165,3 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after_s if isinstance(error, Transient) else None
     return max(_BACKOFF(state), min(asked or 0.0, 300.0))
-
-
-def _read(answer: httpx.Response) -> Completion:
-    try:
-        told = answer.json()
-        choice = told["choices"][0]
-        usage = told.get("usage") or {}
-        return Completion(
-            choice["message"].get("content") or "",
-            choice.get("finish_reason") == "length",
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or 0),
-        )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise Transient("the server's answer is no chat completion") from error

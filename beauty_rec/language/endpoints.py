@@ -6,14 +6,19 @@ pools of 4 cost 0.6 ms.
 """
 
 import asyncio
+import ipaddress
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from tqdm import tqdm
 
+from beauty_rec.language.dialect import Dialect, excerpt
 from beauty_rec.language.errors import ServerProblem
 
 CONNECTIONS_PER_POOL = 4
@@ -21,6 +26,33 @@ FAILURES_BEFORE_DEAD = 8
 """So many failed requests in a row, none answered between, take a server out."""
 FIRST_PROBE_S, LAST_PROBE_S = 0.2, 30.0
 MAX_PAUSE_S = 300.0
+
+
+def open_client(url: str, **options: Any) -> httpx.AsyncClient:
+    """Return a client for the server ``url``; this machine's own is never behind a proxy.
+
+    Raises:
+        ServerProblem: the proxy that the environment names cannot be used.
+    """
+    try:
+        return httpx.AsyncClient(trust_env=not is_loopback(url), **options)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        said = re.sub(r"//[^/@\s]*@", "//***@", excerpt(str(error)))
+        raise ServerProblem(
+            f"{url}: the proxy of the environment cannot be used ({said}); name an http:// one in "
+            "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, unset them, or list the host in NO_PROXY"
+        ) from error
+
+
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` leads to this machine."""
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 class Pool:
@@ -42,6 +74,7 @@ class Endpoint:
         self.paused_until = 0.0
         self.failures = 0
         self.pauses = 0
+        self.dialect = Dialect()
 
 
 class Endpoints:
@@ -56,6 +89,9 @@ class Endpoints:
         headers: of every request.
         in_flight: requests at one server at once.
         patience_s: seconds without any living server before :class:`ServerProblem` is raised.
+
+        Raises:
+            ServerProblem: as :func:`open_client`.
         """
         context = httpx.create_ssl_context()
         limits = httpx.Limits(max_connections=CONNECTIONS_PER_POOL)
@@ -64,7 +100,7 @@ class Endpoints:
             Endpoint(
                 url,
                 [
-                    Pool(httpx.AsyncClient(headers=headers, limits=limits, verify=context))
+                    Pool(open_client(url, headers=headers, limits=limits, verify=context))
                     for _ in range(count)
                 ],
             )

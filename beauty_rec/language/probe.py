@@ -7,12 +7,17 @@ from typing import Any, Literal
 
 import httpx
 
+from beauty_rec.language.answers import json_text
 from beauty_rec.language.client import auth_headers
-from beauty_rec.language.errors import ServerProblem
+from beauty_rec.language.dialect import Completion, Dialect, excerpt, quoted, read_completion
+from beauty_rec.language.endpoints import open_client
+from beauty_rec.language.errors import BadAnswer, ServerProblem
 from beauty_rec.settings import LanguageSettings
 
 TIMEOUT_S = 10.0
 MODELS_NAMED = 8
+MAX_TOKENS = 256
+"""Of the answer to the question: enough for a short thought before it."""
 _WORDS = ["qx7", "vw3"]
 _SCHEMA = {
     "type": "object",
@@ -39,13 +44,18 @@ async def look(settings: LanguageSettings, url: str, *, ask: bool) -> Found:
         url: of the API, such as ``http://127.0.0.1:8000/v1``.
         ask: also ask the model a question that only structured output answers as wanted.
     """
-    async with httpx.AsyncClient(headers=auth_headers(settings), timeout=TIMEOUT_S) as client:
+    try:
+        opened = open_client(url, headers=auth_headers(settings), timeout=TIMEOUT_S)
+    except ServerProblem as error:
+        return Found(url, str(error).removeprefix(f"{url}: "), "address")
+    async with opened as client:
         try:
             listing = await client.get(f"{url}/models")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            said = excerpt(f"{type(error).__name__}: {error}").rstrip(": ")
             return Found(
                 url,
-                f"nothing answers ({type(error).__name__}): start the server, or name it with "
+                f"nothing answers ({said}): start the server, or name it with "
                 "--set llm.base_urls=http://HOST:PORT/v1",
                 "address",
             )
@@ -56,8 +66,8 @@ async def look(settings: LanguageSettings, url: str, *, ask: bool) -> Found:
             hint = "" if url.endswith("/v1") else "; such addresses end in /v1 mostly"
             return Found(
                 url,
-                f"answers, but has no list of models (status {listing.status_code}){hint}: mend "
-                "llm.base_urls",
+                f"answers, but has no list of models (status {listing.status_code}: "
+                f"{quoted(listing, settings)}){hint}: mend llm.base_urls",
                 "address",
             )
         if settings.model not in models:
@@ -94,38 +104,58 @@ async def _structure(settings: LanguageSettings, url: str, client: httpx.AsyncCl
             "json_schema": {"name": "probe", "schema": _SCHEMA, "strict": True},
         },
         "temperature": 0,
-        "max_tokens": 64,
+        "max_tokens": MAX_TOKENS,
     }
+    dialect = Dialect()
     try:
-        answer = await client.post(
-            f"{url}/chat/completions", json=question, timeout=settings.timeout_s
-        )
-        said = answer.json()["choices"][0]["message"]["content"] if answer.is_success else None
+        while True:
+            sent = dialect.request(question)
+            answer = await client.post(
+                f"{url}/chat/completions", json=sent, timeout=settings.timeout_s
+            )
+            if not dialect.learn(answer, sent):
+                break
     except httpx.HTTPError as error:
         return Found(url, f"gives no answer ({type(error).__name__}): see its log", "server")
-    except (ValueError, KeyError, IndexError, TypeError):
-        said = None
     if answer.status_code in (401, 403):
         return Found(url, _key_problem(settings), "key")
-    if answer.status_code >= 500:
-        return Found(
-            url, f"fails on a question (status {answer.status_code}): see its log", "server"
-        )
+    said = quoted(answer, settings)
     if answer.status_code == 404:
-        return Found(url, "has no /chat/completions: mend llm.base_urls", "address")
+        return Found(url, f"has no /chat/completions ({said}): mend llm.base_urls", "address")
+    if not answer.is_success:
+        return Found(
+            url,
+            f'fails on a question (status {answer.status_code}: "{said}"): mend what it says, or '
+            "see its log",
+            "server",
+        )
     try:
-        obeyed = json.loads(said or "")["code"] in _WORDS
-    except (ValueError, KeyError, TypeError):
-        obeyed = False
-    if obeyed:
+        completion = read_completion(answer)
+    except ValueError as error:
+        return Found(url, f'{error}: "{said}"; mend llm.base_urls', "server")
+    if _obeys(completion):
         return Found(url, None)
+    if completion.truncated:
+        return Found(
+            url,
+            f"comes to no answer within {MAX_TOKENS} tokens: switch the model's thinking off, or "
+            "name another with --set llm.model=NAME",
+            "structure",
+        )
     return Found(
         url,
         "does not hold to response_format json_schema: use vLLM 0.6.4 or later (with "
         '--structured-outputs-config \'{"backend":"guidance"}\'), Ollama 0.5 or later, or a '
-        "model and server that support structured output",
+        f'model and server that support structured output (it said: "{excerpt(completion.text)}")',
         "structure",
     )
+
+
+def _obeys(completion: Completion) -> bool:
+    try:
+        return json.loads(json_text(completion.text))["code"] in _WORDS
+    except (ValueError, KeyError, TypeError, BadAnswer):
+        return False
 
 
 def _models(listing: httpx.Response) -> list[str] | None:

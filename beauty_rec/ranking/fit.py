@@ -61,7 +61,7 @@ def fit_rankers(
     Returns:
         ``epochs``: one row of figures each; ``best``: that of the kept one; ``without_transfer``:
         the same of a training without transfer, where ``settings.ablation`` asks for one;
-        ``examples``, ``positives`` of train; ``trees``.
+        ``judged_by``: what chose it; ``examples``, ``positives`` of train; ``trees``.
     """
     settings, vocabulary, spec = knowledge.settings, knowledge.vocabulary, knowledge.spec
     features: list[Features] = []
@@ -86,11 +86,12 @@ def fit_rankers(
     log = {
         "epochs": trained.history,
         "best": _best(trained.history),
+        "judged_by": trained.judged_by,
         "examples": len(train.labels),
         "positives": int(train.labels.sum()),
         "trees": 0,
     }
-    if settings.gbdt:
+    if settings.gbdt and len(valid.labels):
         trees = train_gbdt((joined.raw, chosen), (held_out.raw, valid.labels), settings.seed)
         trees.save(target / GBDT)
         log["trees"] = trees.booster.num_trees()

@@ -33,6 +33,8 @@ class Reranker:
     @torch.inference_mode()
     def probabilities(self, features: Features) -> NDArray[np.float32]:
         """Return the calibrated probability that each candidate is chosen, float32 [N]."""
+        if not len(features.raw):
+            return np.empty(0, np.float32)
         items, item_row = np.unique(features.item_row, return_inverse=True)
         batch = Batch(
             torch.from_numpy(features.user_ids),

@@ -5,6 +5,9 @@ time), labelled by whether the candidate is the event's item; queries without th
 candidates are left out. Loss: binary cross entropy. After each epoch the log loss of the valid
 queries with an answer decides, calibrated first: sampled negatives move the share of positives and
 not what is to be learned. The best epoch's weights are kept and calibrated on all of valid.
+
+A shop whose valid events are all repeat purchases asks nothing in valid: then the last tenth of the
+train queries is held back for both.
 """
 
 import math
@@ -38,10 +41,11 @@ from beauty_rec.training.seeds import epoch_seed, seeded
 
 @dataclass(frozen=True)
 class Trained:
-    """The reranker of the best epoch, and one row of figures per epoch."""
+    """The reranker of the best epoch, one row of figures per epoch, and what chose the epoch."""
 
     reranker: Reranker
     history: list[dict[str, float]]
+    judged_by: str = "valid"
 
 
 def train_reranker(
@@ -57,7 +61,7 @@ def train_reranker(
 
     Args:
         train: out-of-fold candidates; queries without their answer among them are left out.
-        valid: candidates of valid events, all of them.
+        valid: candidates of valid events, all of them; may be empty, see the module.
         spec: fitted on the train features.
         rows: of the embedding table, ``len(vocabulary)``.
         settings: with ``transfer`` off, ``embeddings`` is not looked at (the ablation).
@@ -67,17 +71,19 @@ def train_reranker(
             aside.
 
     Raises:
-        ValueError: no train query has its answer among the candidates, or there are no valid
-            candidates.
+        ValueError: no train query has its answer among the candidates.
     """
     chosen = answered_rows(train.labels, train.features.user_row)
     if not len(chosen):
         raise ValueError("no train query has its answer among its candidates: nothing to learn")
-    if not len(valid.labels):
-        raise ValueError("no valid candidates: nothing to stop by")
+    judged_by, calibrated = "valid", np.arange(len(valid.labels))
     judged = answered_rows(valid.labels, valid.features.user_row)
-    if not len(judged):
-        judged = np.arange(len(valid.labels))
+    if not len(calibrated):
+        judged_by, valid = "the last tenth of train: valid asks nothing", train
+        chosen, judged = _last_tenth(chosen, train.features.user_row)
+        calibrated = judged
+    elif not len(judged):
+        judged = calibrated
 
     with seeded(settings.seed):
         model = DeepFM(rows, fields_of(spec), settings)
@@ -117,9 +123,18 @@ def train_reranker(
             step, state = len(history), {"history": history}
             save_checkpoint(checkpoints, step, model, optimizer, fingerprint, state, best)
     model.load_state_dict(best)
-    whole = predict(model, valid, np.arange(len(valid.labels)))
-    reranker = Reranker(model, spec, rows, settings, fit_platt(whole, valid.labels))
-    return Trained(reranker, history)
+    whole = predict(model, valid, calibrated)
+    calibration = fit_platt(whole, valid.labels[calibrated])
+    return Trained(Reranker(model, spec, rows, settings, calibration), history, judged_by)
+
+
+def _last_tenth(
+    rows: NDArray[np.int64], query_row: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the first queries and of the last tenth; all twice for a lone query."""
+    queries = np.unique(query_row[rows])
+    is_late = query_row[rows] >= queries[-max(1, len(queries) // 10)]
+    return (rows, rows) if is_late.all() else (rows[~is_late], rows[is_late])
 
 
 def _train_epoch(

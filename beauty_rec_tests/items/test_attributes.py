@@ -131,10 +131,13 @@ def test_brand_is_checked_with_the_title() -> None:
         BrandClues("Zarva Nail Clipper", []),
         BrandClues("Nail Clipper", []),
         BrandClues("Steel Comb", ["Tiny Maker"]),
+        BrandClues("Gift Book", [", ".join(f"Author {n}" for n in range(600))]),
+        BrandClues(f"{'x' * 300} Book", ["y" * 300]),
     ]
     common = {"nail", "satin", "bath", "steel"}
     brands = find_brands(clues, common)
-    assert brands == ["lumi", "lumi", None, None, "zarva", "zarva", None, "tiny maker"]
+    assert brands[:8] == ["lumi", "lumi", None, None, "zarva", "zarva", None, "tiny maker"]
+    assert brands[8:] == [None, None]
 
 
 def test_records_are_validated() -> None:

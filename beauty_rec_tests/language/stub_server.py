@@ -17,6 +17,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+HABITS = {
+    "fence": "Here it is:\n```json\n{}\n```",
+    "think": "<think>\nA {{review}}.\n</think>\n\n{}",
+    "think-end": "Okay, a review.\n</think>\n```\n{}\n```",
+    "byte-order": "\ufeff {}\n",
+}
 FAULTS = ("broken", "truncated", "slow", "error", "busy")
 _SAID = re.compile(r"keyword: ?(\w+)")
 
@@ -36,6 +42,13 @@ class Stub:
         options = self.options
         if body["model"] != options.model:
             return 404, {"error": {"message": f"no model {body['model']}"}}, {}
+        if options.habit == "new-fields":
+            for name, instead in (("max_tokens", "max_completion_tokens"), ("temperature", "")):
+                if name in body:
+                    said = f"Unsupported parameter: '{name}' is not supported. Use '{instead}'."
+                    return 400, {"error": {"message": said, "param": name}}, {}
+        if options.habit == "refusing":
+            return 400, {"error": {"message": f"\x1b[31mthe grammar {options.key} is bad"}}, {}
         content = body["messages"][-1]["content"]
         review = content.partition("\nAn earlier answer")[0]
         digest = hashlib.sha256(review.encode()).hexdigest()[:16]
@@ -63,7 +76,16 @@ class Stub:
         if fault == "truncated":
             answer, finish = answer[: len(answer) // 2], "length"
         usage = {"prompt_tokens": len(str(body["messages"])) // 4, "completion_tokens": 40}
-        choice = {"index": 0, "finish_reason": finish, "message": {"content": answer}}
+        message: dict[str, Any] = {"content": answer}
+        if options.habit == "parts":
+            message = {"content": [{"type": "text", "text": answer}]}
+        elif options.habit == "reasoning":
+            message = {"content": None, "reasoning_content": answer}
+        elif options.habit == "thinking-long":
+            message, finish = {"content": "", "reasoning": "Okay, " * 50}, "length"
+        elif options.habit in HABITS:
+            message = {"content": HABITS[options.habit].format(answer)}
+        choice = {"index": 0, "finish_reason": finish, "message": message}
         return 200, {"choices": [choice], "usage": usage}, {}
 
     def answer(self, body: dict[str, Any], review: str, digest: str) -> str:
@@ -154,6 +176,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--fault-times", type=int, default=1, help="asks of one review that fail")
     parser.add_argument("--always", default="", help="reviews with it never get a good answer")
     parser.add_argument("--plain", action="store_true", help="ignore response_format")
+    parser.add_argument("--habit", default="", help="how answers are wrapped, or asked for")
     options, _ = parser.parse_known_args(arguments)
     asyncio.run(serve(options))
 

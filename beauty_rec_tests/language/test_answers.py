@@ -31,12 +31,26 @@ def test_words_of_products_pass(keyword: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "frame",
+    ["{}", "\ufeff{}", "\n \ufeff {}\n", "```json\n{}\n```", "```\n{}```", "```JSON {} ```",
+     "Sure:\n```json\n{}\n```\nDone.", "<think>hm {{}}</think>{}", "<THINK></think>\n{}",
+     "hm\n</think>\n\n{}", "<think>a</think>\n```json\n{}\n```"],
+)  # fmt: skip
+def test_thoughts_and_fences_are_put_aside(frame: str) -> None:
+    assert read_answer(frame.format(answer(why=["soft"])), AskedKeywords).why == ["soft"]
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
         ("", "no JSON"),
         ('{"who": [', "no JSON"),
         ("Sure! " + answer(), "no JSON"),
-        ("```json\n" + answer() + "\n```", "no JSON"),
+        ("```json\n" + answer()[:-1] + "\n```", "no JSON"),
+        ("```json\n" + answer(), "no JSON"),
+        ("<think>" + answer(), "thoughts without an answer"),
+        ("<think>" + answer() + "</think>", "no JSON"),
+        ("<think>x</think>" * 5_000 + "[" * 30_000, "longer than"),
         ("[]", "no JSON object"),
         ("NaN", "no JSON"),
         ("[" * 100_000, "longer than"),

@@ -141,6 +141,26 @@ def test_no_answer_among_the_candidates_is_an_error() -> None:
         train_reranker(empty, answered, spec, len(shop.vocabulary()), shop.SETTINGS)
 
 
+def test_without_valid_candidates_the_last_of_train_decide() -> None:
+    """A shop whose valid events are all repeat purchases asks nothing in valid."""
+    spec = shop.builder().spec
+    told = examples(1, spec)
+    nothing = np.empty(0, dtype=np.int64)
+    features = replace(
+        told.features,
+        user_row=nothing,
+        item_row=nothing,
+        raw=told.features.raw[:0],
+    )
+    empty = Examples(features, told.dense[:0], told.labels[:0])
+    trained = train_reranker(told, empty, spec, len(shop.vocabulary()), shop.SETTINGS)
+    assert trained.judged_by == "the last tenth of train: valid asks nothing"
+    assert all(np.isfinite(list(figures.values())).all() for figures in trained.history)
+    slope, offset = trained.reranker.calibration
+    assert slope >= 0
+    assert np.isfinite(offset)
+
+
 def test_training_rows_keep_each_positive_and_n_negatives() -> None:
     labels = np.array([0, 1, 0, 0, 0, 0, 0, 1, 0, 0], dtype=np.float32)
     query = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import polars as pl
 
+from beauty_rec.corpus.intake.columns import readable
 from beauty_rec.corpus.intake.errors import CorpusFileError
 
 BLOCK_BYTES = 8 << 20
 PARQUET_ROWS = 8192
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 _HEAD_BYTES = 2000
-_INTEGER_FIELDS = ("timestamp", "helpful_vote", "rating_number")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def iter_blocks(path: Path, max_line_bytes: int) -> Iterator[Block]:
         raise CorpusFileError(
             path, "the gzip data is cut off or damaged", "Download or copy the file again"
         ) from error
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).splitlines()[0][:200]
         raise CorpusFileError(
             path, f"not a readable Parquet file ({reason})", "Write or copy the file again"
@@ -129,34 +129,21 @@ def _line_blocks(
 
 
 def _parquet_blocks(path: Path) -> Iterator[Block]:
-    frame = pl.scan_parquet(path)
+    frame = pl.scan_parquet(path, glob=False)
     rows = frame.select(pl.len()).collect().item()
+    columns = list(readable(frame.collect_schema()))
+    if not columns:
+        raise CorpusFileError(
+            path, "has no column that can be read", "Write its fields as texts and numbers"
+        )
+    if not rows:
+        return
     size = path.stat().st_size
-    ready = frame.select(_jsonable(frame.collect_schema()))
     line = 1
-    for batch in ready.collect_batches(chunk_size=PARQUET_ROWS, maintain_order=True):
+    for batch in frame.select(columns).collect_batches(
+        chunk_size=PARQUET_ROWS, maintain_order=True
+    ):
         buffer = io.BytesIO()
         batch.write_ndjson(buffer)
         yield Block(line, buffer.getvalue(), size * (line + len(batch) - 1) // rows)
         line += len(batch)
-
-
-def _jsonable(schema: pl.Schema) -> list[pl.Expr]:
-    """Expressions that turn columns into what JSON lines would hold."""
-    columns = []
-    for name, dtype in schema.items():
-        column = pl.col(name)
-        if dtype in (pl.Binary, pl.Object, pl.Null):
-            continue
-        if isinstance(dtype, pl.Datetime) and name == "timestamp":
-            column = column.dt.epoch("ms")
-        elif dtype.is_float() and name in _INTEGER_FIELDS:
-            # pandas turns a column of integers with a gap into floats.
-            whole = column.cast(pl.Int64, strict=False)
-            column = pl.when(whole == column).then(whole)
-        elif dtype.is_decimal():
-            column = column.cast(pl.Float64)
-        elif dtype.is_temporal() or isinstance(dtype, pl.Categorical | pl.Enum):
-            column = column.cast(pl.String)
-        columns.append(column)
-    return columns

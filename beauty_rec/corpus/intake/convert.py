@@ -10,9 +10,10 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from beauty_rec.corpus.intake.blocks import Block
-from beauty_rec.corpus.intake.refusals import IN_FUTURE, TOO_LONG, excerpt_of, reason_of
+from beauty_rec.corpus.intake.refusals import TOO_LONG, excerpt_of, reason_of
 from beauty_rec.corpus.intake.rows import item_frame, review_frame
-from beauty_rec.corpus.schema import CLOCK_SLACK_MS, ITEM, QUARANTINE_SCHEMA, REVIEW
+from beauty_rec.corpus.schema import ITEM, QUARANTINE_SCHEMA, REVIEW
+from beauty_rec.corpus.times import timestamp_fault
 
 Kind = Literal["reviews", "items"]
 
@@ -99,13 +100,12 @@ def convert_block(
     A file of no rows is not written. Returns (valid rows, refused rows by reason).
     """
     refusals = Refusals.of(rules.file, block.oversized)
-    latest = rules.now_ms + CLOCK_SLACK_MS
     numbers: list[int] = []
     rows: list[dict[str, Any]] = []
     adapter = _ADAPTERS[rules.kind]
     for number, line, row in valid_rows(adapter, block, rules.max_line_bytes, refusals):
-        if rules.kind == "reviews" and row["timestamp"] > latest:
-            refusals.add(number, IN_FUTURE, line)
+        if rules.kind == "reviews" and (fault := timestamp_fault(row["timestamp"], rules.now_ms)):
+            refusals.add(number, f"timestamp: {fault}", line)
         else:
             numbers.append(number)
             rows.append(row)

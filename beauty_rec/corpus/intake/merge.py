@@ -27,9 +27,14 @@ def merge_parts(
     if not parts:
         write_parquet(pl.DataFrame(schema=schema), target)
         return 0
-    keys = pl.scan_parquet(parts).select({key, LINE}).filter(pl.col(key).is_duplicated()).collect()
+    keys = (
+        pl.scan_parquet(parts, glob=False)
+        .select({key, LINE})
+        .filter(pl.col(key).is_duplicated())
+        .collect()
+    )
     repeated = keys.sort(LINE).filter(~pl.col(key).is_first_distinct())[LINE].sort()
-    lead = pl.read_parquet(parts, columns=[sort_by[0]])[sort_by[0]].sort()
+    lead = pl.read_parquet(parts, columns=[sort_by[0]], glob=False)[sort_by[0]].sort()
     bounds = lead.gather_every(RANGE_ROWS).unique(maintain_order=True).to_list()
     del keys, lead
 
@@ -38,7 +43,7 @@ def merge_parts(
             inside = pl.col(sort_by[0]) >= low
             if high is not None:
                 inside &= pl.col(sort_by[0]) < high
-            rows = pl.scan_parquet(parts).filter(inside)
+            rows = pl.scan_parquet(parts, glob=False).filter(inside)
             if len(repeated):
                 rows = rows.filter(~pl.col(LINE).is_in(repeated.implode()))
             yield rows.select(list(schema)).collect().sort(sort_by)
@@ -53,7 +58,7 @@ def merge_parts(
 def merge_quarantine(parts: list[Path], target: Path) -> None:
     """Write the refused rows of all parts, in the order of the file, to ``target``."""
     empty = pl.DataFrame(schema=QUARANTINE_SCHEMA)
-    write_parquet(pl.scan_parquet(parts) if parts else empty, target)
+    write_parquet(pl.scan_parquet(parts, glob=False) if parts else empty, target)
 
 
 def write_parquet(rows: pl.DataFrame | pl.LazyFrame, target: Path) -> None:

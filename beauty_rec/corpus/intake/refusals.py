@@ -1,5 +1,7 @@
 """Why a row is refused, as a short stable `field: problem`, so that rows can be counted by it."""
 
+import json
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,7 +12,7 @@ NOT_UTF8 = "line: not UTF-8"
 NOT_JSON = "line: not JSON"
 NOT_AN_OBJECT = "line: not a JSON object"
 TOO_LONG = "line: too long"
-IN_FUTURE = "timestamp: in the future"
+UNPAIRED = "line: unpaired surrogate"
 
 _PROBLEMS = {
     "missing": "missing",
@@ -26,6 +28,7 @@ _PROBLEMS = {
     "list_type": "not a list",
     "dict_type": "not an object",
 }
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _REQUIRED = ("user_id", "parent_asin", "timestamp", "rating")
 
 
@@ -58,12 +61,16 @@ def _unreadable(line: bytes) -> str:
         line.decode("utf-8")
     except UnicodeDecodeError:
         return NOT_UTF8
+    if _SURROGATE.search(line):
+        try:
+            json.loads(line)  # which takes half a pair, as the grammar of JSON does
+        except (ValueError, RecursionError):
+            return NOT_JSON
+        return UNPAIRED
     return NOT_JSON
 
 
 def _out_of_bounds(field: str, value: Any) -> str:
     if field == "rating":
         return "not in 1..5"
-    if field == "timestamp":
-        return "negative" if value < 0 else "in seconds, not milliseconds"
     return "negative" if value < 0 else "too large"

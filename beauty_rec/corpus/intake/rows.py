@@ -10,8 +10,12 @@ import polars as pl
 from pydantic_core import from_json, to_json
 
 from beauty_rec.corpus.category import Category, categorize
+from beauty_rec.corpus.price import parse_price
 from beauty_rec.corpus.schema import ITEM_SCHEMA, REVIEW_FIELDS, REVIEW_SCHEMA
 from beauty_rec.corpus.text import clean_column, clean_text
+
+MAX_NAME_CHARS = 200
+"""Of a store, a category, a price as it was given: longer ones are texts that lost their way."""
 
 
 def review_id(user_id: str, parent_asin: str, timestamp: int) -> str:
@@ -54,6 +58,17 @@ def item_frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([_item(row) for row in rows], schema=ITEM_SCHEMA, orient="row")
 
 
+def shortened(text: str, limit: int = MAX_NAME_CHARS) -> str:
+    """Return ``text``, cut between words where it is longer than ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    return text[: limit + 1].rpartition(" ")[0] or text[:limit]
+
+
+def _name(text: str | None) -> str | None:
+    return shortened(clean_text(text or "")) or None
+
+
 def _extras(row: dict[str, Any]) -> str | None:
     """Return the scalar fields that the row model does not name, as a JSON object."""
     extras = {
@@ -79,19 +94,21 @@ def _item(row: dict[str, Any]) -> tuple[Any, ...]:
     categories = _clean_list(row.get("categories"))
     details = row.get("details") or {}
     category = (
-        Category(categories[-1], "categories")
+        Category(shortened(categories[-1]), "categories")
         if categories
         else categorize(title, features, details)
     )
+    price = row.get("price")
     return (
         row["parent_asin"],
         title,
-        clean_text(row.get("main_category") or "") or None,
-        clean_text(row.get("store") or "") or None,
-        row.get("price"),
+        _name(row.get("main_category")),
+        _name(row.get("store")),
+        parse_price(price),
+        _name(price if isinstance(price, str) else None),
         features,
         " ".join(_clean_list(row.get("description"))),
-        categories,
+        [shortened(category) for category in categories],
         category.name,
         category.source,
         _json(details),

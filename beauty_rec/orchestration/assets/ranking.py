@@ -79,6 +79,8 @@ def reranker(
         target,
         store.checkpoints("reranker"),
     )
+    if log["judged_by"] != "valid":
+        context.log.warning(f"stopped and calibrated by {log['judged_by']}")
     plain = log.get("without_transfer", {})
     context.add_asset_metadata(
         {
@@ -87,6 +89,7 @@ def reranker(
                 log["epochs"],
                 ("train_log_loss", "valid_log_loss", "valid_auc"),
                 settings.ranking,
+                judged_by=log["judged_by"],
                 examples=log["examples"],
                 positives=log["positives"],
                 trees=log["trees"],

@@ -168,7 +168,7 @@ def _ingest(
     kept = store.keep(quarantine, f"processed/quarantine/{kind}.parquet")
     context.add_asset_metadata(
         {
-            **frame_metadata(name, pl.scan_parquet(draft)),
+            **frame_metadata(name, pl.scan_parquet(draft, glob=False)),
             "rows_read": intake.rows,
             "rows_kept": intake.kept,
             "rows_duplicate": intake.duplicates,
@@ -177,7 +177,7 @@ def _ingest(
             "refused_by_reason": intake.refused,
             "quarantine": dg.MetadataValue.path(kept),
             "refused_examples": dg.MetadataValue.md(
-                markdown_table(pl.read_parquet(quarantine, n_rows=8))
+                markdown_table(pl.read_parquet(quarantine, n_rows=8, glob=False))
             ),
         }
     )

@@ -47,8 +47,14 @@ storage:
 
 
 def dagster_home(data_dir: Path) -> Path:
-    """Return the data folder's ``DAGSTER_HOME``, made and configured if it is new."""
+    """Return the data folder's ``DAGSTER_HOME``, made and configured if it is new.
+
+    Raises:
+        ValueError: Dagster's address of its SQLite files cannot hold the folder's name.
+    """
     home = data_dir.absolute() / "dagster"
+    if set("?%") & set(str(home)):
+        raise ValueError(f"{data_dir}: Dagster takes no folder with ? or %; name another")
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not config.exists():

@@ -97,7 +97,11 @@ class FrameIOManager(ArtifactIOManager):
     def read(self, path: Path, annotation: Any) -> pl.DataFrame | pl.LazyFrame | Path:
         if annotation is Path:
             return path
-        return pl.scan_parquet(path) if annotation is pl.LazyFrame else pl.read_parquet(path)
+        return (
+            pl.scan_parquet(path, glob=False)
+            if annotation is pl.LazyFrame
+            else pl.read_parquet(path, glob=False)
+        )
 
     def describe(self, asset: str, value: pl.DataFrame | Path) -> dict[str, Any]:
         if isinstance(value, Path):

@@ -173,7 +173,7 @@ class ItemEvents:
         similar = csr_array(
             tuple(arrays.pop(f"similar_{name}") for name in _SPARSE), shape=(size, size)
         )
-        contexts = pl.read_parquet(folder / "contexts.parquet")["id"].to_list()
+        contexts = pl.read_parquet(folder / "contexts.parquet", glob=False)["id"].to_list()
         return cls(**arrays, similar=similar, contexts=contexts)
 
 

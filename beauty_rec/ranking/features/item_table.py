@@ -152,7 +152,7 @@ class ItemTable:
 
         arrays = load_file(folder / "items.safetensors")
         return cls(
-            ids=pl.read_parquet(folder / "items.parquet")["id"].to_list(),
+            ids=pl.read_parquet(folder / "items.parquet", glob=False)["id"].to_list(),
             sparse=arrays["sparse"],
             std_fields=int(arrays["std_fields"][0]),
             log_price=arrays["log_price"],

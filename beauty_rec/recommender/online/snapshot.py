@@ -45,7 +45,7 @@ class Snapshot:
         """
         models = Models.load(folder, manifest, settings)
         items = models.tower.items
-        cards = pl.read_parquet(folder / CARDS)
+        cards = pl.read_parquet(folder / CARDS, glob=False)
         if cards["parent_asin"].to_list() != items.ids:
             raise ManifestError(f"set {manifest.set}: its cards are not of its item matrix")
         space = ItemSpace.of(items, Vectors.load(folder / ITEM_EMBEDDINGS))
@@ -57,9 +57,12 @@ class Snapshot:
             models,
             models.path(space, tower, reads_texts=manifest.facts.get("reads_texts", False)),
             Catalogue.of(cards),
-            People.of(pl.read_parquet(folder / EVENTS), pl.read_parquet(folder / PROFILES)),
+            People.of(
+                pl.read_parquet(folder / EVENTS, glob=False),
+                pl.read_parquet(folder / PROFILES, glob=False),
+            ),
             {},
-            pl.read_parquet(folder / SAMPLES),
+            pl.read_parquet(folder / SAMPLES, glob=False),
         )
 
     @property

@@ -26,7 +26,7 @@ from beauty_rec.search.pgvector.changes import (
     record_change,
     replace_rows,
 )
-from beauty_rec.search.pgvector.rows import check_matrix, check_texts, item_rows
+from beauty_rec.search.pgvector.rows import check_matrix, check_texts, indexed, item_rows
 from beauty_rec.search.pgvector.tables import connect, read_served
 from beauty_rec.search.protocol import IndexVersion, SearchResult
 from beauty_rec.settings import ItemIndexSettings
@@ -133,8 +133,8 @@ class PgVectorIndex:
             raise ValueError(f"{len(exclude)} lists of exclusions for {len(matrix)} queries")
         check_texts([text for text in (category, brand) if text is not None], "a filter")
         filters = {
-            "category": category,
-            "brand": brand,
+            "category": indexed(category),
+            "brand": indexed(brand),
             "min_price": _as_real(min_price),
             "max_price": _as_real(max_price),
             "k": k,

@@ -20,6 +20,9 @@ MOST_DIMENSIONS: dict[VectorType, int] = {"vector": 2_000, "halfvec": 4_000}
 
 LARGEST_HALF = 65_504.0
 
+MOST_CHARS = 600
+"""Of an indexed text: a row of PostgreSQL's B-tree holds 2,704 bytes, a character has up to 4."""
+
 
 @dataclass(frozen=True)
 class ItemRows:
@@ -39,14 +42,17 @@ def item_rows(vectors: Vectors, columns: pl.DataFrame | None, type_: VectorType)
         vectors: float32 ``[N, D]``, of any length (the score is the inner product).
         columns: ``id`` str, ``category`` str | null, ``brand`` str | null, ``price`` f32 | null;
             items that it lacks get nulls, further items are ignored. A NaN price is no price.
+            Texts are kept up to `MOST_CHARS`, see :func:`indexed`.
         type_: ``vector`` or ``halfvec``.
 
     Raises:
-        ValueError: an id is doubled, empty or not storable, a value is not finite or too large for
-            ``type_``, or the dimension cannot be indexed.
+        ValueError: an id is doubled, empty, too long or not storable, a value is not finite or too
+            large for ``type_``, or the dimension cannot be indexed.
     """
     check_matrix(vectors.matrix, type_, "vectors")
     check_texts(vectors.ids, "an id")
+    if longest := [id_ for id_ in vectors.ids if len(id_) > MOST_CHARS]:
+        raise ValueError(f"{len(longest)} ids are longer than {MOST_CHARS} characters")
     if len(set(vectors.ids)) != len(vectors.ids):
         frame = pl.Series("id", vectors.ids)
         raise ValueError(
@@ -59,7 +65,7 @@ def item_rows(vectors: Vectors, columns: pl.DataFrame | None, type_: VectorType)
         )
     kept = columns.select(
         pl.col("id").cast(pl.String),
-        pl.col("category", "brand").cast(pl.String),
+        pl.col("category", "brand").cast(pl.String).str.slice(0, MOST_CHARS),
         pl.col("price").cast(pl.Float32).fill_nan(None),
     )
     if kept["id"].is_duplicated().any():
@@ -74,6 +80,11 @@ def item_rows(vectors: Vectors, columns: pl.DataFrame | None, type_: VectorType)
         joined["brand"].to_list(),
         joined["price"].to_list(),
     )
+
+
+def indexed(text: str | None) -> str | None:
+    """Return ``text`` as a column keeps it, so that a filter on a long one finds its rows."""
+    return None if text is None else text[:MOST_CHARS]
 
 
 def check_matrix(matrix: NDArray[np.float32], type_: VectorType, what: str) -> None:

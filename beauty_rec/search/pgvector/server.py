@@ -25,6 +25,7 @@ One machine (one container) at a time may use a folder. Windows needs a DSN.
 
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -49,6 +50,8 @@ from beauty_rec.search.pgvector.postmaster import (
 SOCKET = ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 100
 """Bytes; Linux allows 107, macOS 103."""
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/. _-]*[A-Za-z0-9/._-]")
+"""Other signs mean something to a list of socket folders, a connection string or pg_ctl's shell."""
 
 SERVER_OPTIONS = (
     "-c unix_socket_permissions=0700",
@@ -160,24 +163,37 @@ def _initialise(cluster: Path, programs: _Programs) -> None:
     programs.give(draft)
     choices = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
     with _told_as_runtime_error("initdb failed", draft / "none"):
-        programs.run("initdb", *choices, "-D", str(draft), cwd=cluster.parent)
+        programs.run("initdb", *choices, "-D", draft.name, cwd=cluster.parent)
     draft.rename(cluster)
 
 
 def _start(cluster: Path, programs: _Programs) -> None:
     log = cluster / "server.log"
-    sockets = cluster
-    if len(os.fsencode(cluster)) + len(f"/{SOCKET}") > LONGEST_SOCKET_PATH:
-        sockets = Path(tempfile.mkdtemp(prefix="beauty-rec-"))
+    sockets = _socket_folder(cluster)
+    if sockets != cluster:
         programs.give(sockets)
     # PostgreSQL takes a zombie, or whoever has a dead server's number now, for the lock's holder.
     (sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
     options = f"-h '' -p 5432 -k {shlex.quote(str(sockets))} {' '.join(SERVER_OPTIONS)}"
+    # pg_ctl hands paths to a shell in double quotes; relative ones hold no "$" of a folder's name.
     with _told_as_runtime_error("PostgreSQL did not start", log):
         programs.run(
-            "pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), "-D", str(cluster),
-            "-l", str(log), "-o", options, cwd=cluster.parent,
+            "pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), "-D", cluster.name,
+            "-l", f"{cluster.name}/{log.name}", "-o", options, cwd=cluster.parent,
         )  # fmt: skip
+
+
+def _socket_folder(cluster: Path) -> Path:
+    """Return ``cluster``, or a new temporary folder where a socket cannot stand in its path."""
+    if _is_plain(cluster):
+        return cluster
+    folder = Path(tempfile.gettempdir())
+    return Path(tempfile.mkdtemp(prefix="beauty-rec-", dir=folder if _is_plain(folder) else "/tmp"))
+
+
+def _is_plain(folder: Path) -> bool:
+    fits = len(os.fsencode(folder)) + len(f"/{SOCKET}") <= LONGEST_SOCKET_PATH
+    return fits and _PLAIN_PATH.fullmatch(str(folder)) is not None
 
 
 def _stop(cluster: Path) -> None:
@@ -185,7 +201,7 @@ def _stop(cluster: Path) -> None:
     if not lines:
         return
     with suppress(subprocess.CalledProcessError):  # already going, or stuck: the next user sees
-        _programs(cluster).run("pg_ctl", "stop", "-w", "-D", str(cluster), cwd=cluster.parent)
+        _programs(cluster).run("pg_ctl", "stop", "-w", "-D", cluster.name, cwd=cluster.parent)
     if len(lines) > 4 and Path(lines[4]) != cluster:
         with suppress(OSError):
             Path(lines[4]).rmdir()

@@ -46,7 +46,7 @@ def publish_run(
         indexes, facts, metrics: as in :func:`~beauty_rec.serving.published.manifest.publish`.
         settings: how many sample users, how many sets are kept.
     """
-    ids = pl.read_parquet(artifacts[ITEM_INDEX] / "ids.parquet")["id"].to_list()
+    ids = pl.read_parquet(artifacts[ITEM_INDEX] / "ids.parquet", glob=False)["id"].to_list()
     cards = item_cards(ids, frames.items, frames.attributes, frames.merged, frames.keywords)
     events = user_events(frames.reviews)
     made = {

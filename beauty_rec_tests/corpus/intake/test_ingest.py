@@ -38,7 +38,8 @@ def reason_for(tmp_path, row):
         (b'{"rating": 5.0, "ti', "line: not JSON"),
         (b'"text"', "line: not a JSON object"),
         (b'{"title": "\xff\xfe"}', "line: not UTF-8"),
-        (b'{"title": "\\ud83d", "user_id": "U"}', "line: not JSON"),
+        (b'{"title": "\\ud83d", "user_id": "U"}', "line: unpaired surrogate"),
+        (b'{"title": "\\ud83d", "user_id": "U"', "line: not JSON"),
         (b"[" * 5000, "line: not JSON"),
         (review(user_id=None), "user_id: missing"),
         (review(user_id=" "), "user_id: empty"),
@@ -49,7 +50,7 @@ def reason_for(tmp_path, row):
         ({k: v for k, v in review().items() if k != "parent_asin"}, "parent_asin: missing"),
         (review(rating=0), "rating: not in 1..5"),
         (review(rating=5.5), "rating: not in 1..5"),
-        (review(rating=float("nan")), "rating: not in 1..5"),
+        (review(rating=float("nan")), "rating: missing"),
         (review(rating="5"), "rating: not a number"),
         (review(rating=True), "rating: not a number"),
         (review(rating=None), "rating: missing"),
@@ -58,7 +59,13 @@ def reason_for(tmp_path, row):
         (review(timestamp=NOW_MS + 90_000_000), "timestamp: in the future"),
         (review(timestamp=10**30), "timestamp: in the future"),
         (review(timestamp="2020-01-01"), "timestamp: not an integer"),
-        (review(timestamp=1.5e12), "timestamp: not an integer"),
+        (review(timestamp=1.5e12 + 0.5), "timestamp: not an integer"),
+        (review(timestamp=float("nan")), "timestamp: missing"),
+        (review(timestamp=1_600_000_000.0), "timestamp: in seconds, not milliseconds"),
+        (review(timestamp=1_600_000_000_000_000), "timestamp: in microseconds, not milliseconds"),
+        (review(timestamp=1.6e18), "timestamp: in nanoseconds, not milliseconds"),
+        (review(timestamp=True), "timestamp: not an integer"),
+        (review(helpful_vote=1.5), "helpful_vote: not an integer"),
         (review(text=5), "text: not a string"),
         (review(title=["x"]), "title: not a string"),
         (review(helpful_vote=-1), "helpful_vote: negative"),
@@ -136,20 +143,24 @@ def test_items(tmp_path):
         item(parent_asin="B3", price="from 10.00", categories=["Beauty", "Hair &amp; Care"]),
         item(parent_asin="B4", price=None, details=None), item(parent_asin="B5", price="n/a"),
         item(parent_asin="B6", details="plain"), item(parent_asin="B7", features=[1]),
-        item(parent_asin=None),
+        item(parent_asin=None), item(parent_asin="B8", details=[], features=["a", None]),
+        item(parent_asin="B9", details=[{"key": "Brand", "value": "X"}], price="1.299"),
     ]  # fmt: skip
     source = write_lines(tmp_path / "m.jsonl.gz", rows)
     result = ingest_items(source, tmp_path / "m.parquet", tmp_path / "q.parquet", CorpusSettings())
     kept = pl.read_parquet(tmp_path / "m.parquet")
     assert result.duplicates == 1
     assert result.refused == {
-        "details: not an object": 1,
         "features: not a list of strings": 1,
         "parent_asin: missing": 1,
     }
     assert dict(kept.schema) == ITEM_SCHEMA
-    assert kept["parent_asin"].to_list() == ["B1", "B2", "B3", "B4", "B5"]
-    assert kept["price"].to_list() == pytest.approx([12.99, 1012.99, 10.0, None, None])
+    assert kept["parent_asin"].to_list() == [f"B{n}" for n in (1, 2, 3, 4, 5, 6, 8, 9)]
+    assert kept["price"].to_list()[:5] == pytest.approx([12.99, 1012.99, 10.0, None, None])
+    assert kept["raw_price"].to_list()[:5] == [None, "$1,012.99", "from 10.00", None, "n/a"]
+    assert kept.select("price", "raw_price").row(-1) == (None, "1.299")
+    assert kept["details"].to_list()[-3:] == ["{}", "{}", '{"Brand": "X"}']
+    assert kept["features"].to_list()[-2] == ["a"]
     assert kept["category"].to_list()[:3] == ["Lipstick", None, "Hair & Care"]
     assert kept["category_source"].to_list()[:3] == ["rules", "none", "categories"]
     assert kept["description"].to_list()[:2] == ["A classic red", "one"]

@@ -383,3 +383,21 @@ def tables(dsn: str, name: str) -> list[str]:
             [f"{name}__"],
         )
         return [table for (table,) in found]
+
+
+def test_a_name_of_any_length_is_indexed_and_found(dsn: str) -> None:
+    """A B-tree takes 2,704 bytes; random signs of four bytes cannot be compressed below that."""
+    random = np.random.default_rng(5)
+    long = ["".join(map(chr, random.integers(0x20000, 0x2A000, 7317))) for _ in range(2)]
+    vectors = some_vectors(40)
+    columns = some_columns(vectors).with_columns(
+        brand=pl.Series([long[0]] * 3 + ["short"] * 37), category=pl.Series([long[1]] * 40)
+    )
+    built = build_index(dsn, vectors, columns, "long", SETTINGS, name="longnames")
+    assert built.rows == 40
+    with open_current(dsn, SETTINGS, name="longnames") as index:
+        found = index.search(vectors.matrix[:1], 10, brand=long[0], category=long[1])
+        assert sorted(found.ids[0]) == ["item 0", "item 1", "item 2"]
+        index.upsert(some_vectors(1), columns.head(1).with_columns(brand=pl.lit(long[1])))
+    with pytest.raises(ValueError, match="1 ids are longer than"):
+        item_index_version(Vectors(["x" * 7317], vectors.matrix[:1]), None, SETTINGS)

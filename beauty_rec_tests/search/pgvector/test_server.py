@@ -172,3 +172,22 @@ def test_a_copied_data_folder_is_used_like_its_original(postgres_folder: Path) -
     finally:
         shutil.rmtree(copy)
     assert ("before the copy",) in notes
+
+
+@pytest.mark.parametrize("in_temporary", [False, True])
+def test_a_folder_may_be_called_anything(
+    in_temporary: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signs that mean something to a list of paths, a shell, a pattern or an address."""
+    base = Path(tempfile.mkdtemp())
+    folder = base / """shop [new], "it's" $HOME `a*b` \\ ü #1%20?""" / "postgres"
+    try:
+        if in_temporary:
+            folder.parent.mkdir(parents=True)
+            monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
+        for _ in range(2):
+            with postgres(folder) as dsn, psycopg.connect(dsn) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert server_pid(folder) is None
+    finally:
+        shutil.rmtree(base)
