@@ -159,7 +159,7 @@ def _initialise(cluster: Path, programs: _Programs) -> None:
     draft.mkdir(mode=0o700)
     programs.give(draft)
     choices = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
-    with _told_as_runtime_error("initdb failed", draft / "none"):
+    with _as_runtime_error("initdb failed", draft / "none"):
         programs.run("initdb", *choices, "-D", str(draft), cwd=cluster.parent)
     draft.rename(cluster)
 
@@ -173,7 +173,7 @@ def _start(cluster: Path, programs: _Programs) -> None:
     # PostgreSQL takes a zombie, or whoever has a dead server's number now, for the lock's holder.
     (sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
     options = f"-h '' -p 5432 -k {shlex.quote(str(sockets))} {' '.join(SERVER_OPTIONS)}"
-    with _told_as_runtime_error("PostgreSQL did not start", log):
+    with _as_runtime_error("PostgreSQL did not start", log):
         programs.run(
             "pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), "-D", str(cluster),
             "-l", str(log), "-o", options, cwd=cluster.parent,
@@ -207,9 +207,9 @@ def _open_for_reading(folder: Path) -> None:
 
 
 @contextmanager
-def _told_as_runtime_error(what: str, log: Path) -> Iterator[None]:
+def _as_runtime_error(what: str, log: Path) -> Iterator[None]:
     try:
         yield
     except subprocess.SubprocessError as error:
-        told = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
-        raise RuntimeError(f"{what}: {told}") from error
+        output = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
+        raise RuntimeError(f"{what}: {output}") from error
