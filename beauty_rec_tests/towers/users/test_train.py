@@ -177,14 +177,14 @@ def test_a_training_that_does_not_beat_popularity_is_not_served(
     assert recall(served, data) == pytest.approx(log["popularity_recall"], abs=1e-6)
 
 
-def test_newcomers_lean_on_popularity_as_far_as_told(
+def test_newcomers_lean_on_popularity_as_far_as_valid_says(
     data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:
     settings = small.model_copy(update={"epochs": 1, "newcomer_weights": (0.0,)})
     vectors = {}
     for weight in (0.0, 1e4):
-        told = settings.model_copy(update={"newcomer_weights": (weight,)})
-        assert train_user_tower(data, told, tmp_path / str(weight))["newcomer_weight"] == weight
+        weighted = settings.model_copy(update={"newcomer_weights": (weight,)})
+        assert train_user_tower(data, weighted, tmp_path / str(weight))["newcomer_weight"] == weight
         served = load(tmp_path / str(weight), data)
         context = data.context_vectors.matrix[0]
         new, known = (
