@@ -1,4 +1,4 @@
-"""The reranker's two uses on frames: learning from folds of train, and ordering a split."""
+"""The reranker's training on frames: from folds of train to a folder that answers."""
 
 import shutil
 from collections.abc import Callable, Iterable

@@ -16,6 +16,7 @@ from beauty_rec.towers.users.train import recipe
 from beauty_rec.towers.users.train.data import UserTowerData, user_tower_data
 from beauty_rec.towers.users.train.recipe import train_user_tower
 from beauty_rec_tests.towers.conftest import Load
+from beauty_rec_tests.training.kills import kill_in_call
 
 
 def recall(served: ServedUserTower, data: UserTowerData, **kwargs: object) -> float:
@@ -62,15 +63,7 @@ def test_resumed_is_as_uninterrupted(
 ) -> None:
     settings = small.model_copy(update={"epochs": 3, "patience": 3})
     whole = train_user_tower(data, settings, tmp_path / "whole")
-    run, calls = recipe._train_epoch, []
-
-    def killed(*args):  # type: ignore[no-untyped-def]
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return run(*args)
-
-    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
     with pytest.raises(KeyboardInterrupt):
         train_user_tower(data, settings, tmp_path / "again", tmp_path / "kept")
     resumed = train_user_tower(data, settings, tmp_path / "again", tmp_path / "kept")
