@@ -1,12 +1,14 @@
-"""What a context says to the text retriever: vectors of contexts, and scores of candidates."""
+"""Vectors of context texts, and what they make the text retriever say of candidates."""
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.events.places import rows_of
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.search.near_ties import smooth_ranks
+from beauty_rec.search.top import top_k
 
 TOP = 100
 TIE = 1e-3
@@ -38,8 +40,8 @@ def with_text_scores(
     """
     asked = contexts.select("review_id", context=pl.col("context").str.strip_chars())
     rows = candidates.join(asked, on="review_id", how="left", maintain_order="left")
-    context = _places(rows["context"], vectors.ids)
-    item = _places(rows["parent_asin"], items.ids)
+    context = rows_of(rows["context"], vectors.ids)
+    item = rows_of(rows["parent_asin"], items.ids)
     score = np.full(len(rows), np.nan, dtype=np.float32)
     rank = np.full(len(rows), np.nan, dtype=np.float32)
     matrix = np.asarray(items.matrix)
@@ -48,8 +50,7 @@ def with_text_scores(
     for start in range(0, len(used), CHUNK):
         chosen = used[start : start + CHUNK]
         scores = np.asarray(vectors.matrix[chosen]) @ matrix.T  # [c, N]
-        top = min(TOP, len(matrix))
-        best = -np.sort(-np.partition(scores, len(matrix) - top, axis=1)[:, -top:], axis=1)
+        _, best = top_k(scores, TOP)
         here = np.flatnonzero(known & np.isin(context, chosen))
         place = np.searchsorted(chosen, context[here])
         score[here] = scores[place, item[here]]
@@ -68,14 +69,3 @@ def text_ranks(best: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArra
     Near ties share a rank in part; whatever is beyond the first 100 has 101.
     """
     return smooth_ranks(best[:TOP], scores, TIE)
-
-
-def _places(values: pl.Series, known: list[str]) -> np.ndarray:
-    places = pl.DataFrame(
-        {"value": known, "place": range(len(known))},
-        schema={"value": pl.String, "place": pl.Int64},
-    )
-    found = pl.DataFrame({"value": values.cast(pl.String)}).join(
-        places, on="value", how="left", maintain_order="left"
-    )
-    return found["place"].fill_null(-1).to_numpy()

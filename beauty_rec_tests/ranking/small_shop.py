@@ -45,12 +45,12 @@ def items() -> pl.DataFrame:
 
 def reviews() -> pl.DataFrame:
     """Twelve train events, one a day from day 1."""
-    told = [0, 1, 2, 3, 0, 1, 4, 0, 1, 1, 2, 5]
+    taken = [0, 1, 2, 3, 0, 1, 4, 0, 1, 1, 2, 5]
     return pl.DataFrame(
         {
             "review_id": [f"r{i}" for i in range(12)],
             "user_id": [f"u{i % 4}" for i in range(12)],
-            "parent_asin": [f"i{i}" for i in told],
+            "parent_asin": [f"i{i}" for i in taken],
             "timestamp": [(i + 1) * DAY for i in range(12)],
             "context": ["wedding", "work"] * 6,
             "split": ["train"] * 12,
@@ -106,6 +106,6 @@ def builder(settings: RankingSettings = SETTINGS) -> FeatureBuilder:
     spec = FeatureSpec.layout(words, profiles(), reviews(), settings)
     spec = spec.model_copy(update={"steps": {"height_cm": 10.0}})
     table = ItemTable.build(attributes(), words, items(), reviews(), profiles(), spec, settings)
-    told, _ = candidates_from(candidates(), events())
-    raw = FeatureBuilder(spec, words, table).build(queries_from(events(), profiles()), told).raw
+    found, _ = candidates_from(candidates(), events())
+    raw = FeatureBuilder(spec, words, table).build(queries_from(events(), profiles()), found).raw
     return FeatureBuilder(spec.fitted(raw), words, table)

@@ -11,6 +11,7 @@ from beauty_rec.ranking import train as recipe
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.fit import Sources, fit_reranker
 from beauty_rec_tests.ranking import small_shop as shop
+from beauty_rec_tests.training.kills import kill_in_call
 
 SERVED = 3
 
@@ -71,15 +72,7 @@ def test_a_killed_training_goes_on_wherever_it_was(
 ) -> None:
     """In the second epoch of the served reranker, and of the one without transfer."""
     _fit(tmp_path / "whole", [])
-    run, calls = recipe._train_epoch, []
-
-    def killed(*arguments):  # type: ignore[no-untyped-def]
-        calls.append(1)
-        if len(calls) == at:
-            raise KeyboardInterrupt
-        return run(*arguments)
-
-    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", at)
     with pytest.raises(KeyboardInterrupt):
         _fit(tmp_path / "again", [], tmp_path / "kept")
     _fit(tmp_path / "again", [], tmp_path / "kept")

@@ -18,6 +18,7 @@ from beauty_rec.ranking.reranker import Reranker
 from beauty_rec.ranking.train import Trained, train_reranker
 from beauty_rec.settings import RankingSettings
 from beauty_rec_tests.ranking import small_shop as shop
+from beauty_rec_tests.training.kills import kill_in_call
 
 
 def examples(seed: int, spec: FeatureSpec, queries: int = 40, each: int = 8) -> Examples:
@@ -75,15 +76,7 @@ def test_a_killed_training_goes_on_as_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(shop.SETTINGS)
-    run, calls = recipe._train_epoch, []
-
-    def killed(*arguments):  # type: ignore[no-untyped-def]
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return run(*arguments)
-
-    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 3)
     with pytest.raises(KeyboardInterrupt):
         train(shop.SETTINGS, tmp_path)
     resumed = train(shop.SETTINGS, tmp_path)
