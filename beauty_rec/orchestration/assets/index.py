@@ -1,4 +1,4 @@
-"""[index] Vectors, served."""
+"""Assets [index]: the vector indexes in ChromaDB and in pgvector."""
 
 import json
 import shutil
