@@ -121,7 +121,7 @@ def _cells(section: Mapping[str, Block], method: str, interval: bool = True) -> 
     block = section[method]
     cells = []
     for metric in KEY_METRICS:
-        verdict = best_baseline(section, method, metric)
+        verdict = (compared or best_baseline)(section, method, metric)
         cell = Text()
         if verdict:
             cell.append(f"{verdict.mark} ", style=_STYLES[verdict.outcome])
