@@ -30,7 +30,7 @@ from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import Settings
-from beauty_rec.towers.users.candidates import event_requests, exact_candidates
+from beauty_rec.towers.users.event_requests import event_requests
 from beauty_rec.towers.users.current_items import current_items
 from beauty_rec.towers.users.layout import SERVED
 from beauty_rec.towers.users.model import BRANCHES

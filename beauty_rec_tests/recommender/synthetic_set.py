@@ -23,7 +23,10 @@ from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
 from beauty_rec.recommender.online import parts
 from beauty_rec.recommender.online.manifest import Manifest
+from beauty_rec.recommender.orders import KINDS as ASKS
+from beauty_rec.recommender.orders import Orders
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.serving.published.publishing import Frames, publish_run
 from beauty_rec.settings import (
     EncoderSettings,
@@ -46,6 +49,18 @@ QUALITIES = ("gentle", "nourishing", "matte", "long lasting", "vegan", "silky", 
 SCENTS = ("rose", "lavender", "vanilla", "cedar", "lemon", "coconut", "mint", "unscented")
 NEEDS = ("dry scalp", "oily skin", "curly hair", "chapped lips", "frizz", "redness", "travel")
 CONTEXTS = ("wedding", "gym", "daily use", "office", "gift", None, None, None)
+ORDERS = Orders(
+    {
+        "hybrid": {"text": {"text_retriever": 1.0, "lexical": 0.5}},
+        "fused": {"nothing": {"user_tower": 1.0, "item_to_item": 0.5, "popular": 0.2}},
+        "reranked": {"occasion": {"reranked": 1.0, "user_tower": 0.1}},
+    },
+    {"reranked": 0.25},
+    {"nothing": "fused", "occasion": "reranked", "text": "hybrid"},
+    dict.fromkeys(ASKS, "chosen by hand, so that every way of ordering is gone"),
+    {kind: {} for kind in ASKS},
+)
+"""One kind of ask for the weights of sources, one for a text, one for the reranker."""
 TITLE_WIDTH = 384
 TOWER_WIDTH = 160
 
@@ -86,12 +101,15 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     vocabulary.save(build / "vocabulary.json")
     texts.save(build / parts.ITEM_EMBEDDINGS)
     encoder.save(build / parts.TEXT_RETRIEVER)
+    index = LexicalIndex.build(merged["parent_asin"].to_list(), merged["text"].to_list())
+    index.save(build / parts.LEXICAL_INDEX)
     _item_tower(build / parts.ITEM_TOWER, vocabulary)
     _user_tower(build, train, frames.profiles, tower_vectors, texts)
     _reranker(build / parts.RERANKER, frames, train, vocabulary, draw)
     rows, width = len(ids), np.load(build / parts.ITEM_INDEX / "vectors.npy").shape[1]
     names = (
-        *(parts.TEXT_RETRIEVER, parts.ITEM_EMBEDDINGS, parts.ITEM_TOWER, parts.VOCABULARY),
+        *(parts.TEXT_RETRIEVER, parts.ITEM_EMBEDDINGS, parts.LEXICAL_INDEX),
+        *(parts.ITEM_TOWER, parts.VOCABULARY),
         *(parts.USER_TOWER, parts.ITEM_INDEX, parts.RERANKER),
     )
     told = {"version": f"{size.seed:016d}", "rows": rows, "recall_vs_exact@100": 1.0}
@@ -196,7 +214,7 @@ def _reviews(size: Size, ids: list[str], draw: np.random.Generator) -> pl.DataFr
             "split": split,
         }
     )
-    return frame.with_columns(pl.lit(None, dtype=pl.String).alias("extras"))
+    return frame.with_columns(extras=pl.lit(None, dtype=pl.String), text=pl.lit(""))
 
 
 def _profiles(size: Size, draw: np.random.Generator) -> pl.DataFrame:
@@ -275,6 +293,7 @@ def _reranker(
     )
     table.save(folder / TABLE)
     vocabulary.save(folder / VOCABULARY)
+    ORDERS.save(folder)
 
 
 def load_encoder(model: str | Path) -> TextEncoder:
