@@ -143,6 +143,7 @@ def _frames(size: Size, draw: np.random.Generator) -> Frames:
             "main_category": ["All Beauty"] * n,
             "store": stores,
             "price": [None if row % 5 == 0 else round(3 + row % 60 + 0.99, 2) for row in range(n)],
+            "raw_price": [None] * n,
             "features": [[f"{size.seed} ml"]] * n,
             "description": [""] * n,
             "categories": [[]] * n,
