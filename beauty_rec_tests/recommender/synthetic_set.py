@@ -86,7 +86,7 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     """
     draw = np.random.default_rng(size.seed)
     build = data / "synthetic" / str(size.seed)
-    frames = _frames(size, draw)
+    frames = frames_of(size, draw)
     ids = frames.attributes["parent_asin"].to_list()
     tower_vectors = Vectors(ids, _clustered(draw, len(ids), TOWER_WIDTH))
     merged = frames.merged
@@ -127,7 +127,9 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     )
 
 
-def _frames(size: Size, draw: np.random.Generator) -> Frames:
+def frames_of(size: Size, draw: np.random.Generator | None = None) -> Frames:
+    """Return the frames of a set, the same ones for a size."""
+    draw = np.random.default_rng(size.seed) if draw is None else draw
     n = size.items
     ids = [f"B{size.seed % 100:02d}{row:07d}" for row in range(n)]
     kind, quality, scent, need = (draw.integers(len(w), size=n) for w in _WORDS)
