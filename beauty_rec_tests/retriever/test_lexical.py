@@ -8,7 +8,23 @@ import pytest
 
 from beauty_rec.retriever.lexical import K1, B, LexicalIndex, stems
 
-WORDS = "rose soap night cream gentle shampoo dry scalp mint lips the a of and for".split()
+WORDS = [
+    "rose",
+    "soap",
+    "night",
+    "cream",
+    "gentle",
+    "shampoo",
+    "dry",
+    "scalp",
+    "mint",
+    "lips",
+    "the",
+    "a",
+    "of",
+    "and",
+    "for",
+]
 draw = np.random.default_rng(4)
 TEXTS = [" ".join(draw.choice(WORDS, size)) for size in draw.integers(1, 12, 40)] + ["", "the of"]
 IDS = [f"i{row}" for row in range(len(TEXTS))]

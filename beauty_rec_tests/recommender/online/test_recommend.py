@@ -153,9 +153,7 @@ def test_probabilities_are_the_rerankers_own(engine: Engine) -> None:
         dtype=np.float32,
     )
     # The candidates are the union of the best of all sources: the best of each is among them.
-    tops = np.array(
-        [[np.nanmax(column), -np.sort(-column)[:REFERENCE][-1]] for column in scores.T]
-    )
+    tops = np.array([[np.nanmax(column), -np.sort(-column)[:REFERENCE][-1]] for column in scores.T])
     signed = [name == "user_tower" for name in RETRIEVAL]
     retrieval = normalised(scores, tops.astype(np.float32), signed)
     told = Candidates(np.zeros(len(said), np.int64), ids(answer), retrieval)

@@ -56,9 +56,9 @@ def by_id(scores: np.ndarray) -> dict[str, float]:
 
 
 def test_the_names_are_in_one_order() -> None:
-    assert SOURCES == (
+    assert (
         *("user_tower", "text_retriever", "lexical", "item_to_item", "popular", "new_arrivals"),
-    )
+    ) == SOURCES
     assert TEXT_SOURCES == ("text_retriever", "lexical")
     assert SIGNED == (True, False, False, False, False, False)
 
