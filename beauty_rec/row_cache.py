@@ -71,11 +71,11 @@ def reuse_vectors(
 def _load_vectors(folder: Path, maker: str) -> tuple[dict[str, int], NDArray[np.float32] | None]:
     if not (folder / "keys.json").exists():
         return {}, None
-    told = json.loads((folder / "keys.json").read_text())
-    if told["maker"] != maker:
+    kept = json.loads((folder / "keys.json").read_text())
+    if kept["maker"] != maker:
         return {}, None
     vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-    return {key: row for row, key in enumerate(told["keys"])}, vectors
+    return {key: row for row, key in enumerate(kept["keys"])}, vectors
 
 
 def reuse_rows(

@@ -94,16 +94,16 @@ def figures(ranks: np.ndarray) -> dict[str, float]:
 
 
 @contextmanager
-def client_of(told: argparse.Namespace) -> Iterator[httpx.Client]:
+def client_of(options: argparse.Namespace) -> Iterator[httpx.Client]:
     """Yield a client of the server that was named, or of one that is started here."""
-    headers = {"X-API-Key": told.key} if told.key else {}
-    if told.url:
-        with httpx.Client(base_url=told.url, timeout=60, headers=headers) as client:
+    headers = {"X-API-Key": options.key} if options.key else {}
+    if options.url:
+        with httpx.Client(base_url=options.url, timeout=60, headers=headers) as client:
             yield client
         return
     with (
         tempfile.TemporaryDirectory() as folder,
-        live_server(told.data_dir.resolve(), Path(folder) / "log") as server,
+        live_server(options.data_dir.resolve(), Path(folder) / "log") as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
     ):
         yield client
@@ -158,10 +158,10 @@ def main() -> None:
     parser.add_argument("--key", help="the server's API key, where it wants one")
     parser.add_argument("--most", type=int, help="events of a scenario; default: all")
     parser.add_argument("--given", action="store_true", help="send the past, not the user's id")
-    told = parser.parse_args()
-    settings = Settings(data_dir=told.data_dir)
-    with client_of(told) as client:
-        largest = measure(client, settings, told.most, told.given)
+    options = parser.parse_args()
+    settings = Settings(data_dir=options.data_dir)
+    with client_of(options) as client:
+        largest = measure(client, settings, options.most, options.given)
     print(f"\nlargest difference: {largest:.5f}")
 
 

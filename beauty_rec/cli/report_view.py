@@ -1,6 +1,6 @@
 """The report in the terminal (`beauty-rec report`)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beauty_rec.evaluation.block import Block
-from beauty_rec.evaluation.report.comparison import best_baseline, title_of
+from beauty_rec.evaluation.report.comparison import Verdict, best_baseline, best_part, title_of
 from beauty_rec.evaluation.report.document import BASELINES, Report
 from beauty_rec.evaluation.report.markdown import KEY_METRICS, SYNTHETIC
 
@@ -20,7 +20,8 @@ _STYLES = {
     "loses": "bold red",
 }
 LEGEND = (
-    "▲▼ better or worse than the best baseline (p < 0.05), △▽ not significant; below: 95% interval"
+    "▲▼ better or worse than the best baseline (answers: than the best other order), p < 0.05; "
+    "△▽ not significant; below: 95% interval"
 )
 
 
@@ -40,6 +41,12 @@ def terminal_view(report: Report) -> RenderableType:
                 marked = marked or any(block.get("versus") for block in section.values())
         if name == "retrieval" and (table := _keywords_table(report.get("retrieval_keywords", {}))):
             parts.append(table)
+    for split, scenarios in report.get("answer", {}).items():
+        for scenario, section in scenarios.items():
+            if any(block.get("queries") for block in section.values()):
+                title = f"Answer {scenario.replace('_', ' ')}, {split}"
+                parts.append(_table(title, section, best_part))
+                marked = True
     for split, block in report["reranker"].items():
         if block:
             figures = "  ".join(f"{k} {block[k]:.4f}" for k in ("auc", "log_loss") if block.get(k))
@@ -64,7 +71,11 @@ def terminal_text(report: Report, width: int = 120) -> str:
     return caught.get()
 
 
-def _table(title: str, section: Mapping[str, Block]) -> Table:
+def _table(
+    title: str,
+    section: Mapping[str, Block],
+    compared: Callable[[Mapping[str, Block], str, str], Verdict | None] = best_baseline,
+) -> Table:
     measured = {method: block for method, block in section.items() if block}
     first = next(iter(measured.values()))
     facts = f"{first['queries']:,} queries"

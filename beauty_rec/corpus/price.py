@@ -26,136 +26,24 @@ MOST = 1e9
 MAX_CHARS = 100
 """A longer text is no price."""
 
-# What the users of a currency group thousands with; every sign and code is in lower case.
-_COMMA_GROUPS = frozenset(
-    [
-        "$",
-        "us$",
-        "c$",
-        "ca$",
-        "a$",
-        "au$",
-        "nz$",
-        "s$",
-        "hk$",
-        "nt$",
-        "usd",
-        "cad",
-        "aud",
-        "nzd",
-        "sgd",
-        "hkd",
-        "twd",
-        "£",
-        "gbp",
-        "¥",
-        "jpy",
-        "cny",
-        "rmb",
-        "円",
-        "元",
-        "yen",
-        "₩",
-        "krw",
-        "원",
-        "₹",
-        "inr",
-        "rs",
-        "rs.",
-        "₱",
-        "php",
-        "฿",
-        "thb",
-        "rm",
-        "myr",
-        "₪",
-        "ils",
-        "mx$",
-        "mxn",
-        "dollar",
-        "dollars",
-        "pound",
-        "pounds",
-    ]
-)
-_POINT_GROUPS = frozenset(
-    [
-        "€",
-        "eur",
-        "euro",
-        "euros",
-        "r$",
-        "brl",
-        "rp",
-        "rp.",
-        "idr",
-        "₫",
-        "vnd",
-        "đ",
-        "₺",
-        "tl",
-        "try",
-        "kr",
-        "kr.",
-        "dkk",
-        "isk",
-        "clp",
-        "cop",
-        "ars",
-    ]
-)
-_THOUSANDTHS = frozenset(["kwd", "bhd", "omr", "jod", "tnd", "lyd", "iqd"])
-_OTHERS = frozenset(
-    [
-        "chf",
-        "fr",
-        "fr.",
-        "sfr",
-        "sfr.",
-        "nok",
-        "sek",
-        "zł",
-        "zl",
-        "pln",
-        "kč",
-        "czk",
-        "ft",
-        "huf",
-        "lei",
-        "ron",
-        "лв",
-        "bgn",
-        "₽",
-        "руб",
-        "руб.",
-        "rub",
-        "uah",
-        "₴",
-        "s/",
-        "s/.",
-        "pen",
-        "zar",
-        "aed",
-        "sar",
-        "sr",
-        "dh",
-        "mad",
-        "egp",
-        "ngn",
-        "₦",
-        "kes",
-        "ksh",
-        "pkr",
-        "lkr",
-        "bdt",
-        "₸",
-        "kzt",
-        "₡",
-        "crc",
-        "₲",
-        "pyg",
-    ]
-)
+# First what its users group thousands with (3: they count in thousandths), then the signs, codes
+# and names of currencies in lower case.
+_CURRENCY_TABLE = """
+, $ us$ c$ ca$ a$ au$ nz$ s$ hk$ nt$ mx$ usd cad aud nzd sgd hkd twd mxn dollar dollars £ gbp pound
+, pounds ¥ jpy cny rmb 円 元 yen ₩ krw 원 ₹ inr rs rs. ₱ php ฿ thb rm myr ₪ ils
+. € eur euro euros r$ brl rp rp. idr ₫ vnd đ ₺ tl try kr kr. dkk isk clp cop ars
+3 kwd bhd omr jod tnd lyd iqd
+- chf fr fr. sfr sfr. nok sek zł zl pln kč czk ft huf lei ron лв bgn ₽ руб руб. rub uah ₴ s/ s/. pen
+- zar aed sar sr dh mad egp ngn ₦ kes ksh pkr lkr bdt ₸ kzt ₡ crc ₲ pyg
+"""
+
+
+def _currencies(kind: str) -> frozenset[str]:
+    lines = _CURRENCY_TABLE.strip().splitlines()
+    return frozenset(sign for line in lines if line[0] == kind for sign in line.split()[1:])
+
+
+_COMMA_GROUPS, _POINT_GROUPS, _THOUSANDTHS, _OTHERS = map(_currencies, ",.3-")
 _CURRENCIES = _COMMA_GROUPS | _POINT_GROUPS | _THOUSANDTHS | _OTHERS
 
 _SIGN = "|".join(sorted(map(re.escape, _CURRENCIES), key=lambda sign: (-len(sign), sign)))

@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.events.places import rows_of
+
 DAY_MS = 86_400_000
 """Milliseconds of a day."""
 MAX_TAG_VALUES = 20
@@ -90,7 +92,7 @@ def read_events(
     users = sorted(reviews["user_id"].unique().to_list())
     context = reviews["context"].cast(pl.String).str.strip_chars().replace("", None)
     contexts = sorted(context.drop_nulls().unique().to_list())
-    user = codes(reviews["user_id"], users)
+    user = rows_of(reviews["user_id"], users)
     time = reviews["timestamp"].to_numpy().astype(np.int64)
     tags, values = _tags(reviews, tag_values)
     by_user, start, end = _histories(user, time)
@@ -98,9 +100,9 @@ def read_events(
         item_ids=list(item_ids),
         users=users,
         contexts=contexts,
-        item=codes(reviews["parent_asin"], item_ids),
+        item=rows_of(reviews["parent_asin"], list(item_ids)),
         user=user,
-        context=codes(context, contexts),
+        context=rows_of(context, contexts),
         rating=reviews["rating"].to_numpy().astype(np.float32),
         time_ms=time,
         tags=tags,
@@ -109,12 +111,6 @@ def read_events(
         start=start,
         end=end,
     )
-
-
-def codes(values: pl.Series, known: Sequence[str]) -> NDArray[np.int64]:
-    """Return for each value its place in ``known``; -1 for a null or an unknown one."""
-    place = {value: index for index, value in enumerate(known)}
-    return np.fromiter((place.get(v, -1) for v in values.to_list()), np.int64, len(values))
 
 
 def _histories(
@@ -147,7 +143,7 @@ def _tags(
         if wanted is not None:
             known = list(wanted[name])
         if wanted is not None or 2 <= len(known) <= MAX_TAG_VALUES:
-            tags[name] = codes(pl.Series(texts, dtype=pl.String), known)
+            tags[name] = rows_of(pl.Series(texts, dtype=pl.String), known)
             values[name] = known
     return tags, values
 

@@ -1,4 +1,4 @@
-"""One explicit Definitions object for one set of settings."""
+"""The code location: one explicit Definitions object for one set of settings."""
 
 import warnings
 from collections.abc import Mapping

@@ -30,6 +30,7 @@ from beauty_rec.training.checkpoints import (
     save_checkpoint,
     weights_of,
 )
+from beauty_rec.training.schedule import warmup_then_decay
 from beauty_rec.training.seeds import seeded
 
 Evaluate = Callable[[TextEncoder], float]
@@ -130,7 +131,9 @@ def _train(
                 log.note = f"Stopped early: no better score after {settings.patience} evaluations."
                 break
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * _schedule(step, len(batches), settings)
+                group["lr"] = settings.learning_rate * warmup_then_decay(
+                    step, len(batches), settings.warmup_share, settings.decay
+                )
             torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout of this step
             rows = _by_length(batches[step - 1], queries, positives)
             columns = [[queries[row] for row in rows], [positives[row] for row in rows]]
@@ -204,15 +207,6 @@ def _freeze(model: Any, layers: int) -> None:
         )
     for frozen in (transformer.embeddings, *blocks[:layers]):
         frozen.requires_grad_(False)
-
-
-def _schedule(step: int, steps: int, settings: FineTuneSettings) -> float:
-    """Return the share of the learning rate at ``step`` (from 1): warm-up, then decay to 0."""
-    warmup = max(1, math.ceil(steps * settings.warmup_share))
-    if step <= warmup:
-        return step / warmup
-    left = (steps - step + 1) / (steps - warmup + 1)
-    return left if settings.decay == "linear" else 0.5 * (1 - math.cos(math.pi * left))
 
 
 def _evaluation_steps(steps: int, settings: FineTuneSettings) -> set[int]:

@@ -33,11 +33,6 @@ class TrainingLog:
     best_step: int = 0
     note: str = ""
 
-    @property
-    def best_score(self) -> float | None:
-        """Score of the saved weights; None without an evaluation."""
-        return dict(self.evaluations).get(self.best_step)
-
     def save(self, folder: Path) -> None:
         """Write ``training_log.json`` into ``folder``."""
         write_text_atomic(folder / LOG_FILE, json.dumps(asdict(self), indent=1) + "\n")

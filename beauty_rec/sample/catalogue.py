@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.sample.tables import Tables
 
+DAY_MS = 86_400_000  # of its own: the sample is written without the libraries of events/
 START_MS = 1_420_070_400_000
 """2015-01-01 UTC."""
 END_MS = 1_693_526_400_000

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from beauty_rec.events.arrays import DAY_MS
-from beauty_rec.sample.catalogue import END_MS, START_MS, Catalogue
+from beauty_rec.sample.catalogue import DAY_MS, END_MS, START_MS, Catalogue
 from beauty_rec.sample.tables import Tables
 from beauty_rec.sample.tastes import OCCASION_LIFT, Tastes
 

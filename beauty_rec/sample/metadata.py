@@ -4,8 +4,7 @@ import json
 from random import Random
 from typing import Any
 
-from beauty_rec.events.arrays import DAY_MS
-from beauty_rec.sample.catalogue import START_MS, Catalogue
+from beauty_rec.sample.catalogue import DAY_MS, START_MS, Catalogue
 from beauty_rec.sample.grammar import load_phrases, load_words, pick, render, tidy
 from beauty_rec.sample.tables import Tables
 

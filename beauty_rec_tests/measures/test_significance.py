@@ -50,7 +50,7 @@ def test_equal_methods_do_not_differ():
     assert compare(np.empty(0), np.empty(0)) == {}
 
 
-def test_a_better_method_is_told_apart_and_p_is_never_zero():
+def test_a_better_method_is_significant_and_p_is_never_zero():
     random = np.random.default_rng(3)
     worse = random.integers(1, 400, 600).astype(float)
     found = compare(np.ceil(worse / 3), worse)

@@ -45,12 +45,12 @@ def items() -> pl.DataFrame:
 
 def reviews() -> pl.DataFrame:
     """Twelve train events, one a day from day 1."""
-    told = [0, 1, 2, 3, 0, 1, 4, 0, 1, 1, 2, 5]
+    taken = [0, 1, 2, 3, 0, 1, 4, 0, 1, 1, 2, 5]
     return pl.DataFrame(
         {
             "review_id": [f"r{i}" for i in range(12)],
             "user_id": [f"u{i % 4}" for i in range(12)],
-            "parent_asin": [f"i{i}" for i in told],
+            "parent_asin": [f"i{i}" for i in taken],
             "timestamp": [(i + 1) * DAY for i in range(12)],
             "context": ["wedding", "work"] * 6,
             "split": ["train"] * 12,

@@ -58,11 +58,11 @@ def slow_logit(model: DeepFM, batch: Batch, pair: int, pooling: str) -> float:
     for widths, ids in sides:
         start = 0
         for width in widths:
-            told = [int(i) for i in ids[start : start + width] if i != 0]
+            own = [int(i) for i in ids[start : start + width] if i != 0]
             start += width
-            share = 1 / len(told) if told and pooling == "mean" else 1.0
-            linear += sum(table[i, 0] * share for i in told)
-            vectors.append(sum((table[i, 1:] * share for i in told), np.zeros(model.dim)))
+            share = 1 / len(own) if own and pooling == "mean" else 1.0
+            linear += sum(table[i, 0] * share for i in own)
+            vectors.append(sum((table[i, 1:] * share for i in own), np.zeros(model.dim)))
     fm = 0.0
     for f in range(len(vectors)):
         for g in range(f + 1, len(vectors)):
@@ -129,8 +129,8 @@ def test_gradients() -> None:
     batch = some_batch(6)
 
     def logits(table: Tensor, dense: Tensor) -> Tensor:
-        told = batch._replace(dense=dense)
-        return torch.func.functional_call(model, {"table": table}, (told,))
+        moved = batch._replace(dense=dense)
+        return torch.func.functional_call(model, {"table": table}, (moved,))
 
     # Softened, so that a numeric step does not cross a kink of the ReLU.
     for module in list(model.deep):

@@ -14,17 +14,18 @@ from beauty_rec.ranking.features.knowledge import ItemKnowledge
 from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
 from beauty_rec.ranking.fit import Asked, fit_rankers
 from beauty_rec_tests.ranking import small_shop as shop
+from beauty_rec_tests.training.kills import kill_in_call
 
 EACH = 6
 
 
 def _asked(until_ms: int | None, rows: slice) -> Asked:
     """Each event took its fifth candidate; the last one (e4) took none of them."""
-    told = shop.candidates(each=EACH)
+    candidates = shop.candidates(each=EACH)
     events = np.arange(len(shop.events()))[rows]
-    kept = np.flatnonzero(np.isin(told.query_row, events))
-    labels = (kept % EACH == 4) & (told.query_row[kept] < 4)
-    part = told.take(kept)
+    kept = np.flatnonzero(np.isin(candidates.query_row, events))
+    labels = (kept % EACH == 4) & (candidates.query_row[kept] < 4)
+    part = candidates.take(kept)
     mine = Candidates(part.query_row - events[0], part.items, part.retrieval)
     return Asked(until_ms, shop.queries()[rows], mine, labels.astype(np.float32))
 
@@ -68,8 +69,8 @@ def test_each_fold_reads_the_attributes_of_its_moment(tmp_path: Path) -> None:
 
 def test_statistics_are_of_the_candidates_that_are_learned_from(tmp_path: Path) -> None:
     spec = _fit(tmp_path, [])
-    told = shop.candidates(each=EACH)
-    learned = told.retrieval[told.query_row < 4]  # e4 took none of its candidates
+    candidates = shop.candidates(each=EACH)
+    learned = candidates.retrieval[candidates.query_row < 4]  # e4 took none of its candidates
     for column, name in enumerate(RETRIEVAL):
         place = spec.raw.index(name)
         assert spec.mean[place] == pytest.approx(learned[:, column].mean(), rel=1e-5)
@@ -96,15 +97,7 @@ def test_a_killed_training_goes_on_wherever_it_was(
 ) -> None:
     """In the second epoch of the served reranker, and of the one without transfer."""
     _fit(tmp_path / "whole", [])
-    run, calls = recipe._train_epoch, []
-
-    def killed(*arguments):  # type: ignore[no-untyped-def]
-        calls.append(1)
-        if len(calls) == at:
-            raise KeyboardInterrupt
-        return run(*arguments)
-
-    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", at)
     with pytest.raises(KeyboardInterrupt):
         _fit(tmp_path / "again", [], tmp_path / "kept")
     _fit(tmp_path / "again", [], tmp_path / "kept")

@@ -17,6 +17,7 @@ from beauty_rec.ranking.reranker import Reranker
 from beauty_rec.ranking.train import Trained, train_reranker
 from beauty_rec.settings import RankingSettings
 from beauty_rec_tests.ranking import small_shop as shop
+from beauty_rec_tests.training.kills import kill_in_call
 
 
 def examples(seed: int, spec: FeatureSpec, queries: int = 40, each: int = 8) -> Examples:
@@ -73,15 +74,7 @@ def test_a_killed_training_goes_on_as_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = train(shop.SETTINGS)
-    run, calls = recipe._train_epoch, []
-
-    def killed(*arguments):  # type: ignore[no-untyped-def]
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return run(*arguments)
-
-    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 3)
     with pytest.raises(KeyboardInterrupt):
         train(shop.SETTINGS, tmp_path)
     resumed = train(shop.SETTINGS, tmp_path)
@@ -142,16 +135,16 @@ def test_no_answer_among_the_candidates_is_an_error() -> None:
 def test_without_valid_candidates_the_last_of_train_decide() -> None:
     """A shop whose valid events are all repeat purchases asks nothing in valid."""
     spec = shop.builder().spec
-    told = examples(1, spec)
+    known = examples(1, spec)
     nothing = np.empty(0, dtype=np.int64)
     features = replace(
-        told.features,
+        known.features,
         user_row=nothing,
         item_row=nothing,
-        raw=told.features.raw[:0],
+        raw=known.features.raw[:0],
     )
-    empty = Examples(features, told.dense[:0], told.labels[:0])
-    trained = train_reranker(told, empty, spec, len(shop.vocabulary()), shop.SETTINGS)
+    empty = Examples(features, known.dense[:0], known.labels[:0])
+    trained = train_reranker(known, empty, spec, len(shop.vocabulary()), shop.SETTINGS)
     assert trained.judged_by == "the last tenth of train: valid asks nothing"
     assert all(np.isfinite(list(figures.values())).all() for figures in trained.history)
     slope, offset = trained.reranker.calibration

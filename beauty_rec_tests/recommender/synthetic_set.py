@@ -112,14 +112,14 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
         *(parts.ITEM_TOWER, parts.VOCABULARY),
         *(parts.USER_TOWER, parts.ITEM_INDEX, parts.RERANKER),
     )
-    told = {"version": f"{size.seed:016d}", "rows": rows, "recall_vs_exact@100": 1.0}
+    facts = {"version": f"{size.seed:016d}", "rows": rows, "recall_vs_exact@100": 1.0}
     return publish_run(
         data / "serving",
         {name: build / name for name in names},
         frames,
         {
-            "text_index": {**told, "dimension": encoder.dimension},
-            "item_index": {**told, "dimension": width},
+            "text_index": {**facts, "dimension": encoder.dimension},
+            "item_index": {**facts, "dimension": width},
         },
         {"domain": "beauty", "event_fields": ["context", "buyer_height_cm", "buyer_weight_kg"]},
         {"test reranked recall@100": 0.5},

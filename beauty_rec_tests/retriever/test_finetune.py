@@ -20,7 +20,7 @@ from beauty_rec.settings import EncoderSettings, FineTuneSettings
 MakePairs = Callable[[int], pl.DataFrame]
 
 
-def settings(**told: object) -> FineTuneSettings:
+def settings(**changes: object) -> FineTuneSettings:
     plain: dict[str, object] = {
         "epochs": 3,
         "batch_size": 8,
@@ -31,7 +31,7 @@ def settings(**told: object) -> FineTuneSettings:
         "evaluations_per_epoch": 2,
         "checkpoint_steps": 2,
     }
-    return FineTuneSettings(**(plain | told))
+    return FineTuneSettings(**(plain | changes))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def top1(pairs: pl.DataFrame) -> Callable[[TextEncoder], float]:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "changes",
     [
         {},
         {"mini_batch_size": 4, "symmetric": True, "decay": "cosine"},
@@ -69,18 +69,18 @@ def top1(pairs: pl.DataFrame) -> Callable[[TextEncoder], float]:
     ids=["plain", "cached, symmetric", "hard negatives, frozen layers"],
 )
 def test_it_learns_and_saves_the_best_weights(
-    told: dict[str, object],
+    changes: dict[str, object],
     make_pairs: MakePairs,
     encoder_settings: EncoderSettings,
     tmp_path: Path,
 ) -> None:
     pairs = make_pairs(16)
     target, score = tmp_path / "tuned", top1(pairs)
-    log = fine_tune(pairs, encoder_settings, settings(**told), target, tmp_path / "c", score)
-    assert log.best_score is not None
-    assert log.best_score > log.evaluations[0][1]
+    log = fine_tune(pairs, encoder_settings, settings(**changes), target, tmp_path / "c", score)
+    best = max(score for _, score in log.evaluations)
+    assert best > log.evaluations[0][1]
     tuned = TextEncoder.load(target, EncoderSettings(precision="float32", device="cpu"))
-    assert score(tuned) == log.best_score == max(score for _, score in log.evaluations)
+    assert score(tuned) == best == dict(log.evaluations)[log.best_step]
     assert TrainingLog.load(target) == log
     assert not (tmp_path / "c").exists()
     assert not [file for file in target.rglob("*") if file.suffix in (".bin", ".pt", ".pkl")]
@@ -140,9 +140,9 @@ def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
 ) -> None:
     """With dropout, gradient cache and mined negatives: the same losses, the same bytes."""
     pairs = make_pairs(16)
-    told = settings(mini_batch_size=4, hard_negatives=1, checkpoint_steps=3, patience=99)
+    recipe = settings(mini_batch_size=4, hard_negatives=1, checkpoint_steps=3, patience=99)
     pairs.write_parquet(tmp_path / "pairs.parquet")
-    arguments = [str(tmp_path), encoder_settings.model_dump_json(), told.model_dump_json()]
+    arguments = [str(tmp_path), encoder_settings.model_dump_json(), recipe.model_dump_json()]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True
     )
@@ -161,11 +161,16 @@ def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
     torch.set_num_threads(1)
     try:
         whole = fine_tune(
-            pairs, encoder_settings, told, tmp_path / "whole", tmp_path / "other", evaluate
+            pairs, encoder_settings, recipe, tmp_path / "whole", tmp_path / "other", evaluate
         )
         asked, calls[:] = len(calls), []
         resumed = fine_tune(
-            pairs, encoder_settings, told, tmp_path / "resumed", tmp_path / "checkpoints", evaluate
+            pairs,
+            encoder_settings,
+            recipe,
+            tmp_path / "resumed",
+            tmp_path / "checkpoints",
+            evaluate,
         )
     finally:
         torch.set_num_threads(threads)
@@ -193,9 +198,9 @@ def test_a_checkpoint_of_other_data_is_not_resumed(
             interrupt,
         )
     assert list((tmp_path / "c").glob("step-*"))
-    told = settings(checkpoint_steps=1)
+    recipe = settings(checkpoint_steps=1)
     logs = [
-        fine_tune(make_pairs(12), encoder_settings, told, tmp_path / "t", folder, None)
+        fine_tune(make_pairs(12), encoder_settings, recipe, tmp_path / "t", folder, None)
         for folder in (tmp_path / "c", tmp_path / "fresh")
     ]
     assert logs[0].losses == logs[1].losses
@@ -231,7 +236,7 @@ def test_nothing_to_learn_from_keeps_the_untuned_encoder_and_says_so(
     log = fine_tune(
         pairs, encoder_settings, settings(), tmp_path / "t", tmp_path / "c", lambda _: 0.3
     )
-    assert (log.losses, log.best_step, log.best_score) == ([], 0, 0.3)
+    assert (log.losses, log.best_step, log.evaluations) == ([], 0, [(0, 0.3)])
     card = (tmp_path / "t/README.md").read_text()
     assert "Not tuned" in card
     assert str(tmp_path) not in card

@@ -43,7 +43,7 @@ def test_a_matrix_times_rows(rows: int) -> None:
 
 
 @pytest.mark.parametrize("model", [nn.Linear(2, 2).double(), nn.Embedding(2, 2)])
-def test_what_cannot_be_packed_is_told(model: nn.Module) -> None:
+def test_what_cannot_be_packed_is_known(model: nn.Module) -> None:
     assert not PackedLinears.fit(model)
 
 

@@ -46,8 +46,10 @@ def count(texts: Sequence[str]) -> list[int]:
     return [len(text.split()) for text in texts]
 
 
-def pairs(reviews: pl.DataFrame = REVIEWS, **told: object) -> pl.DataFrame:
-    return training_pairs(reviews, KEYWORDS, ITEMS, PairSettings(**told), ItemTextSettings(), count)
+def pairs(reviews: pl.DataFrame = REVIEWS, **changes: object) -> pl.DataFrame:
+    return training_pairs(
+        reviews, KEYWORDS, ITEMS, PairSettings(**changes), ItemTextSettings(), count
+    )
 
 
 def test_positives_hold_nothing_of_the_querys_own_review() -> None:

@@ -9,11 +9,11 @@ from beauty_rec.search.near_ties import ranked
 
 @given(st.lists(st.floats(-50, 50, width=32), max_size=30))
 def test_ranked_sorts_and_forgives_rounding(scores: list[float]) -> None:
-    told = np.array(scores, dtype=np.float32)
-    order = ranked(told, np.arange(len(told)))
-    assert sorted(order.tolist()) == list(range(len(told)))
+    values = np.array(scores, dtype=np.float32)
+    order = ranked(values, np.arange(len(values)))
+    assert sorted(order.tolist()) == list(range(len(values)))
     largest = max(map(abs, scores), default=0)
-    assert (np.diff(told[order]) <= largest * 2e-5 + 1e-30).all()
+    assert (np.diff(values[order]) <= largest * 2e-5 + 1e-30).all()
 
 
 def test_ranked_orders_near_ties_by_place() -> None:

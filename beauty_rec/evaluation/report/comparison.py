@@ -13,6 +13,10 @@ LEGEND = (
     "△ / ▽ better / worse, not significant; = level. Paired on the same queries: exact McNemar for "
     "recall, random sign flips for MRR and NDCG; two-sided, not adjusted for the number of tests."
 )
+ANSWER_LEGEND = (
+    "The same marks, against the best of what an order is made of or stands beside. Users are "
+    "resampled whole: intervals and tests are clustered by user."
+)
 TITLES = {"mrr": "MRR", "ndcg@10": "NDCG@10"}
 
 
@@ -75,6 +79,15 @@ def best_baseline(section: Mapping[str, Block], stage: str, metric: str) -> Verd
         for verdict in all_verdicts(section, stage, metric)
         if verdict.reference in BASELINES
     ]
+    return max(known, key=lambda verdict: verdict.reference_value, default=None)
+
+
+def best_part(section: Mapping[str, Block], stage: str, metric: str) -> Verdict | None:
+    """Return the stage beside the best of what it was tested against; None if that is nothing.
+
+    The best is chosen on the split that is shown, which is against the stage.
+    """
+    known = [v for v in all_verdicts(section, stage, metric) if v.reference != stage]
     return max(known, key=lambda verdict: verdict.reference_value, default=None)
 
 

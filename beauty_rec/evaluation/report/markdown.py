@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from beauty_rec.evaluation.block import Block
-from beauty_rec.evaluation.report.comparison import LEGEND, best_baseline, other_stages, title_of
+from beauty_rec.evaluation.report.comparison import (
+    ANSWER_LEGEND,
+    LEGEND,
+    best_baseline,
+    best_part,
+    other_stages,
+    title_of,
+)
 from beauty_rec.evaluation.report.document import BASELINES, HELD_OUT, Report
 from beauty_rec.measures.metrics import RECALL_CUTS
 
@@ -50,6 +57,7 @@ def markdown_page(report: Report, plots: Mapping[str, str] | None = None) -> str
             parts += _section(split, section)
         if any(block.get("versus") for s in measured.values() for block in s.values()):
             parts.append(f"*{LEGEND}*")
+    parts += _answer(report.get("answer", {}))
     parts += _reranker(report["reranker"])
     parts += _indexes(report["indexes"])
     parts += _cost(report["cost"])
@@ -124,6 +132,46 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
         rows = [[m, *(_figure(of_method.get(n)) for n in names)] for m, of_method in extra.items()]
         parts += ["Beyond accuracy (novelty in bits).", table(["Method", *names], rows)]
     return parts
+
+
+def _answer(answer: Mapping[str, Mapping[str, Mapping[str, Block]]]) -> list[str]:
+    """Return what is served beside every part of it, by scenario."""
+    parts: list[str] = []
+    for split, scenarios in answer.items():
+        for scenario, section in scenarios.items():
+            measured = {method: block for method, block in section.items() if block}
+            if not measured:
+                continue
+            first = next(iter(measured.values()))
+            note = "; its orders were chosen by this split" if split == "valid" else ""
+            rows = [
+                [
+                    f"**{method}**" if method == "served" and split != "valid" else method,
+                    *(
+                        with_interval(block, metric)
+                        + (f" {v.mark}" if (v := best_part(section, method, metric)) else "")
+                        for metric in KEY_METRICS
+                    ),
+                    *(
+                        _figure((block.get(group) or {}).get("recall@100"))
+                        for group in ("in_train", "not_in_train")
+                    ),
+                ]
+                for method, block in measured.items()
+            ]
+            head = ["Order", *(f"{title_of(m)} [95%]" for m in KEY_METRICS)]
+            head += ["Recall@100, answer in train", "not in train"]
+            parts += [
+                f"### {split}, {scenario.replace('_', ' ')}",
+                f"{first['queries']:,} events{note}.",
+                table(head, rows),
+            ]
+            for metric in ("recall@100", "ndcg@10"):
+                if verdict := best_part(section, "served", metric):
+                    parts.append(f"- {verdict.mark} {verdict.sentence()}")
+    if not parts:
+        return []
+    return ["## The answer as served", *parts, f"*{ANSWER_LEGEND}*"]
 
 
 def _by_keywords(sections: Mapping[str, Mapping[str, Block]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""[retriever] [evaluation] Candidates, metrics, and the one page that shows them all."""
+"""Assets [retriever] [evaluation]: retrieval candidates, metrics, and the report."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""[features] What reviews and items say, in words that a model can use."""
+"""Assets [features]: keywords of reviews, attributes, vocabulary and texts of items."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""[index] Vectors, served."""
+"""Assets [index]: the vector indexes in ChromaDB and in pgvector."""
 
 import json
 import shutil
@@ -67,8 +67,6 @@ def item_index(
     item_embeddings: Vectors,
     split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
-    item_attributes: pl.DataFrame,
-    raw_items: pl.DataFrame,
 ) -> Path:
     """The item matrix (tower vectors, statistics of train, text vectors) and its pgvector index."""
     from beauty_rec.events.folds import with_context
@@ -79,28 +77,12 @@ def item_index(
     train = with_context(split_reviews.filter(split="train").collect(), settings)
     items = current_items(user_tower / SERVED, train, user_profiles, item_vectors, item_embeddings)
     matrix = items.vectors
-    columns = (
-        pl.DataFrame({"id": matrix.ids})
-        .join(
-            item_attributes.select("parent_asin", "category", "brand"),
-            left_on="id",
-            right_on="parent_asin",
-            how="left",
-        )
-        .join(
-            raw_items.select("parent_asin", "price"),
-            left_on="id",
-            right_on="parent_asin",
-            how="left",
-        )
-    )
-    version = item_index_version(matrix, columns, settings.item_index)
+    version = item_index_version(matrix, settings.item_index)
     context.set_data_version(context.asset_key, dg.DataVersion(f"{version}-{items.as_of_ms}"))
     with pgvector.server(settings.item_index) as dsn:
         built = build_index(
             dsn,
             matrix,
-            columns,
             version,
             settings.item_index,
             queries=np.load(user_tower / QUERIES, allow_pickle=False),

@@ -1,4 +1,4 @@
-"""[ranking] Candidates, put in order, and how good the order is."""
+"""Assets [ranking]: the reranker, the lists that it orders, and their metrics."""
 
 from pathlib import Path
 from typing import Any

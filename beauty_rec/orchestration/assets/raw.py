@@ -1,4 +1,4 @@
-"""[raw] The input files, and what is valid of them."""
+"""Assets [raw]: the input files, their valid rows, and the split in time."""
 
 import tempfile
 from collections.abc import Callable, Mapping

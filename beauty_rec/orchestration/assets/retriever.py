@@ -1,4 +1,4 @@
-"""[retriever] From item texts to a fine-tuned encoder and its vectors."""
+"""Assets [retriever]: training pairs, the text encoder fine-tuned on them, item embeddings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""[serving] What the HTTP API answers from: published whole, or not at all."""
+"""Asset [serving]: the published set that the HTTP API answers from, whole or not at all."""
 
 import json
 from pathlib import Path

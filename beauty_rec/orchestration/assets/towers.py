@@ -1,4 +1,4 @@
-"""[towers] Items and users in one space, and what each user event finds there."""
+"""Assets [towers]: item tower, item vectors, user tower, and candidates of user events."""
 
 import shutil
 from pathlib import Path

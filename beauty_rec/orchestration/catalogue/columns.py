@@ -1,4 +1,4 @@
-"""What the columns of the frames mean and where they come from, for the catalogue of the UI."""
+"""Meanings and origins of the frames' columns, for the catalogue of the UI."""
 
 from collections.abc import Iterator, Mapping
 

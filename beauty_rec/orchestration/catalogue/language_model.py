@@ -1,4 +1,4 @@
-"""What a language model's reading means to Dagster: metadata, and stops that are no accident."""
+"""A language model's reading in the catalogue: who read what, its cost, and final stops."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

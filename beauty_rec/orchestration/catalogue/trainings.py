@@ -1,4 +1,4 @@
-"""What a training shows in the catalogue: figures over time, curves and a model card."""
+"""A training in the catalogue: figures over time, curves and a model card."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

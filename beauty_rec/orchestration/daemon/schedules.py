@@ -1,4 +1,4 @@
-"""When the daemon works by itself: every night, and once a week with trainings."""
+"""Schedules of the daemon: a refresh every night, and once a week one with trainings."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""What the daemon looks at: the input files, stale assets, and runs that were killed."""
+"""Sensors of the daemon: input files that changed, stale assets, runs that were killed."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""One refresh of a data folder at a time: two would build the same things twice.
+"""The lock of a data folder: one refresh at a time, since two would build the same twice.
 
 The turn is a file lock, which the kernel takes back from a killed process.
 """

@@ -1,4 +1,4 @@
-"""What is missing or stale. The one place that leans on Dagster's internal resolver."""
+"""Staleness: which assets and splits are missing or out of date, and why."""
 
 import hashlib
 import json

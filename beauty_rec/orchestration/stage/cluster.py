@@ -1,4 +1,4 @@
-"""Where steps run: in this process, in processes of their own, on Ray, or as Kubernetes pods.
+"""Executors: steps run in this process, in processes of their own, on Ray, or as Kubernetes pods.
 
 ``execution.executor`` swaps one for another. Nothing else changes: steps meet only through the
 artifact store, the instance and, for the indexes, their servers.

@@ -1,4 +1,4 @@
-"""One GPU for one step: which, how much of its memory, and back again at the end."""
+"""The GPU resource: it lends a step one GPU, or a share of its memory, and takes it back."""
 
 import fcntl
 import gc

@@ -1,4 +1,4 @@
-"""Hyper-parameters in the UI's launchpad: shown from the settings, and honest when overridden.
+"""The launchpad's fields: hyper-parameters from the settings, and honest when overridden.
 
 :class:`~beauty_rec.settings.Settings` stays the only place where a hyper-parameter, its bounds, its
 description and its value are written. A stage names the settings that it reads; they become its

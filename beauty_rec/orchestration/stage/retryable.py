@@ -1,4 +1,4 @@
-"""Which errors pass by themselves: a step that met one is tried again, no other is."""
+"""Errors that pass by themselves: a step that met one is tried again, no other is."""
 
 import sqlite3
 from collections.abc import Iterator

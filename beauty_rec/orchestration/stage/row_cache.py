@@ -1,4 +1,4 @@
-"""What assets take over from before, row by row: see :mod:`beauty_rec.row_cache`.
+"""Rows that assets take over from their last run: see :mod:`beauty_rec.row_cache`.
 
 Rows are made anew when their content, the asset's code or settings, or the model changed.
 """

@@ -1,4 +1,4 @@
-"""What each asset cost, read from the metadata of its last materialization."""
+"""Records of earlier runs: an asset's last metadata, and what each asset cost."""
 
 from typing import Any
 

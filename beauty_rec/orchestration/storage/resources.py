@@ -1,4 +1,4 @@
-"""What assets are handed from outside: where things stand and what they run with.
+"""Resources of the assets: where things stand and what they run with.
 
 The settings say *what* is computed, these resources *where* and *with what*. Each can be
 configured in the launchpad, and replaced in tests: ``build_definitions(settings, {"encoder": …})``.

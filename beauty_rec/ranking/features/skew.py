@@ -1,4 +1,4 @@
-"""Are features at request time what the model was trained on?
+"""The skew between training and serving: are a request's features what the model learned from?
 
 Two questions: has the distribution of a feature moved since training, and is a request's feature
 the same number as in the batch that measured the model?

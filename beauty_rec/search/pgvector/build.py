@@ -4,12 +4,10 @@ Until the last step nothing that is served changes. A killed build leaves a tabl
 build drops.
 """
 
-import hashlib
 import os
 from typing import Any
 
 import numpy as np
-import polars as pl
 import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
@@ -17,7 +15,7 @@ from psycopg import sql
 from beauty_rec.artifacts import Vectors
 from beauty_rec.search.exact import ExactIndex
 from beauty_rec.search.pgvector.index import NAME, PgVectorIndex
-from beauty_rec.search.pgvector.rows import ItemRows, copy_rows, item_rows
+from beauty_rec.search.pgvector.rows import check_rows, copy_rows
 from beauty_rec.search.pgvector.tables import (
     connect,
     drop,
@@ -33,30 +31,25 @@ from beauty_rec.search.protocol import (
     SearchResult,
     recall_against_exact,
 )
+from beauty_rec.search.version import content_version
 from beauty_rec.settings import ItemIndexSettings
 
 VERIFICATION_QUERIES = 200
 RECALL_AT = 100
+BUILD_SETTINGS = {"type", "m", "ef_construction"}
+"""Those that a table's content depends on; the others are of a search, or of how long it took."""
 PLAIN_BYTES = 7_000
-"""Larger vectors do not fit a page beside the other columns, and have to live in TOAST."""
+"""Larger vectors do not fit a page beside the id, and have to live in TOAST."""
 
 
-def item_index_version(
-    vectors: Vectors, columns: pl.DataFrame | None, settings: ItemIndexSettings
-) -> str:
+def item_index_version(vectors: Vectors, settings: ItemIndexSettings) -> str:
     """Return 16 hex digits that stand for all that a build of these would put into the table."""
-    rows = item_rows(vectors, columns, settings.type)
-    digest = hashlib.sha256(np.ascontiguousarray(rows.matrix).data)
-    kept = (rows.ids, rows.category, rows.brand, rows.price)
-    parameters = (settings.type, settings.m, settings.ef_construction)
-    digest.update(repr((rows.matrix.shape, kept, parameters)).encode())
-    return digest.hexdigest()[:16]
+    return content_version(vectors, settings, BUILD_SETTINGS)
 
 
 def build_index(
     dsn: str,
     vectors: Vectors,
-    columns: pl.DataFrame | None,
     version: str,
     settings: ItemIndexSettings,
     *,
@@ -71,8 +64,6 @@ def build_index(
     Args:
         dsn: a database where the extension ``vector`` (0.8 or newer) is or can be made.
         vectors: float32 ``[N, D]``, of any length.
-        columns: ``id``, ``category``, ``brand``, ``price``; see
-            :func:`~beauty_rec.search.pgvector.rows.item_rows`.
         version: stands for the content, as of :func:`item_index_version`; a-z and 0-9.
         settings: HNSW parameters, memory, the recall to reach, the grace period.
         queries: float32 ``[Q, D]`` like those that will be asked, to measure recall with; by
@@ -80,12 +71,12 @@ def build_index(
         name: of the index.
 
     Raises:
-        ValueError: the vectors cannot be stored; see ``item_rows``.
+        ValueError: the vectors cannot be stored; see ``check_rows``.
         IndexBuildError: rows are lost, or recall@100 against exact search is below
             ``settings.min_recall``; what was served before is served on.
         RuntimeError: the server has no pgvector, or too old a one.
     """
-    rows = item_rows(vectors, columns, settings.type)
+    check_rows(vectors, settings.type)
     if queries is None:
         step = max(1, len(vectors.ids) // VERIFICATION_QUERIES)
         queries = np.array(vectors.matrix[::step][:VERIFICATION_QUERIES])
@@ -97,8 +88,8 @@ def build_index(
         table = before.table if before and is_served else free_table(connection, name, version)
         try:
             if not is_served:
-                _load(connection, table, rows, settings)
-            found = IndexVersion(version, len(rows.ids), rows.matrix.shape[1], 1.0)
+                _load(connection, table, vectors, settings)
+            found = IndexVersion(version, len(vectors.ids), vectors.matrix.shape[1], 1.0)
             index = PgVectorIndex(connection, table, found, settings, name=name)
             built = _verify(index, vectors, queries, settings)
         except Exception:
@@ -111,29 +102,29 @@ def build_index(
 
 
 def _load(
-    connection: psycopg.Connection[Any], table: str, rows: ItemRows, settings: ItemIndexSettings
+    connection: psycopg.Connection[Any], table: str, vectors: Vectors, settings: ItemIndexSettings
 ) -> None:
     workers = settings.build_workers
     if workers is None:
         workers = max(1, (os.cpu_count() or 1) - 1)  # beside the one that leads
     try:
-        _create(connection, table, rows, settings, workers)
+        _create(connection, table, vectors, settings, workers)
     except psycopg.errors.DiskFull:
         # A parallel build needs maintenance_memory_mb of /dev/shm, of which containers have little.
-        _create(connection, table, rows, settings, 0)
+        _create(connection, table, vectors, settings, 0)
     connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
 
 
 def _create(
     connection: psycopg.Connection[Any],
     table: str,
-    rows: ItemRows,
+    vectors: Vectors,
     settings: ItemIndexSettings,
     workers: int,
 ) -> None:
     """Make the table in one transaction, which spares the write-ahead log on our own server."""
     target = sql.Identifier(table)
-    dimension = rows.matrix.shape[1]
+    dimension = vectors.matrix.shape[1]
     plain = dimension * (4 if settings.type == "vector" else 2) <= PLAIN_BYTES
     with connection.transaction(), connection.cursor() as cursor:
         for setting, value in {
@@ -142,21 +133,16 @@ def _create(
         }.items():
             cursor.execute("SELECT set_config(%s, %s, true)", [setting, value])
         cursor.execute(
-            sql.SQL(
-                "CREATE TABLE {} (id text NOT NULL, embedding {}({}) NOT NULL,"
-                " category text, brand text, price real)"
-            ).format(target, sql.Identifier(settings.type), sql.Literal(dimension))
+            sql.SQL("CREATE TABLE {} (id text NOT NULL, embedding {}({}) NOT NULL)").format(
+                target, sql.Identifier(settings.type), sql.Literal(dimension)
+            )
         )
         if plain:
             cursor.execute(
                 sql.SQL("ALTER TABLE {} ALTER COLUMN embedding SET STORAGE PLAIN").format(target)
             )
-        copy_rows(cursor, target, rows, settings.type)
+        copy_rows(cursor, target, vectors, settings.type)
         cursor.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY (id)").format(target))
-        for column in ("category", "brand"):
-            cursor.execute(
-                sql.SQL("CREATE INDEX ON {} ({})").format(target, sql.Identifier(column))
-            )
         cursor.execute(
             sql.SQL(
                 "CREATE INDEX ON {} USING hnsw (embedding {}) WITH (m = {}, ef_construction = {})"

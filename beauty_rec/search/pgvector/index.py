@@ -1,32 +1,23 @@
-"""PostgreSQL with pgvector: search with filters, changes of single items, the served version.
+"""PostgreSQL with pgvector: search in the served version of an index.
 
 >>> with open_current(dsn, settings) as index:  # doctest: +SKIP
-...     index.search(user_vectors, 100, max_price=20.0, exclude=seen)
+...     index.search(user_vectors, 100, exclude=seen)
 
 Versions are built by :mod:`beauty_rec.search.pgvector.build`.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import polars as pl
 import psycopg
 from numpy.typing import NDArray
 from pgvector import Vector
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
-from beauty_rec.artifacts import Vectors
-from beauty_rec.search.pgvector.changes import (
-    claim_served,
-    delete_rows,
-    record_change,
-    replace_rows,
-)
-from beauty_rec.search.pgvector.rows import check_matrix, check_texts, indexed, item_rows
+from beauty_rec.search.pgvector.rows import check_matrix
 from beauty_rec.search.pgvector.tables import connect, read_served
 from beauty_rec.search.protocol import IndexVersion, SearchResult
 from beauty_rec.settings import ItemIndexSettings
@@ -39,11 +30,7 @@ _BY_READING_ALL = "score DESC"  # equal, but no order that an index has
 _SEARCH = """
     SELECT id, -(embedding <#> %(query)b::vector::{type}) AS score
     FROM {table}
-    WHERE (%(category)s::text IS NULL OR category = %(category)s::text)
-      AND (%(brand)s::text IS NULL OR brand = %(brand)s::text)
-      AND (%(min_price)s::float8 IS NULL OR price >= %(min_price)s::float8::real)
-      AND (%(max_price)s::float8 IS NULL OR price <= %(max_price)s::float8::real)
-      AND id <> ALL (%(exclude)s::text[])
+    WHERE id <> ALL (%(exclude)s::text[])
     ORDER BY {order}
     LIMIT %(k)s::int
 """
@@ -70,7 +57,6 @@ class PgVectorIndex:
         self._settings = settings
         self._name = name
         self._table = sql.Identifier(table)
-        self._table_name = table
         register_vector(connection)
         type_ = sql.Identifier(settings.type)
         self._by_index, self._exactly = (
@@ -84,7 +70,7 @@ class PgVectorIndex:
             "hnsw.iterative_scan": "strict_order",
             "hnsw.max_scan_tuples": str(settings.max_scan_tuples),
             "hnsw.scan_mem_multiplier": "100",  # of 4 MB, an upper bound
-            # A plan for any k and any filter would be one without the index.
+            # A plan for any k and any exclusions would be one without the index.
             "plan_cache_mode": "force_custom_plan",
         }.items():
             connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
@@ -98,26 +84,19 @@ class PgVectorIndex:
         queries: NDArray[np.float32],
         k: int,
         *,
-        category: str | None = None,
-        brand: str | None = None,
-        min_price: float | None = None,
-        max_price: float | None = None,
         exclude: list[list[str]] | None = None,
     ) -> SearchResult:
-        """Return the ``k`` best items for each query among those that pass the filters.
+        """Return the ``k`` best items for each query among those that are not excluded.
 
         Args:
             queries: float32 ``[Q, D]``, of any length.
             k: at least 0.
-            category: exactly this one; None: any.
-            brand: exactly this one; None: any.
-            min_price: this or more; an item without a price does not pass.
-            max_price: this or less; an item without a price does not pass.
             exclude: for each query, ids to leave out.
 
         Returns:
-            Inner products, descending. Where fewer than ``k`` items pass for a query, its list of
-            ids is shorter, and its row of scores is filled with ``-inf`` up to the longest list.
+            Inner products, descending. Where fewer than ``k`` items are left for a query, its
+            list of ids is shorter, and its row of scores is filled with ``-inf`` up to the longest
+            list.
 
         Raises:
             ValueError: wrong dimension, NaN, or not as many exclusions as queries.
@@ -131,20 +110,12 @@ class PgVectorIndex:
         check_matrix(matrix, self._settings.type, "queries")
         if exclude is not None and len(exclude) != len(matrix):
             raise ValueError(f"{len(exclude)} lists of exclusions for {len(matrix)} queries")
-        check_texts([text for text in (category, brand) if text is not None], "a filter")
-        filters = {
-            "category": indexed(category),
-            "brand": indexed(brand),
-            "min_price": _as_real(min_price),
-            "max_price": _as_real(max_price),
-            "k": k,
-        }
         ef_search = min(max(self._settings.ef_search, k), LARGEST_EF_SEARCH)
         self._connection.execute("SELECT set_config('hnsw.ef_search', %s, false)", [str(ef_search)])
         answers = []
         for row, query in enumerate(matrix if k else ()):
             seen = [id_ for id_ in exclude[row] if "\0" not in id_] if exclude else []
-            answers.append(self._nearest({**filters, "query": Vector(query), "exclude": seen}))
+            answers.append(self._nearest({"query": Vector(query), "exclude": seen, "k": k}))
         if not answers:
             width = min(k, self.count())
             return SearchResult(
@@ -156,51 +127,11 @@ class PgVectorIndex:
             scores[row, : len(answer)] = [score for _, score in answer]
         return SearchResult([[id_ for id_, _ in answer] for answer in answers], scores)
 
-    def upsert(
-        self, vectors: Vectors, columns: pl.DataFrame | None = None, *, version: str | None = None
-    ) -> int:
-        """Insert items, or replace those of the same id, and return how many.
-
-        Args:
-            vectors: as in :func:`~beauty_rec.search.pgvector.rows.item_rows`.
-            columns: likewise; an item that it lacks loses its category, brand and price.
-            version: what the content is called from now on; None: the version gets a ``+``, so
-                that a build of the version without changes does not take this table for it.
-
-        Raises:
-            ValueError: as in :func:`~beauty_rec.search.pgvector.rows.item_rows`; wrong dimension.
-            LookupError: a newer version is served.
-        """
-        if vectors.matrix.shape[1] != self.version.dimension:
-            raise ValueError(
-                f"vectors of {vectors.matrix.shape[1]} dimensions for an index of"
-                f" {self.version.dimension}"
-            )
-        rows = item_rows(vectors, columns, self._settings.type)
-        with self._change(version) as cursor:
-            return replace_rows(cursor, self._table, rows, self._settings.type)
-
-    def delete(self, ids: list[str], *, version: str | None = None) -> int:
-        """Delete items and return how many there were; unknown ids are ignored.
-
-        ``version`` and LookupError are as in :meth:`upsert`.
-        """
-        with self._change(version) as cursor:
-            return delete_rows(cursor, self._table, ids)
-
-    @contextmanager
-    def _change(self, version: str | None) -> Iterator[psycopg.Cursor[Any]]:
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            claim_served(cursor, self._name, self._table_name)
-            yield cursor
-            changed = record_change(cursor, self._name, self._table, version)
-        self.version = changed
-
     def _nearest(self, parameters: dict[str, Any]) -> list[tuple[str, float]]:
         found = self._fetch(self._by_index, parameters)
         if len(found) == parameters["k"]:
             return found
-        # Fewer pass, or the scan met its limit, or some are out of the graph's reach: by inner
+        # Fewer are left, or the scan met its limit, or some are out of the graph's reach: by inner
         # product, a short vector may be nobody's neighbour.
         return self._fetch(self._exactly, parameters)
 
@@ -237,13 +168,3 @@ def open_current(
                 f"no index {name!r} yet; run: beauty-rec run --select item_index --force"
             )
         yield PgVectorIndex(connection, served.table, served.version, settings, name=name)
-
-
-def _as_real(price: float | None) -> float | None:
-    """Round to what the column holds, so that an item of exactly this price passes."""
-    if price is None:
-        return None
-    if math.isnan(price):
-        raise ValueError("a price limit is NaN")
-    with np.errstate(over="ignore"):
-        return float(np.float32(price))

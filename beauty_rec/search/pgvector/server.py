@@ -162,7 +162,7 @@ def _initialise(cluster: Path, programs: _Programs) -> None:
     draft.mkdir(mode=0o700)
     programs.give(draft)
     choices = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
-    with _told_as_runtime_error("initdb failed", draft / "none"):
+    with _as_runtime_error("initdb failed", draft / "none"):
         programs.run("initdb", *choices, "-D", draft.name, cwd=cluster.parent)
     draft.rename(cluster)
 
@@ -176,7 +176,7 @@ def _start(cluster: Path, programs: _Programs) -> None:
     (sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
     options = f"-h '' -p 5432 -k {shlex.quote(str(sockets))} {' '.join(SERVER_OPTIONS)}"
     # pg_ctl hands paths to a shell in double quotes; relative ones hold no "$" of a folder's name.
-    with _told_as_runtime_error("PostgreSQL did not start", log):
+    with _as_runtime_error("PostgreSQL did not start", log):
         programs.run(
             "pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), "-D", cluster.name,
             "-l", f"{cluster.name}/{log.name}", "-o", options, cwd=cluster.parent,
@@ -223,9 +223,9 @@ def _open_for_reading(folder: Path) -> None:
 
 
 @contextmanager
-def _told_as_runtime_error(what: str, log: Path) -> Iterator[None]:
+def _as_runtime_error(what: str, log: Path) -> Iterator[None]:
     try:
         yield
     except subprocess.SubprocessError as error:
-        told = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
-        raise RuntimeError(f"{what}: {told}") from error
+        output = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
+        raise RuntimeError(f"{what}: {output}") from error

@@ -36,9 +36,9 @@ def attribute_space(re: NDArray[np.int64], vocabulary: int, width: int) -> Float
     rarity = np.maximum(rarity, 1e-3)
     columns = np.eye(len(used))
     if len(used) > width:
-        told = csr_array((rarity[value], (pairs[:, 0], value)), shape=(len(re), len(used)))
-        length = np.sqrt(np.asarray(told.multiply(told).sum(axis=1)).ravel())
-        columns = _first_right(diags_array(1 / np.maximum(length, 1e-12)) @ told, width)
+        weights = csr_array((rarity[value], (pairs[:, 0], value)), shape=(len(re), len(used)))
+        length = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
+        columns = _first_right(diags_array(1 / np.maximum(length, 1e-12)) @ weights, width)
     space = np.zeros((vocabulary, columns.shape[1]), np.float32)
     space[used] = rarity[:, None] * columns
     return space
@@ -68,14 +68,14 @@ def attribute_vectors(re: NDArray[np.int64], space: Floats) -> Floats:
     return np.where(length > 1e-5, total / np.maximum(length, 1e-5), 0).astype(np.float32)
 
 
-def side_by_side(learned: Floats, told: Floats, share: float) -> Floats:
-    """Return unit vectors ``[N, D + A]`` whose inner product has ``share`` from ``told``.
+def side_by_side(learned: Floats, attributes: Floats, share: float) -> Floats:
+    """Return unit vectors ``[N, D + A]`` whose inner product has ``share`` from ``attributes``.
 
     Args:
         learned: unit vectors ``[N, D]``.
-        told: unit vectors ``[N, A]``; an item of zeros is told by ``learned`` alone.
+        attributes: unit vectors ``[N, A]``; of an item of zeros ``learned`` alone counts.
         share: from 0 to 1.
     """
-    joined = np.concatenate([learned * (1 - share) ** 0.5, told * share**0.5], axis=1)
+    joined = np.concatenate([learned * (1 - share) ** 0.5, attributes * share**0.5], axis=1)
     length = np.linalg.norm(joined, axis=1, keepdims=True)
     return (joined / np.maximum(length, 1e-12)).astype(np.float32)

@@ -39,14 +39,14 @@ class ItemMatrix:
     def save(self, folder: Path) -> None:
         """Write the matrix, its widths and its moment into a new or empty ``folder``."""
         self.vectors.save(folder)
-        told = {name: getattr(self, name) for name in ("tower", "statistics", "text", "as_of_ms")}
-        write_text_atomic(folder / WIDTHS, json.dumps(told, indent=1) + "\n")
+        widths = {name: getattr(self, name) for name in ("tower", "statistics", "text", "as_of_ms")}
+        write_text_atomic(folder / WIDTHS, json.dumps(widths, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "ItemMatrix":
         """Read what :meth:`save` wrote; the matrix is memory-mapped, read-only."""
-        told = json.loads((folder / WIDTHS).read_text(encoding="utf-8"))
-        return cls(Vectors.load(folder), **told)
+        widths = json.loads((folder / WIDTHS).read_text(encoding="utf-8"))
+        return cls(Vectors.load(folder), **widths)
 
 
 def build_item_matrix(

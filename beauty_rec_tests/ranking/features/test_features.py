@@ -20,20 +20,20 @@ NOTHING = np.full((1, len(RETRIEVAL)), np.nan, dtype=np.float32)
 def one(query: Query, item: str) -> dict[str, float]:
     """The raw dense values of one pair, by name."""
     made = shop.builder()
-    told = Candidates(np.zeros(1, dtype=np.int64), [item], NOTHING)
-    return dict(zip(made.spec.raw, made.build([query], told).raw[0].tolist(), strict=True))
+    candidates = Candidates(np.zeros(1, dtype=np.int64), [item], NOTHING)
+    return dict(zip(made.spec.raw, made.build([query], candidates).raw[0].tolist(), strict=True))
 
 
 def test_serving_gives_the_features_of_the_frame() -> None:
     made = shop.builder()
-    queries, told = shop.queries(), shop.candidates()
-    offline = made.build(queries, told)
+    queries, candidates = shop.queries(), shop.candidates()
+    offline = made.build(queries, candidates)
     for place, query in enumerate(queries):
-        here = told.query_row == place
+        here = candidates.query_row == place
         alone = Candidates(
             np.zeros(here.sum(), dtype=np.int64),
-            [item for item, taken in zip(told.items, here, strict=True) if taken],
-            told.retrieval[here],
+            [item for item, taken in zip(candidates.items, here, strict=True) if taken],
+            candidates.retrieval[here],
         )
         served = made.build([query], alone)
         np.testing.assert_array_equal(served.raw, offline.raw[here])
@@ -43,32 +43,32 @@ def test_serving_gives_the_features_of_the_frame() -> None:
 
 def test_counts_prices_and_ages_by_hand() -> None:
     query = Query(20 * shop.DAY, ["i0", "i1", "i1"], "Wedding ", {"height_cm": 160.0})
-    told = one(query, "i1")
+    values = one(query, "i1")
     # i1 stands in events of days 2, 6, 9, 10, at a wedding on day 9; train ends on day 12.
-    assert told["log_count"] == pytest.approx(math.log(5))
+    assert values["log_count"] == pytest.approx(math.log(5))
     decayed = sum(2 ** (-(12 - day) / 2) for day in (2, 6, 9, 10))
-    assert told["log_popularity_2d"] == pytest.approx(math.log(0.1 + decayed))
-    assert told["log_context_4d"] == pytest.approx(math.log(0.1 + 2 ** (-3 / 4)))
+    assert values["log_popularity_2d"] == pytest.approx(math.log(0.1 + decayed))
+    assert values["log_context_4d"] == pytest.approx(math.log(0.1 + 2 ** (-3 / 4)))
     # Users 0 and 1 took i1, users 0 and 3 took i0; five more each are thought of.
-    assert told["history_similarity"] == pytest.approx(math.log1p(10 * 1 / 7))
-    assert told["log_price"] == pytest.approx(math.log(10))
-    assert told["log_age_days"] == pytest.approx(math.log(19))
-    assert told["log_history"] == pytest.approx(math.log(4))
-    assert told["profile_height_cm"] == 160.0
+    assert values["history_similarity"] == pytest.approx(math.log1p(10 * 1 / 7))
+    assert values["log_price"] == pytest.approx(math.log(10))
+    assert values["log_age_days"] == pytest.approx(math.log(19))
+    assert values["log_history"] == pytest.approx(math.log(4))
+    assert values["profile_height_cm"] == 160.0
     # i1 is a gown, as are two of the three items of the history: cos((0, 1), (1, 2)).
-    assert told["std_similarity"] == pytest.approx(2 / math.sqrt(5))
+    assert values["std_similarity"] == pytest.approx(2 / math.sqrt(5))
 
 
 def test_nothing_known_is_missing_not_zero() -> None:
-    told = one(Query(0, [], None, {"height_cm": float("nan")}), "stranger")
+    values = one(Query(0, [], None, {"height_cm": float("nan")}), "stranger")
     missing = ("user_tower", "popular", "log_price", "log_context_4d", "log_age_days")
     profile = ("profile_height_cm", "fit_height_cm")
-    assert all(math.isnan(told[name]) for name in (*missing, *profile))
+    assert all(math.isnan(values[name]) for name in (*missing, *profile))
     assert (
-        told["log_count"]
-        == told["history_similarity"]
-        == told["std_similarity"]
-        == told["re_similarity"]
+        values["log_count"]
+        == values["history_similarity"]
+        == values["std_similarity"]
+        == values["re_similarity"]
         == 0.0
     )
 
@@ -109,17 +109,17 @@ def test_history_and_profile_become_ids() -> None:
 
 def test_events_from_the_cut_on_do_not_count() -> None:
     words, settings = shop.vocabulary(), shop.SETTINGS
-    told = (shop.attributes(), words, shop.items())
+    known = (shop.attributes(), words, shop.items())
     rest = (shop.profiles(), shop.builder().spec, settings, 8 * shop.DAY)
-    early = ItemTable.build(*told, shop.reviews(), *rest).events
+    early = ItemTable.build(*known, shop.reviews(), *rest).events
     only = ItemTable.build(
-        *told, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest
+        *known, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest
     ).events
     for name in ("log_count", "log_popularity", "log_context", "context_lift", "fit", "first_ms"):
         np.testing.assert_array_equal(getattr(early, name), getattr(only, name))
     np.testing.assert_array_equal(early.similar.toarray(), only.similar.toarray())
     with pytest.raises(ValueError, match="train reviews only"):
-        ItemTable.build(*told, shop.reviews().with_columns(split=pl.lit("test")), *rest)
+        ItemTable.build(*known, shop.reviews().with_columns(split=pl.lit("test")), *rest)
 
 
 def test_table_and_spec_survive_the_disk(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_table_and_spec_survive_the_disk(tmp_path: Path) -> None:
     again = FeatureBuilder(
         FeatureSpec.load(tmp_path / "features.json"), made.vocabulary, ItemTable.load(tmp_path)
     )
-    queries, told = shop.queries(), shop.candidates()
-    one_way, other = made.build(queries, told), again.build(queries, told)
+    queries, candidates = shop.queries(), shop.candidates()
+    one_way, other = made.build(queries, candidates), again.build(queries, candidates)
     np.testing.assert_array_equal(one_way.raw, other.raw)
     np.testing.assert_array_equal(one_way.user_ids, other.user_ids)
 
@@ -144,12 +144,12 @@ def test_another_vocabulary_is_refused() -> None:
 
 def test_folds_join_each_with_its_own_items() -> None:
     made = shop.builder()
-    queries, told = shop.queries(), shop.candidates()
-    fold = made.build(queries, told)
+    queries, candidates = shop.queries(), shop.candidates()
+    fold = made.build(queries, candidates)
     other = replace(fold, item_ids=np.zeros_like(fold.item_ids))
     both = join_features([fold, other])
     assert len(both.user_ids) == 2 * len(queries)
-    half = len(told.items)
+    half = len(candidates.items)
     np.testing.assert_array_equal(both.user_row[half:], fold.user_row + len(queries))
     np.testing.assert_array_equal(both.raw[half:], fold.raw)
     np.testing.assert_array_equal(both.item_ids[both.item_row[:half]], fold.item_ids[fold.item_row])
@@ -160,10 +160,12 @@ def test_folds_join_each_with_its_own_items() -> None:
 
 def test_what_the_sources_say_is_read_as_it_is() -> None:
     made = shop.builder()
-    told = shop.candidates()
-    raw = made.build(shop.queries(), told).raw
+    candidates = shop.candidates()
+    raw = made.build(shop.queries(), candidates).raw
     for column, name in enumerate(RETRIEVAL):
-        np.testing.assert_array_equal(raw[:, made.spec.raw.index(name)], told.retrieval[:, column])
+        np.testing.assert_array_equal(
+            raw[:, made.spec.raw.index(name)], candidates.retrieval[:, column]
+        )
 
 
 def test_skew_names_what_has_moved_and_a_request_has_the_features_of_the_batch() -> None:
@@ -171,16 +173,16 @@ def test_skew_names_what_has_moved_and_a_request_has_the_features_of_the_batch()
     shifts, alone = feature_skew(made, shop.queries(), shop.candidates())
     assert alone == 0.0
     assert shifts["popular"] == pytest.approx(0.0, abs=1e-4)
-    told = shop.candidates()
-    moved = replace(told, retrieval=told.retrieval + np.float32(1))
+    candidates = shop.candidates()
+    moved = replace(candidates, retrieval=candidates.retrieval + np.float32(1))
     place = made.spec.raw.index("popular")
     shifts, _ = feature_skew(made, shop.queries(), moved)
     assert shifts["popular"] == pytest.approx(1 / made.spec.std[place], rel=1e-3)
 
 
 def test_some_candidates_keep_their_queries() -> None:
-    told = shop.candidates()
-    part = told.take(np.array([1, 6, 29]))
+    candidates = shop.candidates()
+    part = candidates.take(np.array([1, 6, 29]))
     assert part.query_row.tolist() == [0, 1, 4]
-    assert part.items == [told.items[row] for row in (1, 6, 29)]
-    np.testing.assert_array_equal(part.retrieval, told.retrieval[[1, 6, 29]])
+    assert part.items == [candidates.items[row] for row in (1, 6, 29)]
+    np.testing.assert_array_equal(part.retrieval, candidates.retrieval[[1, 6, 29]])

@@ -16,11 +16,11 @@ EVENTS = st.lists(st.tuples(st.integers(0, 5), st.integers(-1, 4)), max_size=30)
 
 
 @given(EVENTS, st.sampled_from([0.0, 2.0]))
-def test_co_purchase_is_the_shrunk_cosine(told: list[tuple[int, int]], shrinkage: float) -> None:
-    user = np.array([u for u, _ in told], dtype=np.int64)
-    item = np.array([i for _, i in told], dtype=np.int64)
+def test_co_purchase_is_the_shrunk_cosine(events: list[tuple[int, int]], shrinkage: float) -> None:
+    user = np.array([u for u, _ in events], dtype=np.int64)
+    item = np.array([i for _, i in events], dtype=np.int64)
     found = co_purchase(user, item, 5, shrinkage=shrinkage).toarray()
-    buyers = [{u for u, i in told if i == wanted} for wanted in range(5)]
+    buyers = [{u for u, i in events if i == wanted} for wanted in range(5)]
     for a in range(5):
         for b in range(5):
             sizes = (len(buyers[a]) + shrinkage) * (len(buyers[b]) + shrinkage)

@@ -38,15 +38,15 @@ filters = st.builds(
 
 @given(filters)
 @settings(max_examples=60, deadline=None)
-def test_filters_pass_what_they_say(told: Filters) -> None:
-    mask = catalogue().passing(told)
+def test_filters_pass_what_they_say(asked: Filters) -> None:
+    mask = catalogue().passing(asked)
     for row, card in enumerate(CARDS.iter_rows(named=True)):
         price = card["price"]
         wanted = (
-            (told.category is None or (card["category"] or "").lower() == told.category.lower())
-            and (told.brand is None or card["brand"] == told.brand.lower())
-            and (told.min_price is None or (price is not None and price >= told.min_price))
-            and (told.max_price is None or (price is not None and price <= told.max_price))
+            (asked.category is None or (card["category"] or "").lower() == asked.category.lower())
+            and (asked.brand is None or card["brand"] == asked.brand.lower())
+            and (asked.min_price is None or (price is not None and price >= asked.min_price))
+            and (asked.max_price is None or (price is not None and price <= asked.max_price))
         )
         assert (True if mask is None else bool(mask[row])) == wanted
 

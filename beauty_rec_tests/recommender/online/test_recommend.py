@@ -16,8 +16,8 @@ from beauty_rec_tests.recommender.synthetic_set import ORDERS
 AT = 1_600_000_000_000
 
 
-def ask(engine: Engine, **told: object) -> dict:
-    return engine.recommend([RecommendRequest(at=AT, **told)])[0]
+def ask(engine: Engine, **question: object) -> dict:
+    return engine.recommend([RecommendRequest(at=AT, **question)])[0]
 
 
 def ids(answer: dict) -> list[str]:
@@ -56,8 +56,8 @@ def test_scores_fall_and_stages_are_shown(engine: Engine) -> None:
     assert "text_retriever" not in ask(engine)["items"][0]["sources"]
     everything = ask(engine, user_id=USER, context="rose soap", k=300)["items"]
     for source in SOURCES:
-        told = [one["sources"][source] for one in everything if source in one["sources"]]
-        best = max(told, key=lambda standing: standing["score"])
+        standings = [one["sources"][source] for one in everything if source in one["sources"]]
+        best = max(standings, key=lambda standing: standing["score"])
         assert best["rank"] == 1
 
 
@@ -156,9 +156,9 @@ def test_probabilities_are_the_rerankers_own(engine: Engine) -> None:
     tops = np.array([[np.nanmax(column), -np.sort(-column)[:REFERENCE][-1]] for column in scores.T])
     signed = [name == "user_tower" for name in RETRIEVAL]
     retrieval = normalised(scores, tops.astype(np.float32), signed)
-    told = Candidates(np.zeros(len(said), np.int64), ids(answer), retrieval)
+    candidates = Candidates(np.zeros(len(said), np.int64), ids(answer), retrieval)
     model = shop.path.models["reranked"]
-    wanted = model.probabilities(shop.path.builder.build([query], told))
+    wanted = model.probabilities(shop.path.builder.build([query], candidates))
     found = np.array([item["probability"] for item in answer["items"]])
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     weights = ORDERS.weights["reranked"]["occasion"]

@@ -104,9 +104,9 @@ def test_popular_counts_what_sells_of_late_within_the_occasion(
     queries = [Query(0, [], text, {}) for text in (None, " Wedding ", "of my own words")]
     found = source.scores(asks(queries), space)
     # Train ends on day 12; half-lives are 2 days in all, 4 within an occasion.
-    told = [0, 1, 2, 3, 0, 1, 4, 0, 1, 1, 2, 5]
+    bought = [0, 1, 2, 3, 0, 1, 4, 0, 1, 1, 2, 5]
     for name, score in by_id(found[0]).items():
-        days = [day for day, item in enumerate(told, 1) if f"i{item}" == name]
+        days = [day for day, item in enumerate(bought, 1) if f"i{item}" == name]
         overall = math.log(sum(2 ** (-(12 - day) / 2) for day in days) / 0.1 + 1)
         assert score == pytest.approx(overall, abs=1e-4)
         wedding = sum(2 ** (-(12 - day) / 4) for day in days if day % 2)

@@ -150,7 +150,7 @@ def test_a_dsn_is_used_as_it_is(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_what_went_wrong_is_told(postgres_folder: Path) -> None:
+def test_what_went_wrong_is_in_the_error(postgres_folder: Path) -> None:
     option = postgres_folder / "cluster" / "postgresql.auto.conf"
     before = option.read_text()
     try:

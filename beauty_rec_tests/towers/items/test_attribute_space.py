@@ -71,14 +71,16 @@ def test_the_best_columns_are_those_of_the_dense_decomposition() -> None:
     np.testing.assert_allclose(columns.T @ columns, np.eye(6), atol=1e-5)
     unit = attribute_space(re, 30, 30)
     used = rarity > 0
-    told = exact @ (unit / np.where(used, rarity, 1)[:, None])[used].T
-    np.testing.assert_allclose(np.linalg.norm(told @ columns[used], axis=0), values[:6], rtol=1e-4)
+    shared = exact @ (unit / np.where(used, rarity, 1)[:, None])[used].T
+    np.testing.assert_allclose(
+        np.linalg.norm(shared @ columns[used], axis=0), values[:6], rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
     "re", [np.zeros((3, 2), np.int64), np.zeros((3, 0), np.int64), np.zeros((0, 2), np.int64)]
 )
-def test_items_without_values_are_told_by_what_is_learned(re: np.ndarray) -> None:
+def test_items_without_values_have_only_what_is_learned(re: np.ndarray) -> None:
     space = attribute_space(re, VOCABULARY, 4)
     assert space.shape == (VOCABULARY, 0)
     learned = np.eye(3, 5, dtype=np.float32)[: len(re)]
@@ -93,8 +95,8 @@ def test_a_value_of_a_later_run_lies_at_zero() -> None:
 
 
 def test_shares_of_the_inner_product() -> None:
-    learned, told = np.eye(2, 3, dtype=np.float32), np.ones((2, 1), np.float32)
-    joined = side_by_side(learned, told, 0.8)
+    learned, attributes = np.eye(2, 3, dtype=np.float32), np.ones((2, 1), np.float32)
+    joined = side_by_side(learned, attributes, 0.8)
     np.testing.assert_allclose(joined @ joined.T, [[1, 0.8], [0.8, 1]], rtol=1e-6)
     alone = side_by_side(learned, np.zeros((2, 1), np.float32), 0.8)
     np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1, rtol=1e-6)

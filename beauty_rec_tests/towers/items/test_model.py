@@ -99,7 +99,7 @@ def test_gradient_by_differences() -> None:
     assert torch.autograd.gradcheck(lambda t: tower(std, re, t, mask), (title,))
 
 
-def test_views_hide_the_told_share() -> None:
+def test_views_hide_the_share_of_the_settings() -> None:
     torch.manual_seed(0)
     settings = SETTINGS.model_copy(update={"feature_dropout": 0.25, "token_masking": 0.5})
     std = torch.full((400, 10), 5)

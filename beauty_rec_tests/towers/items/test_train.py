@@ -12,6 +12,7 @@ from beauty_rec.towers.items import train as recipe
 from beauty_rec.towers.items.features import ItemFeatures, TitleReader, item_features
 from beauty_rec.towers.items.served import item_vectors, load_item_tower
 from beauty_rec.towers.items.train import CollapseError, train_item_tower
+from beauty_rec_tests.training.kills import kill_in_call
 
 SETTINGS = ItemTowerSettings(
     dimension=8, embedding=8, heads=2, epochs=3, batch_size=32, learning_rate=5e-3
@@ -86,17 +87,9 @@ def test_resumed_is_as_uninterrupted(
     whole = train_item_tower(
         features, VOCABULARY, reader(features, trained), SETTINGS, tmp_path / "whole"
     )
-    run, calls = recipe._train_epoch, []
-
-    def killed(*args):  # type: ignore[no-untyped-def]
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return run(*args)
-
     arguments = (features, VOCABULARY)
     kept = {"checkpoints": tmp_path / "kept"}
-    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
     with pytest.raises(KeyboardInterrupt):
         train_item_tower(
             *arguments, reader(features, trained), SETTINGS, tmp_path / "again", **kept

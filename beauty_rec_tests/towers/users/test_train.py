@@ -15,6 +15,7 @@ from beauty_rec.towers.users.train import recipe
 from beauty_rec.towers.users.train.data import UserTowerData, user_tower_data
 from beauty_rec.towers.users.train.recipe import train_user_tower
 from beauty_rec_tests.towers.conftest import Load
+from beauty_rec_tests.training.kills import kill_in_call
 
 
 def recall(served: ServedUserTower, data: UserTowerData, **kwargs: object) -> float:
@@ -61,15 +62,7 @@ def test_resumed_is_as_uninterrupted(
 ) -> None:
     settings = small.model_copy(update={"epochs": 3, "patience": 3})
     whole = train_user_tower(data, settings, tmp_path / "whole")
-    run, calls = recipe._train_epoch, []
-
-    def killed(*args):  # type: ignore[no-untyped-def]
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return run(*args)
-
-    monkeypatch.setattr(recipe, "_train_epoch", killed)
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
     with pytest.raises(KeyboardInterrupt):
         train_user_tower(data, settings, tmp_path / "again", tmp_path / "kept")
     resumed = train_user_tower(data, settings, tmp_path / "again", tmp_path / "kept")
@@ -174,14 +167,14 @@ def test_a_training_that_does_not_beat_popularity_is_not_served(
     assert recall(served, data) == pytest.approx(log["popularity_recall"], abs=1e-6)
 
 
-def test_newcomers_lean_on_popularity_as_far_as_told(
+def test_newcomers_lean_on_popularity_as_far_as_valid_says(
     data: UserTowerData, small: UserTowerSettings, tmp_path: Path, load: Load
 ) -> None:
     settings = small.model_copy(update={"epochs": 1, "newcomer_weights": (0.0,)})
     vectors = {}
     for weight in (0.0, 1e4):
-        told = settings.model_copy(update={"newcomer_weights": (weight,)})
-        assert train_user_tower(data, told, tmp_path / str(weight))["newcomer_weight"] == weight
+        weighted = settings.model_copy(update={"newcomer_weights": (weight,)})
+        assert train_user_tower(data, weighted, tmp_path / str(weight))["newcomer_weight"] == weight
         served = load(tmp_path / str(weight), data)
         context = data.context_vectors.matrix[0]
         new, known = (
