@@ -19,19 +19,20 @@ from unittest.mock import patch
 import dagster as dg
 import numpy as np
 import polars as pl
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.evaluation.recommendation import ranks_in_lists
 from beauty_rec.events.asked import split_events
 from beauty_rec.events.folds import with_context
+from beauty_rec.events.places import rows_of
 from beauty_rec.measures.metrics import ndcg_at, recall_at
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.search.ranks import answer_ranks
 from beauty_rec.settings import Settings
-from beauty_rec.towers.users.candidates import event_requests, exact_candidates
 from beauty_rec.towers.users.current_items import current_items
+from beauty_rec.towers.users.event_requests import event_requests
 from beauty_rec.towers.users.layout import SERVED
 from beauty_rec.towers.users.model import BRANCHES
 from beauty_rec.towers.users.served import ServedUserTower
@@ -99,7 +100,8 @@ class Shop:
                 without,
             )
             requests.vectors[:, muted] = 0
-            ranks = ranks_in_lists(asked, exact_candidates(served, requests, CANDIDATES))
+            answers = rows_of(asked["parent_asin"], served.items.ids)
+            ranks = answer_ranks(requests.vectors, served.items.matrix, requests.seen, answers)
             figures += [recall_at(ranks, CANDIDATES).mean(), ndcg_at(ranks).mean()]
         return f"| {name} | " + " | ".join(f"{figure:.4f}" for figure in figures) + " |"
 

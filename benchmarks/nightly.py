@@ -18,8 +18,8 @@ from pathlib import Path
 import dagster as dg
 
 from beauty_rec.cli import app
-from beauty_rec.orchestration.catalogue.records import latest_metadata
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import write_sample
 from beauty_rec.settings import SPLITS, SampleSettings
 

@@ -4,7 +4,8 @@
 
 A set with untrained models and drawn vectors is published (the real formats and the real encoder),
 `beauty-rec serve` answers from it in a process of its own, and a client on the same machine asks:
-a past of 10 items, a context of 12 words that was never asked before, the best 10 of 100 reranked.
+a past of 10 items, a context of 12 words that was never asked before, the best 10 of what six
+sources find.
 First one request at a time, then 16 at once, then as many requests as it takes to see whether
 memory grows. Beside it a bare loop in a process of its own: encode the context, multiply the item
 texts with it, take the best 100.
@@ -82,7 +83,7 @@ async def ask(port: int, people: int, until: float, most: int, questions: Questi
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             answer = await reader.readexactly(length)
             latencies.append((time.perf_counter() - started) * 1000)
-            if not head.startswith(b"HTTP/1.1 200") or answer.count(b'"rank"') != 20:
+            if not head.startswith(b"HTTP/1.1 200") or answer.count(b'"average_rating"') != 10:
                 bad.append(head.split(b"\r\n")[0].decode())
         writer.close()
 

@@ -62,22 +62,6 @@ def baseline_ranks(
     }
 
 
-def ranks_in_lists(events: pl.DataFrame, lists: pl.DataFrame) -> Ranks:
-    """Return the rank of each event's item in its list, float64 ``[Q]``; infinity if not in it.
-
-    Args:
-        events: ``review_id, parent_asin``.
-        lists: ``review_id, parent_asin, rank`` (from 1), one row a candidate.
-    """
-    found = events.select("review_id", "parent_asin").join(
-        lists.select("review_id", "parent_asin", "rank"),
-        on=["review_id", "parent_asin"],
-        how="left",
-        maintain_order="left",
-    )
-    return found["rank"].cast(pl.Float64).fill_null(np.inf).to_numpy()
-
-
 def recommendation_section(
     events: pl.DataFrame,
     ranks: Mapping[str, Ranks],

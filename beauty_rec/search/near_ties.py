@@ -11,32 +11,6 @@ SLACK = 32
 """Further items to ask an index for, so that a tie at the end of a list is seen whole."""
 
 
-def smooth_ranks(
-    falling: NDArray[np.float32], scores: NDArray[np.float32], width: float
-) -> NDArray[np.float32]:
-    """Return the rank of each score [n], from 1, as a continuous function of all scores.
-
-    A better score counts fully when it is better by ``width``, in proportion when by less: scores
-    that rounding alone tells apart have one rank, and no last bit moves a rank by a whole step.
-
-    Args:
-        falling: the scores to be ranked among, in falling order; finite.
-        scores: float32 [n].
-        width: about the distance of neighbours in ``falling``, and far above rounding.
-
-    >>> best = np.array([0.9, 0.5, 0.4999999], np.float32)
-    >>> smooth_ranks(best, np.array([0.4999999, 0.495, 0.2], np.float32), 0.01).round(3).tolist()
-    [2.0, 3.0, 4.0]
-    """
-    rising = -falling.astype(np.float64)
-    own = -scores.astype(np.float64)
-    fully = np.searchsorted(rising, own - width, side="right")
-    partly = np.searchsorted(rising, own, side="left")
-    below = np.concatenate([[0.0], np.cumsum(rising)])
-    share = ((partly - fully) * own - (below[partly] - below[fully])) / width
-    return (1 + fully + share).astype(np.float32)
-
-
 def ranked(scores: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the order of ``scores`` [n], falling; near ties in the order of ``places`` [n].
 

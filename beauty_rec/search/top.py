@@ -43,9 +43,11 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
 
 
 def leading(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Return the rows and the values of the ``k`` best scores, best first; ties in any order.
+    """Return the rows and the values of the ``k`` best scores, best first.
 
-    For one request's scores of all items, where :func:`top_k` would take too long.
+    Of equal scores at the end the lower rows are taken: thousands of items that nobody has bought
+    score alike. Within what is returned ties are in any order, and ``-inf`` is taken freely. For
+    one request's scores of all items, where :func:`top_k` would take too long.
 
     Of k blocks that hold the k largest maxima, each has a score as high as the lowest of these
     maxima; so no lower score is among the k best. Of 112,590 scores the best 1,024 take a quarter
@@ -58,9 +60,21 @@ def leading(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tens
     k = min(k, len(scores))
     blocks = len(scores) // BLOCK
     if not 0 < k <= blocks:
-        found = scores.topk(k)
-        return found.indices, found.values
+        return _first(scores, k)
     maxima = scores[: blocks * BLOCK].view(blocks, BLOCK).amax(dim=1)
     rows = (scores >= maxima.topk(k).values[-1]).nonzero()[:, 0]
-    found = scores[rows].topk(k)
-    return rows[found.indices], found.values
+    found, values = _first(scores[rows], k)
+    return rows[found], values
+
+
+def _first(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Return places and values of the ``k`` best, of equals at the end the first ones."""
+    found = scores.topk(k)
+    if k == 0 or found.values[-1] == -float("inf"):
+        return found.indices, found.values
+    edge = found.values[-1]
+    taken = found.values == edge
+    level = (scores == edge).nonzero()[:, 0][: int(taken.sum())]
+    places = found.indices.clone()
+    places[taken] = level
+    return places, found.values

@@ -37,3 +37,36 @@ def test_intervals_without_data_or_variation():
     assert all(math.isnan(end) for end in wilson_interval(0, 0))
     assert all(math.isnan(end) for end in bootstrap_interval(np.empty(0)))
     assert bootstrap_interval(np.zeros(5)) == (0.0, 0.0)
+
+
+def drawn_clusters(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values of users who have between one and eight queries each, alike within a user."""
+    draw = np.random.default_rng(seed)
+    sizes = draw.integers(1, 9, 40)
+    clusters = np.repeat(np.arange(40), sizes)
+    values = np.repeat(draw.random(40), sizes) + 0.1 * draw.random(len(clusters))
+    order = draw.permutation(len(values))
+    return values[order], clusters[order].astype(np.int64)
+
+
+def test_the_bootstrap_of_clusters_is_that_of_a_loop() -> None:
+    values, clusters = drawn_clusters(1)
+    of_user = [values[clusters == user] for user in np.unique(clusters)]
+    draw = np.random.default_rng(2)
+    means = []
+    for _ in range(4_000):
+        chosen = [of_user[user] for user in draw.integers(len(of_user), size=len(of_user))]
+        means.append(np.concatenate(chosen).mean())
+    wanted = np.quantile(means, [0.025, 0.975])
+    found = bootstrap_interval(values, clusters=clusters, samples=4_000)
+    np.testing.assert_allclose(found, wanted, atol=0.012)
+    alone = bootstrap_interval(values, samples=4_000)
+    assert found[1] - found[0] > 1.5 * (alone[1] - alone[0])
+
+
+def test_clusters_of_one_query_are_no_clusters() -> None:
+    values, _ = drawn_clusters(3)
+    own = bootstrap_interval(values, clusters=np.arange(len(values)))
+    assert own == bootstrap_interval(values)
+    assert own == bootstrap_interval(values[::-1].copy(), clusters=np.arange(len(values)))
+    assert bootstrap_interval(np.full(6, 0.5), clusters=np.array([0, 0, 1, 1, 2, 2])) == (0.5, 0.5)

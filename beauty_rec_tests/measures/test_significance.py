@@ -1,5 +1,6 @@
 import itertools
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -59,3 +60,29 @@ def test_a_better_method_is_significant_and_p_is_never_zero():
     assert 0 < found["mrr"]["p"] < 0.001
     with pytest.raises(ValueError, match="not pairs"):
         compare(worse, worse[:-1])
+
+
+def test_sign_flips_of_clusters_are_those_of_all_signs() -> None:
+    draw = np.random.default_rng(5)
+    clusters = np.repeat(np.arange(10), draw.integers(1, 7, 10))
+    ours = draw.random(len(clusters))
+    theirs = ours - 0.1 * draw.normal(0.6, 1, 10)[clusters]
+    sums = np.bincount(clusters, ours - theirs)
+    signs = np.array(list(product((-1, 1), repeat=10)))
+    wanted = np.mean(np.abs(signs @ sums) >= abs(sums.sum()) * (1 - 1e-9))
+    found = sign_flip_test(ours, theirs, clusters=clusters, samples=20_000)
+    assert found == pytest.approx(wanted, abs=0.01)
+    # Queries of a user that all go one way say no more than the user does.
+    assert found > sign_flip_test(ours, theirs, samples=20_000)
+    alone = sign_flip_test(ours, theirs, clusters=np.arange(len(ours)), samples=500)
+    assert alone == sign_flip_test(ours, theirs, samples=500)
+
+
+def test_recall_of_users_queries_is_tested_by_user() -> None:
+    ranks, base = np.full(12, 1.0), np.full(12, 500.0)
+    one_user = np.zeros(12, np.int64)
+    apart = compare(ranks, base)
+    together = compare(ranks, base, clusters=one_user, samples=50)
+    assert apart["recall@10"]["p"] < 0.001
+    assert together["recall@10"]["p"] == 1.0  # one user, one coin
+    assert together["recall@10"]["difference"] == apart["recall@10"]["difference"] == 1.0

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.items.vocabulary import Vocabulary
-from beauty_rec.ranking.features.build import FeatureBuilder
-from beauty_rec.ranking.features.frames import candidates_from, queries_from
+from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query
+from beauty_rec.ranking.features.frames import queries_from
 from beauty_rec.ranking.features.item_table import ItemTable
-from beauty_rec.ranking.features.spec import FeatureSpec
+from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
 from beauty_rec.settings import RankingSettings, VocabularySettings
 
 DAY = 86_400_000
@@ -83,17 +83,19 @@ def events() -> pl.DataFrame:
     )
 
 
-def candidates(seed: int = 0, each: int = 6) -> pl.DataFrame:
+def candidates(seed: int = 0, each: int = 6) -> Candidates:
     """``each`` candidates of each event, one of them unknown to the shop."""
     draw = np.random.default_rng(seed)
-    rows = []
-    for event in events()["review_id"]:
-        chosen = [*(f"i{i}" for i in draw.permutation(10)[: each - 1]), "stranger"]
-        for rank, item in enumerate(chosen, start=1):
-            text = None if rank % 2 else rank
-            rows.append((event, item, float(draw.normal()), rank, text, text))
-    names = ("review_id", "parent_asin", "tower_score", "tower_rank", "text_score", "text_rank")
-    return pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
+    asked = len(events())
+    chosen = [[*(f"i{i}" for i in draw.permutation(10)[: each - 1]), "stranger"]
+              for _ in range(asked)]  # fmt: skip
+    retrieval = draw.random((asked * each, len(RETRIEVAL)), dtype=np.float32)
+    items = [item for one in chosen for item in one]
+    return Candidates(np.repeat(np.arange(asked), each), items, retrieval)
+
+
+def queries() -> list[Query]:
+    return queries_from(events(), profiles())
 
 
 def vocabulary() -> Vocabulary:
@@ -106,6 +108,5 @@ def builder(settings: RankingSettings = SETTINGS) -> FeatureBuilder:
     spec = FeatureSpec.layout(words, profiles(), reviews(), settings)
     spec = spec.model_copy(update={"steps": {"height_cm": 10.0}})
     table = ItemTable.build(attributes(), words, items(), reviews(), profiles(), spec, settings)
-    found, _ = candidates_from(candidates(), events())
-    raw = FeatureBuilder(spec, words, table).build(queries_from(events(), profiles()), found).raw
+    raw = FeatureBuilder(spec, words, table).build(queries(), candidates()).raw
     return FeatureBuilder(spec.fitted(raw), words, table)

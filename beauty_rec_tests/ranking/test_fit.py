@@ -1,4 +1,4 @@
-"""From frames to a reranker: folds see only their past, and features are scaled as served."""
+"""Learned orders from candidates: folds see only their past, and a killed training goes on."""
 
 from pathlib import Path
 
@@ -8,45 +8,53 @@ import pytest
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.ranking import train as recipe
-from beauty_rec.ranking.features.spec import FeatureSpec
-from beauty_rec.ranking.fit import Sources, fit_reranker
+from beauty_rec.ranking.apply import GBDT, load_rankers
+from beauty_rec.ranking.features.build import Candidates
+from beauty_rec.ranking.features.knowledge import ItemKnowledge
+from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
+from beauty_rec.ranking.fit import Asked, fit_rankers
 from beauty_rec_tests.ranking import small_shop as shop
 from beauty_rec_tests.training.kills import kill_in_call
 
-SERVED = 3
+EACH = 6
 
 
-def _events() -> pl.DataFrame:
-    """Each event took the item of its fifth-best candidate; the last one took none of them."""
-    taken = shop.candidates().filter(tower_rank=5).select("review_id", "parent_asin")
-    events = shop.events().join(taken, on="review_id", how="left", maintain_order="left")
-    last = pl.col("review_id") == "e4"
-    return events.with_columns(parent_asin=pl.when(last).then(pl.lit("x")).otherwise("parent_asin"))
+def _asked(until_ms: int | None, rows: slice) -> Asked:
+    """Each event took its fifth candidate; the last one (e4) took none of them."""
+    candidates = shop.candidates(each=EACH)
+    events = np.arange(len(shop.events()))[rows]
+    kept = np.flatnonzero(np.isin(candidates.query_row, events))
+    labels = (kept % EACH == 4) & (candidates.query_row[kept] < 4)
+    part = candidates.take(kept)
+    mine = Candidates(part.query_row - events[0], part.items, part.retrieval)
+    return Asked(until_ms, shop.queries()[rows], mine, labels.astype(np.float32))
 
 
-def _fit(target: Path, moments: list[int], checkpoints: Path | None = None) -> FeatureSpec:
+def _fit(
+    target: Path, moments: list[int], checkpoints: Path | None = None, **changed: object
+) -> FeatureSpec:
     def attributes_before(moment: int) -> pl.DataFrame:
         moments.append(moment)
         return shop.attributes()
 
-    # Scores that fall with the rank: the rank within the list is made of them.
-    falling = shop.candidates().with_columns(tower_score=-pl.col("tower_rank").cast(pl.Float32))
-    fit_reranker(
-        Sources(
-            shop.attributes(),
-            attributes_before,
-            shop.items(),
-            shop.reviews(),
-            shop.profiles(),
-            shop.vocabulary(),
-        ),
-        [(13 * shop.DAY, _events()[:2]), (14 * shop.DAY, _events()[2:])],
-        falling,
-        _events(),
-        falling,
-        np.zeros((len(shop.vocabulary()), 4), dtype=np.float32),
-        shop.SETTINGS.model_copy(update={"negatives": None, "epochs": 2, "ablation": True}),
-        SERVED,
+    changed = {"negatives": None, "epochs": 2, "ablation": True, "gbdt": False, **changed}
+    settings = shop.SETTINGS.model_copy(update=changed)
+    words = shop.vocabulary()
+    knowledge = ItemKnowledge(
+        shop.attributes(),
+        attributes_before,
+        shop.items(),
+        shop.reviews(),
+        shop.profiles(),
+        words,
+        FeatureSpec.layout(words, shop.profiles(), shop.reviews(), settings),
+        settings,
+    )
+    fit_rankers(
+        knowledge,
+        [_asked(13 * shop.DAY, slice(0, 2)), _asked(14 * shop.DAY, slice(2, 5))],
+        _asked(None, slice(0, 5)),
+        np.zeros((len(words), 4), dtype=np.float32),
         target,
         checkpoints,
     )
@@ -59,11 +67,28 @@ def test_each_fold_reads_the_attributes_of_its_moment(tmp_path: Path) -> None:
     assert moments == [13 * shop.DAY, 14 * shop.DAY]
 
 
-def test_statistics_are_of_the_candidates_that_a_request_has(tmp_path: Path) -> None:
+def test_statistics_are_of_the_candidates_that_are_learned_from(tmp_path: Path) -> None:
     spec = _fit(tmp_path, [])
-    # Of the six candidates of an answered event the three best: scores -1, -2 and -3.
-    assert spec.mean[spec.raw.index("tower_score")] == pytest.approx(-2.0)
-    assert spec.mean[spec.raw.index("tower_log_rank")] == pytest.approx(np.log([1, 2, 3]).mean())
+    candidates = shop.candidates(each=EACH)
+    learned = candidates.retrieval[candidates.query_row < 4]  # e4 took none of its candidates
+    for column, name in enumerate(RETRIEVAL):
+        place = spec.raw.index(name)
+        assert spec.mean[place] == pytest.approx(learned[:, column].mean(), rel=1e-5)
+        assert spec.std[place] == pytest.approx(learned[:, column].std(), rel=1e-5)
+
+
+def test_what_was_fitted_is_read_again_with_its_trees(tmp_path: Path) -> None:
+    _fit(tmp_path, [], gbdt=True, ablation=False)
+    assert (tmp_path / GBDT).exists()
+    models, builder = load_rankers(tmp_path)
+    assert set(models) == {"reranked", "gbdt"}
+    features = builder.build(shop.queries(), shop.candidates())
+    for model in models.values():
+        found = model.probabilities(features)
+        assert found.shape == (len(features.raw),)
+        assert ((found >= 0) & (found <= 1)).all()
+    empty = builder.build(shop.queries(), shop.candidates().take(np.zeros(0, np.int64)))
+    assert all(len(model.probabilities(empty)) == 0 for model in models.values())
 
 
 @pytest.mark.parametrize("at", [2, 4])

@@ -23,7 +23,10 @@ from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
 from beauty_rec.recommender.online import parts
 from beauty_rec.recommender.online.manifest import Manifest
+from beauty_rec.recommender.orders import KINDS as ASKS
+from beauty_rec.recommender.orders import Orders
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.serving.published.publishing import Frames, publish_run
 from beauty_rec.settings import (
     EncoderSettings,
@@ -46,6 +49,18 @@ QUALITIES = ("gentle", "nourishing", "matte", "long lasting", "vegan", "silky", 
 SCENTS = ("rose", "lavender", "vanilla", "cedar", "lemon", "coconut", "mint", "unscented")
 NEEDS = ("dry scalp", "oily skin", "curly hair", "chapped lips", "frizz", "redness", "travel")
 CONTEXTS = ("wedding", "gym", "daily use", "office", "gift", None, None, None)
+ORDERS = Orders(
+    {
+        "hybrid": {"text": {"text_retriever": 1.0, "lexical": 0.5}},
+        "fused": {"nothing": {"user_tower": 1.0, "item_to_item": 0.5, "popular": 0.2}},
+        "reranked": {"occasion": {"reranked": 1.0, "user_tower": 0.1}},
+    },
+    {"reranked": 0.25},
+    {"nothing": "fused", "occasion": "reranked", "text": "hybrid"},
+    dict.fromkeys(ASKS, "chosen by hand, so that every way of ordering is gone"),
+    {kind: {} for kind in ASKS},
+)
+"""One kind of ask for the weights of sources, one for a text, one for the reranker."""
 TITLE_WIDTH = 384
 TOWER_WIDTH = 160
 
@@ -71,7 +86,7 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     """
     draw = np.random.default_rng(size.seed)
     build = data / "synthetic" / str(size.seed)
-    frames = _frames(size, draw)
+    frames = frames_of(size, draw)
     ids = frames.attributes["parent_asin"].to_list()
     tower_vectors = Vectors(ids, _clustered(draw, len(ids), TOWER_WIDTH))
     merged = frames.merged
@@ -86,22 +101,25 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     vocabulary.save(build / "vocabulary.json")
     texts.save(build / parts.ITEM_EMBEDDINGS)
     encoder.save(build / parts.TEXT_RETRIEVER)
+    index = LexicalIndex.build(merged["parent_asin"].to_list(), merged["text"].to_list())
+    index.save(build / parts.LEXICAL_INDEX)
     _item_tower(build / parts.ITEM_TOWER, vocabulary)
     _user_tower(build, train, frames.profiles, tower_vectors, texts)
     _reranker(build / parts.RERANKER, frames, train, vocabulary, draw)
     rows, width = len(ids), np.load(build / parts.ITEM_INDEX / "vectors.npy").shape[1]
     names = (
-        *(parts.TEXT_RETRIEVER, parts.ITEM_EMBEDDINGS, parts.ITEM_TOWER, parts.VOCABULARY),
+        *(parts.TEXT_RETRIEVER, parts.ITEM_EMBEDDINGS, parts.LEXICAL_INDEX),
+        *(parts.ITEM_TOWER, parts.VOCABULARY),
         *(parts.USER_TOWER, parts.ITEM_INDEX, parts.RERANKER),
     )
-    told = {"version": f"{size.seed:016d}", "rows": rows, "recall_vs_exact@100": 1.0}
+    facts = {"version": f"{size.seed:016d}", "rows": rows, "recall_vs_exact@100": 1.0}
     return publish_run(
         data / "serving",
         {name: build / name for name in names},
         frames,
         {
-            "text_index": {**told, "dimension": encoder.dimension},
-            "item_index": {**told, "dimension": width},
+            "text_index": {**facts, "dimension": encoder.dimension},
+            "item_index": {**facts, "dimension": width},
         },
         {"domain": "beauty", "event_fields": ["context", "buyer_height_cm", "buyer_weight_kg"]},
         {"test reranked recall@100": 0.5},
@@ -109,7 +127,9 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     )
 
 
-def _frames(size: Size, draw: np.random.Generator) -> Frames:
+def frames_of(size: Size, draw: np.random.Generator | None = None) -> Frames:
+    """Return the frames of a set, the same ones for a size."""
+    draw = np.random.default_rng(size.seed) if draw is None else draw
     n = size.items
     ids = [f"B{size.seed % 100:02d}{row:07d}" for row in range(n)]
     kind, quality, scent, need = (draw.integers(len(w), size=n) for w in _WORDS)
@@ -125,7 +145,7 @@ def _frames(size: Size, draw: np.random.Generator) -> Frames:
             "main_category": ["All Beauty"] * n,
             "store": stores,
             "price": [None if row % 5 == 0 else round(3 + row % 60 + 0.99, 2) for row in range(n)],
-            "raw_price": None,
+            "raw_price": [None] * n,
             "features": [[f"{size.seed} ml"]] * n,
             "description": [""] * n,
             "categories": [[]] * n,
@@ -197,7 +217,7 @@ def _reviews(size: Size, ids: list[str], draw: np.random.Generator) -> pl.DataFr
             "split": split,
         }
     )
-    return frame.with_columns(pl.lit(None, dtype=pl.String).alias("extras"))
+    return frame.with_columns(extras=pl.lit(None, dtype=pl.String), text=pl.lit(""))
 
 
 def _profiles(size: Size, draw: np.random.Generator) -> pl.DataFrame:
@@ -276,6 +296,7 @@ def _reranker(
     )
     table.save(folder / TABLE)
     vocabulary.save(folder / VOCABULARY)
+    ORDERS.save(folder)
 
 
 def load_encoder(model: str | Path) -> TextEncoder:

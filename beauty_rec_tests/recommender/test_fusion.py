@@ -1,52 +1,63 @@
-"""Fusion and diversity against their definitions, written out."""
+"""Scores of many sources on one scale, and their weighted sums, against plain loops."""
+
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beauty_rec.recommender.fusion import diversify, reciprocal_ranks
+from beauty_rec.recommender.fusion import fused, normalised
 
-lists = st.lists(st.lists(st.integers(0, 30), unique=True, max_size=20), min_size=1, max_size=3)
-
-
-@given(lists, st.integers(1, 100))
-def test_reciprocal_ranks_are_the_sum_over_the_lists(told: list[list[int]], k: int) -> None:
-    wanted: dict[int, float] = {}
-    for one in told:
-        for rank, row in enumerate(one, 1):
-            wanted[row] = wanted.get(row, 0) + 1 / (k + rank)
-    rows, scores = reciprocal_ranks([np.array(one, dtype=np.int64) for one in told], k)
-    assert dict(zip(rows.tolist(), scores.tolist(), strict=True)) == pytest.approx(wanted)
-    assert (np.diff(scores) <= 0).all()
+SIGNED = (True, False)
+floats = st.floats(-10, 10, width=32)
+columns = st.lists(
+    st.tuples(st.none() | floats, st.none() | st.floats(0.0078125, 10, width=32)),
+    min_size=1,
+    max_size=20,
+)
 
 
-def unit(draw: np.random.Generator, n: int) -> np.ndarray:
-    vectors = draw.normal(size=(n, 4)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def as_array(rows: list[tuple[float | None, float | None]]) -> np.ndarray:
+    return np.array([[math.nan if v is None else v for v in row] for row in rows], np.float32)
 
 
-@pytest.mark.parametrize("diversity", [0.0, 0.3, 0.9, 1.0])
-def test_diversify_chooses_greedily(diversity: float) -> None:
-    draw = np.random.default_rng(3)
-    relevance = np.sort(draw.random(20).astype(np.float32))[::-1]
-    vectors = unit(draw, 20)
-    chosen = diversify(relevance, vectors, 8, diversity).tolist()
-    scaled = (relevance - relevance.min()) / (relevance.max() - relevance.min())
-    if diversity == 0:
-        assert chosen == list(range(8))
-    for step in range(8):
-        before = chosen[:step]
-        gains = {
-            i: (1 - diversity) * scaled[i]
-            - diversity * max((float(vectors[i] @ vectors[j]) for j in before), default=0)
-            for i in range(20)
-            if i not in before
-        }
-        assert gains[chosen[step]] == pytest.approx(max(gains.values()), abs=1e-6)
+@given(columns, st.integers(1, 20))
+def test_scores_of_one_ask_lie_on_one_scale(
+    rows: list[tuple[float | None, float | None]], last: int
+) -> None:
+    scores = as_array(rows)
+    tops = np.full((2, 2), np.nan, np.float32)
+    for column in range(2):
+        known = np.sort(scores[~np.isnan(scores[:, column]), column])[::-1]
+        if len(known):
+            tops[column] = known[0], known[:last][-1]
+    found = normalised(scores, tops, SIGNED)
+    assert found.dtype == np.float32
+    for row, (signed, positive) in zip(found, scores, strict=True):
+        if math.isnan(signed):
+            assert row[0] == 0
+        else:
+            best, end = map(float, tops[0])
+            wanted = (float(signed) - end) / max(best - end, 1e-6)
+            assert row[0] == pytest.approx(min(1, max(-1, wanted)), rel=1e-3, abs=1e-3)
+        if math.isnan(positive):
+            assert row[1] == 0
+        else:
+            assert row[1] == pytest.approx(float(positive) / float(tops[1, 0]), rel=1e-5)
+    # Row by row: the same, each ask with its own tops.
+    each = normalised(scores, np.repeat(tops[None], len(scores), axis=0), SIGNED)
+    np.testing.assert_array_equal(each, found)
 
 
-def test_diversify_brings_unlike_items_forward() -> None:
-    vectors = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
-    relevance = np.array([0.9, 0.8, 0.5], dtype=np.float32)
-    assert diversify(relevance, vectors, 3, 0.6).tolist() == [0, 2, 1]
+def test_the_best_is_one_and_the_last_candidate_of_a_signed_source_nought() -> None:
+    scores = np.array([[2.0, 8.0], [-1.0, 2.0], [-9.0, np.nan]], np.float32)
+    tops = np.array([[2.0, -1.0], [8.0, 2.0]], np.float32)
+    assert normalised(scores, tops, SIGNED).tolist() == [[1, 1], [0, 0.25], [-1, 0]]
+
+
+def test_fused_adds_what_has_a_weight() -> None:
+    values = np.array([[1, 0.5, 0.25], [0, 1, 0]], np.float32)
+    found = fused(values, ["a", "b", "c"], {"c": 2.0, "a": 1.0, "unknown": 9.0})
+    assert found.tolist() == [1.5, 0.0]
+    assert fused(values, ["a", "b", "c"], {}).tolist() == [0, 0]

@@ -22,6 +22,10 @@ def test_like_sorting_all(scores: np.ndarray, k: int) -> None:
     np.testing.assert_array_equal(values, -np.sort(-scores)[:k])
     np.testing.assert_array_equal(scores[rows], values)
     assert len(set(rows.tolist())) == len(rows)
+    # Of equal scores the first rows are taken.
+    finite = rows[torch.isfinite(values)]
+    stable = np.argsort(-scores, kind="stable")[: len(finite)]
+    assert set(finite.tolist()) == set(stable.tolist())
 
 
 def test_many_scores_by_an_independent_sort() -> None:

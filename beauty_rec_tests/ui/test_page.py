@@ -70,16 +70,24 @@ def page(browser: Browser, server: LiveServer) -> Iterator[Page]:
 
 def test_both_stages_stand_side_by_side(page: Page) -> None:
     expect(page.get_by_role("list", name="Candidates").get_by_role("listitem")).to_have_count(10)
-    expect(page.locator("ol[aria-label=Reranked] > li")).to_have_count(10)
+    expect(page.locator("ol[aria-label=Answer] > li")).to_have_count(10)
     left = page.get_by_role("region", name="Candidates").bounding_box()
-    right = page.get_by_role("region", name="Reranked").bounding_box()
+    right = page.get_by_role("region", name="Answer").bounding_box()
     assert left
     assert right
     assert abs(left["y"] - right["y"]) < 5
     assert left["x"] + left["width"] <= right["x"]
     card = page.locator(".card").first
     expect(card.locator("h3")).not_to_be_empty()
-    expect(card.locator(".foot")).to_contain_text("likely")
+    expect(card.locator(".foot")).to_contain_text("place 1")
+    expect(card.locator(".foot")).to_contain_text("user tower")
+
+
+def test_a_learned_order_says_how_likely_an_item_is(page: Page) -> None:
+    page.get_by_label("What for?").fill("wedding")
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.locator(".card .foot").first).to_contain_text("likely")
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("DeepFM")
 
 
 def test_a_sample_shopper_brings_a_past_and_reasons(page: Page) -> None:

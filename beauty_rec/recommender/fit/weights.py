@@ -1,7 +1,8 @@
 """Weights of the sources, chosen on valid by NDCG@10.
 
 The ranks of the answers are a step function of the weights: so they are searched one by one over a
-grid, from several starts, until none helps. Of weights that are equally good the smallest is kept.
+grid, from several starts, until none helps. A weight moves only for a better score, and then to the
+smallest value that has it.
 """
 
 from collections.abc import Mapping, Sequence

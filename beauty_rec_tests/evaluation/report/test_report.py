@@ -90,6 +90,7 @@ def test_the_report_has_every_fixed_key_even_with_nothing_measured(dataset, tmp_
         "retrieval",
         "retrieval_keywords",
         "recommendation",
+        "answer",
         "reranker",
         "indexes",
         "cost",

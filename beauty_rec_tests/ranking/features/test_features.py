@@ -9,17 +9,12 @@ import polars as pl
 import pytest
 
 from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query, join_features
-from beauty_rec.ranking.features.frames import (
-    candidates_from,
-    labels_of,
-    queries_from,
-    ranked_within,
-)
 from beauty_rec.ranking.features.item_table import ItemTable
-from beauty_rec.ranking.features.spec import FeatureSpec
+from beauty_rec.ranking.features.skew import feature_skew
+from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
 from beauty_rec_tests.ranking import small_shop as shop
 
-NOTHING = np.full((1, 4), np.nan, dtype=np.float32)
+NOTHING = np.full((1, len(RETRIEVAL)), np.nan, dtype=np.float32)
 
 
 def one(query: Query, item: str) -> dict[str, float]:
@@ -31,10 +26,8 @@ def one(query: Query, item: str) -> dict[str, float]:
 
 def test_serving_gives_the_features_of_the_frame() -> None:
     made = shop.builder()
-    queries = queries_from(shop.events(), shop.profiles())
-    candidates, rows = candidates_from(shop.candidates(), shop.events())
+    queries, candidates = shop.queries(), shop.candidates()
     offline = made.build(queries, candidates)
-    assert rows == list(range(len(shop.candidates())))
     for place, query in enumerate(queries):
         here = candidates.query_row == place
         alone = Candidates(
@@ -68,7 +61,7 @@ def test_counts_prices_and_ages_by_hand() -> None:
 
 def test_nothing_known_is_missing_not_zero() -> None:
     values = one(Query(0, [], None, {"height_cm": float("nan")}), "stranger")
-    missing = ("tower_score", "text_score", "log_price", "log_context_4d", "log_age_days")
+    missing = ("user_tower", "popular", "log_price", "log_context_4d", "log_age_days")
     profile = ("profile_height_cm", "fit_height_cm")
     assert all(math.isnan(values[name]) for name in (*missing, *profile))
     assert (
@@ -82,8 +75,7 @@ def test_nothing_known_is_missing_not_zero() -> None:
 
 def test_missing_values_are_flagged_and_filled() -> None:
     made = shop.builder()
-    candidates, _ = candidates_from(shop.candidates(), shop.events())
-    raw = made.build(queries_from(shop.events(), shop.profiles()), candidates).raw
+    raw = made.build(shop.queries(), shop.candidates()).raw
     dense = made.spec.standardise(raw)
     assert dense.shape == (len(raw), len(made.spec.dense))
     assert np.isfinite(dense).all()
@@ -98,8 +90,7 @@ def test_missing_values_are_flagged_and_filled() -> None:
 def test_history_and_profile_become_ids() -> None:
     made = shop.builder()
     words = made.vocabulary
-    candidates, _ = candidates_from(shop.candidates(), shop.events())
-    ids = made.build(queries_from(shop.events(), shop.profiles()), candidates).user_ids
+    ids = made.build(shop.queries(), shop.candidates()).user_ids
     gown, dress = words.id_of("category", "gown"), words.id_of("category", "dress")
     assert ids[0, :3].tolist() == [gown, dress, 0]
     assert ids[0, 3] == words.id_of("context", "wedding")
@@ -118,17 +109,17 @@ def test_history_and_profile_become_ids() -> None:
 
 def test_events_from_the_cut_on_do_not_count() -> None:
     words, settings = shop.vocabulary(), shop.SETTINGS
-    shown = (shop.attributes(), words, shop.items())
+    known = (shop.attributes(), words, shop.items())
     rest = (shop.profiles(), shop.builder().spec, settings, 8 * shop.DAY)
-    early = ItemTable.build(*shown, shop.reviews(), *rest).events
+    early = ItemTable.build(*known, shop.reviews(), *rest).events
     only = ItemTable.build(
-        *shown, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest
+        *known, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest
     ).events
     for name in ("log_count", "log_popularity", "log_context", "context_lift", "fit", "first_ms"):
         np.testing.assert_array_equal(getattr(early, name), getattr(only, name))
     np.testing.assert_array_equal(early.similar.toarray(), only.similar.toarray())
     with pytest.raises(ValueError, match="train reviews only"):
-        ItemTable.build(*shown, shop.reviews().with_columns(split=pl.lit("test")), *rest)
+        ItemTable.build(*known, shop.reviews().with_columns(split=pl.lit("test")), *rest)
 
 
 def test_table_and_spec_survive_the_disk(tmp_path: Path) -> None:
@@ -138,8 +129,7 @@ def test_table_and_spec_survive_the_disk(tmp_path: Path) -> None:
     again = FeatureBuilder(
         FeatureSpec.load(tmp_path / "features.json"), made.vocabulary, ItemTable.load(tmp_path)
     )
-    candidates, _ = candidates_from(shop.candidates(), shop.events())
-    queries = queries_from(shop.events(), shop.profiles())
+    queries, candidates = shop.queries(), shop.candidates()
     one_way, other = made.build(queries, candidates), again.build(queries, candidates)
     np.testing.assert_array_equal(one_way.raw, other.raw)
     np.testing.assert_array_equal(one_way.user_ids, other.user_ids)
@@ -154,8 +144,7 @@ def test_another_vocabulary_is_refused() -> None:
 
 def test_folds_join_each_with_its_own_items() -> None:
     made = shop.builder()
-    candidates, _ = candidates_from(shop.candidates(), shop.events())
-    queries = queries_from(shop.events(), shop.profiles())
+    queries, candidates = shop.queries(), shop.candidates()
     fold = made.build(queries, candidates)
     other = replace(fold, item_ids=np.zeros_like(fold.item_ids))
     both = join_features([fold, other])
@@ -169,9 +158,31 @@ def test_folds_join_each_with_its_own_items() -> None:
         join_features([])
 
 
-def test_labels_and_ranks_within_each_query() -> None:
-    candidates = Candidates(np.array([0, 0, 1]), ["a", "b", "a"], np.zeros((3, 4), np.float32))
-    assert labels_of(candidates, ["b", "a"]).tolist() == [0, 1, 1]
-    rows, ranks = ranked_within(candidates.query_row, np.array([0.1, 0.9, 0.5], np.float32))
-    assert rows.tolist() == [1, 0, 2]
-    assert ranks.tolist() == [1, 2, 1]
+def test_what_the_sources_say_is_read_as_it_is() -> None:
+    made = shop.builder()
+    candidates = shop.candidates()
+    raw = made.build(shop.queries(), candidates).raw
+    for column, name in enumerate(RETRIEVAL):
+        np.testing.assert_array_equal(
+            raw[:, made.spec.raw.index(name)], candidates.retrieval[:, column]
+        )
+
+
+def test_skew_names_what_has_moved_and_a_request_has_the_features_of_the_batch() -> None:
+    made = shop.builder()
+    shifts, alone = feature_skew(made, shop.queries(), shop.candidates())
+    assert alone == 0.0
+    assert shifts["popular"] == pytest.approx(0.0, abs=1e-4)
+    candidates = shop.candidates()
+    moved = replace(candidates, retrieval=candidates.retrieval + np.float32(1))
+    place = made.spec.raw.index("popular")
+    shifts, _ = feature_skew(made, shop.queries(), moved)
+    assert shifts["popular"] == pytest.approx(1 / made.spec.std[place], rel=1e-3)
+
+
+def test_some_candidates_keep_their_queries() -> None:
+    candidates = shop.candidates()
+    part = candidates.take(np.array([1, 6, 29]))
+    assert part.query_row.tolist() == [0, 1, 4]
+    assert part.items == [candidates.items[row] for row in (1, 6, 29)]
+    np.testing.assert_array_equal(part.retrieval, candidates.retrieval[[1, 6, 29]])

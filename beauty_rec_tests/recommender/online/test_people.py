@@ -11,9 +11,9 @@ users = st.text("aé漢b", min_size=1, max_size=3)
 rows = st.lists(st.tuples(users, st.sampled_from("xyz"), st.integers(0, 9)), max_size=30)
 
 
-def frame(told: list[tuple[str, str, int]]) -> pl.DataFrame:
+def frame(events: list[tuple[str, str, int]]) -> pl.DataFrame:
     return pl.DataFrame(
-        [(u, i, t, 3.0) for u, i, t in told],
+        [(u, i, t, 3.0) for u, i, t in events],
         schema={
             "user_id": pl.String,
             "parent_asin": pl.String,
@@ -30,10 +30,10 @@ NOBODY = pl.DataFrame(schema={"user_id": pl.String, "height_cm": pl.Float32})
 @given(rows.filter(bool), users, st.integers(0, 10))
 @settings(max_examples=80, deadline=None)
 def test_events_of_a_user_are_those_before_the_moment(
-    told: list[tuple[str, str, int]], user: str, before: int
+    events: list[tuple[str, str, int]], user: str, before: int
 ) -> None:
-    people = People.of(user_events(frame(told)), NOBODY)
-    own = [Past(i, 3.0, t) for u, i, t in told if u == user]
+    people = People.of(user_events(frame(events)), NOBODY)
+    own = [Past(i, 3.0, t) for u, i, t in events if u == user]
     found = people.events(user, before)
     if not own:
         assert found is None
@@ -74,9 +74,9 @@ def test_cards_count_the_reviews_that_say_a_keyword() -> None:
     assert cards[1]["price"] == 9.99
     assert cards[1]["category"] == "soap"
     assert cards[1]["brand"] is None
-    told = dict(zip(cards[1]["keywords"], cards[1]["keyword_reviews"], strict=True))
-    assert told == {"lasts": 1, "my mother": 2}
-    assert list(told) == ["lasts", "my mother"]
+    counts = dict(zip(cards[1]["keywords"], cards[1]["keyword_reviews"], strict=True))
+    assert counts == {"lasts": 1, "my mother": 2}
+    assert list(counts) == ["lasts", "my mother"]
 
 
 def test_sample_users_have_a_past_and_a_profile_first() -> None:

@@ -4,15 +4,20 @@ import numpy as np
 import pytest
 
 from beauty_rec.ranking.features.build import Candidates, Query
+from beauty_rec.ranking.features.spec import RETRIEVAL
+from beauty_rec.recommender.candidates import REFERENCE
+from beauty_rec.recommender.fusion import normalised
 from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
+from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
+from beauty_rec_tests.recommender.synthetic_set import ORDERS
 
 AT = 1_600_000_000_000
 
 
-def ask(engine: Engine, **told: object) -> dict:
-    return engine.recommend([RecommendRequest(at=AT, **told)])[0]
+def ask(engine: Engine, **question: object) -> dict:
+    return engine.recommend([RecommendRequest(at=AT, **question)])[0]
 
 
 def ids(answer: dict) -> list[str]:
@@ -41,13 +46,34 @@ def test_scores_fall_and_stages_are_shown(engine: Engine) -> None:
     scores = [item["score"] for item in answer["items"]]
     assert scores == sorted(scores, reverse=True)
     assert [item["rank"] for item in answer["items"]] == list(range(1, 11))
-    fused = [one["fused_score"] for one in answer["candidates"]]
-    assert fused == sorted(fused, reverse=True)
-    assert all(1 <= item["candidate"]["text_rank"] <= 101 for item in answer["items"])
+    shown = answer["candidates"]
+    assert [one["parent_asin"] for one in shown] == ids(answer)
+    assert [one["sources"] for one in shown] == [item["sources"] for item in answer["items"]]
+    for item in answer["items"]:
+        assert {"user_tower", "new_arrivals"} <= item["sources"].keys() <= set(SOURCES)
+        assert all(standing["rank"] >= 1 for standing in item["sources"].values())
+    # What knows nothing of a text says nothing, and the best of a source is its first.
+    assert "text_retriever" not in ask(engine)["items"][0]["sources"]
+    everything = ask(engine, user_id=USER, context="rose soap", k=300)["items"]
+    for source in SOURCES:
+        standings = [one["sources"][source] for one in everything if source in one["sources"]]
+        best = max(standings, key=lambda standing: standing["score"])
+        assert best["rank"] == 1
+
+
+def test_the_order_is_that_of_the_kind_of_ask(engine: Engine) -> None:
+    for context, order in ((None, "fused"), ("Wedding ", "reranked"), ("rose soap", "hybrid")):
+        answer = ask(engine, user_id=USER, context=context)
+        assert answer["order"] == order
+        for item in answer["items"]:
+            if order == "reranked":
+                assert 0 < item["probability"] < 1
+            else:
+                assert item["probability"] is None
 
 
 def test_seen_items_are_left_out_unless_asked_for(engine: Engine) -> None:
-    past = {e.parent_asin for e in engine.world.past(USER, AT) or []}
+    past = {e.parent_asin for e in engine.shop.past(USER, AT) or []}
     assert len(past) >= 5
     assert not past & set(ids(ask(engine, user_id=USER, k=300)))
     assert past & set(ids(ask(engine, user_id=USER, k=300, exclude_seen=False)))
@@ -68,18 +94,38 @@ def test_a_filter_changes_who_is_answered_and_no_score(engine: Engine) -> None:
 
 
 def test_sources_can_be_chosen(engine: Engine) -> None:
-    tower = ask(engine, context="rose soap", k=100, sources=["user_tower"])
-    text = ask(engine, context="rose soap", k=100, sources=["text_retriever"])
-    assert all(item["candidate"]["tower_rank"] <= 101 for item in tower["items"])
-    assert all(item["candidate"]["text_rank"] <= 101 for item in text["items"])
-    nothing = ask(engine, sources=["text_retriever"])
+    """Each brings its own best, and what all of them say of those is not another for it."""
+    free = ask(engine, context="rose soap", k=300)
+    score = {item["parent_asin"]: item["score"] for item in free["items"]}
+    for source in ("user_tower", "text_retriever", "lexical"):
+        answer = ask(engine, context="rose soap", k=100, sources=[source])
+        assert 0 < len(answer["items"]) <= 100
+        own = [item["sources"][source]["rank"] for item in answer["items"]]
+        assert sorted(own)[0] == 1
+        for item in answer["items"]:
+            assert item["score"] == pytest.approx(score[item["parent_asin"]], abs=1e-5)
+    nothing = ask(engine, sources=["text_retriever", "lexical"])
     assert nothing["items"] == []
-    assert "the text retriever needs a context" in nothing["notes"]
+    assert "text_retriever and lexical need a context" in nothing["notes"]
+
+
+def test_in_a_text_s_own_words_its_item_comes_first(engine: Engine) -> None:
+    catalogue = engine.shop.catalogue
+    for row in (5, 60, 200):
+        card = catalogue.card(row)
+        title = card["title"]
+        answer = ask(engine, context=title, k=20)
+        assert answer["order"] == "hybrid"
+        same = [i["parent_asin"] for i in answer["items"] if i["title"] == title]
+        assert card["parent_asin"] in same
+        assert ids(answer)[: len(same)] == same
+        first = answer["items"][0]["sources"]
+        assert first["lexical"]["rank"] == 1
 
 
 def test_reasons_are_what_the_data_say(engine: Engine) -> None:
     answer = ask(engine, user_id=USER, context="something for a dry scalp", k=50)
-    past = {e.parent_asin for e in engine.world.past(USER, AT) or []}
+    past = {e.parent_asin for e in engine.shop.past(USER, AT) or []}
     kinds = set()
     for item in answer["items"]:
         for reason in item["why"]:
@@ -96,18 +142,29 @@ def test_reasons_are_what_the_data_say(engine: Engine) -> None:
     assert {"similar", "attribute", "keyword"} <= kinds
 
 
-def test_scores_are_the_rerankers_own(engine: Engine) -> None:
-    answer = ask(engine, user_id=USER, context="wedding", k=30)
-    world = engine.world
-    past = [e.parent_asin for e in world.past(USER, AT) or []]
-    query = Query(AT, past[-50:], "wedding", world.people.profile(USER))
-    standing = [item["candidate"] for item in answer["items"]]
-    names = ("tower_score", "tower_rank", "text_score", "text_rank")
-    retrieval = np.array([[s[n] for n in names] for s in standing], dtype=np.float32)
-    told = Candidates(np.zeros(len(standing), np.int64), ids(answer), retrieval)
-    scores = world.models.reranker.probabilities(world.builder.build([query], told))
-    found = [item["score"] for item in answer["items"]]
-    np.testing.assert_allclose(found, scores, atol=1e-6)
+def test_probabilities_are_the_rerankers_own(engine: Engine) -> None:
+    answer = ask(engine, user_id=USER, context="wedding", k=300)
+    shop = engine.shop
+    past = [e.parent_asin for e in shop.past(USER, AT) or []]
+    query = Query(AT, past[-50:], "wedding", shop.people.profile(USER))
+    said = [item["sources"] for item in answer["items"]]
+    scores = np.array(
+        [[one.get(name, {"score": np.nan})["score"] for name in RETRIEVAL] for one in said],
+        dtype=np.float32,
+    )
+    # The candidates are the union of the best of all sources: the best of each is among them.
+    tops = np.array([[np.nanmax(column), -np.sort(-column)[:REFERENCE][-1]] for column in scores.T])
+    signed = [name == "user_tower" for name in RETRIEVAL]
+    retrieval = normalised(scores, tops.astype(np.float32), signed)
+    candidates = Candidates(np.zeros(len(said), np.int64), ids(answer), retrieval)
+    model = shop.path.models["reranked"]
+    wanted = model.probabilities(shop.path.builder.build([query], candidates))
+    found = np.array([item["probability"] for item in answer["items"]])
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    weights = ORDERS.weights["reranked"]["occasion"]
+    ordered = weights["reranked"] * found / ORDERS.scales["reranked"]
+    ordered += weights["user_tower"] * retrieval[:, RETRIEVAL.index("user_tower")]
+    np.testing.assert_allclose([i["score"] for i in answer["items"]], ordered, atol=1e-5)
 
 
 def test_an_event_changes_the_next_answer(engine: Engine) -> None:
@@ -123,7 +180,8 @@ def test_an_event_changes_the_next_answer(engine: Engine) -> None:
 
 
 def test_diversity_changes_the_order_only(engine: Engine) -> None:
-    plain = ask(engine, user_id=USER, context="rose soap", k=100)
-    varied = ask(engine, user_id=USER, context="rose soap", k=100, diversity=0.7)
+    plain = ask(engine, user_id=USER, context="rose soap", k=300)
+    varied = ask(engine, user_id=USER, context="rose soap", k=300, diversity=0.7)
     assert ids(plain) != ids(varied)
+    assert ids(plain)[0] == ids(varied)[0]
     assert sorted(ids(plain)) == sorted(ids(varied))

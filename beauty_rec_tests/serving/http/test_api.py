@@ -85,6 +85,8 @@ def test_an_item_and_those_like_it(client: TestClient) -> None:
         {"profile": {"height_cm": "tall"}},
         {"user_id": USER, "at": 0},
         {"sources": ["text_retriever"]},
+        {"sources": ["lexical"], "context": "words that no item has: qwxz"},
+        {"sources": ["item_to_item"]},
         {"diversity": 1},
     ],
 )
@@ -159,7 +161,7 @@ def test_what_was_told_is_known_after_a_restart(client: TestClient, settings: Se
     assert client.post("/v1/events", json=event, headers=KEYED).status_code == 200
     with Engine.open(settings) as again:
         assert again.item("NEW1")["title"] == NEW["title"]
-        assert [e.parent_asin for e in again.world.past("a regular", None) or []] == ["NEW1"]
+        assert [e.parent_asin for e in again.shop.past("a regular", None) or []] == ["NEW1"]
 
 
 def test_writes_need_the_key(client: TestClient, engine: Engine) -> None:
@@ -237,6 +239,8 @@ def test_metrics_version_and_logs_without_people(
     version = client.get("/version").json()
     assert version["version"] == client.get("/readyz").json()["set"]
     assert version["indexes"]["item_index"]["rows"] == 300
+    assert version["served"] == {"nothing": "fused", "occasion": "reranked", "text": "hybrid"}
+    assert version["reasons"].keys() == version["served"].keys()
 
 
 def test_without_the_database_answers_go_on(engine: Engine, monkeypatch) -> None:
@@ -269,8 +273,12 @@ def test_the_command_line_answers_alike(client: TestClient, data: Path) -> None:
     ]
     assert printed.keys() == over_http.keys()
     for one, other in zip(printed["items"], over_http["items"], strict=True):
-        assert one.pop("score") == pytest.approx(other.pop("score"), abs=1e-6)
-        assert one.pop("candidate") == pytest.approx(other.pop("candidate"), abs=1e-4)
+        for name in ("score", "probability"):
+            assert one.pop(name) == pytest.approx(other.pop(name), abs=1e-6)
+        ours, theirs = one.pop("sources"), other.pop("sources")
+        assert ours.keys() == theirs.keys()
+        for source, standing in ours.items():
+            assert standing == pytest.approx(theirs[source], abs=1e-4)
         assert one == other
     plain = CliRunner().invoke(cli, [*words, "--data-dir", str(data)])
     assert over_http["items"][0]["parent_asin"] in plain.stdout

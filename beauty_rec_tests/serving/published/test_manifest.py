@@ -120,12 +120,12 @@ def test_questions_during_switches_are_answered_from_one_set(
 
 def test_the_engine_keeps_its_set_when_the_next_is_broken(engine: Engine) -> None:
     path = engine.root / "manifest.json"
-    before, served = path.read_text(), engine.world.manifest.set
+    before, served = path.read_text(), engine.shop.manifest.set
     try:
         path.write_text(json.dumps({**json.loads(before), "set": "0" * 16}))
         assert engine.look() is False
         assert "is missing" in (engine.refused or "")
-        assert engine.world.manifest.set == served
+        assert engine.shop.manifest.set == served
     finally:
         path.write_text(before)
     assert engine.look() is False

@@ -18,8 +18,8 @@ from beauty_rec.events.folds import FOLDS, fold_starts, with_context
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import Settings
-from beauty_rec.towers.users.candidates import event_requests
 from beauty_rec.towers.users.current_items import current_items
+from beauty_rec.towers.users.event_requests import event_requests
 from beauty_rec.towers.users.layout import INDEX_QUERIES, QUERIES, SERVED
 from beauty_rec.towers.users.served import ServedUserTower
 from beauty_rec.towers.users.train.data import user_tower_data

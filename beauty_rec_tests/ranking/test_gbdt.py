@@ -1,0 +1,38 @@
+"""Trees over the dense features: they learn, they read missing values, and survive the disk."""
+
+from pathlib import Path
+
+import numpy as np
+
+from beauty_rec.measures.metrics import auc
+from beauty_rec.ranking.features.build import Features
+from beauty_rec.ranking.gbdt import Gbdt, train_gbdt
+
+
+def features(raw: np.ndarray) -> Features:
+    nothing = np.zeros((1, 1), np.int32)
+    rows = np.zeros(len(raw), np.int64)
+    return Features(nothing, nothing, rows, rows, raw)
+
+
+def drawn(seed: int, n: int = 3_000) -> tuple[np.ndarray, np.ndarray]:
+    """The first column decides, the second is noise and often missing."""
+    draw = np.random.default_rng(seed)
+    raw = draw.normal(size=(n, 2)).astype(np.float32)
+    labels = (raw[:, 0] + 0.3 * draw.normal(size=n) > 1).astype(np.float32)
+    raw[draw.random(n) < 0.4, 1] = np.nan
+    return raw, labels
+
+
+def test_trees_learn_what_decides_and_are_the_same_again(tmp_path: Path) -> None:
+    trees = train_gbdt(drawn(1), drawn(2), 13)
+    raw, labels = drawn(3)
+    found = trees.probabilities(features(raw))
+    assert auc(labels, found) > 0.95
+    trees.save(tmp_path / "gbdt.txt")
+    np.testing.assert_array_equal(
+        Gbdt.load(tmp_path / "gbdt.txt").probabilities(features(raw)), found
+    )
+    again = train_gbdt(drawn(1), drawn(2), 13)
+    np.testing.assert_array_equal(again.probabilities(features(raw)), found)
+    assert len(trees.probabilities(features(raw[:0]))) == 0

@@ -1,0 +1,83 @@
+"""Weights and the served order against brute force."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from beauty_rec.measures.metrics import ndcg_at
+from beauty_rec.recommender.fit.champion import champion
+from beauty_rec.recommender.fit.weights import GRID, Judged, choose_weights
+
+
+def judged(seed: int, asks: int = 60, each: int = 12) -> tuple[Judged, np.ndarray]:
+    """Two columns that each say a part of what is taken; the third says nothing."""
+    draw = np.random.default_rng(seed)
+    values = draw.random((asks * each, 3), dtype=np.float32)
+    wish = values @ np.array([1.0, 0.5, 0.0], np.float32) + 0.3 * draw.random(len(values))
+    hits = np.zeros((asks, each), bool)
+    answered = np.arange(asks) % 5 > 0  # a fifth has its answer nowhere
+    hits[answered, wish.reshape(asks, each).argmax(1)[answered]] = True
+    ask = np.repeat(np.arange(asks), each)
+    return Judged.of(values, ask, hits.ravel(), asks), hits
+
+
+def test_ranks_and_ndcg_are_those_of_a_loop() -> None:
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 3, (50, 2)).astype(np.float32)  # ties
+    ask, hits = np.repeat(np.arange(10), 5), np.zeros(50, bool)
+    answered = [0, 1, 4, 8]
+    for number in answered:
+        hits[5 * number + number % 5] = True
+    made = Judged.of(values, ask, hits, 10)
+    weights = np.array([1.0, 0.5], np.float32)
+    sums = values @ weights
+    wanted = []
+    for number in answered:
+        own, rows = sums[5 * number + number % 5], sums[5 * number : 5 * number + 5]
+        wanted.append((rows > own).sum() + ((rows == own).sum() + 1) / 2)
+    assert made.ranks(weights).tolist() == wanted
+    assert made.ndcg(weights) == pytest.approx(ndcg_at(np.array(wanted)).sum() / 10)
+    nothing = Judged.of(values, ask, np.zeros(50, bool), 10)
+    assert nothing.ndcg(weights) == 0.0
+    assert len(nothing.ranks(weights)) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_best_of_the_grid_is_found(seed: int) -> None:
+    made, _ = judged(seed)
+    names = ["a", "b", "c"]
+    found, reached = choose_weights(made, names, ["a", "b"], {"a": 1.0})
+    # Of every ratio that the grid has to one of the two alone.
+    pairs = [pair for value in GRID for pair in ((1.0, value), (value, 1.0))]
+    assert reached >= max(made.ndcg(np.array([*pair, 0], np.float32)) for pair in pairs)
+    # And no other value of a single weight is better.
+    for column, value in product((0, 1), GRID):
+        moved = np.array([found.get("a", 0), found.get("b", 0), 0], np.float32)
+        moved[column] = value
+        assert made.ndcg(moved) <= reached + 1e-9
+    assert reached == made.ndcg(np.array([found.get(name, 0) for name in names], np.float32))
+    assert "c" not in found
+    # One weight alone: exactly the best of the grid, and the smallest of those.
+    one, score = choose_weights(made, names, ["b"], {"a": 1.0}, alone=False)
+    each = {value: made.ndcg(np.array([1, value, 0], np.float32)) for value in GRID}
+    assert score == max(each.values())
+    assert one.get("b", 0.0) == pytest.approx(min(v for v in GRID if each[v] == score))
+    assert one["a"] == 1.0
+
+
+def test_what_does_not_help_gets_no_weight() -> None:
+    made, _ = judged(1)
+    found, _ = choose_weights(made, ["a", "b", "c"], ["a", "b", "c"], {"a": 1.0})
+    least = made.ndcg(np.array([1, 0, 0], np.float32))
+    assert made.ndcg(np.array([found.get(n, 0) for n in "abc"], np.float32)) > least
+    assert found.get("c", 0.0) <= min(found["a"], found["b"])
+
+
+def test_the_champion_is_the_best_and_of_equals_the_simplest() -> None:
+    measured = {"user_tower": 0.05, "fused": 0.06, "reranked": 0.06}
+    assert champion(measured)[0] == "fused"
+    assert champion(measured)[1] == "best on valid: NDCG@10 0.0600, reranked 0.0600"
+    assert champion({"popular": 0.0}) == ("popular", "best on valid: NDCG@10 0.0000")
+    with pytest.raises(ValueError, match="no order"):
+        champion({})

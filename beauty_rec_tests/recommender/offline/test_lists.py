@@ -1,0 +1,104 @@
+"""Candidates of many asks: on disk, joined, in part, and in every order."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beauty_rec.recommender.offline.lists import CandidateLists
+from beauty_rec.recommender.offline.ordering import ordered_lists
+from beauty_rec.recommender.offline.split_candidates import found_shares
+from beauty_rec.recommender.orders import DEFAULT, ORDERS, Kind, Orders
+from beauty_rec.recommender.sources import SOURCES
+from beauty_rec_tests.recommender.drawn_lists import drawn_lists, hits_by, same
+
+
+@pytest.mark.parametrize("empty", [(), (0, 3, 5), (0, 1, 2, 3, 4, 5)])
+def test_lists_survive_the_disk(tmp_path: Path, empty: tuple[int, ...]) -> None:
+    lists = drawn_lists(6, 8, 1, empty=empty)
+    frame = lists.frame()
+    assert frame.height == 6
+    frame.write_parquet(tmp_path / "lists.parquet")
+    again = CandidateLists.from_frame(pl.read_parquet(tmp_path / "lists.parquet"))
+    assert same(again, lists)
+    assert again.scenarios == ["with_text"] * 6
+
+
+def test_joined_lists_are_cut_apart_again() -> None:
+    first, second = drawn_lists(4, 5, 1, empty=(2,)), drawn_lists(3, 7, 2, scenario="without_text")
+    both = CandidateLists.joined([first, second])
+    assert len(both) == 7
+    asks = np.array([scenario == "without_text" for scenario in both.scenarios])
+    assert same(both.asked(asks), second)
+    assert same(both.asked(~asks), first)
+    np.testing.assert_array_equal(both.values, np.concatenate([first.values, second.values]))
+    some = both.asked(np.array([False, True, True, False, False, False, True]))
+    assert some.review_ids == ["e1-1", "e1-2", "e2-2"]
+    assert np.bincount(some.ask).tolist() == [5, 0, 7]
+
+
+def test_ordered_lists_have_every_rank_of_the_answer() -> None:
+    lists = drawn_lists(30, 9, 3, empty=(4,))
+    kinds: list[Kind] = [("nothing", "occasion", "text")[ask % 3] for ask in range(30)]
+    # Two candidates that nothing tells apart, one of them the answer of ask 1.
+    scores = lists.scores.copy()
+    pair = np.flatnonzero(lists.ask == 1)[:2]
+    scores[pair[1]] = scores[pair[0]]
+    lists = replace(lists, scores=scores)
+    hits = hits_by(lists, SOURCES.index("popular"), 0.5, 3)
+    hits[lists.ask == 1] = False
+    hits[pair[1]] = True
+    chance = np.random.default_rng(1).random(len(lists.ask), dtype=np.float32)
+    orders = replace(
+        Orders.plain(),
+        weights={
+            "hybrid": {"text": DEFAULT["text"]},
+            "fused": DEFAULT,
+            "reranked": {"occasion": {"reranked": 1.0}},
+        },
+        scales={"reranked": 0.5},
+        served={"nothing": "popular", "occasion": "reranked", "text": "hybrid"},
+    )
+    frame = ordered_lists(lists, kinds, hits, orders, {"reranked": chance}, 5)
+    assert frame["review_id"].to_list() == lists.review_ids
+    for ask, row in enumerate(frame.iter_rows(named=True)):
+        here = np.flatnonzero(lists.ask == ask)
+        kind = kinds[ask]
+        for order in ORDERS:
+            if not orders.weights_of(order, kind) or not hits[here].any():
+                assert row[f"rank_{order}"] is None
+                continue
+            needed = {"reranked": chance[here]} if order == "reranked" else {}
+            own = orders.scores(order, kind, lists.values[here], needed)
+            answer = own[hits[here]][0]
+            level = np.isclose(own, answer, atol=1e-7, rtol=0).sum()
+            assert row[f"rank_{order}"] == (own > answer + 1e-7).sum() + (level + 1) / 2
+        served = orders.served[kind]
+        needed = {"reranked": chance[here]} if served == "reranked" else {}
+        own = orders.scores(served, kind, lists.values[here], needed)
+        order = np.argsort(-own, kind="stable")[:5]
+        items = [lists.items[int(at)] for at in here[order]]
+        assert row["parent_asin"] == items
+        assert row["score"] == pytest.approx(own[order].tolist())
+        assert row["probability"] == pytest.approx(chance[here][order].tolist())
+        place = [at for at, row_of in enumerate(here[order], 1) if hits[row_of]]
+        assert row["rank_served"] == (place[0] if place else None)
+    assert frame["rank_popular"][1] is not None
+    assert frame["rank_popular"][1] % 1 == 0.5  # a tie has the place in the middle
+
+
+def test_shares_count_whose_answer_is_found() -> None:
+    lists = drawn_lists(10, 4, 5)
+    answers = pl.DataFrame(
+        {
+            "review_id": lists.review_ids,
+            "parent_asin": [lists.items[4 * ask] if ask < 6 else "nowhere" for ask in range(10)],
+        }
+    )
+    shares = found_shares(lists, answers)
+    assert shares["with_text found"] == pytest.approx(0.6)
+    said = ~np.isnan(lists.scores[[4 * ask for ask in range(6)]])
+    for column, name in enumerate(SOURCES):
+        assert shares[f"with_text found by {name}"] == pytest.approx(said[:, column].sum() / 10)

@@ -1,0 +1,198 @@
+"""Candidates against a loop over all items and sources, and the same answer offline and online."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.events.asked import split_events
+from beauty_rec.recommender.asks import Asks
+from beauty_rec.recommender.candidates import REFERENCE, Found, find_candidates
+from beauty_rec.recommender.offline.ordering import ordered_lists, probabilities
+from beauty_rec.recommender.offline.scenarios import asked_events, hits_of, queries_of, split_lists
+from beauty_rec.recommender.offline.shelves import Shelf
+from beauty_rec.recommender.online.recommend import asks_of, recommend, understand
+from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.path import kind_of
+from beauty_rec.recommender.sources import SOURCES, AnySource, sources_of
+from beauty_rec.recommender.sources.arrivals import ArrivalsSource
+from beauty_rec.recommender.space import ItemSpace
+from beauty_rec.retriever.contexts import context_vectors
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.search.near_ties import ranked
+from beauty_rec.serving.published.manifest import read_manifest
+from beauty_rec.serving.state.engine import load_set
+from beauty_rec.settings import Settings
+from beauty_rec_tests.recommender.served_set import USER
+from beauty_rec_tests.recommender.synthetic_set import Size, frames_of
+
+AT = 1_600_000_000_000
+
+
+@pytest.fixture(scope="module")
+def shop(settings: Settings) -> Snapshot:
+    root = settings.data_dir / "serving"
+    return load_set(root, read_manifest(root), settings.encoder)
+
+
+@pytest.fixture(scope="module")
+def asks(shop: Snapshot) -> Asks:
+    requests = [
+        RecommendRequest(at=AT, user_id=USER, context="rose soap"),
+        RecommendRequest(at=AT),
+        RecommendRequest(at=AT, user_id=USER, context="wedding"),
+        RecommendRequest(at=AT, history=["B130000003"], context="qwxz"),
+        RecommendRequest(at=0, user_id=USER),
+    ]
+    return asks_of(shop, [understand(shop, one) for one in requests])
+
+
+def said(source: AnySource, asks: Asks, space: ItemSpace) -> np.ndarray:
+    """What a source says of every item, float64 ``[Q, N]``; NaN for nothing."""
+    if hasattr(source, "vectors"):
+        matrix = space.vectors(np.arange(len(space))).astype(np.float64)
+        scores = source.vectors(asks, space).astype(np.float64) @ matrix.T
+        silent = source.silent(space)
+        if silent is not None:
+            scores[:, silent] = np.nan
+    else:
+        scores = source.scores(asks, space).astype(np.float64)
+        scores[scores <= 0] = np.nan
+    if source.reads_text:
+        scores[~asks.has_text] = np.nan
+    return scores
+
+
+def loop(
+    scores: Sequence[np.ndarray],
+    hidden: set[int],
+    depth: int,
+    allowed: np.ndarray | None,
+    brings: Sequence[bool],
+) -> Found:
+    """Candidates of one ask, by the definition."""
+    union: set[int] = set()
+    tops = np.full((len(scores), 2), np.nan, np.float32)
+    for column, own in enumerate(scores):
+        rows = np.array(
+            [row for row in range(len(own)) if row not in hidden and not np.isnan(own[row])],
+            dtype=np.int64,
+        )
+        order = rows[ranked(own[rows].astype(np.float32), rows)]
+        if len(order):
+            tops[column] = own[order[0]], own[order[:REFERENCE][-1]]
+        if brings[column]:
+            union |= set(order[allowed[order]][:depth] if allowed is not None else order[:depth])
+    rows = np.array(sorted(union), dtype=np.int64)
+    return Found(rows, np.stack([own[rows] for own in scores], axis=1).astype(np.float32), tops)
+
+
+@pytest.mark.parametrize("depth", [1, 7, 100, 250])
+def test_candidates_are_the_best_of_every_source(shop: Snapshot, asks: Asks, depth: int) -> None:
+    sources, space = shop.path.sources, shop.space
+    draw = np.random.default_rng(depth)
+    gone = draw.choice(len(space), 9, replace=False)
+    allowed = [None, draw.random(len(space)) < 0.3, None, draw.random(len(space)) < 0.05, None]
+    chosen = [SOURCES, ["popular", "lexical"], ["user_tower"], ["text_retriever"], SOURCES]
+    found = list(
+        find_candidates(sources, asks, space, depth, chosen=chosen, gone=gone, allowed=allowed)
+    )
+    assert len(found) == len(asks)
+    scores = [said(source, asks, space) for source in sources]
+    for row, own in enumerate(found):
+        wanted = loop(
+            [of_source[row] for of_source in scores],
+            {*gone.tolist(), *asks.seen[row].tolist()},
+            depth,
+            allowed[row],
+            [name in chosen[row] for name in SOURCES],
+        )
+        assert own.rows.tolist() == wanted.rows.tolist()
+        np.testing.assert_allclose(own.scores, wanted.scores, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(own.tops, wanted.tops, rtol=1e-5, atol=1e-5)
+    assert len(asks.seen[0]) > 5
+    assert not set(asks.seen[0].tolist()) & set(found[0].rows.tolist())
+
+
+def test_an_ask_is_answered_alike_in_company_and_alone(shop: Snapshot, asks: Asks) -> None:
+    together = list(find_candidates(shop.path.sources, asks, shop.space, 50))
+    for row, found in enumerate(together):
+        some = slice(row, row + 1)
+        alone = next(find_candidates(shop.path.sources, asks.part(some), shop.space, 50))
+        assert alone.rows.tolist() == found.rows.tolist()
+        np.testing.assert_allclose(alone.scores, found.scores, atol=1e-6)
+
+
+def test_of_items_that_score_alike_the_first_rows_are_candidates(
+    shop: Snapshot, asks: Asks
+) -> None:
+    """A real shop has tens of thousands of items that nobody has bought: all are as new."""
+    table = shop.path.builder.table
+    first = np.full_like(table.events.first_ms, np.iinfo(np.int64).max)
+    unsold = replace(table, events=replace(table.events, first_ms=first))
+    source = ArrivalsSource(unsold, shop.space.rows(table.ids))
+    for depth in (3, 40, 100, 200):
+        for found in find_candidates([source], asks, shop.space, depth):
+            left = np.setdiff1d(np.arange(len(shop.space)), found.rows)
+            unseen = [row for row in left if row < found.rows.max()]
+            assert len(found.rows) == depth
+            assert set(unseen) <= {row for seen in asks.seen for row in seen.tolist()}
+
+
+def test_a_shop_without_anything_to_say_has_no_candidates(shop: Snapshot, asks: Asks) -> None:
+    everything = np.arange(len(shop.space))
+    for found in find_candidates(shop.path.sources, asks, shop.space, 10, gone=everything):
+        assert len(found.rows) == 0
+        assert np.isnan(found.tops).all()
+    for ordered in shop.path.answer(asks, 10, gone=everything):
+        assert len(ordered.rows) == len(ordered.scores) == 0
+
+
+@pytest.mark.parametrize("scenario", ["with_text", "without_text", "review_text"])
+def test_the_service_answers_what_was_measured(
+    shop: Snapshot, encoder: TextEncoder, settings: Settings, scenario: str
+) -> None:
+    """Same items, same scores: an event of the past, and a shopper who asks at that moment."""
+    path, frames = shop.path, frames_of(Size())
+    reviews = frames.reviews.with_columns(
+        text=pl.lit("a gentle rose soap for ") + pl.col("parent_asin")
+    )
+    events = asked_events(
+        split_events(reviews, "test", settings.evaluation),
+        reviews,
+        scenario,  # type: ignore[arg-type]
+        settings.evaluation.min_query_chars,
+    )[:25]
+    assert events.height == 25
+    texts = context_vectors(encoder, events["context"])
+    # The offline shelf has a space of its own, without room for items to come.
+    items = path.tower.items
+    known = np.flatnonzero(shop.space.has_text[: len(shop.space)])
+    vectors = Vectors([shop.space.ids[row] for row in known], shop.space.texts(known))
+    space = ItemSpace.of(items, vectors, spare=0)
+    table = path.builder.table
+    sources = sources_of(space, path.tower, path.index, table)
+    shelf = Shelf(space, path.tower, sources, table, False)
+    lists = split_lists(shelf, events, reviews, frames.profiles, texts, scenario, 100)  # type: ignore[arg-type]
+    queries = queries_of(lists, {scenario: events}, frames.profiles)  # type: ignore[dict-item]
+    hits = hits_of(lists, events)
+    kinds = [kind_of(query.context, table, False) for query in queries]
+    learned = probabilities(path.models, path.builder, queries, lists)
+    offline = ordered_lists(lists, kinds, hits, path.orders, learned, 10)
+    requests = [
+        RecommendRequest(user_id=row["user_id"], at=row["timestamp"], context=row["context"])
+        for row in events.iter_rows(named=True)
+    ]
+    answers = recommend(shop, requests, settings.serve)
+    for row, answer in zip(offline.iter_rows(named=True), answers, strict=True):
+        assert [item["parent_asin"] for item in answer["items"]] == row["parent_asin"]
+        scores = [item["score"] for item in answer["items"]]
+        np.testing.assert_allclose(scores, row["score"], atol=1e-5)
+        assert answer["order"] == row["order"]
+        if answer["order"] == "reranked":
+            chances = [item["probability"] for item in answer["items"]]
+            np.testing.assert_allclose(chances, row["probability"], atol=1e-5)

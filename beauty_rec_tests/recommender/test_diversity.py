@@ -1,0 +1,37 @@
+"""Diversity against its definition, written out."""
+
+import numpy as np
+import pytest
+
+from beauty_rec.recommender.diversity import diversify
+
+
+def unit(draw: np.random.Generator, n: int) -> np.ndarray:
+    vectors = draw.normal(size=(n, 4)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.3, 0.9, 1.0])
+def test_diversify_chooses_greedily(diversity: float) -> None:
+    draw = np.random.default_rng(3)
+    relevance = np.sort(draw.random(20).astype(np.float32))[::-1]
+    vectors = unit(draw, 20)
+    chosen = diversify(relevance, vectors, 8, diversity).tolist()
+    scaled = (relevance - relevance.min()) / (relevance.max() - relevance.min())
+    if diversity == 0:
+        assert chosen == list(range(8))
+    for step in range(8):
+        before = chosen[:step]
+        gains = {
+            i: (1 - diversity) * scaled[i]
+            - diversity * max((float(vectors[i] @ vectors[j]) for j in before), default=0)
+            for i in range(20)
+            if i not in before
+        }
+        assert gains[chosen[step]] == pytest.approx(max(gains.values()), abs=1e-6)
+
+
+def test_diversify_brings_unlike_items_forward() -> None:
+    vectors = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
+    relevance = np.array([0.9, 0.8, 0.5], dtype=np.float32)
+    assert diversify(relevance, vectors, 3, 0.6).tolist() == [0, 2, 1]

@@ -1,0 +1,85 @@
+"""The item matrix against a loop over all items: exact scores, order, and items that come later."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.recommender.space import SPARE_ROWS, ItemSpace
+from beauty_rec.towers.users.item_matrix import ItemMatrix
+
+N, W = 60, 12
+TOWER, STATISTICS, TEXT = 5, 3, 4
+draw = np.random.default_rng(5)
+MATRIX = draw.normal(size=(N, W)).astype(np.float32)
+MATRIX[7, 8:] = 0  # an item without text
+MATRIX[21] = MATRIX[20]  # two items that nothing tells apart
+IDS = [f"i{row}" for row in range(N)]
+NO_TEXTS = Vectors([], np.zeros((0, TEXT), np.float32))
+
+
+def made() -> ItemSpace:
+    items = ItemMatrix(Vectors(IDS, MATRIX), TOWER, STATISTICS, TEXT, 0)
+    return ItemSpace.of(items, NO_TEXTS)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("queries", [1, 2, 3, 11, 12, 40])
+def test_scores_and_best_are_exact(queries: int, packed: bool) -> None:
+    space = made() if packed else replace(made(), packed=None)
+    asked = draw.normal(size=(queries, W)).astype(np.float32)
+    scores = space.scores(asked)
+    np.testing.assert_allclose(scores.numpy(), asked @ MATRIX.T, rtol=1e-4, atol=1e-4)
+    rows, exact = space.best(scores[0], asked[0], 15)
+    wanted = MATRIX.astype(np.float64) @ asked[0]
+    assert rows.tolist() == np.lexsort((np.arange(N), -wanted.astype(np.float32)))[:15].tolist()
+    np.testing.assert_allclose(exact, wanted[rows], rtol=1e-6)
+
+
+def test_ties_are_in_the_order_of_the_rows() -> None:
+    space = made()
+    rows, _ = space.best(space.scores(MATRIX[20:21])[0], MATRIX[20], 2)
+    assert rows.tolist() == [20, 21]
+
+
+def test_texts_are_the_last_columns_wherever_they_come_from() -> None:
+    space = made()
+    assert not space.has_text[7]
+    assert space.has_text[:7].all()
+    text = MATRIX[:1, 8:]
+    np.testing.assert_array_equal(space.texts(np.array([0])), text)
+    scores = space.scores(space.text_queries(text))[0].numpy()
+    np.testing.assert_allclose(scores, MATRIX[:, 8:] @ text[0], rtol=1e-4, atol=1e-5)
+    # A tower that reads no texts has a matrix without them; the search has them all the same.
+    bare = ItemMatrix(Vectors(IDS, MATRIX[:, :8]), TOWER, STATISTICS, 0, 0)
+    known = [row for row in range(N) if row != 7]
+    texts = Vectors([IDS[row] for row in known], MATRIX[known, 8:])
+    again = ItemSpace.of(bare, texts)
+    np.testing.assert_array_equal(again.vectors(np.arange(N)), MATRIX)
+    assert again.rows(["i3", "nobody"]).tolist() == [3, -1]
+
+
+def test_items_that_come_later_are_found_and_older_spaces_do_not_see_them() -> None:
+    space = made()
+    vectors = 9 * draw.normal(size=(2, W)).astype(np.float32)
+    grown = space.with_items(["new", "i4"], vectors)
+    scores = grown.scores(vectors[:1])[0]
+    assert grown.best(scores, vectors[0], 1)[0].tolist() == [N]
+    assert grown.ids[N] == "new"
+    assert grown.row_of["i4"] == N + 1
+    assert "new" not in space.row_of
+    assert space.row_of["i4"] == 4
+    assert len(space.scores(vectors)[0]) == N
+    many = np.tile(vectors[:1], (8, 1))
+    np.testing.assert_allclose(grown.scores(many), np.tile(scores, (8, 1)), rtol=1e-4, atol=1e-4)
+
+
+def test_the_space_grows_beyond_its_spare_rows() -> None:
+    space = made()
+    for start in range(0, SPARE_ROWS + 60, 64):
+        vectors = draw.normal(size=(64, W)).astype(np.float32)
+        space = space.with_items([f"n{start + i}" for i in range(64)], vectors)
+    assert len(space.ids) == len(set(space.ids)) > N + SPARE_ROWS
+    assert np.isfinite(space.scores(vectors).numpy()).all()
+    np.testing.assert_array_equal(space.vectors(np.array([len(space) - 1]))[0], vectors[-1])

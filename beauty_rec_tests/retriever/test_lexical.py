@@ -1,0 +1,73 @@
+"""BM25 over item texts: the library's own scores, later texts, and what the disk keeps."""
+
+from pathlib import Path
+
+import bm25s
+import numpy as np
+import pytest
+
+from beauty_rec.retriever.lexical import K1, B, LexicalIndex, stems
+
+WORDS = [
+    "rose",
+    "soap",
+    "night",
+    "cream",
+    "gentle",
+    "shampoo",
+    "dry",
+    "scalp",
+    "mint",
+    "lips",
+    "the",
+    "a",
+    "of",
+    "and",
+    "for",
+]
+draw = np.random.default_rng(4)
+TEXTS = [" ".join(draw.choice(WORDS, size)) for size in draw.integers(1, 12, 40)] + ["", "the of"]
+IDS = [f"i{row}" for row in range(len(TEXTS))]
+QUERIES = ["a rose soap", "soaps, soaps and SOAP", "nothing known: qwxz", "", "dry scalp mint"]
+
+
+def test_scores_are_those_of_the_library() -> None:
+    index = LexicalIndex.build(IDS, TEXTS)
+    library = bm25s.BM25(k1=K1, b=B)
+    library.index(stems(TEXTS), show_progress=False)
+    found = index.scores(QUERIES)
+    assert found.shape == (len(QUERIES), len(TEXTS))
+    for query, scores in zip(stems(QUERIES), found, strict=True):
+        known = [word for word in query if word in library.vocab_dict and word]
+        wanted = library.get_scores(known) if known else np.zeros(len(TEXTS))
+        np.testing.assert_allclose(scores, wanted, rtol=1e-5, atol=1e-6)
+    assert not found[2:4].any()
+    assert not found[:, -2:].any()  # an empty text, and one of stop words
+
+
+def test_a_text_that_comes_later_scores_as_if_it_had_been_there() -> None:
+    index = LexicalIndex.build(IDS, TEXTS)
+    grown = index.with_texts(["again", "other"], [TEXTS[3], "qwxz " + TEXTS[5]])
+    assert grown.ids == [*IDS, "again", "other"]
+    scores = grown.scores(QUERIES)
+    # Its words are as rare as they were, so a known text scores what it scores already.
+    np.testing.assert_allclose(scores[:, len(IDS)], scores[:, 3], rtol=1e-5)
+    np.testing.assert_array_equal(scores[:, : len(IDS)], index.scores(QUERIES))
+    more = grown.with_texts(["third"], [TEXTS[3]])
+    np.testing.assert_allclose(more.scores(QUERIES)[:, -1], scores[:, 3], rtol=1e-5)
+    assert len(index.ids) == len(IDS)  # the older index knows nothing of it
+    assert index.scores(["rose"]).shape == (1, len(IDS))
+
+
+@pytest.mark.parametrize("texts", [TEXTS, ["", "the"], []])
+def test_an_index_survives_the_disk(tmp_path: Path, texts: list[str]) -> None:
+    index = LexicalIndex.build(IDS[: len(texts)], texts)
+    index.save(tmp_path / "index")
+    again = LexicalIndex.load(tmp_path / "index")
+    assert again.ids == index.ids
+    np.testing.assert_array_equal(again.scores(QUERIES), index.scores(QUERIES))
+    if texts is TEXTS:
+        later = ["again"], [TEXTS[3]]
+        np.testing.assert_array_equal(
+            again.with_texts(*later).scores(QUERIES), index.with_texts(*later).scores(QUERIES)
+        )
