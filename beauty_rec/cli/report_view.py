@@ -12,6 +12,8 @@ from beauty_rec.evaluation.report.comparison import Verdict, best_baseline, best
 from beauty_rec.evaluation.report.document import BASELINES, Report
 from beauty_rec.evaluation.report.markdown import KEY_METRICS, SYNTHETIC
 
+Comparison = Callable[[Mapping[str, Block], str, str], Verdict | None]
+
 _STYLES = {
     "wins": "bold green",
     "ahead": "green",
@@ -74,7 +76,7 @@ def terminal_text(report: Report, width: int = 120) -> str:
 def _table(
     title: str,
     section: Mapping[str, Block],
-    compared: Callable[[Mapping[str, Block], str, str], Verdict | None] = best_baseline,
+    compared: Comparison = best_baseline,
 ) -> Table:
     measured = {method: block for method, block in section.items() if block}
     first = next(iter(measured.values()))
@@ -88,7 +90,7 @@ def _table(
     for metric in KEY_METRICS:
         found.add_column(title_of(metric), justify="right", no_wrap=True)
     for method in measured:
-        found.add_row(_name(method), *_cells(section, method))
+        found.add_row(_name(method), *_cells(section, method, compared))
     return found
 
 
@@ -116,12 +118,17 @@ def _name(method: str) -> Text:
     return Text(method, style="" if method in BASELINES else "bold")
 
 
-def _cells(section: Mapping[str, Block], method: str, interval: bool = True) -> list[Text]:
+def _cells(
+    section: Mapping[str, Block],
+    method: str,
+    compared: Comparison = best_baseline,
+    interval: bool = True,
+) -> list[Text]:
     """Return a figure for each key metric, below it (so that 80 columns do) its interval."""
     block = section[method]
     cells = []
     for metric in KEY_METRICS:
-        verdict = (compared or best_baseline)(section, method, metric)
+        verdict = compared(section, method, metric)
         cell = Text()
         if verdict:
             cell.append(f"{verdict.mark} ", style=_STYLES[verdict.outcome])

@@ -62,7 +62,10 @@ def retrieval_queries(
         KEYWORDS: split_queries(
             keywords.with_columns(split=pl.lit(split), text=keyword_query()),
             split,
-            settings.model_copy(update={"min_query_chars": 1}),
+            # Keywords are a second look: a sample of them tells enough.
+            settings.model_copy(
+                update={"min_query_chars": 1, "max_queries": settings.train_queries}
+            ),
         ),
     }
 

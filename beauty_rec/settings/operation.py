@@ -87,9 +87,6 @@ class CheckSettings(Group):
     max_below_baseline: float = Field(
         0.05, ge=0, le=1, description="relative to the baseline; a stage further below is an error"
     )
-    max_below_part: float = Field(
-        0.1, ge=0, le=1, description="of what is served, relative to the best of its parts on valid"
-    )
     max_feature_skew: float = Field(
         1.0, gt=0, description="shift of a served feature's mean, in deviations of its train values"
     )

@@ -55,7 +55,7 @@ def serving_manifest(
     from beauty_rec.towers.users.layout import SERVED
 
     orders = Orders.load(reranker)
-    refuse_worse_than_parts(ranking_metrics.get("valid", {}).get("answer", {}), settings)
+    refuse_worse_than_parts(ranking_metrics.get("valid", {}).get("answer", {}))
     train = with_context(split_reviews.filter(split="train"), settings)
     events = event_evidence(train, user_profiles, settings.attributes)
     manifest = publish_run(

@@ -1,25 +1,45 @@
-"""Which order is served: the best on valid, and of equals the simplest."""
+"""Which order is served: the simplest that no other beats on valid beyond chance."""
 
 from collections.abc import Mapping
 
-from beauty_rec.recommender.orders import ORDERS
+import numpy as np
+from numpy.typing import NDArray
+
+from beauty_rec.measures.significance import sign_flip_test
+from beauty_rec.recommender.orders import COMBINED, ORDERS
+from beauty_rec.recommender.sources import SOURCES
+
+CHANCE = 0.1
+"""Largest p-value at which a further step is worth taking: each can only be checked on test."""
 
 
-def champion(measured: Mapping[str, float]) -> tuple[str, str]:
-    """Return the order with the highest NDCG@10 on valid, and why, in a sentence.
+def champion(gains: Mapping[str, NDArray[np.float64]]) -> tuple[str, str]:
+    """Return the order to serve, and why, in a sentence.
 
-    >>> champion({"user_tower": 0.05, "fused": 0.04})
-    ('user_tower', 'best on valid: NDCG@10 0.0500, fused 0.0400')
+    The best single source stands first. Each combined order, the simpler ones before, takes its
+    place if it is better by a paired test: a valid split of a few hundred asks calls many an order
+    better that is not. Without this rule the reranker of a small shop was served for .003 more on
+    valid, and had a third of the tower's NDCG@10 on test.
+
+    >>> champion({"user_tower": np.array([0.5, 0.0]), "fused": np.array([0.4, 0.0])})
+    ('user_tower', 'NDCG@10 on valid: user_tower 0.2500, fused 0.2000 (p = 1.00)')
 
     Args:
-        measured: order → NDCG@10 of the same asks.
+        gains: order → NDCG@10 of each ask, float64 ``[Q]``, of the same asks.
 
     Raises:
         ValueError: nothing was measured.
     """
-    if not measured:
+    if not any(len(values) for values in gains.values()):
         raise ValueError("no order was measured on valid")
-    ranked = sorted(measured, key=lambda order: (-measured[order], ORDERS.index(order)))
-    best, rest = ranked[0], ranked[1:2]
-    runner_up = "".join(f", {order} {measured[order]:.4f}" for order in rest)
-    return best, f"best on valid: NDCG@10 {measured[best]:.4f}{runner_up}"
+    means = {order: float(values.mean()) for order, values in gains.items()}
+    single = [order for order in SOURCES if order in gains]
+    steps = sorted(gains, key=ORDERS.index)
+    best = max(single or steps[:1], key=lambda order: (means[order], -ORDERS.index(order)))
+    facts = [f"{best} {means[best]:.4f}"]
+    for order in (name for name in COMBINED if name in gains and name != best):
+        p = sign_flip_test(gains[order], gains[best])
+        facts.append(f"{order} {means[order]:.4f} (p = {p:.2f})")
+        if means[order] > means[best] and p < CHANCE:
+            best = order
+    return best, f"NDCG@10 on valid: {', '.join(facts)}"

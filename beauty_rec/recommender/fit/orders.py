@@ -82,13 +82,14 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
         for order, chosen in own.items():
             weights[order][kind] = chosen
         found = Orders(weights, scales, {}, {}, {})
-        measured[kind] = {
-            order: judged.ndcg(_vector(found.weights_of(order, kind), names))
+        gains = {
+            order: judged.gains(_vector(found.weights_of(order, kind), names))
             for order in ORDERS
             if found.weights_of(order, kind) and judged.asks
         }
-        if measured[kind]:
-            served[kind], reasons[kind] = champion(measured[kind])
+        measured[kind] = {order: float(values.mean()) for order, values in gains.items()}
+        if gains:
+            served[kind], reasons[kind] = champion(gains)
         else:
             plain = Orders.plain()
             served[kind], reasons[kind] = plain.served[kind], plain.reasons[kind]

@@ -57,6 +57,11 @@ class Judged:
         level = np.add.reduceat(np.abs(sums - own) <= 1e-7, self.starts, dtype=np.int64)
         return better + (level + 1) / 2
 
+    def gains(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return NDCG@10 of each ask, float64 ``[Q]``; those without their answer come last."""
+        found = ndcg_at(self.ranks(weights))
+        return np.concatenate([found, np.zeros(self.asks - len(found))])
+
     def ndcg(self, weights: NDArray[np.float32]) -> float:
         """Return NDCG@10 over all asks."""
         return float(ndcg_at(self.ranks(weights)).sum() / max(1, self.asks))

@@ -40,8 +40,8 @@ def test_the_best_order_on_valid_is_served() -> None:
     orders = fit_orders(labelled(ENOUGH, 1), labelled(ENOUGH, 2, learns=5.0))
     for kind in KINDS:
         measured = orders.measured[kind]
-        assert measured[orders.served[kind]] == max(measured.values())
-        assert orders.reasons[kind].startswith("best on valid")
+        assert measured[orders.served[kind]] >= 0.97 * max(measured.values())
+        assert orders.reasons[kind].startswith("NDCG@10 on valid")
         assert set(measured) <= set(ORDERS)
     # Popularity decides here, and a reranker that knows little of it is not served.
     assert orders.served["nothing"] in ("popular", "fused")

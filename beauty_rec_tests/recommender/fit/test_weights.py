@@ -74,10 +74,17 @@ def test_what_does_not_help_gets_no_weight() -> None:
     assert found.get("c", 0.0) <= min(found["a"], found["b"])
 
 
-def test_the_champion_is_the_best_and_of_equals_the_simplest() -> None:
-    measured = {"user_tower": 0.05, "fused": 0.06, "reranked": 0.06}
-    assert champion(measured)[0] == "fused"
-    assert champion(measured)[1] == "best on valid: NDCG@10 0.0600, reranked 0.0600"
-    assert champion({"popular": 0.0}) == ("popular", "best on valid: NDCG@10 0.0000")
+def test_the_champion_is_the_simplest_that_none_beats_beyond_chance() -> None:
+    draw = np.random.default_rng(3)
+    base = (draw.random(600) < 0.2).astype(np.float64)
+    better = np.where(draw.random(600) < 0.1, 1.0, base)
+    lucky = base.copy()
+    lucky[np.flatnonzero(base == 0)[:1]] = 1.0
+    assert champion({"user_tower": base, "fused": better})[0] == "fused"
+    assert champion({"user_tower": base, "fused": lucky})[0] == "user_tower"
+    assert champion({"user_tower": base, "fused": better, "reranked": better})[0] == "fused"
+    best, why = champion({"popular": base, "user_tower": better})
+    assert best == "user_tower"
+    assert why == f"NDCG@10 on valid: user_tower {better.mean():.4f}"
     with pytest.raises(ValueError, match="no order"):
         champion({})
