@@ -11,7 +11,7 @@ from beauty_rec.ranking.deepfm import DeepFM
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.build import FeatureBuilder
 from beauty_rec.ranking.features.item_table import ItemTable
-from beauty_rec.ranking.gbdt import Gbdt
+from beauty_rec.ranking.gbdt import Gbdt, unavailable
 from beauty_rec.ranking.ranker import Ranker
 from beauty_rec.ranking.reranker import Reranker
 
@@ -28,7 +28,7 @@ def load_rankers(folder: Path) -> tuple[dict[str, Ranker], FeatureBuilder]:
     """
     reranker = Reranker.load(folder)
     models: dict[str, Ranker] = {"reranked": reranker}
-    if (folder / GBDT).exists():
+    if (folder / GBDT).exists() and unavailable() is None:
         models["gbdt"] = Gbdt.load(folder / GBDT)
     table = ItemTable.load(folder / TABLE)
     return models, FeatureBuilder(reranker.spec, Vocabulary.load(folder / VOCABULARY), table)

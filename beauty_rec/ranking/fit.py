@@ -20,7 +20,7 @@ from beauty_rec.ranking.features.build import (
     join_features,
 )
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
-from beauty_rec.ranking.gbdt import train_gbdt
+from beauty_rec.ranking.gbdt import train_gbdt, unavailable
 from beauty_rec.ranking.train import train_reranker
 
 
@@ -61,7 +61,8 @@ def fit_rankers(
     Returns:
         ``epochs``: one row of figures each; ``best``: that of the kept one; ``without_transfer``:
         the same of a training without transfer, where ``settings.ablation`` asks for one;
-        ``judged_by``: what chose it; ``examples``, ``positives`` of train; ``trees``.
+        ``judged_by``: what chose it; ``examples``, ``positives`` of train; ``trees``;
+        ``note``: why there are none.
     """
     settings, vocabulary, spec = knowledge.settings, knowledge.vocabulary, knowledge.spec
     features: list[Features] = []
@@ -90,8 +91,9 @@ def fit_rankers(
         "examples": len(train.labels),
         "positives": int(train.labels.sum()),
         "trees": 0,
+        "note": unavailable() if settings.gbdt else None,
     }
-    if settings.gbdt and len(valid.labels):
+    if settings.gbdt and len(valid.labels) and log["note"] is None:
         trees = train_gbdt((joined.raw, chosen), (held_out.raw, valid.labels), settings.seed)
         trees.save(target / GBDT)
         log["trees"] = trees.booster.num_trees()

@@ -35,6 +35,18 @@ PATIENCE = 20
 MANY_ROWS = 4_096
 
 
+def unavailable() -> str | None:
+    """Return why no trees can be grown on this machine; None where they can.
+
+    LightGBM needs the system's OpenMP library (``libgomp1`` on Debian), which bare images lack.
+    """
+    try:
+        import lightgbm  # noqa: F401
+    except (ImportError, OSError) as error:
+        return f"no boosted trees: {error}"
+    return None
+
+
 @dataclass(frozen=True)
 class Gbdt:
     """Trees over ``Features.raw``; missing values stay missing."""

@@ -81,6 +81,8 @@ def reranker(
     )
     if log["judged_by"] != "valid":
         context.log.warning(f"stopped and calibrated by {log['judged_by']}")
+    if log["note"]:
+        context.log.warning(log["note"])
     plain = log.get("without_transfer", {})
     context.add_asset_metadata(
         {
