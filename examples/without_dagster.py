@@ -14,7 +14,8 @@ import numpy as np
 from beauty_rec.artifacts import Vectors
 from beauty_rec.measures.metrics import per_query
 from beauty_rec.measures.significance import compare
-from beauty_rec.recommender.fusion import diversify, reciprocal_ranks
+from beauty_rec.recommender.diversity import diversify
+from beauty_rec.recommender.fusion import fused, normalised
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.search.exact import ExactIndex
 from beauty_rec.settings import PACKAGED_ENCODER, EncoderSettings
@@ -73,27 +74,36 @@ print(f"{len(ids)} items, {len(PASTS)} shoppers, vectors of {encoder.dimension} 
 index = ExactIndex(items)
 
 
-def candidates(queries: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of each query's items, best first, without what the shopper had."""
-    found = index.search(queries.astype(np.float32), k=len(ids)).ids
-    return [
-        np.array([row_of[name] for name in names if name not in past], dtype=np.int64)
-        for names, (past, _, _) in zip(found, PASTS, strict=True)
-    ]
+def scores_of(queries: np.ndarray) -> np.ndarray:
+    """Return the score of every item for each query, NaN for what the shopper had: [Q, N]."""
+    found = index.search(queries.astype(np.float32), k=len(ids))
+    table = np.full((len(queries), len(ids)), np.nan, np.float32)
+    for row, (names, own) in enumerate(zip(found.ids, found.scores, strict=True)):
+        table[row, [row_of[name] for name in names]] = own
+        table[row, [row_of[had] for had in PASTS[row][0]]] = np.nan
+    return table
 
 
-by_wish, by_past = candidates(wishes), candidates(tastes)
+def best_first(scores: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each query's items, best first."""
+    return [np.argsort(-own, kind="stable")[: np.isfinite(own).sum()] for own in scores]
+
+
+by_wish, by_past = scores_of(wishes), scores_of(tastes)
 
 # %% [markdown]
 # ## Fusion
 #
-# By reciprocal rank: the two sources need no common scale.
+# Each source's scores are divided by its best of the ask, then summed with weights.
 
 # %%
-fused = [
-    reciprocal_ranks([wish[:5], past[:5]], k=60)
-    for wish, past in zip(by_wish, by_past, strict=True)
-]
+SOURCES, WEIGHTS = ("wish", "past"), {"wish": 1.0, "past": 0.3}
+together = []
+for wish, past in zip(by_wish, by_past, strict=True):
+    scores = np.column_stack([wish, past])  # [N, S]
+    tops = np.array([[np.nanmax(own), np.nanmin(own)] for own in scores.T], np.float32)
+    total = fused(normalised(scores, tops, (False, False)), SOURCES, WEIGHTS)
+    together.append(np.where(np.isnan(wish), np.nan, total))
 
 # %% [markdown]
 # ## What it is worth
@@ -112,9 +122,9 @@ def ranks(lists: list[np.ndarray]) -> np.ndarray:
 
 
 methods = {
-    "by wish": ranks(by_wish),
-    "by past": ranks(by_past),
-    "fused": ranks([rows for rows, _ in fused]),
+    "by wish": ranks(best_first(by_wish)),
+    "by past": ranks(best_first(by_past)),
+    "fused": ranks(best_first(together)),
 }
 METRICS = ("recall@1", "recall@5", "mrr", "ndcg@10")
 print(f"\n{'':<10}" + "".join(f"{metric:>10}" for metric in METRICS))
@@ -122,8 +132,7 @@ for method, of_method in methods.items():
     values = per_query(of_method)
     print(f"{method:<10}" + "".join(f"{values[metric].mean():>10.3f}" for metric in METRICS))
 
-# A fused list stands beside each of its sources; here the wish alone is better, and eight shoppers
-# prove nothing either way.
+# A fused list stands beside each of its sources; eight shoppers prove nothing either way.
 print()
 for source in ("by wish", "by past"):
     test = compare(methods["fused"], methods[source])["mrr"]
@@ -133,8 +142,9 @@ for source in ("by wish", "by past"):
 # ## One answer, and a more varied one
 
 # %%
-rows, scores = fused[0]
-varied = rows[diversify(scores.astype(np.float32), items.matrix[rows], k=3, diversity=0.7)]
+rows = best_first(together)[0]
+scores = together[0][rows].astype(np.float32)
+varied = rows[diversify(scores, items.matrix[rows], k=3, diversity=0.7)]
 print(f"\n{PASTS[0][1]!r}")
 print("  fused: ", ", ".join(ids[row] for row in rows[:3]))
 print("  varied:", ", ".join(ids[row] for row in varied))

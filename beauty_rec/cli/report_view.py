@@ -96,21 +96,24 @@ def _table(
 
 def _keywords_table(sections: Mapping[str, Mapping[str, Block]]) -> Table | None:
     """Return one table of all splits: the queries are keywords in place of texts."""
-    rows: list[tuple[str | Text, ...]] = [
-        (f"{split} ({block['queries']:,})", _name(method), *_cells(section, method, interval=False))
+    counts = {
+        split: count
         for split, section in sections.items()
-        for method, block in section.items()
-        if block.get("queries")
-    ]
-    if not rows:
+        if (count := max((block.get("queries", 0) for block in section.values()), default=0))
+    }
+    if not counts:
         return None
-    found = Table(title="Retrieval by keywords", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("split (queries)", "method"):
+    facts = ", ".join(f"{count:,} queries of {split}" for split, count in counts.items())
+    title = f"Retrieval by keywords ({facts})"
+    found = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for name in ("split", "method"):
         found.add_column(name, no_wrap=True)
     for metric in KEY_METRICS:
         found.add_column(title_of(metric), justify="right", no_wrap=True)
-    for row in rows:
-        found.add_row(*row)
+    for split in counts:
+        for method, block in sections[split].items():
+            if block:
+                found.add_row(split, _name(method), *_cells(sections[split], method, False))
     return found
 
 
@@ -122,7 +125,7 @@ def _cells(
     section: Mapping[str, Block],
     method: str,
     compared: Comparison = best_baseline,
-    interval: bool = True,
+    with_intervals: bool = True,
 ) -> list[Text]:
     """Return a figure for each key metric, below it (so that 80 columns do) its interval."""
     block = section[method]
@@ -134,7 +137,7 @@ def _cells(
             cell.append(f"{verdict.mark} ", style=_STYLES[verdict.outcome])
         cell.append("–" if block.get(metric) is None else f"{block[metric]:.4f}")
         limits = (block.get("intervals") or {}).get(metric)
-        if limits and interval:
+        if limits and with_intervals:
             cell.append(f"\n{limits[0]:.3f}–{limits[1]:.3f}", style="dim")
         cells.append(cell)
     return cells

@@ -60,7 +60,7 @@ def test_a_review_asks_with_its_text_and_with_its_keywords(
 def test_the_cap_of_a_split_holds_for_either_kind(
     reviews: pl.DataFrame, keywords: pl.DataFrame
 ) -> None:
-    capped = SETTINGS.model_copy(update={"max_queries": 1})
+    capped = SETTINGS.model_copy(update={"max_queries": 1, "train_queries": 1})
     asked = retrieval_queries(reviews, keywords, "test", capped)
     assert {kind: queries.height for kind, queries in asked.items()} == {
         REVIEW_TEXT: 1,

@@ -164,10 +164,13 @@ def test_retrieval_by_keywords_is_one_table_of_all_splits(section, dataset):
         "base_encoder",
         "**text_retriever**",
     ]
+    for block in report["retrieval_keywords"]["valid"].values():
+        block["queries"] = 20_000
     text = terminal_text(report, width=80)
     assert "Retrieval by keywords" in text
-    assert "valid (300)" in text
+    assert "20,000 queries of valid" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
     for show in (markdown_page, terminal_text):
         assert "by keywords" not in show(build_report(dataset, retrieval={"valid": section}))
 

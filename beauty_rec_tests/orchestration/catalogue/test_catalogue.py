@@ -25,7 +25,7 @@ BLOCKING = {
     "text_index": {"holds_and_finds_every_item"},
     "item_index": {"holds_and_finds_every_item"},
 }
-SERVED = {"text_index", "item_index", "serving_manifest"}
+SERVED = {"text_index", "item_index", "lexical_index", "serving_manifest"}
 GPU = {
     *("base_embeddings", "text_retriever", "item_embeddings", "item_tower", "item_vectors"),
     *("user_tower", "user_candidates", "retrieval_candidates"),
@@ -80,7 +80,7 @@ def test_steps_that_fill_a_gpu_share_a_pool(definitions: dg.Definitions) -> None
 
 def test_steps_at_servers_are_tried_again(definitions: dg.Definitions) -> None:
     tried = {a.key.to_user_string() for a in STAGES if a.op.retry_policy is not None}
-    assert tried >= {"text_index", "item_index", "user_candidates", "retrieval_candidates"}
+    assert tried >= {"text_index", "item_index", "retrieval_candidates"}
 
 
 def test_lineage_names_assets_and_columns_that_exist(definitions: dg.Definitions) -> None:

@@ -195,7 +195,9 @@ def main(package: Path, holes: list[str]) -> dict[str, Any]:
     codes = derived()
     before = {name: code.digest() for name, code in codes.items()}
     files = {name: path for name, path in library.files.items() if is_library(name)}
-    data = [p for p in package.rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc"}]
+    data = [
+        p for p in package.rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc", ".typed"}
+    ]
     found: dict[str, Any] = {
         "changed": {name: changed_with(path, codes, before) for name, path in files.items()},
         "reached": {
