@@ -113,7 +113,9 @@ def _keywords_table(sections: Mapping[str, Mapping[str, Block]]) -> Table | None
     for split in counts:
         for method, block in sections[split].items():
             if block:
-                found.add_row(split, _name(method), *_cells(sections[split], method, with_intervals=False))
+                found.add_row(
+                    split, _name(method), *_cells(sections[split], method, with_intervals=False)
+                )
     return found
 
 

@@ -64,7 +64,7 @@ def retrieval_queries(
             split,
             # Keywords are a second look: a sample of them tells enough.
             settings.model_copy(
-                update={"min_query_chars": 1, "max_queries": settings.train_queries}
+                update={"min_query_chars": 1, "max_queries": max(1, settings.train_queries // 2)}
             ),
         ),
     }
