@@ -202,4 +202,5 @@ def _tie_breaker(*scores: Scores) -> NDArray[np.float32]:
     Equal items get equal values; whole-number scores plus these keep their own order.
     """
     order = np.unique(np.column_stack(scores), axis=0, return_inverse=True)[1].ravel()
-    return (order / (order.max(initial=0) + 1)).astype(np.float32)
+    found: NDArray[np.float32] = (order / (order.max(initial=0) + 1)).astype(np.float32)
+    return found

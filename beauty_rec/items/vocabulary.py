@@ -51,7 +51,8 @@ class Encoded:
     @property
     def re_mask(self) -> NDArray[np.bool_]:
         """Where ``re`` holds an id."""
-        return self.re != PAD
+        found: NDArray[np.bool_] = self.re != PAD
+        return found
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class DeepFM(nn.Module):
         first, total, hidden = pair.split([1, self.dim, pair.shape[1] - 1 - self.dim], dim=1)
         # Of sum_{f<g} <v_f, v_g> = (|sum_f v_f|^2 - sum_f |v_f|^2) / 2 the second term is in first.
         logits = first + total.square().sum(1, keepdim=True) / 2 + self.linear(batch.dense)
-        return (logits + self.deep(hidden + self.deep_dense(batch.dense))).squeeze(1)
+        found: Tensor = (logits + self.deep(hidden + self.deep_dense(batch.dense))).squeeze(1)
+        return found
 
     def _pool(self, user_ids: Tensor, item_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Return each field's mean or sum, [U, F, 1 + D] and [I, G, 1 + D], by one lookup."""

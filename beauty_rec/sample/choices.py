@@ -72,7 +72,8 @@ def fit(
     score -= PRICE * np.abs(tastes.budget[person] - catalogue.price_level[items])
     wanted = catalogue.occasion[items]
     score += OCCASION * ((wanted == occasions[:, None]) & (wanted > 0))
-    return score.astype(np.float32)
+    found: NDArray[np.float32] = score.astype(np.float32)
+    return found
 
 
 def draw_events(
@@ -131,7 +132,8 @@ class _Shelf:
         low, high = self.low[departments][:, None], self.high[departments][:, None]
         drawn = low + (high - low) * rng.random((len(departments), CANDIDATES))
         at = np.searchsorted(self.cumulative, drawn, side="right") - 1
-        return self.order[np.minimum(at, len(self.order) - 1)]
+        found: NDArray[np.int64] = self.order[np.minimum(at, len(self.order) - 1)]
+        return found
 
 
 def _draw_times(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

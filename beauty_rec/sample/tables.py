@@ -93,7 +93,8 @@ class Tables:
 def age_weights(values: tuple[Value, ...]) -> NDArray[np.float64]:
     """Return ``[3, V]``: for each age band, the chance of each value."""
     weights = np.array([value.age for value in values], dtype=np.float64).T
-    return weights / weights.sum(axis=1, keepdims=True)
+    found: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return found
 
 
 @cache

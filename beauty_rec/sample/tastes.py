@@ -44,7 +44,10 @@ class Tastes:
 def draw(weights: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw one column of each row of ``[N, V]`` weights, in proportion."""
     cumulative = np.cumsum(weights, axis=1)
-    return (cumulative < rng.random((len(weights), 1)) * cumulative[:, -1:]).sum(axis=1)
+    found: NDArray[np.int64] = (
+        cumulative < rng.random((len(weights), 1)) * cumulative[:, -1:]
+    ).sum(axis=1)
+    return found
 
 
 def make_tastes(count: int, tables: Tables, rng: np.random.Generator) -> Tastes:
@@ -85,7 +88,8 @@ def _departments(
         chosen = draw(weights, rng)
         shares[np.arange(len(man)), chosen] += share
         weights[np.arange(len(man)), chosen] = 0
-    return shares.astype(np.float32)
+    found: NDArray[np.float32] = shares.astype(np.float32)
+    return found
 
 
 def profile_rows(

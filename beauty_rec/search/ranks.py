@@ -74,7 +74,8 @@ def ranks_of_answers(
     slack = np.broadcast_to(np.asarray(tolerance, dtype=np.float32), (queries,))
     higher = np.count_nonzero(scores > (own + slack)[:, None], axis=1)
     level = np.count_nonzero(scores >= (own - slack)[:, None], axis=1) - higher
-    return np.where(scored, higher + (level + 1) / 2, finite + (present - finite + 1) / 2)
+    found: Ranks = np.where(scored, higher + (level + 1) / 2, finite + (present - finite + 1) / 2)
+    return found
 
 
 def exact_ranks(

@@ -104,7 +104,8 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     total = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
     low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
-    return (total[high] - total[low]) / (high - low)
+    found: NDArray[np.float64] = (total[high] - total[low]) / (high - low)
+    return found
 
 
 @styled

@@ -22,7 +22,9 @@ _LOOKS: WeakKeyDictionary[Any, dict[frozenset[str], Look]] = WeakKeyDictionary()
 """One look an evaluation: Dagster makes a new asset graph view for each tick."""
 
 
-def build_when_stale(data_dir: Path, kept: frozenset[str] = frozenset()) -> dg.AutomationCondition:
+def build_when_stale(
+    data_dir: Path, kept: frozenset[str] = frozenset()
+) -> dg.AutomationCondition[Any]:
     """Return the condition of every asset.
 
     An asset is asked for when it is missing or stale, nothing above it is (so each is built once,
@@ -45,7 +47,7 @@ def build_when_stale(data_dir: Path, kept: frozenset[str] = frozenset()) -> dg.A
 
 
 @dataclass(frozen=True)
-class IsStale(dg.AutomationCondition):
+class IsStale(dg.AutomationCondition[Any]):
     """Missing, or its code, its settings or the parts that it reads of its inputs changed."""
 
     kept: frozenset[str]
@@ -53,7 +55,7 @@ class IsStale(dg.AutomationCondition):
     description = "Missing, or its code, settings or what it reads of its inputs changed"
     requires_cursor = False
 
-    def evaluate(self, context: Any) -> AutomationResult:
+    def evaluate(self, context: Any) -> AutomationResult[Any]:
         look = _look(context, self.kept)
         return AutomationResult(
             context, _subset(context, lambda split: look.due(context.key, split) is not None)
@@ -61,7 +63,7 @@ class IsStale(dg.AutomationCondition):
 
 
 @dataclass(frozen=True)
-class WaitsForAncestors(dg.AutomationCondition):
+class WaitsForAncestors(dg.AutomationCondition[Any]):
     """Something above it is missing or stale."""
 
     kept: frozenset[str]
@@ -69,7 +71,7 @@ class WaitsForAncestors(dg.AutomationCondition):
     description = "Something above it is missing or stale"
     requires_cursor = False
 
-    def evaluate(self, context: Any) -> AutomationResult:
+    def evaluate(self, context: Any) -> AutomationResult[Any]:
         look = _look(context, self.kept)
         return AutomationResult(
             context, _subset(context, lambda split: look.waits(context.key, split))
@@ -77,7 +79,7 @@ class WaitsForAncestors(dg.AutomationCondition):
 
 
 @dataclass(frozen=True)
-class RefreshRuns(dg.AutomationCondition):
+class RefreshRuns(dg.AutomationCondition[Any]):
     """A job or `beauty-rec run` is refreshing the data folder."""
 
     data_dir: Path
@@ -85,7 +87,7 @@ class RefreshRuns(dg.AutomationCondition):
     description = "A job or `beauty-rec run` is refreshing the data folder"
     requires_cursor = False
 
-    def evaluate(self, context: Any) -> AutomationResult:
+    def evaluate(self, context: Any) -> AutomationResult[Any]:
         busy = not context.candidate_subset.is_empty and is_refreshing(self.data_dir)
         return AutomationResult(
             context, context.candidate_subset if busy else context.get_empty_subset()
@@ -93,14 +95,14 @@ class RefreshRuns(dg.AutomationCondition):
 
 
 @dataclass(frozen=True)
-class NotAskedForYet(dg.AutomationCondition):
+class NotAskedForYet(dg.AutomationCondition[Any]):
     """It was not yet asked for with the code and the inputs that it has now."""
 
     kept: frozenset[str]
     name = "not_asked_for_yet"
     description = "Not yet asked for with the code and inputs that it has now"
 
-    def evaluate(self, context: Any) -> AutomationResult:
+    def evaluate(self, context: Any) -> AutomationResult[Any]:
         look = _look(context, self.kept)
         seen, asked = json.loads(context.cursor) if context.cursor else ({}, {})
         before = context.get_previous_requested_subset(context.key)

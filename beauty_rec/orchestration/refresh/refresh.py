@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -195,7 +195,7 @@ def observe_sources(definitions: dg.Definitions, instance: dg.DagsterInstance) -
 
 
 def _selected_keys(
-    definitions: dg.Definitions, graph: BaseAssetGraph, select: str | None
+    definitions: dg.Definitions, graph: BaseAssetGraph[Any], select: str | None
 ) -> set[dg.AssetKey]:
     if select is None:
         return set(graph.materializable_asset_keys)

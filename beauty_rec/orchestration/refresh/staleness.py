@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -37,14 +37,14 @@ class _OneLook(LoadingContext):
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
-        self._loaders: dict = {}
+        self._loaders: dict[Any, Any] = {}
 
     @property
     def instance(self) -> dg.DagsterInstance:
         return self._instance
 
     @property
-    def loaders(self) -> dict:
+    def loaders(self) -> dict[Any, Any]:
         return self._loaders
 
 
@@ -105,7 +105,7 @@ class Look:
     def __init__(
         self,
         instance: dg.DagsterInstance,
-        graph: BaseAssetGraph,
+        graph: BaseAssetGraph[Any],
         kept: frozenset[str] = frozenset(),
     ) -> None:
         self._instance = instance

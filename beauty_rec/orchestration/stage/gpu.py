@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import dagster as dg
 from pydantic import Field, field_validator
@@ -37,7 +37,7 @@ class Device:
         return settings.model_copy(update={"encoder": encoder})
 
 
-class GpuResource(dg.ConfigurableResource):
+class GpuResource(dg.ConfigurableResource[Any]):
     """Lends a step one GPU that no other step of this machine holds, or the CPU."""
 
     device: str = Field(

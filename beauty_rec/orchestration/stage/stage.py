@@ -101,7 +101,7 @@ def stage(
         }
 
         def build(built_for: Settings) -> dg.AssetsDefinition:
-            return dg.asset(
+            found: dg.AssetsDefinition = dg.asset(
                 group_name=group,
                 io_manager_key=io,
                 owners=OWNERS,
@@ -114,6 +114,7 @@ def stage(
                 freshness_policy=_freshness(built_for) if served else None,
                 **asset_arguments,
             )(measured)
+            return found
 
         asset = build(_DEFAULTS)
         _BUILDERS[asset.key] = build

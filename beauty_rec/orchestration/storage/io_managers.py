@@ -160,7 +160,7 @@ LAYOUTS: dict[Layout, tuple[type[ArtifactIOManager], str]] = {
 """IO manager and folder of the store, by the key that assets name."""
 
 
-class StoredArtifacts(dg.ConfigurableIOManagerFactory):
+class StoredArtifacts(dg.ConfigurableIOManagerFactory[Any]):
     """Makes the IO manager of one layout on the artifact store."""
 
     store: dg.ResourceDependency[ArtifactStore]

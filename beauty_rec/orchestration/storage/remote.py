@@ -8,6 +8,7 @@ import hashlib
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
@@ -69,7 +70,7 @@ def fetch(source: UPath, cache: Path, limit_bytes: float) -> Path:
     return local
 
 
-def _stamp(info: dict) -> str:
+def _stamp(info: dict[str, Any]) -> str:
     """Return a name for one state of an object: what its store says of it."""
     facts = [str(info.get(k)) for k in ("name", "size", "ETag", "etag", "mtime", "created")]
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:24]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from beauty_rec.search.protocol import IndexVersion
 
 
-class ArtifactStore(dg.ConfigurableResource):
+class ArtifactStore(dg.ConfigurableResource[Any]):
     """Where artifacts stand, and the local disk that a step writes them on first."""
 
     url: str = Field(description="local folder, or an fsspec URL: s3://bucket/shop")
@@ -111,7 +111,7 @@ class ArtifactStore(dg.ConfigurableResource):
         return str(path)
 
 
-class EncoderResource(dg.ConfigurableResource):
+class EncoderResource(dg.ConfigurableResource[Any]):
     """Loads text encoders onto the step's device."""
 
     offline: bool = Field(False, description="never ask the model hub, even if the model is absent")
@@ -130,7 +130,7 @@ class EncoderResource(dg.ConfigurableResource):
         return TextEncoder.load(source, settings)
 
 
-class LanguageModelResource(dg.ConfigurableResource):
+class LanguageModelResource(dg.ConfigurableResource[Any]):
     """The servers that read reviews and items, where the settings ask for a language model."""
 
     base_urls: list[str] = Field(
@@ -180,7 +180,7 @@ class LanguageModelResource(dg.ConfigurableResource):
         return settings.model_copy(update={"llm": llm})
 
 
-class TextIndexResource(dg.ConfigurableResource):
+class TextIndexResource(dg.ConfigurableResource[Any]):
     """ChromaDB: one collection a version, and which one is served.
 
     With a server, the folder (pointer and what is said of each version) is handed on through the
@@ -228,7 +228,7 @@ class TextIndexResource(dg.ConfigurableResource):
         return folder
 
 
-class ItemIndexResource(dg.ConfigurableResource):
+class ItemIndexResource(dg.ConfigurableResource[Any]):
     """PostgreSQL with pgvector: a server that is named, or an embedded one."""
 
     folder: str = Field(description="of the embedded server, where no DSN is given")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -119,7 +120,7 @@ class ItemTable:
         other = len(self.ids)
         order = np.concatenate([np.arange(other), rows, [other]])
 
-        def longer(values: NDArray, more: NDArray) -> NDArray:
+        def longer(values: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
             return np.concatenate([values[:-1], more, values[-1:]])
 
         return ItemTable(

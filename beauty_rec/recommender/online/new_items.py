@@ -163,4 +163,5 @@ def _unsold(shop: Snapshot) -> NDArray[np.float32]:
         place = shop.space.row_of.get(table.ids[row])
         if place is not None and place < len(items.ids):
             return np.asarray(items.matrix[place, start:stop])
-    return np.asarray(items.matrix[:, start:stop]).min(axis=0)
+    found: NDArray[np.float32] = np.asarray(items.matrix[:, start:stop]).min(axis=0)
+    return found

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.diversity import diversify
@@ -24,7 +25,6 @@ from beauty_rec.recommender.path import Ordered
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 from beauty_rec.settings import ServeSettings
 from beauty_rec.towers.users.inputs import join_requests, one_request
-from beauty_rec.towers.users.statistics import DAY_MS
 
 HOUR_MS = 3_600_000
 CARD_FIELDS = (

@@ -6,11 +6,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.space import ItemSpace
-from beauty_rec.towers.users.statistics import DAY_MS
 
 FADES_DAYS = 60.0
 

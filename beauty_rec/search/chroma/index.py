@@ -69,7 +69,8 @@ class ChromaIndex:
     def count(self) -> int:
         """Return the number of items."""
         extra = sum(len(members) - 1 for members in self._shared.values())
-        return self._collection.count() + extra
+        found: int = self._collection.count() + extra
+        return found
 
     def ids(self) -> list[str]:
         """Return the ids of all items, in no order."""

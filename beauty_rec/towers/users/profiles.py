@@ -69,12 +69,16 @@ class ProfileEncoder:
     def encode_one(self, person: Mapping[str, Any]) -> NDArray[np.float32]:
         """Return float32 ``[P]`` of one person, given as column → value."""
         row = {"user_id": [None]} | {name: [value] for name, value in person.items()}
-        return self.encode(pl.DataFrame(row, strict=False))[0]
+        found: NDArray[np.float32] = self.encode(pl.DataFrame(row, strict=False))[0]
+        return found
 
     def known(self, encoded: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return bool ``[n]``: whether a row of :meth:`encode` holds anything at all."""
         flags = encoded[:, 1 : 2 * len(self.numeric) : 2]
-        return (flags == 0).any(axis=1) | (encoded[:, 2 * len(self.numeric) :] > 0).any(axis=1)
+        found: NDArray[np.bool_] = (flags == 0).any(axis=1) | (
+            encoded[:, 2 * len(self.numeric) :] > 0
+        ).any(axis=1)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return what :meth:`from_json` takes back."""

@@ -105,7 +105,10 @@ class ServedUserTower:
         for place in range(rows.shape[1]):
             here = inside[:, place]
             mean[here] += self.items.matrix[rows[here, place], start:stop]
-        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
+        found: NDArray[np.float32] = mean / np.maximum(
+            np.linalg.norm(mean, axis=1, keepdims=True), 1e-9
+        )
+        return found
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``config.json`` as one atomic folder, without items."""

@@ -94,7 +94,8 @@ class StatisticsSpec:
         """
         raw = self.raw(events, rows, people, as_of_ms)
         scaled = (raw - np.array(self.mean)) / np.array(self.deviation)
-        return np.clip(scaled, -CLIP, CLIP).astype(np.float32)
+        found: NDArray[np.float32] = np.clip(scaled, -CLIP, CLIP).astype(np.float32)
+        return found
 
     def raw(
         self,
