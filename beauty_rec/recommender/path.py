@@ -50,7 +50,8 @@ class AnswerPath:
         space: the items.
         tower: the user tower.
         index: words of the items' texts.
-        builder: of the features of the learned orders; its table is what train says of the items.
+        table: what train says of the items now, for the sources.
+        builder: of the features of the learned orders; its table is of when they were trained.
         models: the learned orders, by name.
         orders: their weights, and which one is served.
         reads_texts: the user tower was trained with free texts, not with occasions alone.
@@ -59,6 +60,7 @@ class AnswerPath:
     space: ItemSpace
     tower: ServedUserTower
     index: LexicalIndex
+    table: ItemTable
     builder: FeatureBuilder
     models: Mapping[str, Ranker]
     orders: Orders
@@ -67,7 +69,7 @@ class AnswerPath:
     @cached_property
     def sources(self) -> Sequence[AnySource]:
         """The sources of candidates, in the order of their columns."""
-        return sources_of(self.space, self.tower, self.index, self.builder.table)
+        return sources_of(self.space, self.tower, self.index, self.table)
 
     def kind_of(self, text: str | None) -> Kind:
         """Return what kind of ask a text makes."""
@@ -75,7 +77,7 @@ class AnswerPath:
 
     def tower_reads(self, text: str | None) -> bool:
         """Whether the user tower was trained to understand such a text."""
-        return tower_reads(text, self.builder.table, self.reads_texts)
+        return tower_reads(text, self.table, self.reads_texts)
 
     def answer(
         self,
@@ -147,7 +149,8 @@ class AnswerPath:
         names: Sequence[str],
         vectors: NDArray[np.float32],
         texts: Sequence[str],
-        table: ItemTable,
+        sparse: NDArray[np.int32],
+        prices: NDArray[np.float32],
     ) -> "AnswerPath":
         """Return the path that has these items too.
 
@@ -155,13 +158,17 @@ class AnswerPath:
             names: distinct ids.
             vectors: rows of the item matrix, float32 ``[M, W]``.
             texts: as the text retriever reads them.
-            table: what is known of the items, these among them.
+            sparse: int32 ``[M, S + R]``, ids of the vocabulary.
+            prices: float32 ``[M]``, NaN where there is none.
         """
         return replace(
             self,
             space=self.space.with_items(names, vectors),
             index=self.index.with_texts(names, texts),
-            builder=replace(self.builder, table=table),
+            table=self.table.with_items(list(names), sparse, prices),
+            builder=replace(
+                self.builder, table=self.builder.table.with_items(list(names), sparse, prices)
+            ),
         )
 
 

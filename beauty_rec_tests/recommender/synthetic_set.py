@@ -108,7 +108,7 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     _reranker(build / parts.RERANKER, frames, train, vocabulary, draw)
     rows, width = len(ids), np.load(build / parts.ITEM_INDEX / "vectors.npy").shape[1]
     names = (
-        *(parts.TEXT_RETRIEVER, parts.ITEM_EMBEDDINGS, parts.LEXICAL_INDEX),
+        *(parts.TEXT_RETRIEVER, parts.ITEM_EMBEDDINGS, parts.LEXICAL_INDEX, parts.ITEM_TABLE),
         *(parts.ITEM_TOWER, parts.VOCABULARY),
         *(parts.USER_TOWER, parts.ITEM_INDEX, parts.RERANKER),
     )
@@ -295,6 +295,7 @@ def _reranker(
         frames.attributes, vocabulary, frames.items, train, frames.profiles, spec, settings
     )
     table.save(folder / TABLE)
+    table.save(folder.parent / parts.ITEM_TABLE)
     vocabulary.save(folder / VOCABULARY)
     ORDERS.save(folder)
 

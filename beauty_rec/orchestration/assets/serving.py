@@ -1,6 +1,7 @@
 """Asset [serving]: the published set that the HTTP API answers from, whole or not at all."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from beauty_rec.orchestration.stage.partitions import only
 from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.resources import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "serving"
@@ -18,7 +20,7 @@ HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
 @stage(
     group=GROUP,
     io="documents",
-    settings=("serve.sample_users", "serve.keep_sets", "attributes"),
+    settings=("serve.sample_users", "serve.keep_sets", "attributes", "ranking", "recommendation"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("json",),
     served=True,
@@ -26,6 +28,7 @@ HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
 def serving_manifest(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     text_retriever: Path,
     item_embeddings: Path,
     lexical_index: Path,
@@ -49,12 +52,25 @@ def serving_manifest(
     from beauty_rec.events.folds import with_context
     from beauty_rec.items.attributes import choose_domain
     from beauty_rec.items.event_evidence import event_evidence
+    from beauty_rec.items.vocabulary import Vocabulary
+    from beauty_rec.ranking.features.knowledge import ItemKnowledge
     from beauty_rec.recommender.online import parts
     from beauty_rec.recommender.orders import Orders
     from beauty_rec.serving.published.publishing import Frames, publish_run
     from beauty_rec.towers.users.layout import SERVED
 
     orders = Orders.load(reranker)
+    table = store.draft("item_table")
+    shutil.rmtree(table, ignore_errors=True)  # its files may be links of the set before
+    # What train says of the items now; the reranker's own table is of when it was trained.
+    ItemKnowledge.of(
+        item_attributes,
+        raw_items,
+        split_reviews,
+        user_profiles,
+        Vocabulary.load(vocabulary),
+        settings,
+    ).table().save(table)
     refuse_worse_than_parts(ranking_metrics.get("valid", {}).get("answer", {}))
     train = with_context(split_reviews.filter(split="train"), settings)
     events = event_evidence(train, user_profiles, settings.attributes)
@@ -64,6 +80,7 @@ def serving_manifest(
             parts.TEXT_RETRIEVER: text_retriever,
             parts.ITEM_EMBEDDINGS: item_embeddings,
             parts.LEXICAL_INDEX: lexical_index,
+            parts.ITEM_TABLE: table,
             parts.ITEM_TOWER: item_tower,
             parts.VOCABULARY: vocabulary,
             parts.USER_TOWER: user_tower / SERVED,

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from beauty_rec.ranking.apply import load_rankers
 from beauty_rec.ranking.features.build import FeatureBuilder
+from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.ranking.ranker import Ranker
 from beauty_rec.recommender.online.manifest import Manifest, ManifestError
 from beauty_rec.recommender.online.memory import read_in
 from beauty_rec.recommender.online.parts import (
     ITEM_INDEX,
+    ITEM_TABLE,
     LEXICAL_INDEX,
     RERANKER,
     TEXT_RETRIEVER,
@@ -77,6 +79,7 @@ class Models:
     contexts: ContextEncoder
     tower: ServedUserTower
     index: LexicalIndex
+    table: ItemTable
     builder: FeatureBuilder
     learned: Mapping[str, Ranker]
     orders: Orders
@@ -93,6 +96,7 @@ class Models:
             read_in(encoder.model.parameters())
             tower = ServedUserTower.load(folder / USER_TOWER, ItemMatrix.load(folder / ITEM_INDEX))
             index = LexicalIndex.load(folder / LEXICAL_INDEX)
+            table = ItemTable.load(folder / ITEM_TABLE)
             learned, builder = load_rankers(folder / RERANKER)
             orders = Orders.load(folder / RERANKER)
         except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:
@@ -112,10 +116,17 @@ class Models:
                     f"what reads it {wanted}"
                 )
         contexts = ContextEncoder(encoder)
-        return cls(folder, encoder, contexts, tower, index, builder, learned, orders)
+        return cls(folder, encoder, contexts, tower, index, table, builder, learned, orders)
 
     def path(self, space: ItemSpace, tower: ServedUserTower, *, reads_texts: bool) -> AnswerPath:
         """Return the answer path over an item space."""
         return AnswerPath(
-            space, tower, self.index, self.builder, self.learned, self.orders, reads_texts
+            space,
+            tower,
+            self.index,
+            self.table,
+            self.builder,
+            self.learned,
+            self.orders,
+            reads_texts,
         )

@@ -5,6 +5,7 @@ TEXT_RETRIEVER = "text_retriever"
 
 ITEM_EMBEDDINGS = "item_embeddings"
 LEXICAL_INDEX = "lexical_index"
+ITEM_TABLE = "item_table"
 
 
 ITEM_TOWER = "item_tower"

@@ -13,7 +13,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.recommender.online.catalogue import Catalogue
 from beauty_rec.recommender.online.manifest import Manifest, ManifestError
 from beauty_rec.recommender.online.models import Models
@@ -99,10 +98,9 @@ class Snapshot:
         """
         names = [str(card["parent_asin"]) for card in cards]
         prices = np.array([card["price"] for card in cards], dtype=np.float32)
-        table: ItemTable = self.path.builder.table.with_items(names, sparse, prices)
         old = [row for name in names if (row := self.space.row_of.get(name)) is not None]
         return replace(
             self,
             catalogue=self.catalogue.with_items(cards, old),
-            path=self.path.with_items(names, vectors, texts, table),
+            path=self.path.with_items(names, vectors, texts, sparse, prices),
         )

@@ -121,7 +121,7 @@ class Engine:
         """
         shop = self._shop
         card = shop.catalogue.card(self._row(shop, parent_asin))
-        table = shop.path.builder.table
+        table = shop.path.table
         place = table.row_of.get(parent_asin, len(table.ids))
         return {
             **card,
