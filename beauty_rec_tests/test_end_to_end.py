@@ -6,8 +6,8 @@ The real graph, Dagster and ChromaDB; the encoder is tiny and random, so that tr
 import gzip
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import polars as pl
@@ -126,7 +126,7 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Shop]:
+def shop(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shop:
     """A shop that was built once."""
     shop = Shop(tmp_path_factory.mktemp("shop"), tiny_model)
     statuses = shop.run()
@@ -173,7 +173,7 @@ def test_the_report_has_its_fixed_keys(shop: Shop) -> None:
 def test_every_row_is_kept_counted_or_quarantined(shop: Shop) -> None:
     refused = pl.read_parquet(shop.data / "processed" / "quarantine" / "reviews.parquet")
     assert refused.columns == ["file", "line", "reason", "excerpt"]
-    assert refused["excerpt"].str.len_chars().max() <= 500
+    assert cast(int, refused["excerpt"].str.len_chars().max()) <= 500
     rows = len(gzip.decompress(shop.files.reviews.read_bytes()).splitlines())
     kept = pl.read_parquet(shop.data / "processed" / "raw_reviews.parquet").height
     assert 0 < refused.height < rows - kept + 1
@@ -264,7 +264,8 @@ def test_one_split_is_backfilled_without_the_others(shop: Shop) -> None:
     with open_instance(shop.data) as instance:
         done = job.execute_in_process(instance=instance, partition_key="test", run_config=QUIET)
         assert done.success
-        keys = {e.asset_key.to_user_string() for e in done.get_asset_materialization_events()}
+        events = done.get_asset_materialization_events()
+        keys = {cast(dg.AssetKey, event.asset_key).to_user_string() for event in events}
     assert keys == {
         "keywords", "retrieval_candidates", "retrieval_metrics", "user_candidates",
         "recommendations", "ranking_metrics",
@@ -276,7 +277,7 @@ def test_one_split_is_backfilled_without_the_others(shop: Shop) -> None:
 
 def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     models = {name: content_hash(shop.data / "models" / name) for name in MODELS}
-    latest = shop.split_of("test")["timestamp"].max()
+    latest = cast(int, shop.split_of("test")["timestamp"].max())
     known = shop.split_of("train").row(0, named=True)
     shop.append(
         [{"parent_asin": "BNEW000001", "title": "Zanzibar Xylophone Serum", "price": 12.5}], "items"

@@ -1,6 +1,7 @@
 """Prices as shops of many countries write them."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,7 +58,7 @@ def test_three_digits_behind_a_lone_separator_are_left_to_the_currency(text, amo
 
 def test_numbers_are_what_they_are():
     assert [parse_price(v) for v in (12.99, 5, 0)] == [12.99, 5.0, 0.0]
-    odd = (True, -1, 1e12, 10**400, math.nan, math.inf, None, [], {}, b"5")
+    odd: tuple[Any, ...] = (True, -1, 1e12, 10**400, math.nan, math.inf, None, [], {}, b"5")
     assert [parse_price(value) for value in odd] == [None] * len(odd)
 
 

@@ -73,15 +73,19 @@ def test_dagster_plus_understands_its_file(name: str, queue: str) -> None:
     config = load_dagster_cloud_yaml((ROOT / name).read_text(encoding="utf-8"))
     (location,) = config.locations
     assert location.agent_queue == queue
+    assert location.code_source is not None
     assert location.code_source.module_name == "beauty_rec.definitions"
-    contexts = [c for c in (config.defaults, location) if c and c.container_context]
+    given = [c.container_context for c in (config.defaults, location) if c]
+    contexts = [context for context in given if context]
     merged = K8sContainerContext()
     for context in contexts:
-        merged = merged.merge(K8sContainerContext.create_from_config(context.container_context))
+        merged = merged.merge(K8sContainerContext.create_from_config(context))
     limits = merged.run_k8s_config.container_config["resources"]["limits"]
     assert (GPU_RESOURCE in limits) == (queue == "gpu")
-    told = dict(pair.split("=", 1) for c in contexts for pair in _variables(c.container_context))
-    assert _settings_from(told).data_dir == Path("/data")
+    variables: dict[str, str] = dict(
+        pair.split("=", 1) for context in contexts for pair in _variables(context)
+    )
+    assert _settings_from(variables).data_dir == Path("/data")
 
 
 def test_compose_names_what_the_shop_needs() -> None:
@@ -143,6 +147,7 @@ def test_examples_of_run_config_fit_the_jobs(path: Path, tmp_path: Path) -> None
 def test_gpu_steps_ask_for_a_gpu_and_others_do_not(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, gpu={"per_step": 2})
     graph = build_definitions(settings)
+    assert graph.assets is not None
     for asset in graph.assets:
         if not isinstance(asset, dg.AssetsDefinition):
             continue

@@ -1,3 +1,5 @@
+from typing import cast
+
 import numpy as np
 import polars as pl
 import pytest
@@ -42,7 +44,7 @@ def test_text_queries_are_long_enough_and_of_the_split(many):
     )
     assert found["review_id"].to_list() == sorted(expected["review_id"].to_list())
     assert found.columns == ["review_id", "parent_asin", "query"]
-    assert found["query"].str.len_chars().min() >= 20
+    assert cast(int, found["query"].str.len_chars().min()) >= 20
     by_keywords = text_queries(
         many.with_columns(keywords=pl.lit(" dry skin, winter, gift ")), "valid", column="keywords"
     )

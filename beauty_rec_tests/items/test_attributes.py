@@ -1,6 +1,7 @@
 """Attributes of items: by rules from metadata, and by what train events say."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -15,7 +16,7 @@ from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.settings import AttributeSettings
 
 SETTINGS = AttributeSettings()
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "parent_asin": pl.String, "title": pl.String, "store": pl.String, "price": pl.Float32,
     "features": pl.List(pl.String), "description": pl.String, "categories": pl.List(pl.String),
     "category": pl.String, "details": pl.String, "average_rating": pl.Float32,
@@ -37,7 +38,7 @@ def read(*rows: dict[str, Any], domain: str = "beauty") -> list[dict[str, Any]]:
     return extractor.extract(said).to_dicts()
 
 
-def reviews(rows: list[tuple[str, str, str | None, str]], split: str = "train") -> pl.DataFrame:
+def reviews(rows: Sequence[tuple[str, str, str | None, str]], split: str = "train") -> pl.DataFrame:
     """Rows of (item, user, context, fit)."""
     return pl.DataFrame(
         {

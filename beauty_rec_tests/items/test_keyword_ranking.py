@@ -58,7 +58,7 @@ def test_ranking_agrees_with_a_slow_reference(reviews: list[list[str]]) -> None:
         total = sum((1 + math.log(tf(w))) * math.log((1 + len(corpus)) / (1 + df(w))) for w in key)
         return total / (len(key) + 1)
 
-    forms = {}
+    forms: dict[tuple[str, ...], str] = {}
     for review in reviews:
         for keyword in review:
             if words(keyword):

@@ -17,14 +17,21 @@ def test_answers_and_failures_are_kept(tmp_path: Path) -> None:
         store.failed(b"2", "no JSON", ASKED)
         store.failed(b"2", "too long", ASKED)
     with AnswerStore(tmp_path / "a.sqlite") as store:
-        assert store.get(b"1").answer == "{}"
+        answered = store.get(b"1")
+        assert answered is not None
+        assert answered.answer == "{}"
         failed = store.get(b"2")
+        assert failed is not None
         assert (failed.status, failed.reason, failed.tries) == ("failed", "too long", 2)
         assert store.get(b"3") is None
         store.answered(b"2", "[]", ASKED)
-        assert store.get(b"2").status == "answered"
+        answered = store.get(b"2")
+        assert answered is not None
+        assert answered.status == "answered"
         store.failed(b"1", "late", ASKED)  # of another process that asked the same
-        assert store.get(b"1").status == "answered"
+        answered = store.get(b"1")
+        assert answered is not None
+        assert answered.status == "answered"
         assert store.counts() == {("m", "keywords-1", "answered"): 2}
 
 

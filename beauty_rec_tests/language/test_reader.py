@@ -184,6 +184,6 @@ def test_retry_after_of_a_failed_request_is_waited_for() -> None:
     from tenacity import Future, RetryCallState
 
     state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]
-    state.set_exception((client.Transient, client.Transient("x", 42.0), None))  # type: ignore[arg-type]
+    state.set_exception((client.Transient, client.Transient("x", 42.0), None))
     assert isinstance(state.outcome, Future)
     assert client._wait(state) == 42.0

@@ -137,7 +137,14 @@ def test_a_real_server_reads_and_switching_back_costs_nothing(reading: Reading) 
     assert first.exit_code == 0
     told = {split: reading.metadata("keywords", split) for split in ("train", "valid", "test")}
     told["items"] = reading.metadata("item_attributes")
-    names = ("questions", "requests", "cached", "repaired", "quarantined", "prompt_tokens")
+    names: tuple[str, ...] = (
+        "questions",
+        "requests",
+        "cached",
+        "repaired",
+        "quarantined",
+        "prompt_tokens",
+    )
     names += ("completion_tokens", "tokens_per_second", "llm_seconds", "quarantine_reasons")
     for part, values in told.items():
         print(part, {name: values[name] for name in names})

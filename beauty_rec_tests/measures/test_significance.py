@@ -1,6 +1,7 @@
 import itertools
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_equal_methods_do_not_differ():
 def test_a_better_method_is_significant_and_p_is_never_zero():
     random = np.random.default_rng(3)
     worse = random.integers(1, 400, 600).astype(float)
-    found = compare(np.ceil(worse / 3), worse)
+    found: dict[str, dict[str, Any]] = compare(np.ceil(worse / 3), worse)
     assert found["recall@100"]["difference"] > 0
     assert found["recall@100"]["interval"][0] > 0
     assert found["recall@100"]["p"] < 1e-6
@@ -81,7 +82,7 @@ def test_sign_flips_of_clusters_are_those_of_all_signs() -> None:
 def test_recall_of_users_queries_is_tested_by_user() -> None:
     ranks, base = np.full(12, 1.0), np.full(12, 500.0)
     one_user = np.zeros(12, np.int64)
-    apart = compare(ranks, base)
+    apart: dict[str, dict[str, Any]] = compare(ranks, base)
     together = compare(ranks, base, clusters=one_user, samples=50)
     assert apart["recall@10"]["p"] < 0.001
     assert together["recall@10"]["p"] == 1.0  # one user, one coin

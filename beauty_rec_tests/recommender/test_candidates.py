@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.path import kind_of
 from beauty_rec.recommender.sources import SOURCES, AnySource, sources_of
 from beauty_rec.recommender.sources.arrivals import ArrivalsSource
+from beauty_rec.recommender.sources.protocol import VectorSource
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
@@ -56,7 +58,7 @@ def said(source: AnySource, asks: Asks, space: ItemSpace) -> np.ndarray:
     if hasattr(source, "vectors"):
         matrix = space.vectors(np.arange(len(space))).astype(np.float64)
         scores = source.vectors(asks, space).astype(np.float64) @ matrix.T
-        silent = source.silent(space)
+        silent = cast(VectorSource, source).silent(space)
         if silent is not None:
             scores[:, silent] = np.nan
     else:

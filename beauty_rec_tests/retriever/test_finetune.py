@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -92,7 +93,8 @@ def test_cached_and_plain_loss_agree(
     """Without dropout the gradient cache changes memory, not the result."""
     still = tmp_path / "still"
     encoder = TextEncoder.load(tiny_model, encoder_settings)
-    config = encoder.model[0].auto_model.config
+    transformer: Any = encoder.model[0]
+    config = transformer.auto_model.config
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     encoder.save(still)
     same = encoder_settings.model_copy(update={"model": str(still)})

@@ -277,7 +277,7 @@ def test_people_buy_what_their_skin_and_hair_need(
         ("Curly", "Fine", "Thick"),
     ):
         word = "Skin" if "Oily" in kinds else "Hair"
-        named = collections.defaultdict(list)
+        named: dict[str, list[str]] = collections.defaultdict(list)
         for row in reviews:
             title = items.get(row["parent_asin"], {}).get("title", "")
             named[row["user_id"]] += [k for k in kinds if f"for {k} {word}" in title]

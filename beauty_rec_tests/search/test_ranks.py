@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from beauty_rec.search.ranks import exact_ranks, ranks_of_answers
 
 def slow_rank(scores, answer, size, seen=()):
     """Mean position of the answer's ties, by sorting the whole answer set of one query."""
-    everything = {i: s for i, s in enumerate(scores) if i not in seen}
+    everything: dict[Any, float] = {i: s for i, s in enumerate(scores) if i not in seen}
     everything |= {("unscored", i): -np.inf for i in range(size - len(scores))}
     own = -np.inf if answer < 0 else scores[answer]
     order = sorted(everything.values(), reverse=True)

@@ -13,7 +13,8 @@ def kill_in_call(
     Returns:
         A list that grows with each call.
     """
-    run, calls = getattr(module, name), []
+    run = getattr(module, name)
+    calls: list[int] = []
 
     def counted(*arguments: object) -> object:
         calls.append(len(calls) + 1)

@@ -11,10 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from beauty_rec_tests.ui.pages import CHROMIUM, ROOT, dagster_dev, query
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(1800)]
@@ -46,7 +50,7 @@ def address(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def page(address: str) -> Iterator["playwright.Page"]:
+def page(address: str) -> Iterator["Page"]:
     if not Path(CHROMIUM).exists():
         pytest.skip("apt-get install chromium")
     with playwright.sync_playwright() as started:
@@ -60,7 +64,7 @@ def page(address: str) -> Iterator["playwright.Page"]:
 
 
 @pytest.fixture
-def picture(page: "playwright.Page", tmp_path: Path):
+def picture(page: "Page", tmp_path: Path):
     """Return what takes a picture of the page, once it has come to rest."""
     folder = os.environ.get("BEAUTY_REC_SCREENSHOTS")
 

@@ -41,18 +41,18 @@ class GpuResource(dg.ConfigurableResource[Any]):
     """Lends a step one GPU that no other step of this machine holds, or the CPU."""
 
     device: str = Field(
-        "auto",
+        default="auto",
         pattern=r"^(auto|cpu|cuda|cuda:\d+)$",
         description="auto: a free GPU of those visible, or the CPU where there is none",
     )
     precision: str = Field(
-        "auto", pattern="^(auto|float32|bfloat16)$", description="of the text encoder"
+        default="auto", pattern="^(auto|float32|bfloat16)$", description="of the text encoder"
     )
     memory_share: float = Field(
-        1.0, gt=0, le=1, description="of the GPU's memory that the step may take"
+        default=1.0, gt=0, le=1, description="of the GPU's memory that the step may take"
     )
     visible_devices: list[int] = Field(
-        [], description="numbers of the GPUs that may be used; empty: all"
+        default=[], description="numbers of the GPUs that may be used; empty: all"
     )
 
     @field_validator("visible_devices")

@@ -41,7 +41,7 @@ class ArtifactStore(dg.ConfigurableResource[Any]):
 
     url: str = Field(description="local folder, or an fsspec URL: s3://bucket/shop")
     scratch: str = Field(description="local folder for drafts and fetched copies")
-    cache_gb: float = Field(50, gt=0, description="of fetched copies that are kept")
+    cache_gb: float = Field(default=50, gt=0, description="of fetched copies that are kept")
 
     @field_validator("url")
     @classmethod

@@ -185,7 +185,7 @@ def random_rows(count, seed=3):
 def test_blocks_workers_and_ranges_change_nothing(tmp_path, monkeypatch):
     """Against one dictionary loop over the whole file."""
     rows = random_rows(3000)
-    first = {}
+    first: dict[str, dict] = {}
     for row in rows:
         if isinstance(row, dict) and row["rating"] <= 5:
             first.setdefault(review_id(row["user_id"], row["parent_asin"], row["timestamp"]), row)

@@ -19,7 +19,9 @@ BLOCK = metric_block(RANKS, samples=100)
         lambda: recall_curves({}, title="nothing measured"),
         lambda: rank_histogram({"bm25": RANKS}, 900, title="H", answerable=RANKS < 500),
         lambda: rank_histogram({"bm25": np.ones(3)}, 1, title="one item"),
-        lambda: loss_curve(range(50), np.linspace(3, 1, 50), evaluations=[(20, 0.1), (40, 0.2)]),
+        lambda: loss_curve(
+            range(50), np.linspace(3, 1, 50).tolist(), evaluations=[(20, 0.1), (40, 0.2)]
+        ),
         lambda: loss_curve([1], [0.5], note="synthetic sample"),
         lambda: calibration_plot(np.array([0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.9])),
     ],

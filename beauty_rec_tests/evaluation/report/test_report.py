@@ -97,7 +97,12 @@ def test_the_report_has_every_fixed_key_even_with_nothing_measured(dataset, tmp_
     ]
     assert report["dataset"]["split"]["rows"] == {"train": 2, "valid": 0, "test": 1}
     assert report["dataset"]["users"] == 2
-    nothing = {"popularity": {}, "bm25": {}, "base_encoder": {}, "text_retriever": {}}
+    nothing: dict[str, dict] = {
+        "popularity": {},
+        "bm25": {},
+        "base_encoder": {},
+        "text_retriever": {},
+    }
     assert report["retrieval"] == {"valid": nothing, "test": nothing}
     assert list(report["recommendation"]["test"]) == [
         "popularity",
@@ -138,6 +143,7 @@ def test_nan_is_never_written(dataset, tmp_path):
 def test_a_losing_stage_is_shown_as_losing(section, dataset):
     report = build_report(dataset, retrieval={"valid": section})
     verdict = best_baseline(report["retrieval"]["valid"], "text_retriever", "recall@100")
+    assert verdict is not None
     assert verdict.reference == "bm25"
     assert verdict.outcome == "loses"
     page = markdown_page(report, {"Recall@k": "plots/recall.png"})

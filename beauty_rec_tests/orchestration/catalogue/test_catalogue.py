@@ -1,6 +1,7 @@
 """What the UI shows of assets: groups, kinds, checks, columns, retries, freshness."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -61,7 +62,7 @@ def test_assets_say_what_they_are(definitions: dg.Definitions) -> None:
 
 def test_what_is_served_has_to_be_fresh(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, checks={"served_warn_hours": 1, "served_fail_hours": 2})
-    fresh = {}
+    fresh: dict[str, Any] = {}
     for asset in build_definitions(settings).assets or ():
         if isinstance(asset, dg.AssetsDefinition):
             policy = asset.get_asset_spec(asset.key).freshness_policy
@@ -88,7 +89,7 @@ def test_lineage_names_assets_and_columns_that_exist(definitions: dg.Definitions
     for asset, columns in COLUMNS.items():
         ancestors = graph.get_ancestor_asset_keys(dg.AssetKey(asset))
         metadata = column_metadata(asset, dict.fromkeys(columns, pl.String()))
-        lineage = metadata.get("dagster/column_lineage")
+        lineage: Any = metadata.get("dagster/column_lineage")
         for column, sources in lineage.deps_by_column.items() if lineage else ():
             for source in sources:
                 assert source.asset_key in ancestors, (asset, column, source)

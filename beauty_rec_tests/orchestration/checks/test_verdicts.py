@@ -8,6 +8,8 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.settings import CheckSettings, CorpusSettings
 
+Facts = dict[str | None, dict[str, float]]
+
 
 def reviews(**rows: list[int]) -> pl.DataFrame:
     parts = [pl.DataFrame({"timestamp": t, "split": [s] * len(t)}) for s, t in rows.items()]
@@ -77,8 +79,14 @@ def test_a_collapse_is_seen() -> None:
 
 
 def test_a_metric_that_drops_on_one_split_warns() -> None:
-    before = {"valid": {"x recall@100": 0.5}, "test": {"x recall@100": 0.5}}
-    now = {"valid": {"x recall@100": 0.46}, "test": {"x recall@100": 0.44}}
+    before: Facts = {
+        "valid": {"x recall@100": 0.5},
+        "test": {"x recall@100": 0.5},
+    }
+    now: Facts = {
+        "valid": {"x recall@100": 0.46},
+        "test": {"x recall@100": 0.44},
+    }
     found = verdicts.no_drop(now, before, "x recall@100", 0.1)
     assert not found.passed
     assert found.figures == pytest.approx({"drop valid": 0.08, "drop test": 0.12})
@@ -86,12 +94,12 @@ def test_a_metric_that_drops_on_one_split_warns() -> None:
 
 
 def test_train_figures_are_no_argument() -> None:
-    facts = {"train": {"s recall@100": 0.1, "b recall@100": 0.9}}
+    facts: Facts = {"train": {"s recall@100": 0.1, "b recall@100": 0.9}}
     assert verdicts.above_baseline(facts, "s", "b", "recall@100", 0.0).passed
 
 
 def test_a_stage_below_its_baseline_is_an_error() -> None:
-    facts = {"test": {"s recall@100": 0.30, "b recall@100": 0.32}}
+    facts: Facts = {"test": {"s recall@100": 0.30, "b recall@100": 0.32}}
     assert not verdicts.above_baseline(facts, "s", "b", "recall@100", 0.05).passed
     assert verdicts.above_baseline(facts, "s", "b", "recall@100", 0.10).passed
 
@@ -105,7 +113,7 @@ def test_an_index_must_hold_and_find_every_item() -> None:
 
 
 def test_skew_names_the_feature_that_moved() -> None:
-    facts = {
+    facts: Facts = {
         "test": {
             "request_batch_difference": 0.0,
             "largest_feature_shift": 1.4,
@@ -116,6 +124,6 @@ def test_skew_names_the_feature_that_moved() -> None:
     found = verdicts.no_skew(facts, CheckSettings(max_feature_skew=1.0))
     assert not found.passed
     assert "log_price" in found.text
-    alone = {"test": {**facts["test"], "request_batch_difference": 0.1}}
+    alone: Facts = {"test": {**facts["test"], "request_batch_difference": 0.1}}
     assert not verdicts.no_skew(alone, CheckSettings(max_feature_skew=2.0)).passed
     assert verdicts.no_skew(facts, CheckSettings(max_feature_skew=2.0)).passed

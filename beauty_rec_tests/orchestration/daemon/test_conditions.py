@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,14 +18,14 @@ class Daemon:
 
     def __init__(self, world: World, folder: Path, instance: dg.DagsterInstance) -> None:
         self.world, self.folder, self.instance = world, folder, instance
-        self.cursor = None
+        self.cursor: Any = None
 
     def tick(self) -> list[tuple[str, str | None]]:
         """Return what is asked for, without running it."""
         definitions = definitions_of(self.world)
         result = dg.evaluate_automation_conditions(definitions, self.instance, cursor=self.cursor)
         self.cursor = result.cursor
-        asked = []
+        asked: list[tuple[str, str | None]] = []
         for found in result.results:
             if found.true_subset.is_partitioned:
                 splits = sorted(found.true_subset.expensively_compute_partition_keys())

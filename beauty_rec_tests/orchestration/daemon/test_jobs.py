@@ -16,7 +16,7 @@ WEEK = [datetime(2026, 3, day, 3, tzinfo=ZoneInfo("Europe/Berlin")) for day in r
 
 
 def repository(**schedule: object) -> dg.RepositoryDefinition:
-    settings = Settings(schedule=ScheduleSettings(**schedule))  # type: ignore[arg-type]
+    settings = Settings(schedule=ScheduleSettings(**schedule))
     return build_definitions(settings).get_repository_def()
 
 

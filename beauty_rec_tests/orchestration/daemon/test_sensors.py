@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -34,7 +35,8 @@ class Watch:
             context = dg.build_sensor_context(instance, cursor=self.cursor)
             found = self.sensor.evaluate_tick(context)
         self.cursor = found.cursor
-        events = {e.asset_key.to_user_string(): e.data_version for e in found.asset_events}
+        observed: list[Any] = list(found.asset_events)
+        events = {e.asset_key.to_user_string(): e.data_version for e in observed}
         return events or {"skipped": found.skip_message or ""}
 
 

@@ -1,6 +1,7 @@
 """Stale-only refresh on a small graph of its own, with a real Dagster instance."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec_tests.orchestration.world import World, definitions_of
 
 
-def build(world: World, folder: Path, select: str | None = None, **options: object) -> dict:
+def build(world: World, folder: Path, select: str | None = None, **options: Any) -> dict:
     """Refresh and return the status of each step by name."""
     world.built.clear()
     definitions = definitions_of(world)

@@ -1,6 +1,7 @@
 """Hyper-parameters of the launchpad come from the settings, and an override is shown honestly."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -44,7 +45,7 @@ def stale_reason(definitions: dg.Definitions, instance: dg.DagsterInstance, step
 
 def test_bounds_descriptions_and_present_values_are_offered(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, fine_tune={"epochs": 4})
-    schema = config_schema(("fine_tune", "evaluation.seed"), settings)
+    schema: Any = config_schema(("fine_tune", "evaluation.seed"), settings)
     assert schema is not None
     groups = {name: field.config_type.fields for name, field in schema.config_type.fields.items()}
     assert set(groups["evaluation"]) == {"seed"}
@@ -59,7 +60,7 @@ def test_bounds_descriptions_and_present_values_are_offered(tmp_path: Path) -> N
 def test_every_setting_of_every_group_can_be_shown(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, item_index={"dsn": "postgresql://u:secret@h/d"})
     groups = [name for name, values in settings if isinstance(values, Group)]
-    schema = config_schema(groups, settings)
+    schema: Any = config_schema(groups, settings)
     assert schema is not None
     assert "dsn" not in schema.config_type.fields["item_index"].config_type.fields
     defaults = {

@@ -206,9 +206,10 @@ def main(package: Path, holes: list[str]) -> dict[str, Any]:
         "data": {str(p.relative_to(package)): changed_with(p, codes, before) for p in data},
         "with_hole": {},
     }
-    real = imports.imported_by
+    patched: Any = imports
+    real = patched.imported_by
     for hole in holes:
-        imports.imported_by = lambda module, hole=hole: real(module) - {hole}  # type: ignore[misc,assignment]
+        patched.imported_by = lambda module, hole=hole: real(module) - {hole}
         imports.reach.cache_clear()
         imports.code_of.cache_clear()
         codes = derived()

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -110,7 +111,7 @@ def test_history_and_profile_become_ids() -> None:
 def test_events_from_the_cut_on_do_not_count() -> None:
     words, settings = shop.vocabulary(), shop.SETTINGS
     known = (shop.attributes(), words, shop.items())
-    rest = (shop.profiles(), shop.builder().spec, settings, 8 * shop.DAY)
+    rest: tuple[Any, ...] = (shop.profiles(), shop.builder().spec, settings, 8 * shop.DAY)
     early = ItemTable.build(*known, shop.reviews(), *rest).events
     only = ItemTable.build(
         *known, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest

@@ -71,7 +71,8 @@ def test_texts_are_weighed_on_valid_alone() -> None:
 
 
 def test_kinds_with_few_asks_are_judged_together() -> None:
-    few: list[Kind] = ["nothing"] * 200 + ["occasion"] * 250 + ["text"] * 300
+    asks: dict[Kind, int] = {"nothing": 200, "occasion": 250, "text": 300}
+    few = [kind for kind, times in asks.items() for _ in range(times)]
     orders = fit_orders(labelled(few, 1), labelled(few, 2))
     for order in SOURCES:
         if order in orders.measured["nothing"]:

@@ -78,12 +78,12 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
         served = orders.served[kind]
         needed = {"reranked": chance[here]} if served == "reranked" else {}
         own = orders.scores(served, kind, lists.values[here], needed)
-        order = np.argsort(-own, kind="stable")[:5]
-        items = [lists.items[int(at)] for at in here[order]]
+        best = np.argsort(-own, kind="stable")[:5]
+        items = [lists.items[int(at)] for at in here[best]]
         assert row["parent_asin"] == items
-        assert row["score"] == pytest.approx(own[order].tolist())
-        assert row["probability"] == pytest.approx(chance[here][order].tolist())
-        place = [at for at, row_of in enumerate(here[order], 1) if hits[row_of]]
+        assert row["score"] == pytest.approx(own[best].tolist())
+        assert row["probability"] == pytest.approx(chance[here][best].tolist())
+        place = [at for at, row_of in enumerate(here[best], 1) if hits[row_of]]
         assert row["rank_served"] == (place[0] if place else None)
     assert frame["rank_popular"][1] is not None
     assert frame["rank_popular"][1] % 1 == 0.5  # a tie has the place in the middle

@@ -1,5 +1,7 @@
 """What an answer holds, and that it does not depend on what is asked beside it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from beauty_rec.ranking.features.build import Candidates, Query
 from beauty_rec.ranking.features.spec import RETRIEVAL
 from beauty_rec.recommender.candidates import REFERENCE
 from beauty_rec.recommender.fusion import normalised
-from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
+from beauty_rec.recommender.online.requests import ItemFilters, NewEvent, RecommendRequest
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
@@ -16,7 +18,7 @@ from beauty_rec_tests.recommender.synthetic_set import ORDERS
 AT = 1_600_000_000_000
 
 
-def ask(engine: Engine, **question: object) -> dict:
+def ask(engine: Engine, **question: Any) -> dict:
     return engine.recommend([RecommendRequest(at=AT, **question)])[0]
 
 
@@ -30,7 +32,9 @@ def test_a_batch_answers_each_as_alone(engine: Engine) -> None:
         RecommendRequest(at=AT, context="rose soap"),
         RecommendRequest(at=AT),
         RecommendRequest(at=AT, user_id=USER, context="wedding", profile={"height_cm": 168}),
-        RecommendRequest(at=AT, history=["B130000003", "B130000009"], filters={"max_price": 20}),
+        RecommendRequest(
+            at=AT, history=["B130000003", "B130000009"], filters=ItemFilters(max_price=20)
+        ),
     ]
     together = engine.recommend(questions)
     for question, answer in zip(questions, together, strict=True):
@@ -84,7 +88,9 @@ def test_seen_items_are_left_out_unless_asked_for(engine: Engine) -> None:
 def test_a_filter_changes_who_is_answered_and_no_score(engine: Engine) -> None:
     free = ask(engine, user_id=USER, context="rose soap", k=300)
     score = {item["parent_asin"]: item["score"] for item in free["items"]}
-    for filters in ({"category": "soap"}, {"max_price": 15.0}, {"brand": "House 3"}):
+    narrow: list[dict[str, Any]]
+    narrow = [{"category": "soap"}, {"max_price": 15.0}, {"brand": "House 3"}]
+    for filters in narrow:
         answer = ask(engine, user_id=USER, context="rose soap", k=300, filters=filters)
         assert answer["items"]
         for item in answer["items"]:
@@ -168,7 +174,7 @@ def test_probabilities_are_the_rerankers_own(engine: Engine) -> None:
 
 
 def test_an_event_changes_the_next_answer(engine: Engine) -> None:
-    question = {"user_id": "somebody new", "k": 300}
+    question: dict[str, Any] = {"user_id": "somebody new", "k": 300}
     before = engine.recommend([RecommendRequest(**question)])[0]
     assert "is not known" in before["notes"][0]
     chosen = before["items"][3]["parent_asin"]

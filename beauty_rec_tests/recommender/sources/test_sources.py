@@ -68,7 +68,9 @@ def test_dense_is_the_cosine_with_the_text(space: ItemSpace) -> None:
     source = DenseSource()
     found = space.scores(source.vectors(asks([Query(0, [], "x", {})], asked), space))[0].numpy()
     np.testing.assert_allclose(found, TEXTS @ asked[0], atol=1e-6)
-    assert np.flatnonzero(source.silent(space)).tolist() == [4]
+    silent = source.silent(space)
+    assert silent is not None
+    assert np.flatnonzero(silent).tolist() == [4]
 
 
 def test_lexical_is_bm25_of_the_texts_wherever_they_stand(space: ItemSpace) -> None:

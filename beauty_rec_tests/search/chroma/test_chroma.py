@@ -1,6 +1,7 @@
 """ChromaDB versions: built aside, verified, switched."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,9 @@ def test_a_build_that_dies_half_way_disturbs_nothing(tmp_path: Path) -> None:
     half = tmp_path / "two"
     half.mkdir()
     (half / "chroma.sqlite3").write_bytes(b"torn")
-    assert current_version(tmp_path).version == "one"
+    served = current_version(tmp_path)
+    assert served is not None
+    assert served.version == "one"
     build_index(tmp_path, unit_vectors(30), "two", SETTINGS)
     with open_current(tmp_path) as index:
         assert index.count() == 30
@@ -85,7 +88,9 @@ def test_a_poor_index_is_refused_and_yesterdays_serves_on(
     monkeypatch.setattr("beauty_rec.search.chroma.index.recall_against_exact", lambda *_: 0.5)
     with pytest.raises(IndexBuildError, match=r"recall@100.*0\.500.*ef_search"):
         build_index(tmp_path, unit_vectors(30), "two", SETTINGS)
-    assert current_version(tmp_path).version == "one"
+    served = current_version(tmp_path)
+    assert served is not None
+    assert served.version == "one"
 
 
 def test_lost_writes_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +153,12 @@ def test_many_changes_or_other_settings_build_the_graph_anew(
 ) -> None:
     built: list[Path] = []
     write = chroma._write
-    monkeypatch.setattr(chroma, "_write", lambda *a: (built.append(a[0]), write(*a)))
+
+    def noted(*arguments: Any) -> None:
+        built.append(arguments[0])
+        write(*arguments)
+
+    monkeypatch.setattr(chroma, "_write", noted)
     vectors = unit_vectors(300)
     build_index(tmp_path, vectors, "one", SETTINGS)
     build_index(tmp_path, changed(vectors, 0.9), "two", SETTINGS)

@@ -172,7 +172,9 @@ def test_a_reader_keeps_its_version_until_the_grace_is_over(dsn: str, name: str)
         with pytest.raises(LookupError, match="dropped after its grace"):
             old.search(QUERIES, 5)
     assert tables(dsn, name) == [f"{name}__three"]
-    assert current_version(dsn, name=name).rows == 40
+    served = current_version(dsn, name=name)
+    assert served is not None
+    assert served.rows == 40
 
 
 def test_a_killed_build_is_replaced(dsn: str, name: str) -> None:
@@ -180,7 +182,9 @@ def test_a_killed_build_is_replaced(dsn: str, name: str) -> None:
     with psycopg.connect(dsn) as connection:
         for version in ("two", "abandoned"):
             connection.execute(f"CREATE TABLE {name}__{version} (half int)".encode())
-    assert current_version(dsn, name=name).version == "one"
+    served = current_version(dsn, name=name)
+    assert served is not None
+    assert served.version == "one"
     build_index(dsn, some_vectors(30), "two", SETTINGS, name=name)
     with open_current(dsn, SETTINGS, name=name) as opened:
         assert opened.count() == 30
@@ -199,7 +203,9 @@ def test_a_poor_index_is_refused_and_yesterdays_serves_on(
     with pytest.raises(IndexBuildError, match="30 were written"):
         build_index(dsn, some_vectors(30), "two", SETTINGS, name=name)
     assert tables(dsn, name) == [f"{name}__one"]
-    assert current_version(dsn, name=name).version == "one"
+    served = current_version(dsn, name=name)
+    assert served is not None
+    assert served.version == "one"
 
 
 def test_an_unchanged_version_is_not_built_again(dsn: str, name: str) -> None:
@@ -277,6 +283,7 @@ def test_two_builders_take_turns(dsn: str, name: str) -> None:
     for thread in threads:
         thread.join()
     served = current_version(dsn, name=name)
+    assert served is not None
     assert tables(dsn, name) == [f"{name}__{served.version}"]
 
 

@@ -76,6 +76,7 @@ def test_two_processes_share_it_and_the_last_stops_it(postgres_folder: Path) -> 
             assert "shared" in notes(dsn)
         assert server_pid(postgres_folder) == pid  # the other process is still there
     assert server_pid(postgres_folder) is None
+    assert pid is not None
     wait_until_dead(pid)
 
 
@@ -99,6 +100,7 @@ def test_a_killed_server_is_started_anew_and_recovers(postgres_folder: Path) -> 
         busy = psycopg.connect(dsn, autocommit=True)
         busy.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 4000000000)")
         pid = server_pid(postgres_folder)
+        assert pid is not None
         time.sleep(0.1)
         os.kill(pid, signal.SIGKILL)
         wait_until_dead(pid)

@@ -66,7 +66,7 @@ def test_purity_of_one_item_is_not_a_number() -> None:
     assert math.isnan(neighbour_purity(unit(1, 3), torch.tensor([0]))[0])
 
 
-def softmax_by_loops(users, items, positives, candidates, expected) -> float:  # type: ignore[no-untyped-def]
+def softmax_by_loops(users, items, positives, candidates, expected) -> float:
     total = 0.0
     for b, positive in enumerate(positives.tolist()):
         scores = {

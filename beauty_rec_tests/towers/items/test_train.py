@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_resumed_is_as_uninterrupted(
         features, VOCABULARY, reader(features, trained), SETTINGS, tmp_path / "whole"
     )
     arguments = (features, VOCABULARY)
-    kept = {"checkpoints": tmp_path / "kept"}
+    kept: dict[str, Any] = {"checkpoints": tmp_path / "kept"}
     calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
     with pytest.raises(KeyboardInterrupt):
         train_item_tower(

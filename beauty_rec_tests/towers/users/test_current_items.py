@@ -10,7 +10,7 @@ import pytest
 from beauty_rec.artifacts import Vectors, content_hash
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.users.current_items import current_items
-from beauty_rec.towers.users.item_matrix import ItemMatrix
+from beauty_rec.towers.users.item_matrix import ItemMatrix, build_item_matrix
 from beauty_rec.towers.users.served import ServedUserTower
 from beauty_rec.towers.users.train import recipe
 from beauty_rec.towers.users.train.data import UserTowerData, user_tower_data
@@ -41,10 +41,9 @@ def test_it_is_what_the_training_saw(
     seen: list[ItemMatrix] = []
 
     def kept(*args: object) -> ItemMatrix:
-        seen.append(build(*args))  # type: ignore[arg-type]
+        seen.append(build_item_matrix(*args))  # type: ignore[arg-type]
         return seen[-1]
 
-    build = recipe.build_item_matrix
     monkeypatch.setattr(recipe, "build_item_matrix", kept)
     cut = int(reviews["timestamp"][500])
     for until in (None, cut):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -19,12 +20,12 @@ ENCODER = ProfileEncoder(["height", "age"], [165, 30], [7, 5], {"body": ["apple"
 def tower(small: UserTowerSettings) -> UserTower:
     torch.manual_seed(0)
     tower = UserTower(SHAPE, small).eval()
-    torch.nn.init.normal_(tower.fusion[-1].weight)
+    torch.nn.init.normal_(cast(torch.nn.Linear, tower.fusion[-1]).weight)
     torch.nn.init.normal_(tower.empty)
     return tower
 
 
-def request(history=(), context=None, profile=None) -> Requests:  # type: ignore[no-untyped-def]
+def request(history=(), context=None, profile=None) -> Requests:
     return one_request(history, context, profile, ENCODER, 10**12, 9 * 10**11, 5)
 
 

@@ -48,11 +48,11 @@ def test_columns_by_loops(data: UserTowerData, people: np.ndarray, spec: Statist
         assert raw[item, buyers] == pytest.approx((own + 3 * mean) / (len(mine) + 3), abs=1e-6)
 
 
-def _weight(events, row, as_of, half_life) -> float:  # type: ignore[no-untyped-def]
+def _weight(events, row, as_of, half_life) -> float:
     return 0.5 ** ((as_of - events.time_ms[row]) / DAY_MS / half_life)
 
 
-def _said(events, row, text) -> bool:  # type: ignore[no-untyped-def]
+def _said(events, row, text) -> bool:
     return events.context[row] >= 0 and events.contexts[events.context[row]] == text
 
 
