@@ -70,20 +70,20 @@ def run(
 ) -> None:
     """Build what is missing or stale, in order. Without inputs: on a synthetic sample.
 
-    What it is told (inputs, profile, settings) is kept in the data folder for later commands.
+    What it is given (inputs, profile, settings) is kept in the data folder for later commands.
     """
-    told = load_settings(
+    chosen = load_settings(
         data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
     )
-    make_sample_if_needed(told)
+    make_sample_if_needed(chosen)
 
     from beauty_rec.orchestration.code_location import build_definitions
     from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
     from beauty_rec.orchestration.refresh.refresh import observe_sources, plan, preview
     from beauty_rec.orchestration.storage.dagster_home import open_instance
 
-    definitions = build_definitions(told)
-    with open_instance(told.data_dir) as instance:
+    definitions = build_definitions(chosen)
+    with open_instance(chosen.data_dir) as instance:
         if dry_run:
             steps = plan(definitions, select, partition)
             observe_sources(definitions, instance)
@@ -93,8 +93,8 @@ def run(
                 typer.echo(f"{verdict:<7} {step!s:<34} {reason}".rstrip())
             return
         request = Request(select, partition, force, train)
-        with folder_refresh(definitions, instance, told.data_dir, request) as refreshed:
-            write_text_atomic(told.memory_path, told.remembered())
+        with folder_refresh(definitions, instance, chosen.data_dir, request) as refreshed:
+            write_text_atomic(chosen.memory_path, chosen.remembered())
             for result in refreshed:
                 line = f"{result.status:<7} {result.step!s:<34} {result.seconds:8.1f} s"
                 typer.echo(f"{line}  {result.reason}".rstrip())
@@ -221,7 +221,7 @@ def recommend(
     from beauty_rec.serving.state.engine import Engine
 
     profile = {"height_cm": height_cm, "weight_kg": weight_kg}
-    names = [name for told in history or [] for name in told.replace(",", " ").split()]
+    names = [name for chosen in history or [] for name in chosen.replace(",", " ").split()]
     request = checked(
         RecommendRequest,
         "recommend",
@@ -278,23 +278,23 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
     Raises:
         ValueError: a setting is unknown or out of bounds; the message names it.
     """
-    told: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name in ("reviews", "items", "profiles"):
-        if name in told:
-            told[name] = told[name].resolve()
+        if name in chosen:
+            chosen[name] = chosen[name].resolve()
     if data_dir is not None:
-        told["data_dir"] = data_dir.absolute()
+        chosen["data_dir"] = data_dir.absolute()
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"--set {pair!r} is not NAME=VALUE")
         *groups, leaf = name.strip().split(".")
-        target = told
+        target = chosen
         for group in groups:
             target = target.setdefault(group, {})
         value = value.strip()
         target[leaf] = json.loads(value) if value[:1] in ("[", "{") else value
-    return checked(Settings, "settings", **told)
+    return checked(Settings, "settings", **chosen)
 
 
 def checked(model: type[M], what: str, **values: Any) -> M:

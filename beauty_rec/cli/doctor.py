@@ -143,8 +143,8 @@ def _served_set(settings: Settings) -> Finding:
         return Finding("note", "serving", "no set published yet; beauty-rec run")
     except ManifestError as error:
         return Finding("fail", "serving", str(error))
-    told = f"set {manifest.set}, published {manifest.created_at}"
-    return Finding("ok", "serving", f"{told}; beauty-rec serve")
+    given = f"set {manifest.set}, published {manifest.created_at}"
+    return Finding("ok", "serving", f"{given}; beauty-rec serve")
 
 
 def _disk(data_dir: Path) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ class StdField(_Part):
     @property
     def phrases(self) -> dict[str, list[str]]:
         """Value: the phrases that tell it."""
-        return {value: [value, *told] for value, told in self.values.items()}
+        return {value: [value, *given] for value, given in self.values.items()}
 
     @model_validator(mode="after")
     def _check(self) -> "StdField":
@@ -57,7 +57,7 @@ class ReField(_Part):
     @property
     def phrases(self) -> dict[str, list[str]]:
         """Value: the phrases that tell it in running text."""
-        return {value: [*([value] * self.named), *told] for value, told in self.values.items()}
+        return {value: [*([value] * self.named), *given] for value, given in self.values.items()}
 
 
 class Domain(_Part):

@@ -85,10 +85,10 @@ def _stripped(attributes: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
     """Return the attributes less the values that events said."""
     for name, part in _by_column(attributes, said).items():
         if name in attributes.columns:
-            told = attributes.select("parent_asin").join(
+            given = attributes.select("parent_asin").join(
                 part, on="parent_asin", how="left", maintain_order="left"
             )["values"]
-            pairs = zip(attributes[name].to_list(), told.to_list(), strict=True)
+            pairs = zip(attributes[name].to_list(), given.to_list(), strict=True)
             kept = [[v for v in values if v not in (events or ())] for values, events in pairs]
             attributes = attributes.with_columns(pl.Series(name, kept, dtype=pl.List(pl.String)))
     return attributes

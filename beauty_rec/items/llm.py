@@ -104,12 +104,12 @@ class LanguageModelAttributeExtractor:
         records: dict[str, BaseModel] = {}
         unsummed: list[str] = []
         model = record_model(self.domain)
-        for told in islice(self._asked(items), asked):
-            found = self._record(told)
+        for given in islice(self._asked(items), asked):
+            found = self._record(given)
             if found is None:
                 continue
             record, has_summary = found
-            asin = told.row["parent_asin"]
+            asin = given.row["parent_asin"]
             records[asin] = model.model_validate(record)
             if not has_summary:
                 unsummed.append(asin)
@@ -124,18 +124,18 @@ class LanguageModelAttributeExtractor:
         frame = pl.concat([read, rest])
         return items.select("parent_asin").join(frame, on="parent_asin", maintain_order="left")
 
-    def _record(self, told: _Asked) -> tuple[dict[str, Any], bool] | None:
+    def _record(self, given: _Asked) -> tuple[dict[str, Any], bool] | None:
         """Return an item's record and whether its summary is there; None without an answer."""
         record: dict[str, Any] = {}
-        if told.attributes is not None:
-            answer = self._reader.answer(told.attributes)
+        if given.attributes is not None:
+            answer = self._reader.answer(given.attributes)
             if answer is None:
                 return None
             record = answer.model_dump()
-        if told.summary is None:
-            record["summary"] = " ".join((told.row["description"] or "").split())
+        if given.summary is None:
+            record["summary"] = " ".join((given.row["description"] or "").split())
             return record, True
-        summary = self._reader.answer(told.summary)
+        summary = self._reader.answer(given.summary)
         if isinstance(summary, Summary):
             record["summary"] = "; ".join(summary.phrases)
         return record, isinstance(summary, Summary)
@@ -145,8 +145,8 @@ class LanguageModelAttributeExtractor:
             description = row["description"] or ""
             summary = None
             if len(description) >= SHORT_CHARS:
-                told = {"title": row["title"] or "", "description": description}
-                summary = self.summary_task.question(told)
+                given = {"title": row["title"] or "", "description": description}
+                summary = self.summary_task.question(given)
             yield _Asked(row, self.attributes_task.question(_fields(row)), summary)
 
 
@@ -197,11 +197,11 @@ def _fitted(answer: Mapping[str, Any], domain: Domain, max_values: int) -> dict[
 
 
 def _fields(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is told of an item, under our names."""
+    """Return what is given of an item, under our names."""
     features = " ".join(row["features"] or [])
     description = row["description"] or ""
     details = json.loads(row["details"] or "{}")
-    told = {
+    given = {
         "title": row["title"] or "",
         "store": row["store"] or "",
         "categories": " / ".join(row["categories"] or []),
@@ -210,8 +210,8 @@ def _fields(row: Mapping[str, Any]) -> dict[str, str]:
         "details": "; ".join(f"{k}: {v}" for k, v in details.items() if isinstance(v, str)),
     }
     if len(features) + len(description) < THIN_CHARS:
-        told["shoppers"] = "; ".join(row["keywords"][:MAX_SHOPPER_KEYWORDS])
-    return told
+        given["shoppers"] = "; ".join(row["keywords"][:MAX_SHOPPER_KEYWORDS])
+    return given
 
 
 def _with_summaries(

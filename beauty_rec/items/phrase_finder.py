@@ -52,8 +52,8 @@ class Lexicon:
     def __init__(self, fields: Mapping[str, Mapping[str, list[str]]]) -> None:
         phrases: dict[tuple[str, ...], dict[str, str]] = {}
         for field, values in fields.items():
-            for value, told in values.items():
-                for phrase in told:
+            for value, given in values.items():
+                for phrase in given:
                     if key := tuple(words(phrase)):
                         phrases.setdefault(key, {}).setdefault(field, value)
         self._by_first: dict[str, list[tuple[tuple[str, ...], dict[str, str]]]] = {}
@@ -69,11 +69,11 @@ class Lexicon:
         hits: list[Hit] = []
         done: dict[str, int] = {}
         for start, token in enumerate(tokens):
-            for phrase, told in self._by_first.get(token, ()):
+            for phrase, given in self._by_first.get(token, ()):
                 end = start + len(phrase)
                 if len(phrase) > 1 and tuple(tokens[start:end]) != phrase:
                     continue
-                for field, value in told.items():
+                for field, value in given.items():
                     if done.get(field, 0) <= start and not _denied(tokens, start, end):
                         hits.append(Hit(field, value, start, end))
                         done[field] = end

@@ -42,8 +42,8 @@ class RulesAttributeExtractor:
         self._lexicon = Lexicon(phrases)
         self._common = {
             word
-            for told in phrases.values()
-            for phrase in chain.from_iterable(told.values())
+            for given in phrases.values()
+            for phrase in chain.from_iterable(given.values())
             for word in words(phrase)
         }
 
@@ -159,8 +159,8 @@ def _pick(found: list[str], field: StdField) -> str:
 
 
 def _details(row: dict[str, Any]) -> dict[str, str]:
-    told = json.loads(row["details"] or "{}")
-    return {key: value for key, value in told.items() if isinstance(value, str)}
+    given = json.loads(row["details"] or "{}")
+    return {key: value for key, value in given.items() if isinstance(value, str)}
 
 
 def _stated(row: dict[str, Any], details: dict[str, str], field: StdField) -> list[str]:

@@ -29,13 +29,13 @@ def steady_background(path: Path, keywords: pl.DataFrame) -> WordBackground:
     """
     sources = sorted(keywords["source"].unique())
     if path.exists():
-        told = json.loads(path.read_text(encoding="utf-8"))
-        change = abs(keywords.height - told["reviews"])
-        if told["sources"] == sources and change < LARGEST_CHANGE * told["reviews"]:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        change = abs(keywords.height - given["reviews"])
+        if given["sources"] == sources and change < LARGEST_CHANGE * given["reviews"]:
             kept = WordBackground([])
-            kept.reviews, kept.frequency = told["reviews"], Counter(told["frequency"])
+            kept.reviews, kept.frequency = given["reviews"], Counter(given["frequency"])
             return kept
     made = word_background(keywords)
-    told = {"reviews": made.reviews, "sources": sources, "frequency": made.frequency}
-    write_text_atomic(path, json.dumps(told, ensure_ascii=False, sort_keys=True))
+    given = {"reviews": made.reviews, "sources": sources, "frequency": made.frequency}
+    write_text_atomic(path, json.dumps(given, ensure_ascii=False, sort_keys=True))
     return made

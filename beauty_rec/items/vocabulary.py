@@ -104,8 +104,8 @@ class Vocabulary:
     @cached_property
     def version(self) -> str:
         """16 hex digits of a hash of the fields and ids; counts do not enter it."""
-        told = [self.std_fields, self.re_fields, self.max_re, [e[:3] for e in self.entries]]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        given = [self.std_fields, self.re_fields, self.max_re, [e[:3] for e in self.entries]]
+        return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
 
     def id_of(self, field: str, value: str | None) -> int:
         """Return the id of a value: 0 for null, 1 where it has none."""
@@ -136,8 +136,8 @@ class Vocabulary:
         """
         ranked = [
             (place, order, found)
-            for order, (field, told) in enumerate(zip(fields, values, strict=True))
-            for place, value in enumerate(told)
+            for order, (field, given) in enumerate(zip(fields, values, strict=True))
+            for place, value in enumerate(given)
             if (found := self._ids.get((field, value))) is not None
         ]
         return list(dict.fromkeys(found for *_, found in sorted(ranked)))[: self.max_re]
@@ -164,16 +164,16 @@ class Vocabulary:
         Raises:
             ValueError: the file is of another format, or its ids or version do not fit it.
         """
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told.get("format") != FORMAT:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        if given.get("format") != FORMAT:
             raise ValueError(f"{path} is not a vocabulary of format {FORMAT}")
-        ids = [row[0] for row in told["entries"]]
+        ids = [row[0] for row in given["entries"]]
         if ids != list(range(len(SPECIAL), len(SPECIAL) + len(ids))):
             raise ValueError(f"{path}: ids are not consecutive from {len(SPECIAL)}")
-        entries = tuple(Entry(*row[1:]) for row in told["entries"])
-        std, re = tuple(told["std_fields"]), tuple(told["re_fields"])
-        vocabulary = cls(std, re, entries, told["max_re"])
-        if vocabulary.version != told["version"]:
+        entries = tuple(Entry(*row[1:]) for row in given["entries"])
+        std, re = tuple(given["std_fields"]), tuple(given["re_fields"])
+        vocabulary = cls(std, re, entries, given["max_re"])
+        if vocabulary.version != given["version"]:
             raise ValueError(f"{path} was changed by hand: its version does not fit its content")
         return vocabulary
 

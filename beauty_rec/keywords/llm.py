@@ -61,13 +61,13 @@ class LanguageModelExtractor:
 
     def _stored(self, batch: pl.DataFrame, asked: int) -> pl.DataFrame:
         """Return the answers of a batch; of its first ``asked`` rows from the store."""
-        told: dict[str, ReviewKeywords] = {}
+        given: dict[str, ReviewKeywords] = {}
         for review_id, question in self._questions([batch.head(asked)]):
             answer = _NOTHING if question is None else self._reader.answer(question)
             if isinstance(answer, ReviewKeywords):
-                told[review_id] = answer
-        read = answers(list(told), list(told.values()), self.source)
-        left = batch.filter(~pl.col("review_id").is_in(list(told)))
+                given[review_id] = answer
+        read = answers(list(given), list(given.values()), self.source)
+        left = batch.filter(~pl.col("review_id").is_in(list(given)))
         return pl.concat([read, self._fallback.read_frame(left)])
 
     def _questions(self, batches: Iterable[pl.DataFrame]) -> Iterator[tuple[str, Question | None]]:

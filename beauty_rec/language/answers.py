@@ -67,14 +67,14 @@ def read_answer(text: str, model: type[Model]) -> Model:
     if len(text) > MAX_ANSWER_CHARS:
         raise BadAnswer(f"longer than {MAX_ANSWER_CHARS} characters")
     try:
-        told = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        given = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise BadAnswer(f"no JSON{where}") from error
-    if not isinstance(told, dict):
+    if not isinstance(given, dict):
         raise BadAnswer("no JSON object")
     try:
-        answer = model.model_validate(told)
+        answer = model.model_validate(given)
     except ValidationError as error:
         # Locations may hold names that the answer made up.
         known = set(model.model_fields)

@@ -134,8 +134,10 @@ def refusal(
     The body of a refused key is not quoted: some servers repeat part of the key in it.
     """
     if answer.status_code in (401, 403):
-        told = "is refused" if settings.api_key else "is wanted"
-        return ServerProblem(f"{url}: a key {told}; set BEAUTY_REC_LLM__API_KEY in the environment")
+        fault = "is refused" if settings.api_key else "is wanted"
+        return ServerProblem(
+            f"{url}: a key {fault}; set BEAUTY_REC_LLM__API_KEY in the environment"
+        )
     said = quoted(answer, settings)
     if answer.status_code == 404:
         return ServerProblem(

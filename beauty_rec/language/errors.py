@@ -10,7 +10,7 @@ class BadRequest(ValueError):
 
 
 class ServerProblem(ConnectionError):
-    """The servers cannot be used as they are told; the message names the remedy."""
+    """The servers cannot be used as they are given; the message names the remedy."""
 
 
 class Stopped(RuntimeError):

@@ -61,5 +61,5 @@ def fenced(tag: str, fields: Mapping[str, str], limit: int) -> str:
         limit: characters.
     """
     lines = [(name, plain(text, limit)) for name, text in fields.items()]
-    told = [f"{name}: {text}" for name, text in lines if text]
-    return "\n".join([f"<{tag}>", *told, f"</{tag}>"]) if told else ""
+    given = [f"{name}: {text}" for name, text in lines if text]
+    return "\n".join([f"<{tag}>", *given, f"</{tag}>"]) if given else ""

@@ -160,8 +160,8 @@ def _obeys(completion: Completion) -> bool:
 
 def _models(listing: httpx.Response) -> list[str] | None:
     try:
-        told: Any = listing.json()
-        return [str(model["id"]) for model in told["data"]] if listing.is_success else None
+        given: Any = listing.json()
+        return [str(model["id"]) for model in given["data"]] if listing.is_success else None
     except (ValueError, KeyError, TypeError):
         return None
 

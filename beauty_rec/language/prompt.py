@@ -66,15 +66,15 @@ def load_prompt(package: str, name: str, **variables: str) -> Prompt:
     """
     path = files(package) / "prompts" / f"{name}.toml"
     try:
-        told = PromptFile.model_validate(tomllib.loads(path.read_text("utf-8")))
-        instructions = Template(told.instructions).substitute(variables)
+        given = PromptFile.model_validate(tomllib.loads(path.read_text("utf-8")))
+        instructions = Template(given.instructions).substitute(variables)
     except (tomllib.TOMLDecodeError, ValidationError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     return Prompt(
-        told.name,
-        told.version,
-        told.tag,
-        told.max_tokens,
+        given.name,
+        given.version,
+        given.tag,
+        given.max_tokens,
         " ".join(instructions.split(" ")).strip(),
-        tuple(told.examples),
+        tuple(given.examples),
     )

@@ -174,16 +174,16 @@ class _Reading:
         """Start or find the servers, once; the other workers wait."""
         async with self._opening:
             if self._client is None:
-                told = self._settings
-                if told.serve:
-                    server = VllmServer(told, self._folder / "vllm.log")
+                given = self._settings
+                if given.serve:
+                    server = VllmServer(given, self._folder / "vllm.log")
                     stack.callback(server.stop)
                     # In a thread: it takes minutes, and a cancellation has to get through.
                     began = time.perf_counter()
-                    told = await asyncio.to_thread(server.start)
+                    given = await asyncio.to_thread(server.start)
                     self._usage.server_started(began)
-                await require_servers(told)
-                client = ChatClient(told, self._usage)
+                await require_servers(given)
+                client = ChatClient(given, self._usage)
                 stack.push_async_callback(client.close)
                 self._client = client
             return self._client
@@ -195,16 +195,16 @@ class _Reading:
         fault: str | None = None
         for repairing in (False, True):
             try:
-                told = await client.ask(question.task, question.messages(fault))
+                given = await client.ask(question.task, question.messages(fault))
             except (Transient, BadRequest) as error:
                 fault = str(error)
                 break
-            prompt_tokens += told.prompt_tokens
-            completion_tokens += told.completion_tokens
+            prompt_tokens += given.prompt_tokens
+            completion_tokens += given.completion_tokens
             try:
-                if told.truncated:
+                if given.truncated:
                     raise BadAnswer("cut off, too long")
-                answer = read_answer(told.text, question.task.answer_model)
+                answer = read_answer(given.text, question.task.answer_model)
             except BadAnswer as error:
                 fault = str(error)
                 continue

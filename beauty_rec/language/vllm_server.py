@@ -154,8 +154,8 @@ def serve_command(settings: LanguageSettings, port: int) -> list[str]:
         "--tensor-parallel-size": settings.tensor_parallel_size,
         "--max-num-seqs": settings.in_flight,
     }
-    told = [str(part) for pair in options.items() for part in pair]
-    return [*shlex.split(program), settings.model, *told, *shlex.split(more)]
+    given = [str(part) for pair in options.items() for part in pair]
+    return [*shlex.split(program), settings.model, *given, *shlex.split(more)]
 
 
 def missing_program(settings: LanguageSettings) -> str | None:

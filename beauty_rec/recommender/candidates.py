@@ -46,7 +46,7 @@ def find_candidates(
 ) -> Iterator[Found]:
     """Yield the candidates of each ask: of every source the ``depth`` best unseen items.
 
-    What a source says of an item is told among all unseen items, so a filter changes which items
+    What a source says of an item is scaled among all unseen items, so a filter changes which items
     are answered, and not how they score.
 
     Args:

@@ -138,7 +138,7 @@ class MetadataWriter:
 
     def _details(self, item: int, slots: dict[str, str]) -> dict[str, str] | str:
         days = max(0, int(self.catalogue.launch_ms[item] - START_MS) // DAY_MS)
-        told = {
+        given = {
             "Brand": slots["brand"],
             "Item Form": slots.get("form"),
             "Scent": slots.get("scent_title"),
@@ -149,6 +149,6 @@ class MetadataWriter:
             "Year First Available": str(2015 + days // 365),
         }
         kept = {
-            name: value for name, value in told.items() if value and self.random.random() < 0.55
+            name: value for name, value in given.items() if value and self.random.random() < 0.55
         }
         return json.dumps(kept) if self.random.random() < 0.02 else kept

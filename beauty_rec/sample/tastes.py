@@ -96,9 +96,9 @@ def profile_rows(
     tastes: Tastes, user_ids: list[str], people: NDArray[np.int64], rng: np.random.Generator
 ) -> Iterator[dict[str, Any]]:
     """Yield the profiles of ``people``; about a sixth of the fields is null."""
-    told = rng.random((len(people), 3)) > (0.12, 0.22, 0.15)
+    given = rng.random((len(people), 3)) > (0.12, 0.22, 0.15)
     for row, i in enumerate(people.tolist()):
-        height, weight, age = told[row].tolist()
+        height, weight, age = given[row].tolist()
         yield {
             "user_id": user_ids[i],
             "height_cm": round(float(tastes.height_cm[i]), 1) if height else None,

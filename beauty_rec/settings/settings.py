@@ -2,7 +2,7 @@
 
 The only module that reads environment variables. A value is taken from, in this order: what the
 caller passes, ``BEAUTY_REC_*`` variables (``BEAUTY_REC_FINE_TUNE__EPOCHS=3``), the
-``settings.json`` of the data folder (what the last run was told), the presets of the synthetic
+``settings.json`` of the data folder (what the last run was given), the presets of the synthetic
 sample where no reviews were named, the profile's presets, and the defaults written here.
 
 >>> Settings(profile="full").encoder.model
@@ -94,7 +94,7 @@ RETIRED = {"serve": {"rerank", "rrf_k"}, "ranking": {"train_candidates"}}
 
 
 class Settings(BaseSettings):
-    """Everything a run was told. ``data_dir`` is made absolute."""
+    """Everything a run was given. ``data_dir`` is made absolute."""
 
     model_config = SettingsConfigDict(
         env_prefix="BEAUTY_REC_", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -144,11 +144,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add the data folder's memory and the profile's presets below the environment."""
-        told = {**env_settings(), **init_settings()}
-        data_dir = Path(told.get("data_dir") or _default_data_dir()).absolute()
+        given = {**env_settings(), **init_settings()}
+        data_dir = Path(given.get("data_dir") or _default_data_dir()).absolute()
         remembered = read_remembered(data_dir)
-        profile = told.get("profile") or remembered.get("profile") or "sample"
-        synthetic = not (told.get("reviews") or remembered.get("reviews"))
+        profile = given.get("profile") or remembered.get("profile") or "sample"
+        synthetic = not (given.get("reviews") or remembered.get("reviews"))
         return (
             InitSettingsSource(settings_cls, {"data_dir": data_dir}),
             init_settings,
@@ -191,15 +191,15 @@ class Settings(BaseSettings):
 
         Secrets are left out, and the data folder, which is a matter of the machine.
         """
-        told = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
-        for group, values in told.items():
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        for group, values in given.items():
             if isinstance(values, dict):
                 kept = getattr(self, group)
                 for name in [n for n in values if isinstance(getattr(kept, n), SecretStr)]:
                     del values[name]
         return {
             f"BEAUTY_REC_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-            for name, value in told.items()
+            for name, value in given.items()
             if value != {}
         }
 
@@ -210,18 +210,18 @@ class Settings(BaseSettings):
         ``~/.pgpass`` or from their own settings, and fail without it. API keys are not
         kept: they are to be in the environment.
         """
-        told = self.model_dump(
+        given = self.model_dump(
             mode="json",
             exclude_defaults=True,
             exclude={"data_dir": True, "serve": {"api_key"}, "llm": {"api_key"}},
         )
         if self.item_index.dsn is not None:
-            told["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
-        return json.dumps(told, indent=2) + "\n"
+            given["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
+        return json.dumps(given, indent=2) + "\n"
 
 
 def read_remembered(data_dir: Path) -> dict[str, Any]:
-    """Return what the last run on ``data_dir`` was told; empty if there was none.
+    """Return what the last run on ``data_dir`` was given; empty if there was none.
 
     Raises:
         ValueError: the file is there but is not a JSON object; the message names it.
@@ -230,15 +230,15 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON ({error}); mend or delete it") from error
-    if not isinstance(told, dict):
-        raise ValueError(f"{path} holds {type(told).__name__}, not an object; mend or delete it")
+    if not isinstance(given, dict):
+        raise ValueError(f"{path} holds {type(given).__name__}, not an object; mend or delete it")
     for group, names in RETIRED.items():
-        for name in names & told.get(group, {}).keys():
-            del told[group][name]
-    return told
+        for name in names & given.get(group, {}).keys():
+            del given[group][name]
+    return given
 
 
 def _without_password(dsn: str) -> str:

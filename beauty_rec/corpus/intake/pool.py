@@ -68,11 +68,11 @@ def serve() -> None:
     gc.disable()  # rows are trees without cycles
     rules = Rules(**json.loads(sys.stdin.buffer.readline()))
     while header := sys.stdin.buffer.readline():
-        told = json.loads(header)
-        data = sys.stdin.buffer.read(told["bytes"])
-        oversized = [(line, head.encode("latin-1")) for line, head in told["oversized"]]
-        block = Block(told["first_line"], data, 0, oversized)
-        result = convert_block(rules, block, Path(told["part"]), Path(told["quarantine"]))
+        given = json.loads(header)
+        data = sys.stdin.buffer.read(given["bytes"])
+        oversized = [(line, head.encode("latin-1")) for line, head in given["oversized"]]
+        block = Block(given["first_line"], data, 0, oversized)
+        result = convert_block(rules, block, Path(given["part"]), Path(given["quarantine"]))
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
 

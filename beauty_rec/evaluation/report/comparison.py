@@ -1,4 +1,4 @@
-"""Does a stage beat its baselines? Read from the blocks of ``report.json``, told without mercy."""
+"""Does a stage beat its baselines? Read from the blocks of ``report.json``, put plainly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

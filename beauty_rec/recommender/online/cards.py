@@ -103,10 +103,10 @@ def sample_users(
     titled = cards.filter(pl.col("title") != "").select("parent_asin")
     seen = events.join(titled, on="parent_asin", how="semi")
     users = seen.group_by("user_id").agg(events=pl.len().cast(pl.Int32))
-    told = users["user_id"].is_in(profiles["user_id"].implode())
+    given = users["user_id"].is_in(profiles["user_id"].implode())
     return (
-        users.with_columns(told=told, fit=(pl.col("events") - 8).abs())
-        .sort("told", "fit", "user_id", descending=[True, False, False])
+        users.with_columns(given=given, fit=(pl.col("events") - 8).abs())
+        .sort("given", "fit", "user_id", descending=[True, False, False])
         .head(count)
         .select("user_id", "events")
     )

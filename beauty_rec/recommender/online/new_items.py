@@ -33,7 +33,7 @@ _NO_KEYWORDS = pl.DataFrame(
 
 
 class UnknownAttribute(ValueError):
-    """A told attribute is no field of this shop; the message lists the fields."""
+    """A given attribute is no field of this shop; the message lists the fields."""
 
 
 def add_items(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> Snapshot:
@@ -42,7 +42,7 @@ def add_items(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> S
     An item that nobody has bought yet has the statistics of such an item.
 
     Raises:
-        UnknownAttribute: an attribute is told that the vocabulary has no field for.
+        UnknownAttribute: an attribute is given that the vocabulary has no field for.
     """
     raw = _raw_items(items)
     attributes = _attributes(shop, raw, items, settings)
@@ -59,11 +59,11 @@ def add_items(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> S
             title=item.title.strip(),
             store=(item.store or "").strip(),
             price=item.price,
-            category=told["category"],
-            brand=told["brand"],
-            summary=told["summary"],
+            category=given["category"],
+            brand=given["brand"],
+            summary=given["summary"],
         )
-        for item, told in zip(items, shown, strict=True)
+        for item, given in zip(items, shown, strict=True)
     ]
     return shop.with_items(
         np.concatenate([tower, statistics, text_vectors], axis=1).astype(np.float32),
@@ -96,7 +96,7 @@ def _attributes(
     frame = extractor.extract(raw.with_columns(keywords=pl.lit([], dtype=pl.List(pl.String))))
     vocabulary = shop.path.builder.vocabulary
     fields = {*vocabulary.std_fields, *vocabulary.re_fields}
-    told: dict[str, list[Any]] = {}
+    given: dict[str, list[Any]] = {}
     for row, item in enumerate(items):
         for name, value in item.attributes.items():
             if name not in fields:
@@ -108,18 +108,18 @@ def _attributes(
             values = [value] if isinstance(value, str) else value
             if not open_field and len(values) != 1:
                 raise UnknownAttribute(f"{item.parent_asin}: {name!r} takes one value")
-            if name not in told:
+            if name not in given:
                 known = frame[name].to_list() if name in frame.columns else [None] * len(frame)
-                told[name] = [k if k is not None or not open_field else [] for k in known]
+                given[name] = [k if k is not None or not open_field else [] for k in known]
             lower = [v.lower() for v in values]
-            told[name][row] = lower if open_field else lower[0]
+            given[name][row] = lower if open_field else lower[0]
     return frame.with_columns(
         pl.Series(
             name,
             values,
             dtype=pl.List(pl.String) if name in vocabulary.re_fields else pl.String,
         )
-        for name, values in told.items()
+        for name, values in given.items()
     )
 
 

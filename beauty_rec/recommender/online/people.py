@@ -1,4 +1,4 @@
-"""What is known of users: their events, those of the set and those told since, and profiles."""
+"""What is known of users: their events, those of the set and those given since, and profiles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,8 +88,8 @@ class People:
 
 def together(parts: Sequence[Sequence[Past]]) -> list[Past]:
     """Return events of several sources, each once, oldest first."""
-    told = [part for part in parts if part]
-    if len(told) == 1:
-        return list(told[0])
-    distinct = dict.fromkeys(event for part in told for event in part)
+    given = [part for part in parts if part]
+    if len(given) == 1:
+        return list(given[0])
+    distinct = dict.fromkeys(event for part in given for event in part)
     return sorted(distinct, key=lambda event: event.time_ms)

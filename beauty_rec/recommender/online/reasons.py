@@ -92,9 +92,9 @@ class Reasons:
         ]  # fmt: skip
 
     def _keywords(self, keywords: Sequence[str], reviews: Sequence[int]) -> list[dict[str, Any]]:
-        told = list(zip(keywords, reviews, strict=True))
-        matched = [pair for pair in told if self._asked & set(words(pair[0]))]
-        chosen = (matched or told)[:MOST_KEYWORDS]
+        given = list(zip(keywords, reviews, strict=True))
+        matched = [pair for pair in given if self._asked & set(words(pair[0]))]
+        chosen = (matched or given)[:MOST_KEYWORDS]
         return [{"kind": "keyword", "text": said, "count": count} for said, count in chosen]
 
 
@@ -112,5 +112,5 @@ def attributes_of(builder: FeatureBuilder, parent_asin: str) -> dict[str, list[s
 
 
 def profile_columns(profile: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
-    """Return the columns of a told profile that the models read."""
+    """Return the columns of a given profile that the models read."""
     return {name: value for name, value in profile.items() if name in known}

@@ -184,15 +184,15 @@ def _add_answers(app: FastAPI, engine: Engine) -> None:
         return Json(await asyncio.to_thread(in_passing, engine.similar, parent_asin, k))
 
     @app.post("/v1/items", response_model=schema.Stored, responses=WRITE, tags=["items"])
-    async def put_items(told: schema.NewItems) -> Response:
+    async def put_items(given: schema.NewItems) -> Response:
         """Add or replace items; they are found at once, and after a restart."""
-        version = await asyncio.to_thread(engine.add_items, told.items)
-        return Json({"stored": len({i.parent_asin for i in told.items}), "version": version})
+        version = await asyncio.to_thread(engine.add_items, given.items)
+        return Json({"stored": len({i.parent_asin for i in given.items}), "version": version})
 
     @app.post("/v1/events", response_model=schema.Stored, responses=WRITE, tags=["users"])
-    async def put_event(told: requests.NewEvent) -> Response:
+    async def put_event(given: requests.NewEvent) -> Response:
         """Tell a user's event; the next answer to this user knows it."""
-        return Json({"stored": 1, "version": await asyncio.to_thread(engine.add_event, told)})
+        return Json({"stored": 1, "version": await asyncio.to_thread(engine.add_event, given)})
 
     @app.get(
         "/v1/sample-users",
@@ -250,10 +250,10 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
     async def version() -> Response:
         """The served set: versions of its parts, its indexes, its headline metrics."""
         shop = engine.shop
-        told = shop.manifest.model_dump(include={"created_at", "parts", "indexes", "metrics"})
+        given = shop.manifest.model_dump(include={"created_at", "parts", "indexes", "metrics"})
         orders = {"served": shop.path.orders.served, "reasons": shop.path.orders.reasons}
         counts = {"items": len(shop.catalogue), "added_items": len(shop.catalogue.added)}
-        return Json({"version": shop.manifest.set, **told, **orders, **counts})
+        return Json({"version": shop.manifest.set, **given, **orders, **counts})
 
     @app.get(
         "/metrics",

@@ -152,8 +152,8 @@ class Guard:
 
     async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         limit = self.settings.max_body_bytes
-        told = headers.get(b"content-length", b"0")
-        if told.isdigit() and int(told) > limit:
+        stated = headers.get(b"content-length", b"0")
+        if stated.isdigit() and int(stated) > limit:
             raise Refused(413, f"a body may have {limit:,} bytes", Connection="close")
         parts: list[bytes] = []
         size = 0

@@ -74,7 +74,7 @@ def add_handlers(app: FastAPI) -> None:
         first = errors[0] if errors else {"where": "request", "what": "not valid"}
         return ProblemResponse(request.scope, 422, f"{first['where']}: {first['what']}", errors)
 
-    def told(status: int, **headers: str) -> Any:
+    def answering(status: int, **headers: str) -> Any:
         async def handle(request: Request, error: Exception) -> Response:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             return ProblemResponse(request.scope, status, str(error), None, named)
@@ -88,7 +88,7 @@ def add_handlers(app: FastAPI) -> None:
 
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(UnknownItem, told(404))
-    app.add_exception_handler(UnknownAttribute, told(422))
-    app.add_exception_handler(DatabaseDown, told(503, Retry_After="2"))
+    app.add_exception_handler(UnknownItem, answering(404))
+    app.add_exception_handler(UnknownAttribute, answering(422))
+    app.add_exception_handler(DatabaseDown, answering(503, Retry_After="2"))
     app.add_exception_handler(Overloaded, overloaded)

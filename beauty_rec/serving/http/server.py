@@ -26,14 +26,14 @@ def serve(settings: Settings) -> None:
 
     from beauty_rec.serving.http.app import create_app
 
-    told = settings.serve
-    if not is_own(told.host) and told.api_key is None:
+    given = settings.serve
+    if not is_own(given.host) and given.api_key is None:
         raise ValueError(
-            f"serve.host = {told.host} is reached by others: set serve.api_key "
+            f"serve.host = {given.host} is reached by others: set serve.api_key "
             "(BEAUTY_REC_SERVE__API_KEY, 16 characters or more) first"
         )
-    if told.threads is not None:
-        torch.set_num_threads(told.threads)
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
     log_as_json()
     map_large_blocks()
     engine = Engine(settings)
@@ -44,7 +44,7 @@ def serve(settings: Settings) -> None:
     LOG.info(
         "serving",
         extra={
-            "address": f"http://{told.host}:{told.port}/",
+            "address": f"http://{given.host}:{given.port}/",
             "set": engine.shop.manifest.set,
             "items": len(engine.shop.catalogue),
         },
@@ -52,8 +52,8 @@ def serve(settings: Settings) -> None:
     try:
         uvicorn.run(
             create_app(engine),
-            host=told.host,
-            port=told.port,
+            host=given.host,
+            port=given.port,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -44,8 +44,8 @@ def publish(
         FileNotFoundError: a part does not exist.
     """
     hashes = {name: content_hash(path) for name, path in sorted(parts.items())}
-    told = {"parts": hashes, "indexes": dict(indexes), "facts": dict(facts), "format": FORMAT}
-    name = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    given = {"parts": hashes, "indexes": dict(indexes), "facts": dict(facts), "format": FORMAT}
+    name = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / VERSIONS / name
     if not folder.exists():
         with atomic_path(folder) as draft:

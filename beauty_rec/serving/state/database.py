@@ -1,4 +1,4 @@
-"""What is told while serving, kept in PostgreSQL: new items and new events.
+"""What is given while serving, kept in PostgreSQL: new items and new events.
 
 The connection is looked after: a lost one is opened again, an embedded server that was killed is
 started again, and until then writes say so while answers go on from memory.
@@ -98,7 +98,7 @@ class Store:
             self._server.close()
 
     def items(self) -> list[NewItem]:
-        """Return all items that were told, in the order of their last change."""
+        """Return all items that were given, in the order of their last change."""
         rows = self._run("SELECT record FROM serving_items ORDER BY changed_at, id")
         return [NewItem.model_validate(record) for (record,) in rows]
 
@@ -112,7 +112,7 @@ class Store:
         )
 
     def events(self) -> list[StoredEvent]:
-        """Return all events that were told, in their order."""
+        """Return all events that were given, in their order."""
         return [
             StoredEvent(*row)
             for row in self._run(

@@ -57,7 +57,7 @@ class Engine:
         self._shop = in_passing(load_set, self.root, manifest, settings.encoder)
         self._changing = threading.RLock()
         self._restored = False
-        self._told_items: Sequence[NewItem] = ()
+        self._given_items: Sequence[NewItem] = ()
         self._refused_token = ""
         self.refused: str | None = None
         """Why the newest manifest is not served; None when it is."""
@@ -67,12 +67,12 @@ class Engine:
     @classmethod
     @contextmanager
     def open(cls, settings: Settings) -> Iterator["Engine"]:
-        """Yield an engine that knows what was told before, and close it.
+        """Yield an engine that knows what was given before, and close it.
 
         Raises:
             FileNotFoundError: nothing was published yet.
             ManifestError: the set is not what its manifest says.
-            DatabaseDown: what was told before cannot be read.
+            DatabaseDown: what was given before cannot be read.
         """
         engine = cls(settings)
         try:
@@ -93,7 +93,7 @@ class Engine:
         if not self.store.healthy:
             reasons.append("the database is away: writes wait, answers go on")
         elif not self._restored:
-            reasons.append("items and events told before are being read")
+            reasons.append("items and events given before are being read")
         return reasons
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
@@ -134,17 +134,17 @@ class Engine:
         """Store items and make them searchable; return the set they are added to.
 
         Raises:
-            UnknownAttribute: an attribute is told that there is no field for.
+            UnknownAttribute: an attribute is given that there is no field for.
             DatabaseDown: nothing was stored.
         """
         with self._changing:
             shop = self._with_items(self._shop, items)
             self.store.put_items(items)
-            self._told_items = [*self._told_items, *items]
+            self._given_items = [*self._given_items, *items]
             self._shop = shop
             return shop.manifest.set
 
-    def add_event(self, told: NewEvent) -> str:
+    def add_event(self, given: NewEvent) -> str:
         """Store a user's event, which the next answer knows.
 
         Raises:
@@ -152,9 +152,9 @@ class Engine:
             DatabaseDown: nothing was stored.
         """
         with self._changing:
-            self._row(self._shop, told.parent_asin)
-            at = int(time.time() * 1000) if told.timestamp is None else told.timestamp
-            event = StoredEvent(told.user_id, told.parent_asin, at, told.rating)
+            self._row(self._shop, given.parent_asin)
+            at = int(time.time() * 1000) if given.timestamp is None else given.timestamp
+            event = StoredEvent(given.user_id, given.parent_asin, at, given.rating)
             self.store.put_event(event)
             past = Past(event.parent_asin, event.rating, event.time_ms)
             self._shop = self._shop.with_event(event.user_id, past)
@@ -183,24 +183,24 @@ class Engine:
             self._refused_token = content_hash(path) if path.exists() else ""
             return False
         with self._changing:
-            self._shop = self._with_told(loaded)
+            self._shop = self._with_given(loaded)
         self.refused = None
         self.switches += 1
         LOG.info("switched", extra={"event": "set_switched", "set": manifest.set})
         return True
 
     def _restore(self) -> None:
-        """Read what was told before, once the database is there."""
+        """Read what was given before, once the database is there."""
         if not self._restored:
             with self._changing:
-                self._shop = self._with_told(self._shop)
+                self._shop = self._with_given(self._shop)
                 self._restored = True
 
-    def _with_told(self, shop: Snapshot) -> Snapshot:
+    def _with_given(self, shop: Snapshot) -> Snapshot:
         """Return the shop with all items and events that the store holds.
 
-        An item that was told stands above the set's own record of it. Without the database, what
-        this engine has been told itself is taken over.
+        An item that was given stands above the set's own record of it. Without the database, what
+        this engine has been given itself is taken over.
         """
         items: Sequence[NewItem]
         try:
@@ -209,21 +209,21 @@ class Engine:
             if not self._restored:
                 return shop
             items, events = (
-                self._told_items,
+                self._given_items,
                 [
                     StoredEvent(user, e.parent_asin, e.time_ms, e.rating)
-                    for user, told in self._shop.since.items()
-                    for e in told
+                    for user, given in self._shop.since.items()
+                    for e in given
                 ],
             )
-        self._told_items = items
-        told: dict[str, list[Past]] = {}
+        self._given_items = items
+        given: dict[str, list[Past]] = {}
         for event in events:
-            told.setdefault(event.user_id, []).append(
+            given.setdefault(event.user_id, []).append(
                 Past(event.parent_asin, event.rating, event.time_ms)
             )
-        told = {user: sorted(past, key=lambda e: e.time_ms) for user, past in told.items()}
-        return self._with_items(replace(shop, since=told), items)
+        given = {user: sorted(past, key=lambda e: e.time_ms) for user, past in given.items()}
+        return self._with_items(replace(shop, since=given), items)
 
     def _with_items(self, shop: Snapshot, items: Sequence[NewItem]) -> Snapshot:
         latest = list({item.parent_asin: item for item in items}.values())
