@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
+from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
 
@@ -34,15 +35,6 @@ _SCHEMA = """
 
 class DatabaseDown(ConnectionError):
     """PostgreSQL does not answer; the server is looked for in the background."""
-
-
-class StoredEvent(NamedTuple):
-    """A row of ``serving_events``."""
-
-    user_id: str
-    parent_asin: str
-    time_ms: int
-    rating: float
 
 
 class Store:
@@ -111,22 +103,22 @@ class Store:
             many=rows,
         )
 
-    def events(self) -> list[StoredEvent]:
-        """Return all events that were given, in their order."""
-        return [
-            StoredEvent(*row)
-            for row in self._run(
-                "SELECT user_id, parent_asin, time_ms, rating FROM serving_events ORDER BY number"
-            )
-        ]
+    def events(self) -> dict[str, list[Past]]:
+        """Return all events that were given, by user, in their order."""
+        found: dict[str, list[Past]] = {}
+        for user, parent_asin, rating, time_ms in self._run(
+            "SELECT user_id, parent_asin, rating, time_ms FROM serving_events ORDER BY number"
+        ):
+            found.setdefault(user, []).append(Past(parent_asin, rating, time_ms))
+        return found
 
-    def put_event(self, event: StoredEvent) -> None:
-        """Insert an event; the same one again changes its rating."""
+    def put_event(self, user_id: str, event: Past) -> None:
+        """Insert an event of a user; the same one again changes its rating."""
         self._run(
-            "INSERT INTO serving_events (user_id, parent_asin, time_ms, rating)"
+            "INSERT INTO serving_events (user_id, parent_asin, rating, time_ms)"
             " VALUES (%s, %s, %s, %s) ON CONFLICT (user_id, parent_asin, time_ms)"
             " DO UPDATE SET rating = excluded.rating",
-            many=[event],
+            many=[(user_id, *event)],
         )
 
     def _run(

@@ -7,7 +7,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendR
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.serving.published.manifest import MANIFEST, read_manifest, set_folder
-from beauty_rec.serving.state.database import DatabaseDown, Store, StoredEvent
+from beauty_rec.serving.state.database import DatabaseDown, Store
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
 
@@ -154,10 +154,9 @@ class Engine:
         with self._changing:
             self._row(self._shop, given.parent_asin)
             at = int(time.time() * 1000) if given.timestamp is None else given.timestamp
-            event = StoredEvent(given.user_id, given.parent_asin, at, given.rating)
-            self.store.put_event(event)
-            past = Past(event.parent_asin, event.rating, event.time_ms)
-            self._shop = self._shop.with_event(event.user_id, past)
+            event = Past(given.parent_asin, given.rating, at)
+            self.store.put_event(given.user_id, event)
+            self._shop = self._shop.with_event(given.user_id, event)
             return self._shop.manifest.set
 
     def look(self) -> bool:
@@ -203,27 +202,16 @@ class Engine:
         this engine has been given itself is taken over.
         """
         items: Sequence[NewItem]
+        events: Mapping[str, Sequence[Past]]
         try:
             items, events = self.store.items(), self.store.events()
         except DatabaseDown:
             if not self._restored:
                 return shop
-            items, events = (
-                self._given_items,
-                [
-                    StoredEvent(user, e.parent_asin, e.time_ms, e.rating)
-                    for user, given in self._shop.since.items()
-                    for e in given
-                ],
-            )
+            items, events = self._given_items, self._shop.since
         self._given_items = items
-        given: dict[str, list[Past]] = {}
-        for event in events:
-            given.setdefault(event.user_id, []).append(
-                Past(event.parent_asin, event.rating, event.time_ms)
-            )
-        given = {user: sorted(past, key=lambda e: e.time_ms) for user, past in given.items()}
-        return self._with_items(replace(shop, since=given), items)
+        since = {user: sorted(past, key=lambda e: e.time_ms) for user, past in events.items()}
+        return self._with_items(replace(shop, since=since), items)
 
     def _with_items(self, shop: Snapshot, items: Sequence[NewItem]) -> Snapshot:
         latest = list({item.parent_asin: item for item in items}.values())
