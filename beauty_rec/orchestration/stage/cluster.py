@@ -70,7 +70,8 @@ def _ray(settings: Settings) -> dg.ExecutorDefinition:
     }
     if execution.ray_address is not None:
         ray["address"] = execution.ray_address
-    return ray_executor.configured({"ray": ray})
+    executor: dg.ExecutorDefinition = ray_executor.configured({"ray": ray})
+    return executor
 
 
 def _kubernetes(settings: Settings) -> dg.ExecutorDefinition:
@@ -83,7 +84,9 @@ def _kubernetes(settings: Settings) -> dg.ExecutorDefinition:
         "job_image": settings.execution.k8s_image,
         "job_namespace": settings.execution.k8s_namespace,
     }
-    return k8s_job_executor.configured({n: v for n, v in options.items() if v is not None})
+    stated = {name: value for name, value in options.items() if value is not None}
+    executor: dg.ExecutorDefinition = k8s_job_executor.configured(stated)
+    return executor
 
 
 def _missing(executor: str, error: ImportError) -> RuntimeError:
