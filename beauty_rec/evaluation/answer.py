@@ -12,9 +12,14 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.block import Block, classification_block, split_section
-from beauty_rec.evaluation.recommendation import baseline_ranks, recommendation_section
+from beauty_rec.evaluation.recommendation import (
+    baseline_ranks,
+    beyond_accuracy,
+    recommendation_section,
+)
 from beauty_rec.measures.metrics import Ranks
 from beauty_rec.measures.significance import ALPHA
+from beauty_rec.recommender.offline.ordering import LISTED
 from beauty_rec.recommender.offline.scenarios import Scenario, has_contexts
 from beauty_rec.recommender.orders import ORDERS
 from beauty_rec.recommender.sources import SOURCES
@@ -69,12 +74,16 @@ def answer_sections(
 
 
 def answer_ranks(answers: pl.DataFrame) -> dict[str, Ranks]:
-    """Return the ranks of the answers by block, float64 ``[Q]``; infinity where there is none."""
+    """Return the ranks of the answers by block, float64 ``[Q]``; infinity where there is none.
+
+    An order without any answer was not asked and is left out, but for what is served.
+    """
     names: Mapping[str, str] = {**BLOCKS, SERVED: SERVED}
+    columns = {block: f"rank_{order}" for order, block in names.items()}
     return {
-        block: answers[f"rank_{order}"].cast(pl.Float64).fill_null(np.inf).to_numpy()
-        for order, block in names.items()
-        if f"rank_{order}" in answers.columns and answers[f"rank_{order}"].is_not_null().any()
+        block: answers[column].cast(pl.Float64).fill_null(np.inf).to_numpy()
+        for block, column in columns.items()
+        if column in answers.columns and (block == SERVED or answers[column].is_not_null().any())
     }
 
 
@@ -137,26 +146,22 @@ def ranking_document(
         events,
         {
             **baseline_ranks(events, reviews, items.ids),
-            "user_tower": known.get("user_tower", missing),
-            "reranked": known.get("reranked", missing),
+            **{method: known.get(method, missing) for method in LISTED},
         },
-        {"reranked": _listed(rows)},
+        {method: rows[f"top_{method}"] for method in LISTED if method in known},
         reviews,
         items,
         settings,
     )
+    sections = answer_sections(answers, events, train["parent_asin"], settings)
+    for scenario, blocks in sections.items():
+        served = answers.filter(scenario=scenario)["parent_asin"]
+        blocks[SERVED]["beyond_accuracy"] = beyond_accuracy(served, train, items)
     return {
         "recommendation": section,
-        "answer": answer_sections(answers, events, train["parent_asin"], settings),
+        "answer": sections,
         "reranker": _probabilities(answers, events),
     }
-
-
-def _listed(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the served lists as ``review_id, parent_asin, rank``, one row an item."""
-    lists = rows.select("review_id", "parent_asin").drop_nulls()
-    lists = lists.filter(pl.col("parent_asin").list.len() > 0).explode("parent_asin")
-    return lists.with_columns(rank=pl.int_range(1, pl.len() + 1).over("review_id"))
 
 
 def _probabilities(answers: pl.DataFrame, events: pl.DataFrame) -> Block:

@@ -65,7 +65,7 @@ def baseline_ranks(
 def recommendation_section(
     events: pl.DataFrame,
     ranks: Mapping[str, Ranks],
-    lists: Mapping[str, pl.DataFrame],
+    lists: Mapping[str, pl.Series],
     split_reviews: pl.DataFrame,
     items: Vectors,
     settings: EvaluationSettings,
@@ -75,7 +75,7 @@ def recommendation_section(
     Args:
         events: of :func:`split_events`.
         ranks: by method, in the order of ``events``.
-        lists: ``review_id, parent_asin, rank`` of the stages that make lists.
+        lists: items, best first, of the stages that make lists, in the order of ``events``.
         split_reviews: of which train says how popular an item is.
         items: item vectors, for the diversity within a list; their ids are the catalogue.
         settings: bootstrap samples and seed.
@@ -90,21 +90,25 @@ def recommendation_section(
         samples=settings.bootstrap_samples,
         seed=settings.seed,
     )
-    counts = popularity_scores(train, items.ids).astype(np.int64)
-    for method, frame in lists.items():
-        top = _top_lists(events, frame, items.ids)
-        section[method]["beyond_accuracy"] = beyond_accuracy_block(top, counts, items.matrix)
+    for method, of_events in lists.items():
+        section[method]["beyond_accuracy"] = beyond_accuracy(of_events, train, items)
     return section
 
 
-def _top_lists(events: pl.DataFrame, lists: pl.DataFrame, ids: list[str]) -> Indices:
-    """Return the first ``LIST_LENGTH`` items of each event as rows of ``ids``, -1 for none."""
-    place = pl.DataFrame(
-        {"review_id": events["review_id"], "query": np.arange(len(events), dtype=np.int64)}
-    )
-    top = lists.filter(pl.col("rank") <= LIST_LENGTH).join(place, on="review_id", how="inner")
-    found = np.full((len(events), LIST_LENGTH), -1, dtype=np.int64)
-    found[top["query"].to_numpy(), top["rank"].to_numpy().astype(np.int64) - 1] = rows_of(
-        top["parent_asin"], ids
-    )
-    return found
+def beyond_accuracy(lists: pl.Series, train: pl.DataFrame, items: Vectors) -> Block:
+    """Return coverage, novelty and diversity of the first ``LIST_LENGTH`` items of lists.
+
+    Args:
+        lists: item ids, best first; null: none.
+        train: reviews that say how popular an item is.
+        items: item vectors; their ids are the catalogue.
+    """
+    counts = popularity_scores(train, items.ids).astype(np.int64)
+    first = lists.fill_null([]).list.head(LIST_LENGTH)
+    lengths = first.list.len().to_numpy().astype(np.int64)
+    place = np.arange(LIST_LENGTH) < lengths[:, None]  # [Q, K]
+    top: Indices = np.full(place.shape, -1, dtype=np.int64)
+    if place.any():
+        flat = first.filter(first.list.len() > 0).explode()
+        top[place] = rows_of(flat, items.ids)
+    return beyond_accuracy_block(top, counts, items.matrix)

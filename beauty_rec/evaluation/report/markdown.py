@@ -124,14 +124,17 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
         if within:
             count = next(iter(within.values()))["queries"]
             parts += [f"{title}: {count:,} queries.", _metrics_table({}, within)]
-    extra = {
-        m: block["beyond_accuracy"] for m, block in measured.items() if block.get("beyond_accuracy")
-    }
-    if extra:
-        names = list(next(iter(extra.values())))
-        rows = [[m, *(_figure(of_method.get(n)) for n in names)] for m, of_method in extra.items()]
-        parts += ["Beyond accuracy (novelty in bits).", table(["Method", *names], rows)]
+    parts += _beyond_accuracy(measured)
     return parts
+
+
+def _beyond_accuracy(measured: Mapping[str, Block]) -> list[str]:
+    extra = {m: b["beyond_accuracy"] for m, b in measured.items() if b.get("beyond_accuracy")}
+    if not extra:
+        return []
+    names = list(next(iter(extra.values())))
+    rows = [[m, *(_figure(of_method.get(n)) for n in names)] for m, of_method in extra.items()]
+    return ["Beyond accuracy (novelty in bits).", table(["Method", *names], rows)]
 
 
 def _answer(answer: Mapping[str, Mapping[str, Mapping[str, Block]]]) -> list[str]:
@@ -169,6 +172,7 @@ def _answer(answer: Mapping[str, Mapping[str, Mapping[str, Block]]]) -> list[str
             for metric in ("recall@100", "ndcg@10"):
                 if verdict := best_part(section, "served", metric):
                     parts.append(f"- {verdict.mark} {verdict.sentence()}")
+            parts += _beyond_accuracy(measured)
     if not parts:
         return []
     return ["## The answer as served", *parts, f"*{ANSWER_LEGEND}*"]
