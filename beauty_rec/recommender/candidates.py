@@ -101,7 +101,7 @@ def _scores(
                 places.append((column, int(row)))
         else:
             own = torch.from_numpy(source.scores(asks, space))
-            own[own <= 0] = -torch.inf
+            own.masked_fill_(own <= 0, -torch.inf)
             found.append([own[row] if able[row] else None for row in range(len(asks))])
             queries.append(None)
     if stacked:
@@ -159,7 +159,6 @@ def _best(
     if query is not None:
         return space.best(scores, query, depth)
     found, values = leading(scores, depth + SLACK)
-    known = torch.isfinite(values)
-    rows, own = found[known].numpy(), values[known].numpy()
+    rows, own = found.numpy(), values.numpy()
     order = ranked(own, rows)[:depth]
     return rows[order], own[order]
