@@ -37,7 +37,8 @@ class ArrivalsSource:
         latest, fresh = self._fresh
         since = np.array([query.time_ms - latest for query in asks.queries]) / DAY_MS
         faded = np.exp(np.clip(-since / FADES_DAYS, -MOST, MOST)).astype(np.float32)
-        return np.minimum(faded[:, None] * fresh, np.float32(1))
+        found: NDArray[np.float32] = np.minimum(faded[:, None] * fresh, np.float32(1))
+        return found
 
     @cached_property
     def _fresh(self) -> tuple[int, NDArray[np.float32]]:
