@@ -13,6 +13,7 @@ import polars as pl
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.block import Block, classification_block, split_section
 from beauty_rec.evaluation.recommendation import (
+    Recencies,
     baseline_ranks,
     beyond_accuracy,
     recommendation_section,
@@ -118,6 +119,7 @@ def ranking_document(
     reviews: pl.DataFrame,
     items: Vectors,
     settings: EvaluationSettings,
+    recencies: Recencies = Recencies(),  # noqa: B008  # it is frozen
 ) -> dict[str, Any]:
     """Return ``recommendation``, ``answer`` and ``reranker`` of one split, for the report.
 
@@ -127,6 +129,7 @@ def ranking_document(
         reviews: rows of split_reviews with their contexts; train alone is counted.
         items: item vectors, whose ids are the catalogue.
         settings: bootstrap samples and seed.
+        recencies: how long the past counts in popularity, chosen on valid.
     """
     train = reviews.filter(split="train")
     # As the events were known: with their occasion where the data have any.
@@ -145,7 +148,7 @@ def ranking_document(
     section = recommendation_section(
         events,
         {
-            **baseline_ranks(events, reviews, items.ids),
+            **baseline_ranks(events, reviews, items.ids, recencies),
             **{method: known.get(method, missing) for method in LISTED},
         },
         {method: rows[f"top_{method}"] for method in LISTED if method in known},
@@ -153,6 +156,8 @@ def ranking_document(
         items,
         settings,
     )
+    section["recent_popularity"]["recency"] = str(recencies.overall)
+    section["context_popularity"]["recency"] = str(recencies.context)
     sections = answer_sections(answers, events, train["parent_asin"], settings)
     for scenario, blocks in sections.items():
         served = answers.filter(scenario=scenario)["parent_asin"]

@@ -19,6 +19,7 @@ KEY_METRICS = ("recall@10", "recall@100", "mrr", "ndcg@10")
 GROUP_TITLES = {
     "answerable": "Only queries whose item had any text before the cut",
     "in_train": "Only events whose item occurs in train",
+    "not_in_train": "Only events whose item train never saw",
     "warm": "Only users with earlier events",
     "cold": "Only users without any earlier event",
 }
@@ -110,6 +111,9 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
         if share is not None:
             facts.append(f"{share:.1%} of the answers {known}")
     parts = [f"### {split}", "; ".join(facts) + ".", _metrics_table(section, measured)]
+    recencies = [f"{m}: {b['recency']}" for m, b in measured.items() if b.get("recency")]
+    if recencies:
+        parts.append(f"What counts, as was best on valid: {'; '.join(recencies)}.")
     verdicts = _verdict_lines(section, measured)
     if verdicts:
         parts.append("\n".join(verdicts))
