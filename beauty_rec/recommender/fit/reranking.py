@@ -64,10 +64,11 @@ def fit_reranking(
         return [kind_of(query.context, table, reads_texts) for query in queries]
 
     orders = fit_orders(
-        Labelled(train.lists, kinds(train.queries()), train.hits(), {}),
+        Labelled(train.lists, kinds(train.queries()), train.users(), train.hits(), {}),
         Labelled(
             valid.lists,
             kinds(valid_queries),
+            valid.users(),
             valid.hits(),
             probabilities(models, builder, valid_queries, valid.lists),
         ),

@@ -26,12 +26,14 @@ class Judged:
         values: float32 ``[N, S]``, normalised scores.
         starts: int64 ``[A]``, first row of each ask whose answer is among its candidates.
         answers: int64 ``[A]``, row of the answer of each of them.
+        answered: int64 ``[A]``, which asks these are.
         asks: Q, those without their answer among the candidates included.
     """
 
     values: NDArray[np.float32]
     starts: NDArray[np.int64]
     answers: NDArray[np.int64]
+    answered: NDArray[np.int64]
     asks: int
 
     @classmethod
@@ -44,7 +46,7 @@ class Judged:
         kept = answered[ask]
         own, hits = ask[kept], hit[kept]
         starts = np.flatnonzero(np.diff(own, prepend=-1))
-        return cls(values[kept], starts, np.flatnonzero(hits), asks)
+        return cls(values[kept], starts, np.flatnonzero(hits), np.flatnonzero(answered), asks)
 
     def ranks(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the rank of each answered ask's answer, ties in the middle: float64 ``[A]``."""
@@ -58,9 +60,10 @@ class Judged:
         return better + (level + 1) / 2
 
     def gains(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return NDCG@10 of each ask, float64 ``[Q]``; those without their answer come last."""
-        found = ndcg_at(self.ranks(weights))
-        return np.concatenate([found, np.zeros(self.asks - len(found))])
+        """Return NDCG@10 of each ask, float64 ``[Q]``; 0 for one without its answer."""
+        found = np.zeros(self.asks)
+        found[self.answered] = ndcg_at(self.ranks(weights))
+        return found
 
     def ndcg(self, weights: NDArray[np.float32]) -> float:
         """Return NDCG@10 over all asks."""
