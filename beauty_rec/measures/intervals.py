@@ -90,7 +90,7 @@ def cluster_sums(
     if clusters is None:
         return values, np.ones(len(values))
     _, place = np.unique(clusters, return_inverse=True)
-    sums = np.column_stack([np.bincount(place, column) for column in values.T])
+    sums = np.column_stack([np.bincount(place, own).astype(np.float64) for own in values.T])
     return sums, np.bincount(place).astype(np.float64)
 
 
