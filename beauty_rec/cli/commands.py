@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.cli.terminal import say
 from beauty_rec.recommender.online.requests import SearchOrder
 from beauty_rec.settings import Profile, Settings, Split, Train, debugging, let_threads_sleep
 
@@ -40,7 +41,7 @@ def main() -> None:
     except (FileNotFoundError, ValueError, RuntimeError, ConnectionError) as error:
         if debugging():
             raise
-        typer.echo(f"beauty-rec: {error}", err=True)
+        say(f"beauty-rec: {error}", err=True)
         sys.exit(2)
 
 
@@ -91,15 +92,15 @@ def run(
             for step, verdict, reason in preview(
                 definitions, instance, steps, force=force, train=train
             ):
-                typer.echo(f"{verdict:<7} {step!s:<34} {reason}".rstrip())
+                say(f"{verdict:<7} {step!s:<34} {reason}".rstrip())
             return
         request = Request(select, partition, force, train)
         with folder_refresh(definitions, instance, chosen.data_dir, request) as refreshed:
             write_text_atomic(chosen.memory_path, chosen.remembered())
             for result in refreshed:
                 line = f"{result.status:<7} {result.step!s:<34} {result.seconds:8.1f} s"
-                typer.echo(f"{line}  {result.reason}".rstrip())
-    typer.echo(refreshed.summary)
+                say(f"{line}  {result.reason}".rstrip())
+    say(refreshed.summary)
     raise typer.Exit(1 if refreshed.counts["failed"] else 0)
 
 
@@ -117,7 +118,7 @@ def sample(
     given = {"reviews": reviews, "items": items, "seed": seed}
     wanted = SampleSettings(**{name: value for name, value in given.items() if value is not None})
     files = write_sample(folder, wanted)
-    typer.echo(f"reviews   {files.reviews}\nitems     {files.items}\nprofiles  {files.profiles}")
+    say(f"reviews   {files.reviews}\nitems     {files.items}\nprofiles  {files.profiles}")
 
 
 @data_app.command()
@@ -131,7 +132,7 @@ def download(
     from beauty_rec.corpus.download import download_category
 
     for found in (d.path for d in download_category(category, folder).values()):
-        typer.echo(found)
+        say(found)
 
 
 @data_app.command()
@@ -156,7 +157,7 @@ def check(
     for kind, path in given.items():
         intake = check_file(kind, path, rules)  # type: ignore[arg-type]
         refused = refused or too_many_refused(intake, rules)
-        typer.echo(f"{path}\n{describe(intake)}")
+        say(f"{path}\n{describe(intake)}")
     raise typer.Exit(1 if refused else 0)
 
 
@@ -171,7 +172,7 @@ def report(
 
     found = read_report(load_settings(data_dir).data_dir / "evaluation" / "report.json")
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
         return
     from rich.console import Console
 
@@ -198,10 +199,10 @@ def search(
     with Engine.open(load_settings(data_dir, settings)) as engine:
         found = engine.search([SearchQuestion(text, k, order=order)])[0]
     if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        say(json.dumps(found, indent=1, ensure_ascii=False))
         return
     for hit in found["items"]:
-        typer.echo(f"{hit['rank']:>3}  {hit['score']:.3f}  {hit['parent_asin']}  {label(hit)}")
+        say(f"{hit['rank']:>3}  {hit['score']:.3f}  {hit['parent_asin']}  {label(hit)}")
 
 
 @app.command()
@@ -238,10 +239,10 @@ def recommend(
     with Engine.open(load_settings(data_dir, settings)) as engine:
         answer = engine.recommend([request])[0]
     if as_json:
-        typer.echo(json.dumps(answer, indent=1, ensure_ascii=False))
+        say(json.dumps(answer, indent=1, ensure_ascii=False))
         return
     for line in recommendation_lines(answer):
-        typer.echo(line)
+        say(line)
 
 
 @app.command()
@@ -272,7 +273,7 @@ def doctor(data_dir: DataDir = None) -> None:
 
     findings = examine(load_settings(data_dir))
     for finding in findings:
-        typer.echo(f"{finding.verdict:<5} {finding.name:<12} {finding.text}")
+        say(f"{finding.verdict:<5} {finding.name:<12} {finding.text}")
     raise typer.Exit(1 if any(finding.verdict == "fail" for finding in findings) else 0)
 
 

@@ -9,9 +9,19 @@ import math
 from typing import Annotated, Any, NotRequired
 
 import polars as pl
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, with_config
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    with_config,
+)
 from pydantic_core import from_json
 from typing_extensions import TypedDict
+
+from beauty_rec.corpus.ids import PLAIN, checked_id
 
 
 def _present(value: Any) -> Any:
@@ -49,9 +59,8 @@ def _details(value: Any) -> Any:
 Missing = BeforeValidator(_present)
 Id = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"
-    ),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=PLAIN),
+    AfterValidator(checked_id),
     Missing,
 ]
 Count = Annotated[Annotated[int, Field(ge=0, lt=2**31)] | None, BeforeValidator(_whole)]

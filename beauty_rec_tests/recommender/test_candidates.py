@@ -48,7 +48,7 @@ def asks(shop: Snapshot) -> Asks:
         RecommendRequest(at=AT),
         RecommendRequest(at=AT, user_id=USER, context="wedding"),
         RecommendRequest(at=AT, history=["B130000003"], context="qwxz"),
-        RecommendRequest(at=0, user_id=USER),
+        RecommendRequest(at=100_000_000_000, user_id=USER),
     ]
     return asks_of(shop, [understand(shop, one) for one in requests])
 

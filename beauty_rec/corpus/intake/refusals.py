@@ -19,6 +19,7 @@ _PROBLEMS = {
     "string_too_short": "empty",
     "string_too_long": "too long",
     "string_pattern_mismatch": "control characters",
+    "id_fault": "a path segment . or ..",
     "string_type": "not a string",
     "string_unicode": "not Unicode",
     "float_type": "not a number",

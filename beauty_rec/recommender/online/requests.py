@@ -1,9 +1,22 @@
 """What a shopper or a shop asks: the requests of every door, HTTP, terminal and pipeline alike."""
 
+import time
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
+
+from beauty_rec.corpus.ids import PLAIN, checked_id
+from beauty_rec.corpus.text import clean_text
+from beauty_rec.corpus.times import MIN_TIMESTAMP_MS, timestamp_fault
 
 MAX_K = 1_000
 
@@ -14,31 +27,51 @@ MAX_HISTORY = 1_000
 MAX_TEXT = 2_000
 
 
-LATEST_MS = 4_102_444_800_000
-"""The year 2100."""
-
-
-Plain = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
-"""Not blank, no control characters."""
-
-
 Id = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=Plain)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=PLAIN),
+    AfterValidator(checked_id),
 ]
 
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern=r"^[^\x00]*$")]
 
 
+def _cleaned(text: str) -> str:
+    if not (cleaned := clean_text(text)):
+        raise PydanticCustomError("blank", "nothing is left of it without markup")
+    return cleaned
+
+
+Clean = Annotated[Text, AfterValidator(clean_text)]
+"""Read as the pipeline reads the texts of a file: without markup or control characters."""
+
+
+Title = Annotated[Text, Field(min_length=1), AfterValidator(_cleaned)]
+
+
 Label = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=Plain)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=PLAIN)
 ]
 
 
 Price = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
-Moment = Annotated[int, Field(ge=0, le=LATEST_MS, description="Unix milliseconds")]
+def _moment(value: int) -> int:
+    if fault := timestamp_fault(value, now_ms=int(time.time() * 1000)):
+        raise PydanticCustomError("moment", "the time is {fault}", {"fault": fault})
+    return value
+
+
+Moment = Annotated[
+    int,
+    AfterValidator(_moment),
+    Field(
+        description="Unix milliseconds, not in the future",
+        json_schema_extra={"minimum": MIN_TIMESTAMP_MS},
+    ),
+]
 
 
 Rating = Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)]
@@ -49,7 +82,7 @@ Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 
 ONLY_LABELS: JsonDict = {
     "additionalProperties": False,
-    "propertyNames": {"minLength": 1, "maxLength": 100, "pattern": Plain},
+    "propertyNames": {"minLength": 1, "maxLength": 100, "pattern": PLAIN},
 }
 
 
@@ -151,13 +184,17 @@ class NewItem(Model):
     """An item to add, or to replace."""
 
     parent_asin: Id
-    title: Text = Field(min_length=1, examples=["Rosemary shampoo for an itchy scalp, 300 ml"])
-    store: Text | None = None
+    title: Title = Field(examples=["Rosemary shampoo for an itchy scalp, 300 ml"])
+    store: Clean | None = None
     price: Price | None = None
-    main_category: Text | None = None
-    categories: list[Text] = Field([], max_length=20)
-    features: list[Text] = Field([], max_length=50)
-    description: Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")] = ""
+    main_category: Clean | None = None
+    categories: list[Clean] = Field([], max_length=20)
+    features: list[Clean] = Field([], max_length=50)
+    description: Annotated[
+        str,
+        StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$"),
+        AfterValidator(clean_text),
+    ] = ""
     details: dict[Label, Text] = Field({}, max_length=100, json_schema_extra=ONLY_LABELS)
     attributes: dict[Label, Label | list[Label]] = Field(
         {},

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
@@ -90,9 +90,17 @@ class Store:
             self._server.close()
 
     def items(self) -> list[NewItem]:
-        """Return all items that were given, in the order of their last change."""
-        rows = self._run("SELECT record FROM serving_items ORDER BY changed_at, id")
-        return [NewItem.model_validate(record) for (record,) in rows]
+        """Return all items that were given, in the order of their last change.
+
+        What an older version took and this one would refuse is left out, and kept.
+        """
+        found = []
+        for (record,) in self._run("SELECT record FROM serving_items ORDER BY changed_at, id"):
+            try:
+                found.append(NewItem.model_validate(record))
+            except ValidationError as error:
+                LOG.warning("given item left out", extra={"faults": error.error_count()})
+        return found
 
     def put_items(self, items: Sequence[NewItem]) -> None:
         """Insert or replace items, all or none."""

@@ -1,0 +1,25 @@
+"""Text for a terminal: whatever a shop's data hold, it is only read there."""
+
+import re
+
+import typer
+
+from beauty_rec.corpus.ids import HIDDEN
+
+_HIDDEN = re.compile(rf"(?![\n\t])[{HIDDEN}]")
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with what moves the cursor, or turns the direction of writing, written out.
+
+    JSON stays JSON and means the same.
+
+    >>> printable("a \\x1b[31mred\\x9b title")
+    'a \\\\u001b[31mred\\\\u009b title'
+    """
+    return _HIDDEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, to standard error with ``err``."""
+    typer.echo(printable(text), err=err)
