@@ -1,5 +1,6 @@
 """Where and how the graph runs and answers, and when its checks speak up."""
 
+from ipaddress import ip_network
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -141,12 +142,31 @@ class ServeSettings(Group):
         (), description="further names that a request may call this server by"
     )
     cors_origins: tuple[str, ...] = Field((), description="pages that may call the API; none")
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="addresses or networks (10.0.0.0/8) whose X-Forwarded-For counts; none",
+    )
     max_body_bytes: int = Field(
         1_000_000, ge=1_000, le=1 << 28, description="a larger body is refused"
     )
+    max_head_bytes: int = Field(
+        16_384, ge=1_024, le=1 << 20, description="of a request line with its headers"
+    )
     request_timeout_s: float = Field(10, gt=0, description="for an answer, and for a body to come")
+    head_timeout_s: float = Field(
+        10, gt=0, description="for the head of a request to come; silent connections are closed"
+    )
+    max_connections: int = Field(
+        512, ge=1, description="open at once; keep it well below the limit of open files"
+    )
+    max_connections_per_client: int = Field(
+        128, ge=1, description="of one address open at once; a trusted proxy may have all"
+    )
     requests_per_second: float = Field(
-        50, ge=0, description="of one address, with twice as many at once; 0: no limit"
+        50,
+        ge=0,
+        description="of one address, with twice as many at once; large ones count as many; "
+        "0: no limit",
     )
     max_batch: int = Field(16, ge=1, le=256, description="requests that are computed together")
     max_waiting: int = Field(
@@ -160,3 +180,8 @@ class ServeSettings(Group):
     sample_users: int = Field(12, ge=0, le=100, description="users that the page offers to try")
     poll_seconds: float = Field(2, gt=0, description="between looks at the manifest")
     keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _known_networks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_network(name, strict=False)) for name in names)

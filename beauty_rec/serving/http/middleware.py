@@ -1,24 +1,21 @@
 """What stands before every route: ids, hosts, keys, limits, time-outs, headers, logs, metrics."""
 
 import asyncio
-import hmac
 import ipaddress
 import secrets
 import time
-from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from beauty_rec.serving.http.problems import ProblemResponse
+from beauty_rec.serving.http.access import PROBES, Keys, route_of
+from beauty_rec.serving.http.problems import ProblemResponse, Refused
+from beauty_rec.serving.http.rate import Rate, client_of
 from beauty_rec.serving.http.telemetry import LOG, Metrics
 from beauty_rec.settings import ServeSettings
 
 REQUEST_ID = "x-request-id"
-KEY = "x-api-key"
-OPEN_PATHS = ("/healthz", "/readyz", "/", "/assets/", "/openapi.json")
-"""No limit of rate for a load balancer's questions; no key for the page itself."""
-ADDRESSES_KEPT = 10_000
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -31,6 +28,7 @@ SECURITY_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 
 def is_own(host: str) -> bool:
@@ -43,41 +41,48 @@ def is_own(host: str) -> bool:
         return False
 
 
-class Refused(Exception):
-    """A request that goes no further: status, what is said, headers."""
-
-    def __init__(self, status: int, detail: str, **headers: str) -> None:
-        super().__init__(detail)
-        self.status, self.detail = status, detail
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+class Gone(Exception):
+    """Who asked has hung up."""
 
 
 class Guard:
-    """ASGI middleware around the whole app."""
+    """ASGI middleware around the whole app. What it does not know goes no further.
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics) -> None:
-        self.app, self.settings, self.metrics = app, settings, metrics
+    It leaves the client in ``scope["state"]["client"]`` for the routes.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, rate: Rate) -> None:
+        self.app, self.settings, self.metrics, self.rate = app, settings, metrics, rate
         self._own = is_own(settings.host)
         self._hosts = {"localhost", "127.0.0.1", "::1", settings.host, *settings.allowed_hosts}
-        key = settings.api_key
-        self._key = key.get_secret_value().encode() if key is not None else None
-        self._rate = _Rate(settings.requests_per_second)
+        self._keys = Keys(settings.api_key, is_own=self._own)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "no WebSocket here"})
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
             await self.app(scope, receive, send)
-            return
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         headers = {name.lower(): value for name, value in scope["headers"]}
         given = headers.get(REQUEST_ID.encode(), b"").decode("latin-1")
         plain = given.replace("-", "").isalnum() and given.isascii() and len(given) <= 64
         request_id = given if plain else secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"], state["client"] = request_id, client_of(scope)
+        method = scope["method"]
+        # HEAD is GET without the body.
+        asked = {**scope, "method": "GET"} if method == "HEAD" else scope
+        route, allowed = route_of(asked)
         status = 500
-        begun = False
+        begun = ended = False
 
         async def answer(message: Message) -> None:
-            nonlocal status, begun
+            nonlocal status, begun, ended
             if message["type"] == "http.response.start":
                 begun, status = True, message["status"]
                 out = MutableHeaders(scope=message)
@@ -86,71 +91,71 @@ class Guard:
                     out[name] = value
                 if "cache-control" not in out:
                     out["cache-control"] = "no-store"
+            else:
+                ended = not message.get("more_body", False)
+                if method == "HEAD":
+                    message = {**message, "body": b""}
             await send(message)
+
+        async def problem(response: ProblemResponse) -> None:
+            if not begun:
+                await response(scope, receive, answer)
 
         self.metrics.waiting.inc()
         try:
-            self._check(scope, headers)
+            self._check(asked, headers, getattr(route, "name", ""))
+            if route is None:
+                raise _no_route(allowed)
             body = await self._body(receive, headers)
             async with asyncio.timeout(self.settings.request_timeout_s):
-                await self.app(scope, _replay(body, receive), answer)
+                answering = self.app(asked, _replay(body, receive), answer)
+                await _unless_gone(answering, receive, lambda: ended)
         except Refused as refusal:
-            response = ProblemResponse(scope, refusal.status, refusal.detail, None, refusal.headers)
-            await response(scope, receive, answer)
+            await problem(refusal.response(scope))
+        except Gone:
+            status = 499
         except TimeoutError:
-            if not begun:
-                seconds = self.settings.request_timeout_s
-                response = ProblemResponse(scope, 504, f"no answer within {seconds:g} s")
-                await response(scope, receive, answer)
+            seconds = self.settings.request_timeout_s
+            await problem(ProblemResponse(scope, 504, f"no answer within {seconds:g} s"))
         except Exception as error:
             LOG.error("failed", extra={"request_id": request_id}, exc_info=error)
-            if not begun:
-                response = ProblemResponse(scope, 500, "see the server's log for this request id")
-                await response(scope, receive, answer)
+            await problem(ProblemResponse(scope, 500, "see the server's log for this request id"))
         finally:
             seconds = time.perf_counter() - started
             self.metrics.waiting.dec()
-            route = getattr(scope.get("route"), "path", None) or "none"
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self.metrics.requests.labels(method, route, str(status)).inc()
-            self.metrics.seconds.labels(route).observe(seconds)
+            name = getattr(route, "path_format", None) or getattr(route, "path", None) or "none"
+            method = method if method in _METHODS else "other"
+            self.metrics.requests.labels(method, name, str(status)).inc()
+            self.metrics.seconds.labels(name).observe(seconds)
             LOG.info(
                 "request",
                 extra={
                     "request_id": request_id,
                     "method": method,
-                    "route": route,
+                    "route": name,
                     "status": status,
                     "ms": round(seconds * 1000, 2),
                 },
             )
 
-    def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        path = scope["path"]
+    def _check(self, scope: Scope, headers: Mapping[bytes, bytes], name: str) -> None:
+        """Hold a request to the route of this name against all that does not need its body."""
+        size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        size += sum(len(key) + len(value) + 4 for key, value in scope["headers"])
+        if size > self.settings.max_head_bytes:
+            most = f"{self.settings.max_head_bytes:,}"
+            raise Refused(431, f"the head may have {most} bytes", Connection="close")
         host = headers.get(b"host", b"").decode("latin-1")
         # Another name than ours is a page that had its name pointed to us (DNS rebinding).
         if self._own and _name(host) not in self._hosts:
             raise Refused(421, "this server is not known by that name; see serve.allowed_hosts")
-        is_open = path == "/" or path.startswith(OPEN_PATHS[3]) or path in OPEN_PATHS
-        if not path.startswith("/healthz") and not path.startswith("/readyz"):
-            client = scope.get("client")
-            wait = self._rate.wait(client[0] if client else "")
+        if name not in PROBES:
+            wait = self.rate.take(scope["state"]["client"])
             if wait > 0:
                 raise Refused(429, f"come again in {wait:.1f} s", Retry_After=str(int(wait) + 1))
-        if is_open or scope["method"] == "OPTIONS":
-            return
-        writes = scope["method"] not in ("GET", "HEAD") and path in _WRITES
-        if not writes and self._own:
-            return
-        if self._key is None:
-            raise Refused(403, "writes are off: set serve.api_key, then send it as X-API-Key")
-        sent = headers.get(KEY.encode(), b"")
-        if not sent:
-            raise Refused(401, "send the API key as X-API-Key", WWW_Authenticate="ApiKey")
-        if not hmac.compare_digest(sent, self._key):
-            raise Refused(401, "that is not the API key", WWW_Authenticate="ApiKey")
+        self._keys.check(name, headers)
 
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+    async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         limit = self.settings.max_body_bytes
         stated = headers.get(b"content-length", b"0")
         if stated.isdigit() and int(stated) > limit:
@@ -162,7 +167,7 @@ class Guard:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        break
+                        raise Gone
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
                     if size > limit:
@@ -174,8 +179,10 @@ class Guard:
         return b"".join(parts)
 
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
-_WRITES = frozenset({"/v1/items", "/v1/events"})
+def _no_route(allowed: list[str]) -> Refused:
+    if allowed:
+        return Refused(405, "Method Not Allowed", Allow=", ".join(allowed))
+    return Refused(404, "Not Found")
 
 
 def _name(host: str) -> str:
@@ -199,22 +206,26 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-class _Rate:
-    """A bucket of tokens for each address; the least recently seen addresses are forgotten."""
+async def _unless_gone(
+    answering: Awaitable[None], receive: Receive, ended: Callable[[], bool]
+) -> None:
+    """Await an answer, and end it when who asked hangs up: nobody would read it.
 
-    def __init__(self, per_second: float) -> None:
-        self._per_second, self._most = per_second, 2 * per_second
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+    Raises:
+        Gone: that happened before the answer had ended.
+    """
 
-    def wait(self, address: str) -> float:
-        """Take a token; return the seconds to wait for one instead when there is none."""
-        if not self._per_second:
-            return 0.0
-        now = time.monotonic()
-        tokens, then = self._buckets.pop(address, (self._most, now))
-        tokens = min(self._most, tokens + (now - then) * self._per_second)
-        enough = tokens >= 1
-        self._buckets[address] = (tokens - 1 if enough else tokens, now)
-        while len(self._buckets) > ADDRESSES_KEPT:
-            self._buckets.popitem(last=False)
-        return 0.0 if enough else (1 - tokens) / self._per_second
+    async def hung_up() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    task, gone = asyncio.ensure_future(answering), asyncio.ensure_future(hung_up())
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done() and not ended():
+            raise Gone
+        await task
+    finally:
+        for each in (task, gone):
+            each.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)

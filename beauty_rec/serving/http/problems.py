@@ -26,6 +26,7 @@ TITLES = {
     421: "Not for this server",
     422: "Not valid",
     429: "Too many requests",
+    431: "The head of the request is too large",
     500: "Something is broken here",
     503: "Not now",
     504: "It took too long",
@@ -55,6 +56,19 @@ class ProblemResponse(Response):
         if errors:
             body["errors"] = errors
         super().__init__(orjson.dumps(body), status, headers)
+
+
+class Refused(Exception):
+    """A request that goes no further: status, what is said, headers."""
+
+    def __init__(self, status: int, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def response(self, scope: Scope) -> ProblemResponse:
+        """Return it as a problem."""
+        return ProblemResponse(scope, self.status, self.detail, None, self.headers)
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -1,6 +1,7 @@
 """`beauty-rec serve`: the app on uvicorn, with safe defaults."""
 
 import logging
+import sys
 
 from beauty_rec.recommender.online.memory import map_large_blocks
 from beauty_rec.serving.http.middleware import is_own
@@ -11,6 +12,8 @@ from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
 SHUTDOWN_SECONDS = 10
+SWITCH_S = 0.001
+"""A small answer waits this long, not Python's 5 ms, each time a large one is at its turn."""
 
 
 def serve(settings: Settings) -> None:
@@ -25,6 +28,7 @@ def serve(settings: Settings) -> None:
     import uvicorn
 
     from beauty_rec.serving.http.app import create_app
+    from beauty_rec.serving.http.connections import bounds
 
     given = settings.serve
     if not is_own(given.host) and given.api_key is None:
@@ -36,6 +40,7 @@ def serve(settings: Settings) -> None:
         torch.set_num_threads(given.threads)
     log_as_json()
     map_large_blocks()
+    sys.setswitchinterval(SWITCH_S)
     engine = Engine(settings)
     try:
         engine.store.open()
@@ -57,9 +62,8 @@ def serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=30,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            h11_max_incomplete_event_size=16_384,
+            **bounds(given),
         )
     finally:
         engine.store.close()

@@ -1,0 +1,53 @@
+"""What a question costs, in ordinary questions: ten items for a few words.
+
+Fitted by eye to what `benchmarks/serving.py`'s server takes for questions of every size; it has to
+be right within a factor of two, so that nobody's share of the server is bought by size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from beauty_rec.recommender.online.requests import NewItem, RecommendRequest, SimilarBy
+from beauty_rec.recommender.online.search import SearchQuestion
+
+CHARS = 1_000
+"""Characters whose encoding costs as much as an ordinary question."""
+ROWS = 150
+"""Recommended items whose reasons do."""
+NAMES = 1_000
+"""Items of the past, or to leave out, that do."""
+ADDED_ITEM = 0.5
+"""Reading and indexing one given item, beside its text."""
+
+
+@dataclass(frozen=True)
+class SimilarQuestion:
+    """The ``k`` items most like one."""
+
+    parent_asin: str
+    k: int
+    by: SimilarBy = "text"
+
+
+Question = RecommendRequest | SearchQuestion | SimilarQuestion
+
+
+def cost_of(question: Question) -> float:
+    """Return what an answer costs, 1 for an ordinary one."""
+    if isinstance(question, SimilarQuestion):
+        return 1 + question.k / (10 * ROWS)
+    if isinstance(question, SearchQuestion):
+        return 1 + question.k / (10 * ROWS) + len(question.text) / CHARS
+    rows = question.k / ROWS
+    rows *= 1 + 0.5 * question.stages + 0.5 * bool(question.diversity)
+    names = (len(question.history) + len(question.exclude)) / NAMES
+    return 1 + rows + names + len(question.context or "") / CHARS
+
+
+def cost_of_items(items: Sequence[NewItem]) -> float:
+    """Return what it costs to add items."""
+    return sum(ADDED_ITEM + _chars(item) / CHARS for item in items)
+
+
+def _chars(item: NewItem) -> int:
+    return len(item.title) + len(item.description) + sum(map(len, item.features))
