@@ -7,8 +7,10 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     model_validator,
 )
 from pydantic.config import JsonDict
@@ -111,6 +113,13 @@ class PastItem(Model):
     timestamp: Moment | None = Field(None, description="Unix ms; by default a day before `at`")
 
 
+Past = Annotated[
+    Annotated[Id, Tag("id")] | Annotated[PastItem, Tag("event")],
+    Discriminator(lambda value: "id" if isinstance(value, str) else "event"),
+]
+"""An item that is only named, or an event; a fault of one is not said of the other."""
+
+
 class ItemFilters(Model):
     """What an item has to be. A bound on the price leaves items without one out."""
 
@@ -147,7 +156,7 @@ class RecommendRequest(Model):
     )
 
     user_id: Id | None = Field(None, description="a known user's events and profile are used")
-    history: list[Id | PastItem] = Field(
+    history: list[Past] = Field(
         [], max_length=MAX_HISTORY, description="oldest first; added to what is known of user_id"
     )
     context: Text | None = Field(None, description="what is looked for, or the occasion")

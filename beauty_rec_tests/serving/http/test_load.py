@@ -65,7 +65,12 @@ class Greedy:
 
     def __init__(self, server: LiveServer, body: dict, people: int, patience: float = 20) -> None:
         self.statuses: list[int] = []
-        self._server, self._body, self._patience = server, body, patience
+        # Made beforehand: this process also asks for the other one.
+        self._bodies = [
+            json.dumps({**body, "context": (f"{n} " + "rose soap wedding " * 200)[:2_000]})
+            for n in range(50)
+        ]
+        self._server, self._patience = server, patience
         self._done = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(people)]
 
@@ -81,15 +86,15 @@ class Greedy:
             thread.join()
 
     def _ask(self, person: int) -> None:
-        turn = 0
+        turn = person
+        headers = {"content-type": "application/json"}
         with client_at(self._server, "192.0.2.66", self._patience) as client:
             while not self._done.is_set():
-                turn += 1
-                text = (f"{person} {turn} " + "rose soap wedding " * 200)[:2_000]
-                content = json.dumps({**self._body, "context": text})
+                turn += 7
+                body = self._bodies[turn % len(self._bodies)]
                 with suppress(httpx.TransportError):
-                    self.statuses.append(client.post("/v1/recommend", content=content,
-                        headers={"content-type": "application/json"}).status_code)  # fmt: skip
+                    response = client.post("/v1/recommend", content=body, headers=headers)
+                    self.statuses.append(response.status_code)
 
 
 @pytest.mark.parametrize(
