@@ -43,7 +43,7 @@ test: lint $(READY_TEST)  ## lint, types and tests
 test-live: $(READY)  ## a served set and a live daemon, through switches and kills (6 to 12 min)
 	$(BIN)/python -m pytest -m live beauty_rec_tests/serving beauty_rec_tests/orchestration
 
-test-api: $(READY)  ## 5,000 drawn requests against the OpenAPI document (some minutes)
+test-api: $(READY)  ## 7,000 drawn requests against the OpenAPI document (some minutes)
 	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/http/test_contract.py
 
 test-faults: $(READY)  ## damage, kills and fuzzed input at length (some minutes)

@@ -132,7 +132,7 @@ def download(
     from beauty_rec.corpus.download import download_category
 
     for found in (d.path for d in download_category(category, folder).values()):
-        say(found)
+        say(str(found))
 
 
 @data_app.command()

@@ -17,7 +17,7 @@ PLAIN = rf"^[^{HIDDEN}]*[^\s{HIDDEN}][^{HIDDEN}]*$"
 
 def id_fault(text: str) -> str | None:
     """Return why a text without hidden characters is no id; None where it is one."""
-    if any(part in (".", "..") for part in text.split("/")):
+    if "." in text and any(part in (".", "..") for part in text.split("/")):
         return 'has "." or ".." between slashes, which no URL can hold'
     return None
 

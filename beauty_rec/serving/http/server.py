@@ -12,7 +12,7 @@ from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
 SHUTDOWN_SECONDS = 10
-SWITCH_S = 0.001
+SWITCH_S = 0.0002
 """A small answer waits this long, not Python's 5 ms, each time a large one is at its turn."""
 
 

@@ -45,6 +45,8 @@ def reason_for(tmp_path, row):
         (review(user_id=" "), "user_id: empty"),
         (review(user_id=7), "user_id: not a string"),
         (review(user_id="a\x00b"), "user_id: control characters"),
+        (review(parent_asin="a\x9bb"), "parent_asin: control characters"),
+        (review(parent_asin="a/../b"), "parent_asin: a path segment . or .."),
         (review(parent_asin=""), "parent_asin: empty"),
         (review(parent_asin="B" * 300), "parent_asin: too long"),
         ({k: v for k, v in review().items() if k != "parent_asin"}, "parent_asin: missing"),

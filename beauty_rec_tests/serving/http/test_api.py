@@ -16,6 +16,7 @@ from beauty_rec.serving.state.database import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import ServeSettings, Settings
 from beauty_rec_tests.recommender.served_set import KEY, USER
+from beauty_rec_tests.serving.http.doors import client_of
 
 KEYED = {"X-API-Key": KEY}
 NEW = {
@@ -25,15 +26,6 @@ NEW = {
     "features": ["250 ml"],
     "attributes": {"scent": ["rose"]},
 }
-
-
-def client_of(engine: Engine, **told: object) -> TestClient:
-    """A client of an app with other settings over the same engine."""
-    serve_settings = ServeSettings(**{"api_key": KEY, "requests_per_second": 0, **told})
-    other = object.__new__(Engine)
-    other.__dict__ = {**engine.__dict__}
-    other.settings = engine.settings.model_copy(update={"serve": serve_settings})
-    return TestClient(create_app(other), base_url="http://127.0.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +246,11 @@ def test_without_the_database_answers_go_on(engine: Engine, monkeypatch) -> None
     with monkeypatch.context() as patch:
         patch.setattr(engine, "store", store)
         with client_of(engine) as client:
-            assert client.get("/readyz").status_code == 503
+            ready = client.get("/readyz")
+            assert ready.status_code == 503
+            assert ready.json()["database"] is False
+            assert ready.json()["reasons"] == ["the database is away: writes wait, answers go on"]
+            assert client.head("/readyz").status_code == 503
             assert client.get("/healthz").status_code == 200
             assert client.post("/v1/recommend", json={}).status_code == 200
             response = client.post("/v1/items", json={"items": [NEW]}, headers=KEYED)

@@ -98,16 +98,16 @@ class Greedy:
 
 
 @pytest.mark.parametrize(
-    ("body", "people", "patience"),
-    [(LARGEST, 8, 20), (LARGEST, 8, 0.3), ({"k": 300}, 16, 20), ({"k": 10}, 16, 20)],
+    ("body", "people", "patience", "rate"),
+    [(LARGEST, 8, 20, 0), (LARGEST, 8, 0.3, 50), ({"k": 300}, 16, 20, 0), ({"k": 10}, 16, 20, 0)],
     ids=["the largest", "the largest, hanging up", "just light enough", "many small ones"],
 )
 def test_a_greedy_client_does_not_starve_another(
-    folder: Path, tmp_path: Path, body: dict, people: int, patience: float
+    folder: Path, tmp_path: Path, body: dict, people: int, patience: float, rate: int
 ) -> None:
-    settings = ('trusted_proxies=["127.0.0.1"]',)
+    settings = ('trusted_proxies=["127.0.0.1"]', f"requests_per_second={rate}")
     with (
-        live_server(folder, tmp_path / "log", *settings) as server,  # without a limit of rate
+        live_server(folder, tmp_path / "log", *settings) as server,
         client_at(server, "192.0.2.1") as other,
     ):
         p95_of(other, "warm up")

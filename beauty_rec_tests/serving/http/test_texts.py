@@ -65,7 +65,7 @@ def test_ids_that_no_url_or_terminal_takes_are_refused_everywhere(
     client: TestClient, name: str
 ) -> None:
     item = {"items": [{"parent_asin": name, "title": "Rose soap bar"}]}
-    bodies = {
+    bodies: dict[str, list[dict[str, object]]] = {
         "/v1/items": [item],
         "/v1/events": [
             {"user_id": name, "parent_asin": KNOWN},
