@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
 from beauty_rec.settings import Profile, Settings, Split, Train, debugging, let_threads_sleep
 
 app = typer.Typer(
@@ -34,8 +35,12 @@ M = TypeVar("M", bound=BaseModel)
 
 def main() -> None:
     """Run the command line; a known error is one line on standard error and exit code 2."""
+    end_on_signals()
     try:
         app()
+    except Interrupted as interrupted:
+        typer.echo(f"beauty-rec: ended by {interrupted.name}", err=True)
+        leave(interrupted)
     except (FileNotFoundError, ValueError, RuntimeError, ConnectionError) as error:
         if debugging():
             raise

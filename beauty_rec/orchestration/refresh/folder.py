@@ -7,6 +7,7 @@
 """
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ import dagster as dg
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
 from beauty_rec.orchestration.refresh.lock import refresh_turn
 from beauty_rec.orchestration.refresh.refresh import (
+    REFRESH_TAG,
     Status,
     StepResult,
     observe_sources,
     plan,
     refresh,
 )
+from beauty_rec.orchestration.refresh.worker import Worker
 from beauty_rec.settings import Train
 
 
@@ -68,20 +71,24 @@ def folder_refresh(
 ) -> Iterator[FolderRefresh]:
     """Yield the refresh of ``data_dir``: dead runs ended, sources observed, the lock held.
 
+    An exception that a signal raises here, or while the refresh is iterated over, stops the step
+    that is being built, and marks its run as cancelled; no further one begins.
+
     Raises:
         SelectionError: the request selects nothing.
         RefreshRunningError: another process refreshes the folder.
     """
     steps = plan(definitions, request.select, request.partition)
-    with refresh_turn(data_dir):
+    tags = {**request.tags, REFRESH_TAG: uuid.uuid4().hex[:12]}
+    with refresh_turn(data_dir), Worker(instance, {REFRESH_TAG: tags[REFRESH_TAG]}) as worker:
         ended = end_dead_runs(instance)
-        observe_sources(definitions, instance)
+        worker.call(observe_sources, definitions, instance, tags)
         results = refresh(
             definitions,
             instance,
             steps,
             force=request.force,
             train=request.train,
-            tags=request.tags,
+            tags=tags,
         )
-        yield FolderRefresh(results, ended)
+        yield FolderRefresh(worker.each(results), ended)

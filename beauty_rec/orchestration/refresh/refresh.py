@@ -181,8 +181,12 @@ def preview(
             yield step, "fresh", ""
 
 
-def observe_sources(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    """Record the content versions of the raw files.
+def observe_sources(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Record the content versions of the raw files, in a run with ``tags``.
 
     Raises:
         Exception: what an observation raised, such as a missing file.
@@ -190,7 +194,10 @@ def observe_sources(definitions: dg.Definitions, instance: dg.DagsterInstance) -
     graph = definitions.resolve_asset_graph()
     sources = [key for key in graph.observable_asset_keys if not graph.get(key).is_materializable]
     definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-        run_config=QUIET, instance=instance, asset_selection=sources
+        run_config=QUIET,
+        instance=instance,
+        asset_selection=sources,
+        tags={**process_tags(), **(tags or {})},
     )
 
 
