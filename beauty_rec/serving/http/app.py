@@ -25,6 +25,7 @@ from beauty_rec.serving.http.problems import MEDIA_TYPE, add_handlers
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.threads import in_passing
+from beauty_rec.serving.state.watcher import watching
 
 PAGE = FilePath(__file__).parent / "page"
 Question = RecommendRequest | SearchQuestion
@@ -91,15 +92,8 @@ def create_app(engine: Engine) -> FastAPI:
         known = engine.shop.space.ids[:WARM_HISTORY]
         await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), known)
         engine.store.keep_open()
-
-        async def watch() -> None:
-            while True:
-                await asyncio.sleep(settings.poll_seconds)
-                await asyncio.to_thread(engine.look)
-
-        watcher = asyncio.create_task(watch())
-        yield
-        watcher.cancel()
+        with watching(engine.look, settings.poll_seconds):
+            yield
         await asyncio.to_thread(batcher.close)
 
     app = FastAPI(
@@ -241,6 +235,9 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         health = {
             "status": "not ready" if reasons else "ready",
             "set": engine.shop.manifest.set,
+            "set_age_s": round(engine.set_age_seconds, 1),
+            "refusals": engine.refusals,
+            "refuses_newest": engine.refused is not None,
             "database": engine.store.healthy,
             "reasons": reasons,
         }
@@ -268,6 +265,8 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         metrics.items.set(len(engine.shop.catalogue))
         metrics.switches.set(engine.switches)
         metrics.refusals.set(engine.refusals)
+        metrics.set_age.set(engine.set_age_seconds)
+        metrics.look_age.set(time.monotonic() - engine.looked)
         metrics.served.clear()
         metrics.served.labels(engine.shop.manifest.set).set(1)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -80,7 +80,15 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.refusals = Gauge(
-            f"{prefix}set_refusals", "Sets that were refused since the start.",
+            f"{prefix}set_refusals", "Looks for a newer set that ended in a refusal.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.set_age = Gauge(
+            f"{prefix}served_set_age_seconds", "Since the served set was published.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.look_age = Gauge(
+            f"{prefix}set_look_age_seconds", "Since the last look for a newer set came back.",
             registry=self.registry,
         )  # fmt: skip
         self.served = Gauge(

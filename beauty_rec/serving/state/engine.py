@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from beauty_rec.artifacts import content_hash
-from beauty_rec.recommender.online.manifest import Manifest, ManifestError
+from beauty_rec.recommender.online.manifest import Manifest
 from beauty_rec.recommender.online.new_items import add_items
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.reasons import attributes_of
@@ -24,7 +24,8 @@ from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.snapshot import Snapshot
-from beauty_rec.serving.published.manifest import MANIFEST, read_manifest, set_folder
+from beauty_rec.recommender.online.trial import try_out
+from beauty_rec.serving.published.manifest import read_manifest, set_folder
 from beauty_rec.serving.state.database import DatabaseDown, Store
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
@@ -32,6 +33,8 @@ from beauty_rec.settings import EncoderSettings, Settings
 LOG = logging.getLogger("beauty_rec.serving")
 ITEMS_AT_ONCE = 16
 """New items whose vectors are made before requests get their turn again."""
+TRY_AGAIN_SECONDS = 30.0
+"""After which a refused set is read once more: what was in its way may have passed."""
 
 
 def load_set(root: Path, manifest: Manifest, settings: EncoderSettings) -> Snapshot:
@@ -58,10 +61,12 @@ class Engine:
         self._changing = threading.RLock()
         self._restored = False
         self._given_items: Sequence[NewItem] = ()
-        self._refused_token = ""
+        self._tried, self._try_again = "", 0.0
         self.refused: str | None = None
         """Why the newest manifest is not served; None when it is."""
         self.switches = self.refusals = 0
+        self.looked = time.monotonic()
+        """When the last look for a newer set came back."""
         self.store = Store(settings.data_dir / "postgres", settings.item_index.dsn, self._restore)
 
     @classmethod
@@ -85,6 +90,12 @@ class Engine:
     def shop(self) -> Snapshot:
         """What answers come from now."""
         return self._shop
+
+    @property
+    def set_age_seconds(self) -> float:
+        """How long ago the served set was published."""
+        published = datetime.fromisoformat(self._shop.manifest.created_at)
+        return (datetime.now(UTC) - published).total_seconds()
 
     @property
     def ready(self) -> list[str]:
@@ -162,25 +173,31 @@ class Engine:
     def look(self) -> bool:
         """Serve the newest manifest if it is another; return whether it was switched to.
 
-        A set that is not whole, or does not fit together, is refused: what is served stays.
+        A set that is not whole, does not fit together or cannot answer is refused, and so is one
+        that cannot be read now: what is served stays. It is tried again after a while.
         """
         try:
-            manifest = read_manifest(self.root)
-            if manifest.set == self._shop.manifest.set:
-                self.refused = None
-                return False
-            token = content_hash(self.root / MANIFEST)
-            if self.refused is not None and token == self._refused_token:
-                return False
-            loaded = in_passing(load_set, self.root, manifest, self.settings.encoder)
-        except (ManifestError, FileNotFoundError) as error:
+            return self._switch()
+        except Exception as error:
+            self.refusals += 1
             if str(error) != self.refused:
-                self.refusals += 1
                 LOG.error("refused", extra={"event": "set_refused", "error": str(error)})
             self.refused = str(error)
-            path = self.root / MANIFEST
-            self._refused_token = content_hash(path) if path.exists() else ""
             return False
+        finally:
+            self.looked = time.monotonic()
+
+    def _switch(self) -> bool:
+        manifest = read_manifest(self.root)
+        if manifest.set == self._shop.manifest.set:
+            self.refused = None
+            return False
+        token, now = manifest.model_dump_json(), time.monotonic()
+        if token == self._tried and now < self._try_again:
+            return False
+        self._tried, self._try_again = token, now + TRY_AGAIN_SECONDS
+        loaded = in_passing(load_set, self.root, manifest, self.settings.encoder)
+        in_passing(try_out, loaded, self.settings.serve)
         with self._changing:
             self._shop = self._with_given(loaded)
         self.refused = None
