@@ -22,6 +22,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
+from dagster._core.events import EngineEventData
 from dagster._core.execution.execution_result import ExecutionResult
 from dagster._core.loader import LoadingContext
 from dagster._core.storage.tags import MAX_RETRIES_TAG
@@ -33,6 +34,7 @@ __all__ = [
     "AutomationResult",
     "BaseAssetGraph",
     "CachingStaleStatusResolver",
+    "EngineEventData",
     "ExecutionResult",
     "LoadingContext",
     "ModuleCodePointer",

@@ -17,6 +17,7 @@ import dagster as dg
 
 from beauty_rec.orchestration.dagster_internals import BaseAssetGraph, ExecutionResult
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
+from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
 from beauty_rec.orchestration.refresh.staleness import Look, Stale
 from beauty_rec.orchestration.stage.cluster import run_step
 from beauty_rec.settings import SPLITS, Train
@@ -24,7 +25,6 @@ from beauty_rec.settings import SPLITS, Train
 Status = Literal["built", "fresh", "failed"]
 TRAININGS = frozenset({"training_pairs", "text_retriever", "item_tower", "user_tower", "reranker"})
 """Models, and what is made for their training alone."""
-REFRESH_TAG = "beauty_rec/refresh"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -111,7 +111,7 @@ def refresh(
         trainings: names of the assets that ``train`` is about.
     """
     graph = definitions.resolve_asset_graph()
-    tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(), **(tags or {})}
+    tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(instance), **(tags or {})}
     kept = trainings if train == "never" else frozenset()
     failed: set[dg.AssetKey] = set()
     look = Look(instance, graph, kept)
@@ -197,7 +197,7 @@ def observe_sources(
         run_config=QUIET,
         instance=instance,
         asset_selection=sources,
-        tags={**process_tags(), **(tags or {})},
+        tags={**process_tags(instance), **(tags or {})},
     )
 
 
