@@ -4,6 +4,7 @@
 
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,7 +13,16 @@ from pydantic import BaseModel, ValidationError
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
-from beauty_rec.settings import Profile, Settings, Split, Train, debugging, let_threads_sleep
+from beauty_rec.settings import (
+    Profile,
+    Settings,
+    Split,
+    Train,
+    debugging,
+    is_secret_name,
+    let_threads_sleep,
+    redacted,
+)
 
 app = typer.Typer(
     help="A hybrid recommender for products with reviews, orchestrated by Dagster.",
@@ -34,18 +44,25 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def main() -> None:
-    """Run the command line; a known error is one line on standard error and exit code 2."""
+    """Run the command line; an error is one line on standard error and exit code 2."""
     end_on_signals()
     try:
         app()
     except Interrupted as interrupted:
         typer.echo(f"beauty-rec: ended by {interrupted.name}", err=True)
         leave(interrupted)
-    except (FileNotFoundError, ValueError, RuntimeError, ConnectionError) as error:
-        if debugging():
-            raise
-        typer.echo(f"beauty-rec: {error}", err=True)
+    except Exception as error:
+        said = traceback.format_exc() if debugging() else f"beauty-rec: {_said(error)}"
+        typer.echo(redacted(said), err=True)
         sys.exit(2)
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says; of one that nobody foresaw, its first line and its kind."""
+    if isinstance(error, OSError | ValueError | RuntimeError):
+        return str(error)
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first} (BEAUTY_REC_DEBUG=1 shows where)"
 
 
 @app.command()
@@ -102,7 +119,7 @@ def run(
             write_text_atomic(chosen.memory_path, chosen.remembered())
             for result in refreshed:
                 line = f"{result.status:<7} {result.step!s:<34} {result.seconds:8.1f} s"
-                typer.echo(f"{line}  {result.reason}".rstrip())
+                typer.echo(redacted(f"{line}  {result.reason}".rstrip()))
     typer.echo(refreshed.summary)
     raise typer.Exit(1 if refreshed.counts["failed"] else 0)
 
@@ -273,7 +290,7 @@ def doctor(data_dir: DataDir = None) -> None:
 
     findings = examine(load_settings(data_dir))
     for finding in findings:
-        typer.echo(f"{finding.verdict:<5} {finding.name:<12} {finding.text}")
+        typer.echo(redacted(f"{finding.verdict:<5} {finding.name:<12} {finding.text}"))
     raise typer.Exit(1 if any(finding.verdict == "fail" for finding in findings) else 0)
 
 
@@ -292,7 +309,7 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--set {pair!r} is not NAME=VALUE")
+            raise ValueError(f"--set {pair.split()[0]!r} is not NAME=VALUE")
         *groups, leaf = name.strip().split(".")
         target = chosen
         for group in groups:
@@ -311,11 +328,17 @@ def checked(model: type[M], what: str, **values: Any) -> M:
     try:
         return model(**values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r})"
-            for fault in error.errors()
-        )
-        raise ValueError(f"{what}: {problems}") from error
+        problems = "; ".join(_fault(fault["loc"], fault["msg"], fault) for fault in error.errors())
+        raise ValueError(f"{what}: {redacted(problems)}") from None
+
+
+def _fault(place: tuple[int | str, ...], message: str, fault: Any) -> str:
+    """Return a fault of a value, and the value, unless it is a secret or was meant as one."""
+    value = fault["input"]
+    shown = isinstance(value, str | int | float) and fault["type"] != "extra_forbidden"
+    shown = shown and not any(is_secret_name(part) for part in place)
+    said = f"{'.'.join(map(str, place))}: {message}"
+    return f"{said} (given: {value!r})" if shown else said
 
 
 def make_sample_if_needed(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""A set is asked before anybody else asks it: damage can hide in parts that load without a fault."""
+"""A set is asked before anybody asks it: damage can hide in parts that load without a fault."""
 
 import math
 from dataclasses import replace

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.settings import redacted
 
 LOG = logging.getLogger("beauty_rec.serving")
 CONNECT_SECONDS = 5
@@ -165,5 +166,6 @@ class Store:
                 self._connection.execute(_SCHEMA)
         except (psycopg.Error, RuntimeError, OSError) as error:
             self._connection = None
-            raise DatabaseDown(f"the database cannot be reached: {error}") from error
+            said = redacted(str(error))
+            raise DatabaseDown(f"the database cannot be reached: {said}") from error
         self._lost.clear()
