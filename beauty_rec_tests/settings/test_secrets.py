@@ -20,7 +20,7 @@ from beauty_rec.orchestration.storage.resources import (
     TextIndexResource,
 )
 from beauty_rec.serving.http.telemetry import JsonLines
-from beauty_rec.settings import Settings, child_environment, redacted
+from beauty_rec.settings import LanguageSettings, Settings, child_environment, redacted
 
 SECRET = "hunter2/planted"  # 15 characters: too few for serve.api_key
 DSN = f"postgresql://shop:{SECRET.replace('/', '%2F')}@db/items?sslpassword=xx{SECRET}"
@@ -138,7 +138,9 @@ def test_dagsters_records_hold_no_secret(tmp_path: Path) -> None:
         lambda: ArtifactStore(url=f"s3://key:{SECRET}@bucket", scratch="."),
         lambda: ItemIndexResource(folder=".", dsn=DSN),
         lambda: ItemIndexResource(folder=".", dsn=f"host='un {SECRET}"),
-        lambda: LanguageModelResource(base_urls=[f"http://u:{SECRET}@h/v1"]),
+        lambda: LanguageModelResource.of(
+            LanguageSettings.model_construct(base_urls=(f"http://u:{SECRET}@h/v1",))
+        ),
         lambda: TextIndexResource(
             store=ArtifactStore(url=".", scratch="."), folder=".", url=f"http://u:{SECRET}@h:1"
         ),

@@ -236,6 +236,7 @@ def _add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
             "status": "not ready" if reasons else "ready",
             "set": engine.shop.manifest.set,
             "set_age_s": round(engine.set_age_seconds, 1),
+            "waiting_items": engine.waiting_items,
             "refusals": engine.refusals,
             "refuses_newest": engine.refused is not None,
             "database": engine.store.healthy,

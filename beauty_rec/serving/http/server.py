@@ -10,7 +10,6 @@ from beauty_rec.recommender.online.memory import map_large_blocks
 from beauty_rec.serving.http.ending import SHUTDOWN_SECONDS, Server
 from beauty_rec.serving.http.middleware import is_own
 from beauty_rec.serving.http.telemetry import log_as_json
-from beauty_rec.serving.state.database import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 
@@ -48,10 +47,6 @@ def _serve(settings: Settings, door: socket.socket) -> None:
     map_large_blocks()
     engine = Engine(settings)
     try:
-        try:
-            engine.store.open()
-        except DatabaseDown as error:  # it is looked for again; answers do not need it
-            LOG.warning("database", extra={"error": str(error)})
         host, port = door.getsockname()[:2]
         LOG.info(
             "serving",
@@ -72,7 +67,7 @@ def _serve(settings: Settings, door: socket.socket) -> None:
         )
         Server(config).run(sockets=[door])
     finally:
-        engine.store.close()
+        engine.close()
 
 
 @contextmanager

@@ -6,10 +6,10 @@ started again, and until then writes say so while answers go on from memory.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -31,7 +31,17 @@ _SCHEMA = """
         number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         user_id text NOT NULL, parent_asin text NOT NULL, time_ms bigint NOT NULL,
         rating real NOT NULL, UNIQUE (user_id, parent_asin, time_ms));
+    CREATE TABLE IF NOT EXISTS serving_rows (
+        key text PRIMARY KEY, made jsonb NOT NULL, vectors bytea NOT NULL);
 """
+
+
+class KeptRow(NamedTuple):
+    """What was made of an item; ``key`` is of the item and of what made it."""
+
+    key: str
+    made: dict[str, Any]
+    vectors: bytes
 
 
 class DatabaseDown(ConnectionError):
@@ -104,6 +114,25 @@ class Store:
             many=rows,
         )
 
+    def rows(self, keys: Sequence[str]) -> list[KeptRow]:
+        """Return what is kept under ``keys``."""
+        found = self._run(
+            "SELECT key, made, vectors FROM serving_rows WHERE key = ANY(%s)", [list(keys)]
+        )
+        return [KeptRow(key, made, bytes(vectors)) for key, made, vectors in found]
+
+    def put_rows(self, rows: Sequence[KeptRow]) -> None:
+        """Keep what was made of items."""
+        self._run(
+            "INSERT INTO serving_rows (key, made, vectors) VALUES (%s, %s, %s)"
+            " ON CONFLICT (key) DO NOTHING",
+            many=[(row.key, Jsonb(row.made), row.vectors) for row in rows],
+        )
+
+    def keep_rows(self, keys: Collection[str]) -> None:
+        """Delete all rows but these."""
+        self._run("DELETE FROM serving_rows WHERE key <> ALL(%s)", many=[(list(keys),)])
+
     def events(self) -> dict[str, list[Past]]:
         """Return all events that were given, by user, in their order."""
         found: dict[str, list[Past]] = {}
@@ -123,7 +152,11 @@ class Store:
         )
 
     def _run(
-        self, statement: str, *, many: Sequence[Sequence[Any]] | None = None
+        self,
+        statement: str,
+        values: Sequence[Any] = (),
+        *,
+        many: Sequence[Sequence[Any]] | None = None,
     ) -> list[tuple[Any, ...]]:
         if not self._lock.acquire(timeout=CONNECT_SECONDS):
             raise DatabaseDown("the database has been busy for too long")
@@ -131,7 +164,7 @@ class Store:
             if self._connection is None or self._lost.is_set():
                 raise DatabaseDown("the database is away")
             if many is None:
-                return self._connection.execute(statement).fetchall()
+                return self._connection.execute(statement, values).fetchall()
             with self._connection.transaction(), self._connection.cursor() as cursor:
                 cursor.executemany(statement, many)
             return []
