@@ -98,8 +98,9 @@ def _lives(pid: int, earliest: float, latest: float) -> bool:
     """Whether a process lives that began then; another one may have got the number since."""
     try:
         process = psutil.Process(pid)
-        began = earliest <= process.create_time() <= latest
-        return began and process.status() != psutil.STATUS_ZOMBIE
+        began: float = process.create_time()
+        zombie: bool = process.status() == psutil.STATUS_ZOMBIE
+        return earliest <= began <= latest and not zombie
     except psutil.NoSuchProcess:
         return False
 

@@ -5,6 +5,7 @@ started again, and until then writes say so while answers go on from memory.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from beauty_rec.settings import redacted
 LOG = logging.getLogger("beauty_rec.serving")
 CONNECT_SECONDS = 5
 PING_SECONDS = 1.0
+READ_ONLY = "the data folder is read-only: what was given before is not there, and nothing is kept"
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS serving_items (
@@ -69,6 +71,14 @@ class Store:
         self._keeper: threading.Thread | None = None
 
     @property
+    def read_only(self) -> bool:
+        """Whether the folder cannot be written to: a server cannot run in it."""
+        folder = self._folder
+        while not folder.exists():
+            folder = folder.parent
+        return self._dsn is None and not os.access(folder, os.W_OK)
+
+    @property
     def healthy(self) -> bool:
         """Whether the last look found the database there."""
         return self._connection is not None and not self._lost.is_set()
@@ -85,6 +95,9 @@ class Store:
 
     def keep_open(self) -> None:
         """Look after the connection from now on, on a thread of its own."""
+        if self.read_only:
+            LOG.warning("database", extra={"event": "database_read_only", "error": READ_ONLY})
+            return
         self._keeper = threading.Thread(target=self._keep, name="store", daemon=True)
         self._keeper.start()
 
@@ -162,7 +175,7 @@ class Store:
             raise DatabaseDown("the database has been busy for too long")
         try:
             if self._connection is None or self._lost.is_set():
-                raise DatabaseDown("the database is away")
+                raise DatabaseDown(READ_ONLY if self.read_only else "the database is away")
             if many is None:
                 return self._connection.execute(statement, values).fetchall()
             with self._connection.transaction(), self._connection.cursor() as cursor:

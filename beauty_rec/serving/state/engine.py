@@ -26,7 +26,7 @@ from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.trial import try_out
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
-from beauty_rec.serving.state.database import DatabaseDown, Store
+from beauty_rec.serving.state.database import READ_ONLY, DatabaseDown, Store
 from beauty_rec.serving.state.given import GivenRows
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
@@ -85,7 +85,10 @@ class Engine:
         """
         engine = cls(settings)
         try:
-            engine.store.open()
+            if engine.store.read_only:
+                LOG.warning(READ_ONLY)
+            else:
+                engine.store.open()
             if engine._filling is not None:
                 engine._filling.join()
             yield engine
@@ -121,6 +124,8 @@ class Engine:
     def ready(self) -> list[str]:
         """Return why the engine is not ready; nothing when it is."""
         reasons = []
+        if self.store.read_only:
+            return []
         if not self.store.healthy:
             reasons.append("the database is away: writes wait, answers go on")
         elif not self._restored:

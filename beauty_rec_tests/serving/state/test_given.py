@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from beauty_rec.recommender.online.new_items import make_rows
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.retriever.encoder import TextEncoder
@@ -50,7 +51,6 @@ def test_a_start_makes_nothing_that_was_made_before(
 
 def test_other_models_do_not_delay_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that was made is of these models: the server answers, and the items come later."""
-    make_rows = module.make_rows
 
     def slowly(*arguments: Any) -> Any:
         time.sleep(1)
