@@ -14,6 +14,7 @@ from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli.dry_run import dry_lines
 from beauty_rec.cli.inputs import checked, load_settings, make_sample_if_needed, refuse_read_only
 from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
+from beauty_rec.recommender.online.requests import SearchOrder
 from beauty_rec.settings import (
     Profile,
     Split,
@@ -201,17 +202,20 @@ def search(
     text: Annotated[str, typer.Argument(help="what is looked for, in plain words")],
     k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
     data_dir: DataDir = None,
+    order: Annotated[
+        SearchOrder, typer.Option(help="by words and vectors, or by one of them")
+    ] = "hybrid",
     as_json: Annotated[bool, typer.Option("--json")] = False,
     settings: Set = None,
 ) -> None:
-    """Find items by text, with the served set's text retriever."""
+    """Find items by text, in the served set."""
     from beauty_rec.recommender.online.search import SearchQuestion, label
     from beauty_rec.serving.state.engine import Engine
 
     if not text.strip():
         raise ValueError("the search text is empty")
     with Engine.open(load_settings(data_dir, settings)) as engine:
-        found = engine.search([SearchQuestion(text, k)])[0]
+        found = engine.search([SearchQuestion(text, k, order=order)])[0]
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return

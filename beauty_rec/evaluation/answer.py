@@ -12,9 +12,15 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.block import Block, classification_block, split_section
-from beauty_rec.evaluation.recommendation import baseline_ranks, recommendation_section
+from beauty_rec.evaluation.recommendation import (
+    Recencies,
+    baseline_ranks,
+    beyond_accuracy,
+    recommendation_section,
+)
 from beauty_rec.measures.metrics import Ranks
 from beauty_rec.measures.significance import ALPHA
+from beauty_rec.recommender.offline.ordering import LISTED
 from beauty_rec.recommender.offline.scenarios import Scenario, has_contexts
 from beauty_rec.recommender.orders import ORDERS
 from beauty_rec.recommender.sources import SOURCES
@@ -69,12 +75,16 @@ def answer_sections(
 
 
 def answer_ranks(answers: pl.DataFrame) -> dict[str, Ranks]:
-    """Return the ranks of the answers by block, float64 ``[Q]``; infinity where there is none."""
+    """Return the ranks of the answers by block, float64 ``[Q]``; infinity where there is none.
+
+    An order without any answer was not asked and is left out, but for what is served.
+    """
     names: Mapping[str, str] = {**BLOCKS, SERVED: SERVED}
+    columns = {block: f"rank_{order}" for order, block in names.items()}
     return {
-        block: answers[f"rank_{order}"].cast(pl.Float64).fill_null(np.inf).to_numpy()
-        for order, block in names.items()
-        if f"rank_{order}" in answers.columns and answers[f"rank_{order}"].is_not_null().any()
+        block: answers[column].cast(pl.Float64).fill_null(np.inf).to_numpy()
+        for block, column in columns.items()
+        if column in answers.columns and (block == SERVED or answers[column].is_not_null().any())
     }
 
 
@@ -109,6 +119,7 @@ def ranking_document(
     reviews: pl.DataFrame,
     items: Vectors,
     settings: EvaluationSettings,
+    recencies: Recencies = Recencies(),  # noqa: B008  # it is frozen
 ) -> dict[str, Any]:
     """Return ``recommendation``, ``answer`` and ``reranker`` of one split, for the report.
 
@@ -118,6 +129,7 @@ def ranking_document(
         reviews: rows of split_reviews with their contexts; train alone is counted.
         items: item vectors, whose ids are the catalogue.
         settings: bootstrap samples and seed.
+        recencies: how long the past counts in popularity, chosen on valid.
     """
     train = reviews.filter(split="train")
     # As the events were known: with their occasion where the data have any.
@@ -136,27 +148,25 @@ def ranking_document(
     section = recommendation_section(
         events,
         {
-            **baseline_ranks(events, reviews, items.ids),
-            "user_tower": known.get("user_tower", missing),
-            "reranked": known.get("reranked", missing),
+            **baseline_ranks(events, reviews, items.ids, recencies),
+            **{method: known.get(method, missing) for method in LISTED},
         },
-        {"reranked": _listed(rows)},
+        {method: rows[f"top_{method}"] for method in LISTED if method in known},
         reviews,
         items,
         settings,
     )
+    section["recent_popularity"]["recency"] = str(recencies.overall)
+    section["context_popularity"]["recency"] = str(recencies.context)
+    sections = answer_sections(answers, events, train["parent_asin"], settings)
+    for scenario, blocks in sections.items():
+        served = answers.filter(scenario=scenario)["parent_asin"]
+        blocks[SERVED]["beyond_accuracy"] = beyond_accuracy(served, train, items)
     return {
         "recommendation": section,
-        "answer": answer_sections(answers, events, train["parent_asin"], settings),
+        "answer": sections,
         "reranker": _probabilities(answers, events),
     }
-
-
-def _listed(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the served lists as ``review_id, parent_asin, rank``, one row an item."""
-    lists = rows.select("review_id", "parent_asin").drop_nulls()
-    lists = lists.filter(pl.col("parent_asin").list.len() > 0).explode("parent_asin")
-    return lists.with_columns(rank=pl.int_range(1, pl.len() + 1).over("review_id"))
 
 
 def _probabilities(answers: pl.DataFrame, events: pl.DataFrame) -> Block:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beauty_rec.measures.intervals import bootstrap_interval, wilson_interval
+from beauty_rec.measures.intervals import bootstrap_intervals, wilson_interval
 from beauty_rec.measures.metrics import (
     auc,
     coverage,
@@ -46,18 +46,19 @@ def metric_block(
         ``{"queries", "recall@1" … "recall@100", "mrr", "ndcg@10", "intervals": {metric: [low,
         high]}}`` and, for each group, the same of its queries with their ``share`` of all.
     """
+    values = per_query(ranks)
     block: Block = {"queries": len(ranks)}
-    intervals: dict[str, list[float] | None] = {}
-    for metric, values in per_query(ranks).items():
-        if not len(ranks):
-            block[metric], intervals[metric] = None, None
-            continue
-        block[metric] = float(values.mean())
-        if metric.startswith("recall@") and clusters is None:
-            intervals[metric] = list(wilson_interval(values.sum(), len(values)))
-        else:
-            found = bootstrap_interval(values, clusters=clusters, samples=samples, seed=seed)
-            intervals[metric] = list(found)
+    intervals: dict[str, list[float] | None] = dict.fromkeys(values)
+    block |= {metric: float(own.mean()) if len(ranks) else None for metric, own in values.items()}
+    if len(ranks):
+        drawn = bootstrap_intervals(
+            np.column_stack(list(values.values())), clusters=clusters, samples=samples, seed=seed
+        )
+        intervals = {name: list(ends) for name, ends in zip(values, drawn, strict=True)}
+        if clusters is None:
+            for metric in (name for name in values if name.startswith("recall@")):
+                hits = values[metric].sum()
+                intervals[metric] = list(wilson_interval(hits, len(ranks)))
     block["intervals"] = intervals
     for name, members in (groups or {}).items():
         share = float(members.mean()) if len(ranks) else None

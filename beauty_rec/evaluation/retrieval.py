@@ -14,8 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.evaluation.baselines import BM25, popularity_scores, ranks_of_static_scores
+from beauty_rec.evaluation.baselines import BM25
 from beauty_rec.evaluation.block import Block, split_section
+from beauty_rec.evaluation.popularity import popularity_scores, ranks_of_static_scores
 from beauty_rec.evaluation.report.document import KEYWORD_METHODS
 from beauty_rec.events.asked import split_queries
 from beauty_rec.events.places import answer_set, rows_of

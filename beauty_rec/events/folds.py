@@ -1,14 +1,19 @@
 """Parts of train in time: which events are learned from candidates of which moment."""
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.settings import Settings
 
 FOLDS = "folds.json"
+LATE = 0.5
+"""Share of a fold's events that are asked of the fold before."""
 
 
 def with_context(reviews: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -32,8 +37,30 @@ def starts_of(user_tower: Path) -> list[int]:
 
 def fold_of(events: pl.DataFrame, starts: Sequence[int]) -> Iterator[tuple[int, pl.DataFrame]]:
     """Yield each fold's start (Unix ms) and its events, the earliest first."""
-    for start, end in zip(starts, [*starts[1:], None], strict=True):
-        inside = pl.col("timestamp") >= start
-        if end is not None:
-            inside &= pl.col("timestamp") < end
-        yield start, events.filter(inside)
+    fold = fold_numbers(events["review_id"], events["timestamp"].to_numpy(), starts)
+    for number, start in enumerate(starts):
+        yield start, events.filter(pl.Series(fold == number, dtype=pl.Boolean))
+
+
+def fold_numbers(
+    review_ids: Iterable[str], times: NDArray[np.int64], starts: Sequence[int]
+) -> NDArray[np.int64]:
+    """Return the fold that each event is asked of, int64 ``[n]``; -1 before the first.
+
+    A share of the events (a hash of the id decides) is asked of the fold before the one that they
+    lie in: what is served grows as old, with items that it has never seen, before a next training.
+
+    Args:
+        review_ids: of the events.
+        times: int64 ``[n]``, Unix ms.
+        starts: of the folds, Unix ms, ascending.
+    """
+    own = np.searchsorted(np.array(starts, dtype=np.int64), times, side="right") - 1
+    late = np.fromiter((draw("fold", name) < LATE for name in review_ids), bool, len(own))
+    return np.where(late & (own > 0), own - 1, own)
+
+
+def draw(purpose: str, name: str) -> float:
+    """Return a number in [0, 1) that is always the same for a purpose and a name."""
+    digest = hashlib.blake2b(f"{purpose}\0{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

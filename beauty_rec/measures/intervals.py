@@ -43,46 +43,64 @@ def bootstrap_interval(
     clusters: NDArray[np.int64] | None = None,
     samples: int = 1_000,
     seed: int = 13,
-    level: float = LEVEL,
 ) -> Interval:
-    """Return the percentile bootstrap interval of the mean of ``values`` ``[Q]``.
+    """Return :func:`bootstrap_intervals` of one metric, ``values`` ``[Q]``."""
+    return bootstrap_intervals(values[:, None], clusters=clusters, samples=samples, seed=seed)[0]
+
+
+def bootstrap_intervals(
+    values: NDArray[np.float64],
+    *,
+    clusters: NDArray[np.int64] | None = None,
+    samples: int = 1_000,
+    seed: int = 13,
+) -> list[Interval]:
+    """Return the percentile bootstrap intervals of the means of M metrics, ``values`` ``[Q, M]``.
 
     (NaN, NaN) without a value. Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    chapter 13. The same seed gives the same interval, whatever the order of the values.
+    chapter 13. All metrics are resampled by the same draws. The same seed gives the same
+    intervals, whatever the order of the values.
 
     Args:
         values: of the queries.
         clusters: int ``[Q]``, whose queries are drawn together, such as a user's; None: each alone.
         samples: how many are drawn.
         seed: of the draws.
-        level: of the interval.
     """
+    metrics = values.shape[1]
     if not len(values):
-        return float("nan"), float("nan")
+        return [(float("nan"), float("nan"))] * metrics
     sums, sizes = cluster_sums(values, clusters)
-    distinct, counts = np.unique(np.column_stack([sums, sizes]), axis=0, return_counts=True)
-    if len(distinct) == 1:
-        mean = float(distinct[0, 0] / distinct[0, 1])
-        return mean, mean
+    distinct, counts = _distinct(np.column_stack([sums, sizes]))
     random = np.random.default_rng(seed)
     shares = counts / counts.sum()
     means = []
     for size in draws(samples, len(distinct)):
         drawn = random.multinomial(len(sums), shares, size=size) @ distinct
-        means.append(drawn[:, 0] / drawn[:, 1])
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+        means.append(drawn[:, :metrics] / drawn[:, metrics:])
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    low, high = np.quantile(np.concatenate(means), ends, axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def cluster_sums(
     values: NDArray[np.float64], clusters: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sum and the size of each cluster of ``values`` ``[Q]``, both float64."""
+    """Return sums ``[C, M]`` and sizes ``[C]`` of the clusters of ``values`` ``[Q, M]``."""
     if clusters is None:
         return values, np.ones(len(values))
     _, place = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(place, values).astype(np.float64)
+    sums = np.column_stack([np.bincount(place, own).astype(np.float64) for own in values.T])
     return sums, np.bincount(place).astype(np.float64)
+
+
+def _distinct(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the distinct ``rows`` [n, M] in order, and how often each stands there."""
+    ordered = rows[np.lexsort(rows.T)]
+    first = np.ones(len(ordered), bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    places = np.flatnonzero(first)
+    return ordered[places], np.diff(places, append=len(ordered))
 
 
 def draws(samples: int, width: int) -> Iterator[int]:

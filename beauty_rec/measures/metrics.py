@@ -20,6 +20,8 @@ Ranks = NDArray[np.float64]
 RECALL_CUTS = (1, 5, 10, 20, 50, 100)
 MRR_CUT = 100
 NDCG_CUT = 10
+DEEP_CUT = 50
+"""Of a second NDCG, which published results are often given in."""
 
 
 def recall_at(ranks: Ranks, k: int) -> NDArray[np.float64]:
@@ -43,7 +45,8 @@ def ndcg_at(ranks: Ranks, k: int = NDCG_CUT) -> NDArray[np.float64]:
 def per_query(ranks: Ranks) -> dict[str, NDArray[np.float64]]:
     """Return every rank metric of the report as values per query, keyed by its name there."""
     values = {f"recall@{k}": recall_at(ranks, k) for k in RECALL_CUTS}
-    return {**values, "mrr": reciprocal_rank(ranks), f"ndcg@{NDCG_CUT}": ndcg_at(ranks)}
+    gains = {f"ndcg@{k}": ndcg_at(ranks, k) for k in (NDCG_CUT, DEEP_CUT)}
+    return {**values, "mrr": reciprocal_rank(ranks), **gains}
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:

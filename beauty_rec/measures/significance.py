@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from beauty_rec.measures.intervals import bootstrap_interval, cluster_sums, draws
-from beauty_rec.measures.metrics import Ranks, per_query
+from beauty_rec.measures.intervals import bootstrap_intervals, cluster_sums, draws
+from beauty_rec.measures.metrics import DEEP_CUT, Ranks, per_query
 
 ALPHA = 0.05
 
@@ -44,7 +44,8 @@ def sign_flip_test(
     With ``clusters`` (int ``[Q]``) all queries of a cluster, such as a user's, get one sign.
     """
     _check_pairs(values, baseline_values)
-    difference, _ = cluster_sums(values - baseline_values, clusters)
+    sums, _ = cluster_sums((values - baseline_values)[:, None], clusters)
+    difference = sums[:, 0]
     sizes, counts = np.unique(np.abs(difference[difference != 0]), return_counts=True)
     if not len(sizes):
         return 1.0
@@ -84,18 +85,23 @@ def compare(
     _check_pairs(ranks, baseline_ranks)
     if not len(ranks):
         return {}
+    ours, theirs = per_query(ranks), per_query(baseline_ranks)
+    # The deep NDCG is reported, and nothing is decided by it.
+    tested = [metric for metric in ours if metric != f"ndcg@{DEEP_CUT}"]
+    differences = np.column_stack([ours[metric] - theirs[metric] for metric in tested])
+    intervals = bootstrap_intervals(differences, clusters=clusters, samples=samples, seed=seed)
     found: dict[str, dict[str, float | list[float]]] = {}
-    theirs = per_query(baseline_ranks)
-    for metric, ours in per_query(ranks).items():
-        difference = ours - theirs[metric]
+    for metric, interval in zip(tested, intervals, strict=True):
         if metric.startswith("recall@") and clusters is None:
-            p = mcnemar(ours, theirs[metric])
+            p = mcnemar(ours[metric], theirs[metric])
         else:
             # Clustered tests stand beside every part of an answer: fewer flips tell as much.
             flips = (10 if clusters is None else 2) * samples
-            p = sign_flip_test(ours, theirs[metric], clusters=clusters, samples=flips, seed=seed)
-        interval = bootstrap_interval(difference, clusters=clusters, samples=samples, seed=seed)
-        found[metric] = {"difference": float(difference.mean()), "interval": list(interval), "p": p}
+            p = sign_flip_test(
+                ours[metric], theirs[metric], clusters=clusters, samples=flips, seed=seed
+            )
+        difference = float((ours[metric] - theirs[metric]).mean())
+        found[metric] = {"difference": difference, "interval": list(interval), "p": p}
     return found
 
 

@@ -43,6 +43,7 @@ def find_candidates(
     chosen: Sequence[Sequence[str]] | None = None,
     gone: NDArray[np.int64] | None = None,
     allowed: Sequence[NDArray[np.bool_] | None] | None = None,
+    heard: Sequence[str] | None = None,
 ) -> Iterator[Found]:
     """Yield the candidates of each ask: of every source the ``depth`` best unseen items.
 
@@ -57,10 +58,11 @@ def find_candidates(
         chosen: names of the sources that may bring candidates to each ask; None: all.
         gone: rows that nobody is to be answered with.
         allowed: bool ``[N]`` for each ask, the rows that pass its filters; None: all.
+        heard: names of the sources that are asked at all; None: every one. The others say nothing.
     """
     for part in chunks(len(asks), len(space) * len(sources)):
         some = asks.part(part)
-        scores, queries = _scores(sources, some, space)
+        scores, queries = _scores(sources, some, space, heard)
         for row in range(len(some)):
             number = part.start + row
             yield _union(
@@ -76,7 +78,7 @@ def find_candidates(
 
 
 def _scores(
-    sources: Sequence[AnySource], asks: Asks, space: ItemSpace
+    sources: Sequence[AnySource], asks: Asks, space: ItemSpace, heard: Sequence[str] | None
 ) -> tuple[list[list[torch.Tensor | None] | None], list[list[NDArray[np.float32] | None] | None]]:
     """Return each source's scores of all items for each ask, and its query where it has one.
 
@@ -89,7 +91,7 @@ def _scores(
     places: list[tuple[int, int]] = []
     for column, source in enumerate(sources):
         able = has_text if source.reads_text else np.ones(len(asks), bool)
-        if not able.any():
+        if not able.any() or (heard is not None and source.name not in heard):
             found.append(None)
             queries.append(None)
         elif hasattr(source, "vectors"):
@@ -101,7 +103,7 @@ def _scores(
                 places.append((column, int(row)))
         else:
             own = torch.from_numpy(source.scores(asks, space))
-            own[own <= 0] = -torch.inf
+            own.masked_fill_(own <= 0, -torch.inf)
             found.append([own[row] if able[row] else None for row in range(len(asks))])
             queries.append(None)
     if stacked:
@@ -159,7 +161,6 @@ def _best(
     if query is not None:
         return space.best(scores, query, depth)
     found, values = leading(scores, depth + SLACK)
-    known = torch.isfinite(values)
-    rows, own = found[known].numpy(), values[known].numpy()
+    rows, own = found.numpy(), values.numpy()
     order = ranked(own, rows)[:depth]
     return rows[order], own[order]

@@ -15,7 +15,7 @@ from beauty_rec.recommender.candidates import Found, find_candidates
 from beauty_rec.recommender.fusion import normalised
 from beauty_rec.recommender.learned import retrieval
 from beauty_rec.recommender.orders import Kind, Orders
-from beauty_rec.recommender.sources import SIGNED, AnySource, sources_of
+from beauty_rec.recommender.sources import SIGNED, TEXT_SOURCES, AnySource, sources_of
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.search.near_ties import ranked
@@ -92,13 +92,39 @@ class AnswerPath:
 
         The arguments are those of :func:`~beauty_rec.recommender.candidates.find_candidates`.
         """
-        found = list(
-            find_candidates(
-                self.sources, asks, self.space, depth, chosen=chosen, gone=gone, allowed=allowed
-            )
-        )
         kinds = [self.kind_of(query.context) for query in asks.queries]
         served = [self.orders.served[kind] for kind in kinds]
+        found = find_candidates(
+            self.sources, asks, self.space, depth, chosen=chosen, gone=gone, allowed=allowed
+        )
+        return self._ordered(asks, list(found), kinds, served)
+
+    def search(
+        self,
+        asks: Asks,
+        depth: int,
+        order: str,
+        *,
+        gone: NDArray[np.int64] | None = None,
+        allowed: Sequence[NDArray[np.bool_] | None] | None = None,
+    ) -> Iterator[Ordered]:
+        """Yield the candidates of each ask by its text alone, or by any other single source.
+
+        Args:
+            asks: each with a text, where the order reads one.
+            depth, gone, allowed: as in :func:`~beauty_rec.recommender.candidates.find_candidates`.
+            order: ``hybrid``, or the name of a source.
+        """
+        names = TEXT_SOURCES if order == "hybrid" else (order,)
+        found = find_candidates(
+            self.sources, asks, self.space, depth, gone=gone, allowed=allowed, heard=names
+        )
+        kinds: list[Kind] = ["text"] * len(asks)
+        return self._ordered(asks, list(found), kinds, [order] * len(asks))
+
+    def _ordered(
+        self, asks: Asks, found: Sequence[Found], kinds: Sequence[Kind], served: Sequence[str]
+    ) -> Iterator[Ordered]:
         values = [normalised(part.scores, part.tops, SIGNED) for part in found]
         learned: dict[str, list[NDArray[np.float32]]] = {}
         for name, model in self.models.items():

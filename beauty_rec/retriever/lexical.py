@@ -70,9 +70,9 @@ class LexicalIndex:
             {},
         )
 
-    def scores(self, queries: Sequence[str]) -> NDArray[np.float32]:
-        """Return float32 ``[Q, N]``; 0 where query and text share no word."""
-        found = np.zeros((len(queries), len(self.ids)), dtype=np.float32)
+    def scores(self, queries: Sequence[str], *, room: int = 0) -> NDArray[np.float32]:
+        """Return float32 ``[Q, N + room]``; 0 where query and text share no word."""
+        found = np.zeros((len(queries), len(self.ids) + room), dtype=np.float32)
         for row, stemmed in enumerate(stems(queries)):
             for word, count in Counter(w for w in stemmed if w in self.words).items():
                 number = self.words[word]

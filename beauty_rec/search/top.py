@@ -43,38 +43,45 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
 
 
 def leading(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Return the rows and the values of the ``k`` best scores, best first.
+    """Return the rows and the values of the ``k`` best scores above ``-inf``, best first.
 
     Of equal scores at the end the lower rows are taken: thousands of items that nobody has bought
-    score alike. Within what is returned ties are in any order, and ``-inf`` is taken freely. For
-    one request's scores of all items, where :func:`top_k` would take too long.
+    score alike. Within what is returned ties are in any order. For one request's scores of all
+    items, where :func:`top_k` would take too long.
 
     Of k blocks that hold the k largest maxima, each has a score as high as the lowest of these
-    maxima; so no lower score is among the k best. Of 112,590 scores the best 1,024 take a quarter
-    of the time that ``topk`` takes over all, and a tenth of the memory.
+    maxima; so only blocks that reach it hold any of the k best. Of 112,590 scores the best 1,024
+    take a quarter of the time that ``topk`` takes over all, and a tenth of the memory.
 
     Args:
         scores: float32 ``[n]``.
         k: all are returned where there are no more.
     """
-    k = min(k, len(scores))
+    import torch
+
     blocks = len(scores) // BLOCK
     if not 0 < k <= blocks:
         return _first(scores, k)
-    maxima = scores[: blocks * BLOCK].view(blocks, BLOCK).amax(dim=1)
-    rows = (scores >= maxima.topk(k).values[-1]).nonzero()[:, 0]
-    found, values = _first(scores[rows], k)
+    grid = scores[: blocks * BLOCK].view(blocks, BLOCK)
+    maxima = grid.amax(dim=1)
+    edge = maxima.topk(k).values[-1]
+    some = (maxima > edge) if edge == -torch.inf else (maxima >= edge)
+    held = some.nonzero()[:, 0]
+    rest = torch.arange(blocks * BLOCK, len(scores))
+    rows = torch.cat([(held[:, None] * BLOCK + torch.arange(BLOCK)).flatten(), rest])
+    found, values = _first(torch.cat([grid[held].flatten(), scores[blocks * BLOCK :]]), k)
     return rows[found], values
 
 
 def _first(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:
     """Return places and values of the ``k`` best, of equals at the end the first ones."""
-    found = scores.topk(k)
-    if k == 0 or found.values[-1] == -float("inf"):
-        return found.indices, found.values
-    edge = found.values[-1]
-    taken = found.values == edge
-    level = (scores == edge).nonzero()[:, 0][: int(taken.sum())]
-    places = found.indices.clone()
+    found = scores.topk(min(k, len(scores)))
+    known = int((found.values > -float("inf")).sum())
+    places, values = found.indices[:known], found.values[:known]
+    if known == 0:
+        return places, values
+    taken = values == values[-1]
+    level = (scores == values[-1]).nonzero()[:, 0][: int(taken.sum())]
+    places = places.clone()
     places[taken] = level
-    return places, found.values
+    return places, values

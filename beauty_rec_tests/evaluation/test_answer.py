@@ -6,12 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.answer import (
     BLOCKS,
     VERSUS,
     WorseThanItsParts,
     answer_ranks,
     answer_sections,
+    ranking_document,
     refuse_worse_than_parts,
 )
 from beauty_rec.measures.metrics import ndcg_at
@@ -86,3 +88,37 @@ def test_what_is_chance_is_allowed() -> None:
     near = sections(user_tower=good, served=noise)
     assert near["with_text"]["served"]["versus"]["user_tower"]["ndcg@10"]["difference"] < 0
     refuse_worse_than_parts(near)
+
+
+def test_each_list_is_looked_at_under_its_own_name() -> None:
+    items = Vectors([f"i{row}" for row in range(5)], np.eye(5, dtype=np.float32))
+    reviews = pl.DataFrame(
+        {
+            "review_id": ["t0", "t1"],
+            "user_id": ["x", "x"],
+            "parent_asin": ["i0", "i1"],
+            "timestamp": [0, 1],
+            "rating": [5.0, 5.0],
+            "split": ["train", "train"],
+        }
+    ).with_columns(context=pl.lit(None, dtype=pl.String))
+    events = EVENTS.with_columns(
+        context=pl.lit(None, dtype=pl.String), seen=pl.lit([]), history=pl.lit([])
+    ).cast({"seen": pl.List(pl.String), "history": pl.List(pl.String)})
+    lists = answers(user_tower=drawn(1), reranked=drawn(2), served=np.full(ASKS, np.inf))
+    lists = lists.with_columns(
+        scenario=pl.lit("without_text"),
+        parent_asin=pl.lit([f"i{row}" for row in range(4)]),
+        probability=pl.lit(None, dtype=pl.List(pl.Float32)),
+        top_user_tower=pl.lit(["i0", "i1"]),
+        top_reranked=pl.lit(["i2"]),
+    )
+    document = ranking_document(lists, events, reviews, items, MEASURED)
+    section = document["recommendation"]
+    covered = {
+        name: section[name]["beyond_accuracy"]["coverage@10"] for name in ("user_tower", "reranked")
+    }
+    assert covered == {"user_tower": pytest.approx(0.4), "reranked": pytest.approx(0.2)}
+    served = document["answer"]["without_text"]["served"]
+    assert served["beyond_accuracy"]["coverage@10"] == pytest.approx(0.8)
+    assert served["recall@100"] == 0.0  # measured, though it found nothing

@@ -4,17 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from beauty_rec.evaluation.baselines import (
-    BM25,
-    context_popularity_ranks,
-    item_cf_ranks,
-    item_similarity,
-    popularity_scores,
-    ranks_of_static_scores,
-    recent_events,
-)
+from beauty_rec.evaluation.baselines import BM25, item_cf_ranks, item_similarity
+from beauty_rec.evaluation.popularity import popularity_scores
 from beauty_rec.events.places import item_lists
-from beauty_rec.search.ranks import ranks_of_answers
 
 IDS = [f"i{n}" for n in range(12)]
 
@@ -42,60 +34,6 @@ def seen():
         [IDS[i] for i in random.choice(12, 4, replace=False) if i != answer] for answer in answers
     ]
     return answers, item_lists(pl.Series(lists), IDS)
-
-
-def test_popularity_counts_train_events(train):
-    counts = train["parent_asin"].to_list()
-    assert popularity_scores(train, IDS).tolist() == [counts.count(i) for i in IDS]
-
-
-def test_static_ranks_equal_ranks_of_the_repeated_scores(train, seen):
-    answers, left_out = seen
-    scores = popularity_scores(train, IDS)
-    repeated = np.tile(scores, (len(answers), 1))
-    np.testing.assert_allclose(
-        ranks_of_static_scores(scores, answers), ranks_of_answers(repeated, answers)
-    )
-    np.testing.assert_allclose(
-        ranks_of_static_scores(scores, answers, left_out),
-        ranks_of_answers(repeated, answers, seen=left_out),
-    )
-    with pytest.raises(ValueError, match="between 0 and"):
-        ranks_of_static_scores(scores, np.array([-1]))
-
-
-def test_recent_events_are_the_last_share_with_whole_instants(train):
-    found = recent_events(train, 0.1)
-    assert len(found) >= 16
-    cut = found["timestamp"].min()
-    assert len(found) == (train["timestamp"] >= cut).sum()
-    assert (train["timestamp"] > cut).sum() < 16
-    assert len(recent_events(train.head(0))) == 0
-
-
-def test_context_popularity_equals_a_slow_sort(train, seen):
-    answers, left_out = seen
-    recent = recent_events(train, 0.3).rows(named=True)
-    everything = train.rows(named=True)
-    contexts = [("party", "work", None, "unheard of")[n % 4] for n in range(len(answers))]
-    found = context_popularity_ranks(
-        train, IDS, pl.Series(contexts), answers, share=0.3, seen=left_out
-    )
-    for query, (context, answer) in enumerate(zip(contexts, answers, strict=True)):
-        keys = [
-            (
-                sum(r["parent_asin"] == i and r["context"] == context for r in recent)
-                if context
-                else 0,
-                sum(r["parent_asin"] == i for r in recent),
-                sum(r["parent_asin"] == i for r in everything),
-            )
-            for i in IDS
-        ]
-        left = [key for i, key in enumerate(keys) if not left_out[[query]].toarray()[0, i]]
-        higher = sum(key > keys[answer] for key in left)
-        level = sum(key == keys[answer] for key in left)
-        assert found[query] == higher + (level + 1) / 2
 
 
 def test_item_cf_equals_slow_cosines(train, seen):

@@ -7,6 +7,7 @@ import pytest
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.recommendation import (
     baseline_ranks,
+    beyond_accuracy,
     recommendation_section,
 )
 from beauty_rec.events.asked import split_events
@@ -45,13 +46,7 @@ def test_seen_items_leave_the_answer_set_and_repeats_are_no_query(reviews: pl.Da
 
 def test_the_section_tells_warm_from_cold_and_looks_beyond_accuracy(reviews: pl.DataFrame) -> None:
     events = split_events(reviews, "valid", SETTINGS)
-    lists = pl.DataFrame(
-        {
-            "review_id": ["r16", "r16", "r18"],
-            "parent_asin": ["c", "b", "a"],
-            "rank": [1, 2, 1],
-        }
-    )
+    lists = pl.Series([["c", "b"], ["a"]])
     ranks = {
         **baseline_ranks(events, reviews, ["a", "b", "c"]),
         "user_tower": np.array([2, np.inf]),
@@ -67,6 +62,8 @@ def test_the_section_tells_warm_from_cold_and_looks_beyond_accuracy(reviews: pl.
     assert tower["cold"]["recall@100"] == 0.0
     assert tower["beyond_accuracy"]["coverage@10"] == 1.0
     assert tower["beyond_accuracy"]["intra_list_diversity@10"] == 1.0
+    empty = beyond_accuracy(pl.Series([[], None], dtype=pl.List(pl.String)), reviews, vectors)
+    assert empty["coverage@10"] == 0.0
     assert set(tower["versus"]) == {
         "popularity",
         "recent_popularity",

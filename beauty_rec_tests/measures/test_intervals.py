@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, bootstrap
 
-from beauty_rec.measures.intervals import bootstrap_interval, wilson_interval
+from beauty_rec.measures.intervals import bootstrap_interval, bootstrap_intervals, wilson_interval
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (3, 10), (10, 10), (163, 1000)])
@@ -70,3 +70,13 @@ def test_clusters_of_one_query_are_no_clusters() -> None:
     assert own == bootstrap_interval(values)
     assert own == bootstrap_interval(values[::-1].copy(), clusters=np.arange(len(values)))
     assert bootstrap_interval(np.full(6, 0.5), clusters=np.array([0, 0, 1, 1, 2, 2])) == (0.5, 0.5)
+
+
+def test_metrics_are_resampled_together() -> None:
+    values, clusters = drawn_clusters(5)
+    both = np.column_stack([values, values**2, np.zeros(len(values))])
+    found = bootstrap_intervals(both, clusters=clusters, samples=4_000)
+    for column, interval in zip(both.T, found, strict=True):
+        alone = bootstrap_interval(column.copy(), clusters=clusters, samples=4_000)
+        np.testing.assert_allclose(interval, alone, atol=0.01)
+    assert found[2] == (0.0, 0.0)

@@ -23,7 +23,7 @@ from beauty_rec.measures.metrics import (
     reciprocal_rank,
 )
 
-NAMES = [*(f"recall@{k}" for k in RECALL_CUTS), "mrr@100", "ndcg@10"]
+NAMES = [*(f"recall@{k}" for k in RECALL_CUTS), "mrr@100", "ndcg@10", "ndcg@50"]
 RANX = """
 import json, sys
 from ranx import Qrels, Run, evaluate

@@ -136,7 +136,7 @@ def test_of_items_that_score_alike_the_first_rows_are_candidates(
     table = shop.path.builder.table
     first = np.full_like(table.events.first_ms, np.iinfo(np.int64).max)
     unsold = replace(table, events=replace(table.events, first_ms=first))
-    source = ArrivalsSource(unsold, shop.space.rows(table.ids))
+    source = ArrivalsSource(unsold, unsold.rows(shop.space.ids))
     for depth in (3, 40, 100, 200):
         for found in find_candidates([source], asks, shop.space, depth):
             left = np.setdiff1d(np.arange(len(shop.space)), found.rows)

@@ -19,6 +19,7 @@ KEY_METRICS = ("recall@10", "recall@100", "mrr", "ndcg@10")
 GROUP_TITLES = {
     "answerable": "Only queries whose item had any text before the cut",
     "in_train": "Only events whose item occurs in train",
+    "not_in_train": "Only events whose item train never saw",
     "warm": "Only users with earlier events",
     "cold": "Only users without any earlier event",
 }
@@ -110,6 +111,9 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
         if share is not None:
             facts.append(f"{share:.1%} of the answers {known}")
     parts = [f"### {split}", "; ".join(facts) + ".", _metrics_table(section, measured)]
+    recencies = [f"{m}: {b['recency']}" for m, b in measured.items() if b.get("recency")]
+    if recencies:
+        parts.append(f"What counts, as was best on valid: {'; '.join(recencies)}.")
     verdicts = _verdict_lines(section, measured)
     if verdicts:
         parts.append("\n".join(verdicts))
@@ -124,14 +128,17 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
         if within:
             count = next(iter(within.values()))["queries"]
             parts += [f"{title}: {count:,} queries.", _metrics_table({}, within)]
-    extra = {
-        m: block["beyond_accuracy"] for m, block in measured.items() if block.get("beyond_accuracy")
-    }
-    if extra:
-        names = list(next(iter(extra.values())))
-        rows = [[m, *(_figure(of_method.get(n)) for n in names)] for m, of_method in extra.items()]
-        parts += ["Beyond accuracy (novelty in bits).", table(["Method", *names], rows)]
+    parts += _beyond_accuracy(measured)
     return parts
+
+
+def _beyond_accuracy(measured: Mapping[str, Block]) -> list[str]:
+    extra = {m: b["beyond_accuracy"] for m, b in measured.items() if b.get("beyond_accuracy")}
+    if not extra:
+        return []
+    names = list(next(iter(extra.values())))
+    rows = [[m, *(_figure(of_method.get(n)) for n in names)] for m, of_method in extra.items()]
+    return ["Beyond accuracy (novelty in bits).", table(["Method", *names], rows)]
 
 
 def _answer(answer: Mapping[str, Mapping[str, Mapping[str, Block]]]) -> list[str]:
@@ -169,6 +176,7 @@ def _answer(answer: Mapping[str, Mapping[str, Mapping[str, Block]]]) -> list[str
             for metric in ("recall@100", "ndcg@10"):
                 if verdict := best_part(section, "served", metric):
                     parts.append(f"- {verdict.mark} {verdict.sentence()}")
+            parts += _beyond_accuracy(measured)
     if not parts:
         return []
     return ["## The answer as served", *parts, f"*{ANSWER_LEGEND}*"]

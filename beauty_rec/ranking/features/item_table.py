@@ -1,5 +1,6 @@
 """What the reranker knows of each item at a moment: ids, price, and what train events say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,11 @@ class ItemTable:
         object.__setattr__(self, "row_of", {asin: i for i, asin in enumerate(self.ids)})
         places = {context: i for i, context in enumerate(self.events.contexts)}
         object.__setattr__(self, "context_row_of", places)
+
+    def rows(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the row of each of ``names``, int64; I, of any other item, for a stranger."""
+        other = len(self.ids)
+        return np.fromiter((self.row_of.get(name, other) for name in names), np.int64, len(names))
 
     @cached_property
     def lengths(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -113,7 +119,7 @@ class ItemTable:
             sparse: int32 ``[M, S + R]``, ids of the vocabulary.
             price: float32 ``[M]``, NaN where there is none.
         """
-        rows = np.array([self.row_of.get(name, len(self.ids)) for name in ids], dtype=np.int64)
+        rows = self.rows(ids)
         with np.errstate(invalid="ignore"):
             log_price = np.where(price > 0, np.log1p(price), np.nan).astype(np.float32)
 

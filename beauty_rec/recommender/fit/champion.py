@@ -13,7 +13,9 @@ CHANCE = 0.1
 """Largest p-value at which a further step is worth taking: each can only be checked on test."""
 
 
-def champion(gains: Mapping[str, NDArray[np.float64]]) -> tuple[str, str]:
+def champion(
+    gains: Mapping[str, NDArray[np.float64]], users: NDArray[np.int64] | None = None
+) -> tuple[str, str]:
     """Return the order to serve, and why, in a sentence.
 
     The best single source stands first. Each combined order, the simpler ones before, takes its
@@ -26,6 +28,7 @@ def champion(gains: Mapping[str, NDArray[np.float64]]) -> tuple[str, str]:
 
     Args:
         gains: order → NDCG@10 of each ask, float64 ``[Q]``, of the same asks.
+        users: int64 ``[Q]``, who asked: asks of one user tell less than those of many.
 
     Raises:
         ValueError: nothing was measured.
@@ -38,7 +41,7 @@ def champion(gains: Mapping[str, NDArray[np.float64]]) -> tuple[str, str]:
     best = max(single or steps[:1], key=lambda order: (means[order], -ORDERS.index(order)))
     facts = [f"{best} {means[best]:.4f}"]
     for order in (name for name in COMBINED if name in gains and name != best):
-        p = sign_flip_test(gains[order], gains[best])
+        p = sign_flip_test(gains[order], gains[best], clusters=users)
         facts.append(f"{order} {means[order]:.4f} (p = {p:.2f})")
         if means[order] > means[best] and p < CHANCE:
             best = order

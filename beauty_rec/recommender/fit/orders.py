@@ -30,18 +30,24 @@ class Labelled:
     Attributes:
         lists: N candidates of Q asks.
         kinds: of the asks, ``[Q]``.
+        users: int64 ``[Q]``, who asked.
         hits: bool ``[N]``, which candidate was the answer.
         learned: probabilities of the learned models, ``[N]`` each.
     """
 
     lists: CandidateLists
     kinds: Sequence[Kind]
+    users: NDArray[np.int64]
     hits: NDArray[np.bool_]
     learned: Mapping[str, NDArray[np.float32]]
 
+    def are(self, kinds: Sequence[Kind]) -> NDArray[np.bool_]:
+        """Return which asks are of some kinds, bool ``[Q]``."""
+        return np.array([own in kinds for own in self.kinds], dtype=bool)
+
     def of_kinds(self, kinds: Sequence[Kind], scales: Mapping[str, float]) -> Judged:
         """Return the asks of some kinds, with the sources' and the models' columns."""
-        asks = np.array([own in kinds for own in self.kinds], dtype=bool)
+        asks = self.are(kinds)
         kept = asks[self.lists.ask]
         columns = [self.lists.values, *(p / scales[n] for n, p in self.learned.items())]
         values = np.column_stack(columns).astype(np.float32)[kept]
@@ -71,7 +77,7 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
     measured: dict[Kind, dict[str, float]] = {}
     for kind in KINDS:
         judged = valid.of_kinds([kind], scales)
-        alike = [kind]
+        alike: list[Kind] = [kind]
         if kind != "text" and judged.asks < ENOUGH_TO_JUDGE:
             alike = [other for other in KINDS if other != "text"]
             judged = valid.of_kinds(alike, scales)
@@ -89,7 +95,7 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
         }
         measured[kind] = {order: float(values.mean()) for order, values in gains.items()}
         if gains:
-            served[kind], reasons[kind] = champion(gains)
+            served[kind], reasons[kind] = champion(gains, valid.users[valid.are(alike)])
         else:
             plain = Orders.plain()
             served[kind], reasons[kind] = plain.served[kind], plain.reasons[kind]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.events.folds import fold_numbers
 from beauty_rec.ranking.apply import load_rankers
 from beauty_rec.ranking.features.build import Candidates, Query
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
@@ -64,10 +65,11 @@ def fit_reranking(
         return [kind_of(query.context, table, reads_texts) for query in queries]
 
     orders = fit_orders(
-        Labelled(train.lists, kinds(train.queries()), train.hits(), {}),
+        Labelled(train.lists, kinds(train.queries()), train.users(), train.hits(), {}),
         Labelled(
             valid.lists,
             kinds(valid_queries),
+            valid.users(),
             valid.hits(),
             probabilities(models, builder, valid_queries, valid.lists),
         ),
@@ -80,7 +82,7 @@ def _folds(train: SplitAsks, starts: Sequence[int]) -> Iterator[Asked]:
     """Yield the asks of each fold; what is known of the items is what was before it."""
     queries, hits = train.queries(), train.hits()
     times = np.array([query.time_ms for query in queries], dtype=np.int64)
-    fold = np.searchsorted(np.array(starts, dtype=np.int64), times, side="right") - 1
+    fold = fold_numbers(train.lists.review_ids, times, starts)
     for number, start in enumerate(starts):
         asks = fold == number
         if asks.any():

@@ -81,8 +81,9 @@ def ordered_lists(
 
     Returns:
         ``review_id, scenario, kind, order, parent_asin`` (list, best first), ``score`` and
-        ``probability`` (lists; null without a learned model), and ``rank_<order>``, also
-        ``rank_served``: float64 from 1, ties in the middle, null where the order has no answer.
+        ``probability`` (lists; null without a learned model), ``top_<order>`` (of
+        :data:`LISTED`: the first ten items), and ``rank_<order>``, also ``rank_served``: float64
+        from 1, ties in the middle, null where the order has no answer.
     """
     values = lists.values
     scores = {order: _scores(order, lists.ask, kinds, values, orders, learned) for order in ORDERS}
@@ -90,6 +91,7 @@ def ordered_lists(
     starts = np.searchsorted(lists.ask, np.arange(len(lists) + 1))
     served = np.full(len(lists), np.nan)
     items, own_scores, chances = [], [], []
+    tops: dict[str, list[list[str]]] = {name: [] for name in LISTED}
     probability = learned.get("reranked")
     for row, kind in enumerate(kinds):
         here = np.arange(starts[row], starts[row + 1])
@@ -100,6 +102,10 @@ def ordered_lists(
         items.append(lists.items[order].to_list())
         own_scores.append(scores[orders.served[kind]][order].tolist())
         chances.append(None if probability is None else probability[order].tolist())
+        for name, top in tops.items():
+            known = here[~np.isnan(scores[name][here])]
+            first = known[ranked(scores[name][known], np.arange(len(known)))][:TOP]
+            top.append(lists.items[first].to_list())
     return pl.DataFrame(
         {
             "review_id": lists.review_ids,
@@ -109,6 +115,10 @@ def ordered_lists(
             "parent_asin": items,
             "score": own_scores,
             "probability": chances,
+            **{
+                f"top_{order}": pl.Series(own, dtype=pl.List(pl.String))
+                for order, own in tops.items()
+            },
             **{f"rank_{order}": own for order, own in ranks.items()},
             "rank_served": served,
         },
@@ -116,6 +126,7 @@ def ordered_lists(
             "parent_asin": pl.List(pl.String),
             "score": pl.List(pl.Float32),
             "probability": pl.List(pl.Float32),
+            **dict.fromkeys((f"top_{order}" for order in tops), pl.List(pl.String)),
         },
     ).with_columns(pl.selectors.starts_with("rank_").fill_nan(None))
 
@@ -155,6 +166,9 @@ def _ranks(
 ASKS_AT_ONCE = 512
 LENGTH = 100
 """Of the list that is kept of each ask."""
+LISTED = ("user_tower", "reranked")
+"""Orders whose first items are kept, to be looked at beyond their ranks."""
+TOP = 10
 
 
 def probabilities(

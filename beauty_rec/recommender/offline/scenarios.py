@@ -1,6 +1,5 @@
 """Events of the past, answered by the answer path: what is learned from, and what is measured."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -9,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.events.folds import draw
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.frames import queries_from
 from beauty_rec.recommender.candidates import find_candidates
@@ -100,16 +100,11 @@ def given_texts(events: pl.DataFrame, seed: int) -> Iterator[tuple[Scenario, pl.
 
     The draw is a hash of ``(seed, review_id)``, so an event more or less moves no other.
     """
-    given = np.array([_draw(seed, name) < GIVEN for name in events["review_id"]], dtype=bool)
+    given = np.array([draw(f"{seed}\0text", n) < GIVEN for n in events["review_id"]], dtype=bool)
     given &= (events["context"].fill_null("").str.strip_chars() != "").to_numpy()
     yield "with_text", events.filter(pl.Series(given, dtype=pl.Boolean))
     bare = events.filter(pl.Series(~given, dtype=pl.Boolean))
     yield "without_text", bare.with_columns(context=pl.lit(None, dtype=pl.String))
-
-
-def _draw(seed: int, name: str) -> float:
-    digest = hashlib.blake2b(f"{seed}\0text\0{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
 
 
 def hits_of(lists: CandidateLists, answers: pl.DataFrame) -> NDArray[np.bool_]:

@@ -40,6 +40,13 @@ class SplitAsks:
         """Return the query of each ask."""
         return queries_of(self.lists, self.events, self.profiles)
 
+    def users(self) -> NDArray[np.int64]:
+        """Return who asks, a number for each user, int64 ``[Q]``."""
+        events = pl.concat([frame.select("review_id", "user_id") for frame in self.events.values()])
+        user_of = dict(events.iter_rows())
+        users = pl.Series([user_of[name] for name in self.lists.review_ids], dtype=pl.String)
+        return users.rank("dense").to_numpy().astype(np.int64)
+
     def answers(self) -> pl.DataFrame:
         """Return ``review_id, parent_asin, context`` of the events."""
         columns = ("review_id", "parent_asin", "context")

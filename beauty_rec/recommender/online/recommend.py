@@ -31,6 +31,7 @@ CARD_FIELDS = (
     "parent_asin", "title", "store", "price", "average_rating", "rating_number", "category",
     "brand", "keywords", "keyword_reviews",
 )  # fmt: skip
+BRIEF_FIELDS = ("parent_asin", "title", "price", "category", "brand", "keywords")
 
 
 @dataclass(frozen=True)
@@ -199,11 +200,11 @@ def _candidates(shop: Snapshot, ordered: Ordered, k: int) -> list[dict[str, Any]
     """Return the candidates by each source's own order: what the served order was made of."""
     return [
         {
-            **{n: shop.catalogue.card(row)[n] for n in ("parent_asin", "title", "price")},
+            **{name: card[name] for name in BRIEF_FIELDS},
             "rank": place + 1,
             "sources": _standing(ordered, place),
         }
-        for place, row in enumerate(ordered.rows[:k].tolist())
+        for place, card in enumerate(map(shop.catalogue.card, ordered.rows[:k].tolist()))
     ]
 
 

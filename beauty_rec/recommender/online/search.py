@@ -1,14 +1,21 @@
-"""Items by text: encode the query, look at every item, show the nearest."""
+"""Items by text: what the two sources that read a text find, or the items near another item."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.online.catalogue import Filters
+from beauty_rec.recommender.online.recommend import Understood, asks_of
+from beauty_rec.recommender.online.requests import RecommendRequest, SearchOrder, SimilarBy
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.space import ItemSpace
+from beauty_rec.settings import ServeSettings
 
 LABEL_CHARS = 100
 ANYTHING = Filters()
@@ -16,32 +23,59 @@ ANYTHING = Filters()
 
 @dataclass(frozen=True)
 class SearchQuestion:
-    """``text`` is not blank; ``k`` items at most are answered."""
+    """``text`` is not blank; ``k`` items at most are answered, in the order that is named."""
 
     text: str
     k: int = 10
     filters: Filters = ANYTHING
+    order: SearchOrder = "hybrid"
 
 
-def search(shop: Snapshot, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
-    """Return for each question ``Hits`` in plain values: the items nearest to its text."""
-    vectors = shop.models.contexts([question.text.strip() for question in questions])
-    queries = shop.space.text_queries(np.stack(vectors))
-    scores = shop.space.scores(queries)
-    return [
-        _hits(shop, scores[i], queries[i], question.k, question.filters)
-        for i, question in enumerate(questions)
-    ]
+def search(
+    shop: Snapshot, questions: Sequence[SearchQuestion], settings: ServeSettings
+) -> list[dict[str, Any]]:
+    """Return for each question ``Hits`` in plain values: the items that its text finds."""
+    answers: list[dict[str, Any]] = [{}] * len(questions)
+    for order in dict.fromkeys(question.order for question in questions):
+        rows = [row for row, question in enumerate(questions) if question.order == order]
+        some = [questions[row] for row in rows]
+        asks = asks_of(shop, [_anybody(shop.space, question.text.strip()) for question in some])
+        found = shop.path.search(
+            asks,
+            max(settings.source_depth, *(question.k for question in some)),
+            order,
+            gone=shop.catalogue.gone,
+            allowed=[shop.catalogue.passing(question.filters) for question in some],
+        )
+        for row, ordered in zip(rows, found, strict=True):
+            k = questions[row].k
+            answers[row] = _hits(shop, order, ordered.rows[:k], ordered.scores[:k])
+    return answers
 
 
-def similar(shop: Snapshot, row: int, k: int) -> dict[str, Any]:
-    """Return ``Hits``: the items whose texts are nearest to that of the item in ``row``."""
-    query = shop.space.text_queries(shop.space.texts(np.array([row])))
-    scores = shop.space.scores(query)[0]
-    scores[row] = -torch.inf
-    if not shop.space.has_text[row]:
-        scores[:] = -torch.inf
-    return _hits(shop, scores, query[0], k, ANYTHING)
+def similar(shop: Snapshot, row: int, k: int, by: SimilarBy = "text") -> dict[str, Any]:
+    """Return ``Hits``: the items whose texts are nearest to an item's, or its company in baskets.
+
+    Args:
+        shop: what is asked.
+        row: of the item, in the item space.
+        k: items at most.
+        by: ``text``: the cosine of the texts; ``baskets``: what its buyers took as well, as a share
+            of the best; see :func:`~beauty_rec.ranking.features.co_purchase.co_purchase`.
+    """
+    space, near = shop.space, "text_retriever"
+    if by == "baskets":
+        asks = asks_of(shop, [_anybody(space, None, row)])
+        found = next(shop.path.search(asks, k, "item_to_item", gone=shop.catalogue.gone))
+        return _hits(shop, "item_to_item", found.rows[:k], found.scores[:k])
+    if not space.has_text[row]:
+        return _hits(shop, near, np.zeros(0, np.int64), np.zeros(0, np.float32))
+    query = space.text_queries(space.texts(np.array([row])))
+    scores = space.scores(query)[0]
+    hidden = ~space.has_text[: len(space)]
+    hidden[[*shop.catalogue.gone, row]] = True
+    scores[torch.from_numpy(hidden)] = -torch.inf
+    return _hits(shop, near, *space.best(scores, query[0], k))
 
 
 def label(hit: dict[str, Any]) -> str:
@@ -51,25 +85,21 @@ def label(hit: dict[str, Any]) -> str:
     return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
 
 
+def _anybody(space: ItemSpace, text: str | None, *past: int) -> Understood:
+    """Return an ask of nobody in particular, with a text or with items of the past (rows)."""
+    query = Query(int(time.time() * 1000), [space.ids[row] for row in past], text, {})
+    return Understood(RecommendRequest(), query, [], np.array(past, dtype=np.int64), [])
+
+
 def _hits(
-    shop: Snapshot, scores: torch.Tensor, query: np.ndarray, k: int, filters: Filters
+    shop: Snapshot, order: str, rows: NDArray[np.int64], scores: NDArray[np.float32]
 ) -> dict[str, Any]:
-    catalogue = shop.catalogue
-    hidden = ~shop.space.has_text[: len(shop.space)]
-    hidden[catalogue.gone] = True
-    mask = catalogue.passing(filters)
-    if mask is not None:
-        hidden |= ~mask
-    scores[torch.from_numpy(hidden)] = -torch.inf
-    rows, exact = shop.space.best(scores, query, k)
+    cards = [shop.catalogue.card(row) for row in rows.tolist()]
     return {
         "version": shop.manifest.set,
+        "order": order,
         "items": [
-            {
-                **{n: v for n, v in catalogue.card(row).items() if n != "summary"},
-                "rank": rank,
-                "score": score,
-            }
-            for rank, (row, score) in enumerate(zip(rows.tolist(), exact.tolist(), strict=True), 1)
+            {**{n: v for n, v in card.items() if n != "summary"}, "rank": rank, "score": score}
+            for rank, (card, score) in enumerate(zip(cards, scores.tolist(), strict=True), 1)
         ],
     }

@@ -28,7 +28,10 @@ def try_out(shop: Snapshot, settings: ServeSettings) -> None:
         RecommendRequest(history=list(history), exclude_seen=False, k=5),
     ]
     try:
-        answers = [*recommend(shop, requests, settings), *search(shop, [SearchQuestion(TEXT, 5)])]
+        answers = [
+            *recommend(shop, requests, settings),
+            *search(shop, [SearchQuestion(TEXT, 5)], settings),
+        ]
     except Exception as error:
         raise ManifestError(f"set {shop.manifest.set} cannot answer: {error!r}") from error
     for answer in answers:

@@ -28,12 +28,12 @@ SIGNED = tuple(kind.signed for kind in KINDS)
 
 def fold_sources(space: ItemSpace, tower: ServedUserTower, table: ItemTable) -> list[AnySource]:
     """Return the sources that read no text, over the items of before a fold of train."""
-    rows = space.rows(table.ids)
+    rows, places = space.rows(table.ids), table.rows(space.ids)
     return [
         UserTowerSource(tower),
         ItemToItemSource(table, rows),
-        PopularSource(table, rows),
-        ArrivalsSource(table, rows),
+        PopularSource(table, places),
+        ArrivalsSource(table, places),
     ]
 
 
@@ -48,12 +48,12 @@ def sources_of(
         index: of the items' texts.
         table: what train events say of the items.
     """
-    rows = space.rows(table.ids)
+    rows, places = space.rows(table.ids), table.rows(space.ids)
     return [
         UserTowerSource(tower),
         DenseSource(),
         LexicalSource.of(index, space),
         ItemToItemSource(table, rows),
-        PopularSource(table, rows),
-        ArrivalsSource(table, rows),
+        PopularSource(table, places),
+        ArrivalsSource(table, places),
     ]

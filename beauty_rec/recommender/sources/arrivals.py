@@ -1,6 +1,7 @@
 """Candidates by novelty: items that nobody has bought yet, or only of late."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -13,26 +14,37 @@ from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.space import ItemSpace
 
 FADES_DAYS = 60.0
+MOST = 80.0
+"""Of an exponent in float32."""
 
 
 @dataclass(frozen=True)
 class ArrivalsSource:
     """``exp(-age / 60 days)`` since an item's first event; 1 for an item that has none.
 
-    ``rows``: int64, the row of the item space of each item of the table.
+    ``places``: int64 ``[N]``, the row of the table of each item of the space.
     """
 
     table: ItemTable
-    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
     name: ClassVar[str] = "new_arrivals"
     reads_text: ClassVar[bool] = False
     signed: ClassVar[bool] = False
 
     def scores(self, asks: Asks, space: ItemSpace) -> NDArray[np.float32]:
         """Return float32 ``[Q, N]``."""
-        first = np.full(len(space), NEVER)
-        known = self.rows >= 0
-        first[self.rows[known]] = self.table.events.first_ms[:-1][known]
-        time = np.array([query.time_ms for query in asks.queries])[:, None]
-        age = np.where(first == NEVER, 0.0, np.maximum(time - first, 0) / DAY_MS)
-        return np.exp(-age / FADES_DAYS).astype(np.float32)
+        # exp(first - now) of N items is exp(first - latest), times one number an ask.
+        latest, fresh = self._fresh
+        since = np.array([query.time_ms - latest for query in asks.queries]) / DAY_MS
+        faded = np.exp(np.clip(-since / FADES_DAYS, -MOST, MOST)).astype(np.float32)
+        found: NDArray[np.float32] = np.minimum(faded[:, None] * fresh, np.float32(1))
+        return found
+
+    @cached_property
+    def _fresh(self) -> tuple[int, NDArray[np.float32]]:
+        """The latest first event, Unix ms, and what each item would score then, ``[N]``."""
+        first = self.table.events.first_ms[self.places]
+        known = first != NEVER
+        latest = int(first[known].max(initial=0)) if known.any() else 0
+        age = np.where(known, latest - first, 0) / DAY_MS
+        return latest, np.where(known, np.exp(-age / FADES_DAYS), np.inf).astype(np.float32)

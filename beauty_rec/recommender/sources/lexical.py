@@ -13,10 +13,10 @@ from beauty_rec.retriever.lexical import LexicalIndex
 
 @dataclass(frozen=True)
 class LexicalSource:
-    """``rows``: int64, the row of the item space of each text of the index; -1 for none."""
+    """``places``: int64 ``[N]``, the text of each item of the space; -1 for none."""
 
     index: LexicalIndex
-    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
     name: ClassVar[str] = "lexical"
     reads_text: ClassVar[bool] = True
     signed: ClassVar[bool] = False
@@ -24,15 +24,16 @@ class LexicalSource:
     @classmethod
     def of(cls, index: LexicalIndex, space: ItemSpace) -> "LexicalSource":
         """Return the source on an item space."""
-        return cls(index, space.rows(index.ids))
+        text_of = {name: number for number, name in enumerate(index.ids)}
+        places = (text_of.get(name, -1) for name in space.ids)
+        return cls(index, np.fromiter(places, np.int64, len(space)))
 
     def scores(self, asks: Asks, space: ItemSpace) -> NDArray[np.float32]:
         """Return float32 ``[Q, N]``: BM25."""
         out = np.zeros((len(asks), len(space)), np.float32)
-        known = self.rows >= 0
         asked = np.flatnonzero(asks.has_text)
         texts = [asks.queries[int(row)].context or "" for row in asked]
-        found = self.index.scores(texts)
+        found = self.index.scores(texts, room=1)  # what lies beyond all texts is 0
         for row, own in zip(asked, found, strict=True):
-            out[row, self.rows[known]] = own[known]
+            np.take(own, self.places, out=out[row])
         return out

@@ -21,30 +21,27 @@ BACKOFF = 0.1
 class PopularSource:
     """``log(decayed events / 0.1 + 1)`` of an item, with the shortest half-life of an occasion.
 
-    ``rows``: int64, the row of the item space of each item of the table.
+    ``places``: int64 ``[N]``, the row of the table of each item of the space.
     """
 
     table: ItemTable
-    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
     name: ClassVar[str] = "popular"
     reads_text: ClassVar[bool] = False
     signed: ClassVar[bool] = False
 
     def scores(self, asks: Asks, space: ItemSpace) -> NDArray[np.float32]:
         """Return float32 ``[Q, N]``; without a known occasion what sells in all."""
-        events, out = self.table.events, np.zeros((len(asks), len(space)), np.float32)
-        known = self.rows >= 0
-        here = self.rows[known]
+        out = np.empty((len(asks), len(space)), np.float32)
         for row, query in enumerate(asks.queries):
-            place = self.table.context_row_of.get((query.context or "").strip().lower())
-            if place is None:
-                out[row, here] = self._overall[known]
-            else:
-                within = events.log_context[0, place, :-1] - np.log(FLOOR)
-                out[row, here] = (within + BACKOFF * self._overall)[known]
+            occasion = self.table.context_row_of.get((query.context or "").strip().lower())
+            out[row] = BACKOFF * self._overall if occasion is not None else self._overall
+            if occasion is not None:
+                out[row] += self.table.events.log_context[0, occasion, self.places] - np.log(FLOOR)
         return out
 
     @cached_property
     def _overall(self) -> NDArray[np.float32]:
-        counts = self.table.events.log_popularity[:, :-1] - np.log(FLOOR)
-        return np.asarray(counts[len(counts) // 2], dtype=np.float32)
+        """What sells in all, float32 ``[N]``."""
+        counts = self.table.events.log_popularity
+        return np.asarray(counts[len(counts) // 2, self.places] - np.log(FLOOR), dtype=np.float32)

@@ -155,10 +155,11 @@ def _add_answers(app: FastAPI, engine: Engine) -> None:
         brand: requests.Label | None = None,
         min_price: requests.Price | None = None,
         max_price: requests.Price | None = None,
+        order: requests.SearchOrder = "hybrid",
     ) -> Response:
         """Find items by what they are and what reviewers say of them."""
         filters = Filters(category, brand, min_price, max_price)
-        return Json(await app.state.batcher.ask(SearchQuestion(q, k, filters)))
+        return Json(await app.state.batcher.ask(SearchQuestion(q, k, filters, order)))
 
     @app.get(
         "/v1/items/{parent_asin}", response_model=schema.ItemDetail, responses=ITEM, tags=["items"]
@@ -173,9 +174,9 @@ def _add_answers(app: FastAPI, engine: Engine) -> None:
         responses=ITEM,
         tags=["items"],
     )
-    async def similar(parent_asin: ItemId, k: K = 10) -> Response:
-        """Items whose texts are nearest to this one's."""
-        return Json(await asyncio.to_thread(in_passing, engine.similar, parent_asin, k))
+    async def similar(parent_asin: ItemId, k: K = 10, by: requests.SimilarBy = "text") -> Response:
+        """Items whose texts are nearest to this one's, or that are taken together with it."""
+        return Json(await asyncio.to_thread(in_passing, engine.similar, parent_asin, k, by))
 
     @app.post("/v1/items", response_model=schema.Stored, responses=WRITE, tags=["items"])
     async def put_items(given: schema.NewItems) -> Response:

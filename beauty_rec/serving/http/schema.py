@@ -59,6 +59,9 @@ class CandidateCard(BaseModel):
     parent_asin: str
     title: str
     price: float | None
+    category: str | None
+    brand: str | None
+    keywords: list[str]
     rank: int
     sources: dict[str, Standing]
 
@@ -74,7 +77,7 @@ class Recommendations(BaseModel):
 
 
 class Hit(Card):
-    """A found item; ``score`` is the cosine with what was looked for."""
+    """A found item; ``score`` is that of the order: a cosine, or a sum of shares of the best."""
 
     rank: int
     score: float
@@ -84,6 +87,7 @@ class Hits(BaseModel):
     """Found items, best first."""
 
     version: str
+    order: str = Field(description="how they were found: words, vectors, or both")
     items: list[Hit]
 
 

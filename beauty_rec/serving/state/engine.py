@@ -21,7 +21,7 @@ from beauty_rec.recommender.online.new_items import NewRow, add_rows, is_taken_i
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.recommend import recommend
-from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest
+from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.trial import try_out
@@ -138,16 +138,16 @@ class Engine:
 
     def search(self, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
         """See :func:`~beauty_rec.recommender.online.search.search`."""
-        return search(self._shop, questions)
+        return search(self._shop, questions, self.settings.serve)
 
-    def similar(self, parent_asin: str, k: int) -> dict[str, Any]:
-        """Return the items whose texts are nearest to an item's.
+    def similar(self, parent_asin: str, k: int, by: SimilarBy) -> dict[str, Any]:
+        """See :func:`~beauty_rec.recommender.online.search.similar`.
 
         Raises:
             UnknownItem: there is no such item.
         """
         shop = self._shop
-        return similar(shop, self._row(shop, parent_asin), k)
+        return similar(shop, self._row(shop, parent_asin), k, by)
 
     def item(self, parent_asin: str) -> dict[str, Any]:
         """Return an item with all that is known of it.

@@ -30,7 +30,7 @@ def labelled(
         draw = np.random.default_rng(seed + 1)
         chance = 0.9 * hits + learns * draw.random(len(hits))
         learned["reranked"] = (chance / (1 + chance)).astype(np.float32)
-    return Labelled(lists, list(kinds), hits, learned)
+    return Labelled(lists, list(kinds), np.arange(len(kinds)), hits, learned)
 
 
 ENOUGH = [kind for kind in KINDS for _ in range(ENOUGH_TO_JUDGE)]

@@ -37,7 +37,10 @@ def test_ranks_and_ndcg_are_those_of_a_loop() -> None:
         own, rows = sums[5 * number + number % 5], sums[5 * number : 5 * number + 5]
         wanted.append((rows > own).sum() + ((rows == own).sum() + 1) / 2)
     assert made.ranks(weights).tolist() == wanted
-    assert made.ndcg(weights) == pytest.approx(ndcg_at(np.array(wanted)).sum() / 10)
+    assert made.ndcg(weights) == pytest.approx(ndcg_at(np.array(wanted), 100).sum() / 10)
+    gains = made.gains(weights)
+    assert gains[answered].tolist() == ndcg_at(np.array(wanted)).tolist()
+    assert gains.sum() == gains[answered].sum()
     nothing = Judged.of(values, ask, np.zeros(50, bool), 10)
     assert nothing.ndcg(weights) == 0.0
     assert len(nothing.ranks(weights)) == 0
@@ -88,3 +91,11 @@ def test_the_champion_is_the_simplest_that_none_beats_beyond_chance() -> None:
     assert why == f"NDCG@10 on valid: user_tower {better.mean():.4f}"
     with pytest.raises(ValueError, match="no order"):
         champion({})
+
+
+def test_many_asks_of_one_user_are_one_proof() -> None:
+    base, better = np.zeros(600), np.zeros(600)
+    better[:40] = 1.0
+    assert champion({"user_tower": base, "fused": better}, np.arange(600))[0] == "fused"
+    of_one = np.maximum(np.arange(600) - 39, 0)
+    assert champion({"user_tower": base, "fused": better}, of_one)[0] == "user_tower"

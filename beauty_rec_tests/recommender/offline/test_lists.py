@@ -85,6 +85,10 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
         assert row["probability"] == pytest.approx(chance[here][best].tolist())
         place = [at for at, row_of in enumerate(here[best], 1) if hits[row_of]]
         assert row["rank_served"] == (place[0] if place else None)
+        tower = lists.values[here, SOURCES.index("user_tower")]
+        known = here[~np.isnan(tower)]
+        first = known[np.argsort(-tower[~np.isnan(tower)], kind="stable")[:10]]
+        assert row["top_user_tower"] == [lists.items[int(at)] for at in first]
     assert frame["rank_popular"][1] is not None
     assert frame["rank_popular"][1] % 1 == 0.5  # a tie has the place in the middle
 

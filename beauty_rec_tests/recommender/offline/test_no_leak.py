@@ -70,6 +70,7 @@ def test_later_reviews_move_nothing_of_a_fold(
         """The candidate lists of the first fold, and a hash of its item table."""
         events = recommendation_queries(known, "train")
         inside = dict(fold_of(events.filter(pl.col("timestamp") >= start), [start, end]))[start]
+        inside = inside.filter(pl.col("timestamp") < end)  # later ones are asked of it as well
         knowledge = ItemKnowledge.of(ATTRIBUTES, CATALOGUE, known, profiles, vocabulary, Settings())
         table = knowledge.table(start)
         table.save(tmp_path / name)

@@ -102,7 +102,7 @@ def test_item_to_item_sums_the_company_of_the_past(space: ItemSpace, table: Item
 def test_popular_counts_what_sells_of_late_within_the_occasion(
     space: ItemSpace, table: ItemTable
 ) -> None:
-    source = PopularSource(table, space.rows(table.ids))
+    source = PopularSource(table, table.rows(space.ids))
     queries = [Query(0, [], text, {}) for text in (None, " Wedding ", "of my own words")]
     found = source.scores(asks(queries), space)
     # Train ends on day 12; half-lives are 2 days in all, 4 within an occasion.
@@ -119,7 +119,7 @@ def test_popular_counts_what_sells_of_late_within_the_occasion(
 
 
 def test_new_arrivals_fade_from_their_first_event(space: ItemSpace, table: ItemTable) -> None:
-    source = ArrivalsSource(table, space.rows(table.ids))
+    source = ArrivalsSource(table, table.rows(space.ids))
     found = source.scores(asks([Query(72 * DAY, [], None, {}), Query(0, [], None, {})]), space)
     assert by_id(found[0])["i9"] == 1  # nobody has bought it
     assert by_id(found[0])["i5"] == pytest.approx(math.exp(-60 / 60))  # first on day 12

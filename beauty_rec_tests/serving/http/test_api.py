@@ -141,9 +141,10 @@ def test_a_new_item_is_found_at_once(client: TestClient) -> None:
     stored = client.post("/v1/items", json={"items": [NEW]}, headers=KEYED)
     assert stored.json()["stored"] == 1
     text = f"[Title] {NEW['title']} [Features] 250 ml"  # an untrained encoder knows its own words
-    found = client.get("/v1/search", params={"q": text}).json()["items"]
-    assert found[0]["parent_asin"] == "NEW1"
-    assert found[0]["score"] == pytest.approx(1, abs=1e-3)
+    for order in ("hybrid", "text_retriever"):
+        found = client.get("/v1/search", params={"q": text, "order": order}).json()["items"]
+        assert found[0]["parent_asin"] == "NEW1"
+    assert found[0]["score"] == pytest.approx(1, abs=1e-3)  # a cosine
     item = client.get("/v1/items/NEW1").json()
     assert item["attributes"]["scent"] == ["rose"]
     assert item["category"] == "shampoo"  # read off the title

@@ -124,9 +124,9 @@ function search(text) {
 
 function drawHits(answer) {
   const cards = el("ol", { class: "cards", "aria-label": "Found items" });
+  const best = Math.max(...answer.items.map((item) => item.score), 1e-12);
   for (const item of answer.items) {
-    const share = Math.max(0, item.score);
-    cards.append(card(item, keywords(item), share, `similarity ${item.score.toFixed(2)}`));
+    cards.append(card(item, keywords(item), item.score / best, `place ${item.rank}`));
   }
   $("stages").className = "stages one";
   $("stages").replaceChildren(cards);

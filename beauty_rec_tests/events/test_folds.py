@@ -1,0 +1,32 @@
+"""Which fold an event of train is asked of."""
+
+import numpy as np
+import polars as pl
+
+from beauty_rec.events.folds import LATE, fold_numbers, fold_of
+
+STARTS = [100, 200, 300]
+
+
+def test_an_event_is_asked_of_its_fold_or_of_the_one_before() -> None:
+    times = np.repeat(np.array([50, 100, 250, 999]), 500)
+    names = [f"r{row}" for row in range(len(times))]
+    fold = fold_numbers(names, times, STARTS)
+    assert (fold[:500] == -1).all()
+    assert (fold[500:1000] == 0).all()  # nothing lies before the first
+    for row, own in ((1000, 1), (1500, 2)):
+        asked = fold[row : row + 500]
+        assert set(asked) == {own - 1, own}
+        assert abs((asked == own - 1).mean() - LATE) < 0.1
+    # An event more or less moves no other.
+    assert fold_numbers(names[::2], times[::2], STARTS).tolist() == fold[::2].tolist()
+
+
+def test_folds_part_the_events() -> None:
+    times = np.arange(100, 400)
+    events = pl.DataFrame({"review_id": [f"r{t}" for t in times], "timestamp": times})
+    parts = dict(fold_of(events, STARTS))
+    assert list(parts) == STARTS
+    assert sorted(pl.concat(parts.values())["timestamp"]) == times.tolist()
+    for start, part in parts.items():  # nothing is asked of a fold that begins after it
+        assert (part["timestamp"] >= start).all()
