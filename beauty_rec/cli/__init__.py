@@ -1,5 +1,6 @@
 """The commands of beauty-rec, and what the terminal shows."""
 
-from beauty_rec.cli.commands import app, load_settings, main
+from beauty_rec.cli.commands import app, main
+from beauty_rec.cli.inputs import load_settings
 
 __all__ = ["app", "load_settings", "main"]

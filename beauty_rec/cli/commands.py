@@ -4,16 +4,25 @@
 
 import json
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from pydantic import BaseModel, ValidationError
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.cli.dry_run import dry_lines
+from beauty_rec.cli.inputs import checked, load_settings, make_sample_if_needed, refuse_read_only
+from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
 from beauty_rec.cli.terminal import say
 from beauty_rec.recommender.online.requests import SearchOrder
-from beauty_rec.settings import Profile, Settings, Split, Train, debugging, let_threads_sleep
+from beauty_rec.settings import (
+    Profile,
+    Split,
+    Train,
+    debugging,
+    let_threads_sleep,
+)
 
 app = typer.Typer(
     help="A hybrid recommender for products with reviews, orchestrated by Dagster.",
@@ -31,18 +40,28 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="any setting: fine_tune.epochs=3"),
 ]
-M = TypeVar("M", bound=BaseModel)
 
 
 def main() -> None:
-    """Run the command line; a known error is one line on standard error and exit code 2."""
+    """Run the command line; an error is one line on standard error and exit code 2."""
+    end_on_signals()
     try:
         app()
-    except (FileNotFoundError, ValueError, RuntimeError, ConnectionError) as error:
-        if debugging():
-            raise
-        say(f"beauty-rec: {error}", err=True)
+    except Interrupted as interrupted:
+        say(f"beauty-rec: ended by {interrupted.name}", err=True)
+        leave(interrupted)
+    except Exception as error:
+        said = traceback.format_exc() if debugging() else f"beauty-rec: {_said(error)}"
+        say(said, err=True)
         sys.exit(2)
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says; of one that nobody foresaw, its first line and its kind."""
+    if isinstance(error, OSError | ValueError | RuntimeError):
+        return str(error)
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first} (BEAUTY_REC_DEBUG=1 shows where)"
 
 
 @app.command()
@@ -77,23 +96,19 @@ def run(
     chosen = load_settings(
         data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
     )
+    if dry_run:
+        for line in dry_lines(chosen, select, partition, force=force, train=train):
+            say(line)
+        return
+    refuse_read_only(chosen.data_dir)
     make_sample_if_needed(chosen)
 
     from beauty_rec.orchestration.code_location import build_definitions
     from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
-    from beauty_rec.orchestration.refresh.refresh import observe_sources, plan, preview
     from beauty_rec.orchestration.storage.dagster_home import open_instance
 
     definitions = build_definitions(chosen)
     with open_instance(chosen.data_dir) as instance:
-        if dry_run:
-            steps = plan(definitions, select, partition)
-            observe_sources(definitions, instance)
-            for step, verdict, reason in preview(
-                definitions, instance, steps, force=force, train=train
-            ):
-                say(f"{verdict:<7} {step!s:<34} {reason}".rstrip())
-            return
         request = Request(select, partition, force, train)
         with folder_refresh(definitions, instance, chosen.data_dir, request) as refreshed:
             write_text_atomic(chosen.memory_path, chosen.remembered())
@@ -106,7 +121,10 @@ def run(
 
 @data_app.command()
 def sample(
-    folder: Annotated[Path, typer.Option(help="where to write")] = Path("data/raw/sample"),
+    folder: Annotated[
+        Path | None, typer.Option(help="where to write [default: raw/sample of the data folder]")
+    ] = None,
+    data_dir: DataDir = None,
     reviews: Annotated[int | None, typer.Option(min=100)] = None,
     items: Annotated[int | None, typer.Option(min=20)] = None,
     seed: Annotated[int | None, typer.Option()] = None,
@@ -117,7 +135,7 @@ def sample(
 
     given = {"reviews": reviews, "items": items, "seed": seed}
     wanted = SampleSettings(**{name: value for name, value in given.items() if value is not None})
-    files = write_sample(folder, wanted)
+    files = write_sample(folder or load_settings(data_dir).sample_dir, wanted)
     say(f"reviews   {files.reviews}\nitems     {files.items}\nprofiles  {files.profiles}")
 
 
@@ -275,65 +293,6 @@ def doctor(data_dir: DataDir = None) -> None:
     for finding in findings:
         say(f"{finding.verdict:<5} {finding.name:<12} {finding.text}")
     raise typer.Exit(1 if any(finding.verdict == "fail" for finding in findings) else 0)
-
-
-def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given: Any) -> Settings:
-    """Return the settings of a command: what was given over what the data folder remembers.
-
-    Raises:
-        ValueError: a setting is unknown or out of bounds; the message names it.
-    """
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    for name in ("reviews", "items", "profiles"):
-        if name in chosen:
-            chosen[name] = chosen[name].resolve()
-    if data_dir is not None:
-        chosen["data_dir"] = data_dir.absolute()
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--set {pair!r} is not NAME=VALUE")
-        *groups, leaf = name.strip().split(".")
-        target = chosen
-        for group in groups:
-            target = target.setdefault(group, {})
-        value = value.strip()
-        target[leaf] = json.loads(value) if value[:1] in ("[", "{") else value
-    return checked(Settings, "settings", **chosen)
-
-
-def checked(model: type[M], what: str, **values: Any) -> M:
-    """Return a model of ``values``.
-
-    Raises:
-        ValueError: they are not valid; one line names each fault.
-    """
-    try:
-        return model(**values)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']} (given: {fault['input']!r})"
-            for fault in error.errors()
-        )
-        raise ValueError(f"{what}: {problems}") from error
-
-
-def make_sample_if_needed(settings: Settings) -> None:
-    """Write the synthetic sample when no reviews were named.
-
-    Raises:
-        ValueError: the full profile was asked for without reviews.
-    """
-    if settings.reviews is not None:
-        return
-    if settings.profile == "full":
-        raise ValueError(
-            "the full profile needs reviews: beauty-rec data download, then "
-            "beauty-rec run --profile full --reviews FILE --items FILE"
-        )
-    from beauty_rec.sample import write_sample
-
-    write_sample(settings.sample_dir, settings.sample)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import re
 import typer
 
 from beauty_rec.corpus.ids import HIDDEN
+from beauty_rec.settings import redacted
 
 _HIDDEN = re.compile(rf"(?![\n\t])[{HIDDEN}]")
 
@@ -21,5 +22,5 @@ def printable(text: str) -> str:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a line, to standard error with ``err``."""
-    typer.echo(printable(text), err=err)
+    """Print a line without secrets, to standard error with ``err``."""
+    typer.echo(printable(redacted(text)), err=err)

@@ -12,6 +12,6 @@ tastes decide what they buy, how they rate it and what they write. The order of 
 (rendered row by row while ``files`` writes) with a pinch of ``flaws``.
 """
 
-from beauty_rec.sample.files import SampleFiles, is_synthetic, write_sample
+from beauty_rec.sample.files import SampleFiles, has_sample, is_synthetic, write_sample
 
-__all__ = ["SampleFiles", "is_synthetic", "write_sample"]
+__all__ = ["SampleFiles", "has_sample", "is_synthetic", "write_sample"]

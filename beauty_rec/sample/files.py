@@ -74,6 +74,8 @@ def write_sample(folder: Path, settings: SampleSettings) -> SampleFiles:
         "items": plan_flaws(len(has_row), list(ITEM_FLAWS), rngs[5]),
         "profiles": plan_flaws(len(has_profile), list(PROFILE_FLAWS), rngs[5]),
     }
+    for path in (files.reviews, files.items, files.profiles):
+        path.unlink(missing_ok=True)  # of other settings than the manifest says from now on
     write_text_atomic(
         folder / MANIFEST,
         json.dumps(
@@ -111,6 +113,18 @@ def write_sample(folder: Path, settings: SampleSettings) -> SampleFiles:
         plans["profiles"][0],
     )
     return files
+
+
+def has_sample(folder: Path, settings: SampleSettings) -> bool:
+    """Whether :func:`write_sample` has written a sample of these settings there, whole."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    wanted = {"version": VERSION, **settings.model_dump()}
+    return {name: manifest.get(name) for name in wanted} == wanted and all(
+        (folder / name).is_file() for name in manifest["files"]
+    )
 
 
 def is_synthetic(reviews_path: Path) -> bool:

@@ -42,6 +42,13 @@ from beauty_rec.settings.retriever import (
     PairSettings,
     TextIndexSettings,
 )
+from beauty_rec.settings.secrets import (
+    holds_secret,
+    is_secret_name,
+    readable_dsn,
+    redacted,
+    refuse_secret,
+)
 from beauty_rec.settings.settings import (
     SAMPLE_FILES,
     SPLITS,
@@ -87,9 +94,14 @@ __all__ = [
     "VocabularySettings",
     "child_environment",
     "debugging",
+    "holds_secret",
+    "is_secret_name",
     "let_threads_sleep",
     "offline",
     "read_remembered",
+    "readable_dsn",
     "records_in_postgres",
+    "redacted",
+    "refuse_secret",
     "secret_variables",
 ]

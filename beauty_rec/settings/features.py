@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 
 from beauty_rec.settings.group import Group
+from beauty_rec.settings.secrets import refuse_secret
 
 
 class CorpusSettings(Group):
@@ -103,10 +104,11 @@ class LanguageSettings(Group):
     def _addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         for url in urls:
             parts = urlsplit(url)
+            if "@" in url:
+                raise ValueError("an address holds a password; give llm.api_key instead")
+            refuse_secret(url)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{url!r} is no address such as http://127.0.0.1:8000/v1")
-            if "@" in parts.netloc:
-                raise ValueError("an address holds a password; give llm.api_key instead")
         return tuple(dict.fromkeys(url.rstrip("/") for url in urls))
 
     @field_validator("vllm_command")
@@ -114,6 +116,7 @@ class LanguageSettings(Group):
     def _names_the_model(cls, command: str) -> str:
         if "{model}" not in command:
             raise ValueError("must say {model} where the model's name belongs")
+        refuse_secret(command)
         return command
 
 

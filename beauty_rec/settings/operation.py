@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from beauty_rec.settings.group import Group
+from beauty_rec.settings.secrets import refuse_secret
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -41,6 +42,8 @@ class StorageSettings(Group):
         50, gt=0, description="of fetched artifacts kept in the data folder of a worker"
     )
 
+    _no_secret = field_validator("url")(refuse_secret)
+
 
 class ExecutionSettings(Group):
     """Which executor runs the steps of a run."""
@@ -61,6 +64,8 @@ class ExecutionSettings(Group):
     step_memory_gb: float = Field(8, gt=0, le=4096, description="that a step asks a cluster for")
     retries: int = Field(3, ge=0, le=20, description="of a step that lost a connection")
     retry_seconds: float = Field(5, ge=0, le=3600, description="before the first retry, doubling")
+
+    _no_secret = field_validator("ray_address")(refuse_secret)
 
 
 class CheckSettings(Group):
@@ -177,7 +182,13 @@ class ServeSettings(Group):
     diversity: float = Field(
         0, ge=0, le=1, description="maximal marginal relevance: 0 is the reranker's order"
     )
-    sample_users: int = Field(12, ge=0, le=100, description="users that the page offers to try")
+    sample_users: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="users whom the page offers to try, with their profiles, to whoever opens it; "
+        "of the synthetic sample: 12",
+    )
     poll_seconds: float = Field(2, gt=0, description="between looks at the manifest")
     keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")
 

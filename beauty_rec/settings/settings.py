@@ -53,6 +53,7 @@ from beauty_rec.settings.retriever import (
     PairSettings,
     TextIndexSettings,
 )
+from beauty_rec.settings.secrets import know, without_secrets
 
 Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
@@ -72,6 +73,7 @@ _SYNTHETIC_PRESET: dict[str, Any] = {
     "pairs": {"max_pairs": 1_500},
     "fine_tune": {"epochs": 1},
     "recommendation": {"folds": (0.7, 0.8, 0.9)},
+    "serve": {"sample_users": 12},  # they are nobody
     "user_tower": {"batch_size": 64},  # 4,800 events are few steps in batches of 256
 }
 _PRESETS: dict[str, dict[str, Any]] = {
@@ -97,7 +99,12 @@ class Settings(BaseSettings):
     """Everything a run was given. ``data_dir`` is made absolute."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BEAUTY_REC_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix="BEAUTY_REC_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # compose hands on what is not set as an empty text
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(Path("data"), description="where everything is kept")
@@ -158,6 +165,11 @@ class Settings(BaseSettings):
             InitSettingsSource(settings_cls, _PRESETS.get(profile, {})),
         )
 
+    def model_post_init(self, context: Any) -> None:
+        """Have every error and log hide these secrets."""
+        for secret in (self.item_index.dsn, self.llm.api_key, self.serve.api_key):
+            know(secret)
+
     @property
     def inputs(self) -> dict[str, Path | None]:
         """The raw files by kind; the synthetic sample's when no reviews were named."""
@@ -206,7 +218,7 @@ class Settings(BaseSettings):
     def remembered(self) -> str:
         """Return what differs from the defaults, as JSON for :attr:`memory_path`.
 
-        A DSN is kept without its password: later commands take that from ``PGPASSWORD``, from
+        A DSN is kept without its passwords: later commands take that from ``PGPASSWORD``, from
         ``~/.pgpass`` or from their own settings, and fail without it. API keys are not
         kept: they are to be in the environment.
         """
@@ -216,7 +228,7 @@ class Settings(BaseSettings):
             exclude={"data_dir": True, "serve": {"api_key"}, "llm": {"api_key"}},
         )
         if self.item_index.dsn is not None:
-            given["item_index"]["dsn"] = _without_password(self.item_index.dsn.get_secret_value())
+            given["item_index"]["dsn"] = without_secrets(self.item_index.dsn.get_secret_value())
         return json.dumps(given, indent=2) + "\n"
 
 
@@ -239,11 +251,3 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
         for name in names & given.get(group, {}).keys():
             del given[group][name]
     return given
-
-
-def _without_password(dsn: str) -> str:
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-    parts = conninfo_to_dict(dsn)
-    parts.pop("password", None)
-    return make_conninfo("", **{name: str(value) for name, value in parts.items()})

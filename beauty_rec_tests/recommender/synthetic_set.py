@@ -123,7 +123,8 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
         },
         {"domain": "beauty", "event_fields": ["context", "buyer_height_cm", "buyer_weight_kg"]},
         {"test reranked recall@100": 0.5},
-        ServeSettings(),
+        ServeSettings(sample_users=12),
+        EncoderSettings(precision="float32"),
     )
 
 

@@ -103,6 +103,7 @@ def serving_manifest(
         },
         _headlines(retrieval_metrics, ranking_metrics),
         settings.serve,
+        settings.encoder,
     )
     context.set_data_version(context.asset_key, dg.DataVersion(manifest.set))
     context.add_asset_metadata(

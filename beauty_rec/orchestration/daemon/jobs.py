@@ -21,6 +21,8 @@ EVALUATED = (
     "ranking_metrics,evaluation_report"
 )
 PARENT_TAG = "beauty_rec/job_run"
+PATIENCE_SECONDS = 3_600
+"""A job waits for another refresh, or for steps that were started by hand."""
 
 
 class RefreshConfig(dg.Config):
@@ -48,7 +50,7 @@ class RefreshConfig(dg.Config):
 def refresh_assets(context: dg.OpExecutionContext, config: RefreshConfig) -> dict[str, int]:
     """Walk the graph; fail when a step failed, with what was built before it in place."""
     instance = context.instance
-    instance.add_run_tags(context.run_id, process_tags())
+    instance.add_run_tags(context.run_id, process_tags(instance))
     request = Request(**config.model_dump(), tags={PARENT_TAG: context.run_id})
     rows = ["| status | asset | seconds | reason |", "|---|---|--:|---|"]
     with folder_refresh(
@@ -56,6 +58,7 @@ def refresh_assets(context: dg.OpExecutionContext, config: RefreshConfig) -> dic
         instance,
         context.resources.settings.data_dir,
         request,
+        patience=PATIENCE_SECONDS,
     ) as refreshed:
         for ended in refreshed.ended_runs:
             context.log.warning(f"run {ended} was killed; its record is closed")

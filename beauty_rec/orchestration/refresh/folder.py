@@ -7,6 +7,7 @@
 """
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
-from beauty_rec.orchestration.refresh.lock import refresh_turn
+from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, refresh_turn
 from beauty_rec.orchestration.refresh.refresh import (
     Status,
     StepResult,
@@ -23,6 +24,7 @@ from beauty_rec.orchestration.refresh.refresh import (
     plan,
     refresh,
 )
+from beauty_rec.orchestration.refresh.worker import Worker
 from beauty_rec.settings import Train
 
 
@@ -64,24 +66,40 @@ class FolderRefresh:
 
 @contextmanager
 def folder_refresh(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path, request: Request
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    data_dir: Path,
+    request: Request,
+    patience: float = 0,
 ) -> Iterator[FolderRefresh]:
     """Yield the refresh of ``data_dir``: dead runs ended, sources observed, the lock held.
 
+    An exception that a signal raises here, or while the refresh is iterated over, stops the step
+    that is being built, and marks its run as cancelled; no further one begins.
+
+    Args:
+        definitions: the code location.
+        instance: where the records are.
+        data_dir: what is refreshed.
+        request: how far.
+        patience: seconds to wait for another process that builds in the folder.
+
     Raises:
         SelectionError: the request selects nothing.
-        RefreshRunningError: another process refreshes the folder.
+        RefreshRunningError: another process builds in the folder.
     """
     steps = plan(definitions, request.select, request.partition)
-    with refresh_turn(data_dir):
+    tags = {**request.tags, REFRESH_TAG: uuid.uuid4().hex[:12]}
+    own = {REFRESH_TAG: tags[REFRESH_TAG]}
+    with refresh_turn(data_dir, patience), Worker(instance, own) as worker:
         ended = end_dead_runs(instance)
-        observe_sources(definitions, instance)
+        worker.call(observe_sources, definitions, instance, tags)
         results = refresh(
             definitions,
             instance,
             steps,
             force=request.force,
             train=request.train,
-            tags=request.tags,
+            tags=tags,
         )
-        yield FolderRefresh(results, ended)
+        yield FolderRefresh(worker.each(results), ended)

@@ -1,57 +1,93 @@
-"""The lock of a data folder: one refresh at a time, since two would build the same twice.
+"""The turn of a data folder: one refresh at a time, since two would build the same twice.
 
-The turn is a file lock, which the kernel takes back from a killed process.
+Steps of runs that no refresh started may build side by side, but not beside a refresh. The turn is
+a file lock, which the kernel takes back from a killed process.
 """
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 LOCK = "refresh.lock"
+REFRESH_TAG = "beauty_rec/refresh"
+"""Of the runs that a refresh started, which holds the turn for them."""
+POLL_SECONDS = 1.0
 
 
 class RefreshRunningError(RuntimeError):
-    """Another refresh of the data folder is under way."""
+    """The data folder is being built by another process."""
 
 
 @contextmanager
-def refresh_turn(data_dir: Path) -> Iterator[None]:
-    """Hold the turn of ``data_dir``.
+def refresh_turn(data_dir: Path, patience: float = 0) -> Iterator[None]:
+    """Hold the turn of ``data_dir`` for a refresh.
+
+    Args:
+        data_dir: what is refreshed.
+        patience: seconds to wait for it.
 
     Raises:
         RefreshRunningError: another process has it; the message names it.
     """
-    with _opened(data_dir) as lock:
-        if not _take(lock):
-            lock.seek(0)
-            raise RefreshRunningError(
-                f"process {lock.read().strip() or 'unknown'} is refreshing {data_dir} right now; "
-                "wait for it to end, or stop it"
-            )
+    deadline = time.monotonic() + patience
+    with _opened(data_dir / "dagster") as lock:
+        while not _take(lock, fcntl.LOCK_EX):
+            if time.monotonic() >= deadline:
+                raise RefreshRunningError(_who(lock, data_dir))
+            time.sleep(POLL_SECONDS)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
 
 
+@contextmanager
+def step_turn(home: Path, say: Callable[[str], object]) -> Iterator[None]:
+    """Hold the turn of a step that no refresh started; wait while a refresh runs.
+
+    Args:
+        home: ``DAGSTER_HOME``, below the data folder.
+        say: called with the reason once, where it has to wait.
+    """
+    with _opened(home) as lock:
+        if not _take(lock, fcntl.LOCK_SH):
+            say(f"waits for the refresh of {home.parent} to end")
+            while not _take(lock, fcntl.LOCK_SH):
+                time.sleep(POLL_SECONDS)
+        yield
+
+
 def is_refreshing(data_dir: Path) -> bool:
-    """Tell whether a process holds the turn of ``data_dir``."""
-    with _opened(data_dir) as lock:
-        return not _take(lock)
+    """Tell whether a refresh holds the turn of ``data_dir``."""
+    with _opened(data_dir / "dagster") as lock:
+        return not _take(lock, fcntl.LOCK_SH)
 
 
-def _opened(data_dir: Path) -> IO[str]:
-    folder = data_dir / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / LOCK).open("a+")
+def _who(lock: IO[str], data_dir: Path) -> str:
+    if _take(lock, fcntl.LOCK_SH):
+        return (
+            f"a run that was started in Dagster is building in {data_dir} right now; "
+            "wait for it to end, or stop it there"
+        )
+    lock.seek(0)
+    return (
+        f"process {lock.read().strip() or 'unknown'} is refreshing {data_dir} right now; "
+        "wait for it to end, or stop it"
+    )
 
 
-def _take(lock: IO[str]) -> bool:
+def _opened(home: Path) -> IO[str]:
+    home.mkdir(parents=True, exist_ok=True)
+    return (home / LOCK).open("a+")
+
+
+def _take(lock: IO[str], kind: int) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -17,6 +17,7 @@ import dagster as dg
 
 from beauty_rec.orchestration.dagster_internals import BaseAssetGraph, ExecutionResult
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
+from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
 from beauty_rec.orchestration.refresh.staleness import Look, Stale
 from beauty_rec.orchestration.stage.cluster import run_step
 from beauty_rec.settings import SPLITS, Train
@@ -24,7 +25,6 @@ from beauty_rec.settings import SPLITS, Train
 Status = Literal["built", "fresh", "failed"]
 TRAININGS = frozenset({"training_pairs", "text_retriever", "item_tower", "user_tower", "reranker"})
 """Models, and what is made for their training alone."""
-REFRESH_TAG = "beauty_rec/refresh"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -111,7 +111,7 @@ def refresh(
         trainings: names of the assets that ``train`` is about.
     """
     graph = definitions.resolve_asset_graph()
-    tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(), **(tags or {})}
+    tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(instance), **(tags or {})}
     kept = trainings if train == "never" else frozenset()
     failed: set[dg.AssetKey] = set()
     look = Look(instance, graph, kept)
@@ -181,8 +181,12 @@ def preview(
             yield step, "fresh", ""
 
 
-def observe_sources(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    """Record the content versions of the raw files.
+def observe_sources(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Record the content versions of the raw files, in a run with ``tags``.
 
     Raises:
         Exception: what an observation raised, such as a missing file.
@@ -190,7 +194,10 @@ def observe_sources(definitions: dg.Definitions, instance: dg.DagsterInstance) -
     graph = definitions.resolve_asset_graph()
     sources = [key for key in graph.observable_asset_keys if not graph.get(key).is_materializable]
     definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-        run_config=QUIET, instance=instance, asset_selection=sources
+        run_config=QUIET,
+        instance=instance,
+        asset_selection=sources,
+        tags={**process_tags(instance), **(tags or {})},
     )
 
 

@@ -148,5 +148,23 @@ def _free(numbers: Sequence[int], folder: Path | None = None) -> Iterator[int]:
 
 
 def _lock_file(folder: Path, number: int) -> IO[str]:
+    """Return the opened lock of a GPU, which users of this machine share: any may read it.
+
+    A lock needs no writing. Of others' files in a shared temporary folder the kernel refuses more:
+    to open them for writing, and to open them as if they might have to be made.
+
+    Raises:
+        RuntimeError: another user's file cannot be read.
+    """
     path = folder / f"beauty-rec-gpu-{number}.lock"
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "w")
+    for flags in (0, os.O_CREAT | os.O_EXCL, 0):
+        try:
+            opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | flags, 0o644)
+        except (FileNotFoundError, FileExistsError):
+            continue
+        except PermissionError as error:
+            raise RuntimeError(f"{path} is {path.owner()}'s; chmod a+r it") from error
+        if flags:
+            os.fchmod(opened, 0o644)  # whatever the umask
+        return os.fdopen(opened)
+    raise RuntimeError(f"{path} comes and goes")

@@ -20,6 +20,7 @@ from typing import Any
 
 import dagster as dg
 
+from beauty_rec.orchestration.refresh.single_runs import beside_no_refresh
 from beauty_rec.orchestration.stage.cluster import cluster_tags
 from beauty_rec.orchestration.stage.gpu import Device, GpuResource
 from beauty_rec.orchestration.stage.launchpad import (
@@ -31,7 +32,7 @@ from beauty_rec.orchestration.stage.launchpad import (
 from beauty_rec.orchestration.stage.measure import measure
 from beauty_rec.orchestration.stage.retryable import is_passing
 from beauty_rec.orchestration.stage.versions import CODE_VERSION_TAG, with_code_versions
-from beauty_rec.settings import ExecutionSettings, Settings
+from beauty_rec.settings import ExecutionSettings, Settings, holds_secret, redacted
 
 OWNERS = ["team:recommendations"]
 GPU_POOL = "gpu"
@@ -74,7 +75,8 @@ def stage(
         def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
             given = kwargs.get("settings")
             config = context.op_execution_context.op_config
-            with measure() as cost, _lent(kwargs.pop("gpu", None)) as device:
+            lent = _lent(kwargs.pop("gpu", None))
+            with beside_no_refresh(context), measure() as cost, lent as device:
                 used = given if given is None else overridden(given, config)
                 changed = {} if given is None or used is None else differences(given, used)
                 tags = _overridden_tags(context, changed)
@@ -84,7 +86,11 @@ def stage(
                 try:
                     value = function(context, *args, **kwargs)
                 except Exception as error:
-                    if retries and not is_passing(error):
+                    tried_again = not retries or is_passing(error)
+                    if holds_secret(error):  # Dagster keeps what an error says
+                        said = redacted(f"{type(error).__name__}: {error}")
+                        raise dg.Failure(said, allow_retries=tried_again) from None
+                    if not tried_again:
                         raise dg.Failure(str(error), allow_retries=False) from error
                     raise
                 finally:

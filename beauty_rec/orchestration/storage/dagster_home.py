@@ -1,6 +1,8 @@
 """Dagster's home folder, below the data folder."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +46,9 @@ storage:
     postgres_url:
       env: DAGSTER_POSTGRES_URL
 """
+COPIED = ("history", "history/runs", "schedules")
+KEPT = ("runs.db", "index.db", "schedules.db")
+"""The databases that cover all runs, with their logs; the others hold the events of one run."""
 
 
 def dagster_home(data_dir: Path) -> Path:
@@ -68,3 +73,22 @@ def open_instance(data_dir: Path) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(dagster_home(data_dir))
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+@contextmanager
+def open_copy(data_dir: Path) -> Iterator[dg.DagsterInstance]:
+    """Yield an instance on a copy of the data folder's records, deleted at the end.
+
+    What is written to it leaves the folder as it is, which need not even be writable.
+    """
+    home = data_dir.absolute() / "dagster"
+    with tempfile.TemporaryDirectory(prefix="beauty-rec-") as made:
+        copy = Path(made)
+        for name in COPIED:
+            for file in (home / name).glob("*"):
+                if file.is_file() and file.name.startswith(KEPT):
+                    (copy / name).mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, copy / name / file.name)
+        (copy / "dagster.yaml").write_text(INSTANCE_YAML)
+        with dg.DagsterInstance.from_config(str(copy)) as instance:
+            yield instance

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from beauty_rec.orchestration.refresh.refresh import REFRESH_TAG
+from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
 
 
 def latest_metadata(

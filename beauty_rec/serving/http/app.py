@@ -21,6 +21,7 @@ from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.state.engine import Engine, UnknownItem
+from beauty_rec.serving.state.watcher import watching
 
 WARM_HISTORY, WARM_CONTEXT = 50, 20
 """Past items, and repetitions of three words, of the questions that warm the models up."""
@@ -55,15 +56,8 @@ def create_app(engine: Engine) -> FastAPI:
         known = engine.shop.space.ids[:WARM_HISTORY]
         await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), known)
         engine.store.keep_open()
-
-        async def watch() -> None:
-            while True:
-                await asyncio.sleep(settings.poll_seconds)
-                await asyncio.to_thread(engine.look)
-
-        watcher = asyncio.create_task(watch())
-        yield
-        watcher.cancel()
+        with watching(engine.look, settings.poll_seconds):
+            yield
         await asyncio.to_thread(batcher.close)
 
     app = FastAPI(

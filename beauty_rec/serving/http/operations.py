@@ -1,5 +1,6 @@
 """Routes for operators, and the page."""
 
+import time
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -36,6 +37,10 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         health = {
             "status": "not ready" if reasons else "ready",
             "set": engine.shop.manifest.set,
+            "set_age_s": round(engine.set_age_seconds, 1),
+            "waiting_items": engine.waiting_items,
+            "refusals": engine.refusals,
+            "refuses_newest": engine.refused is not None,
             "database": engine.store.healthy,
             "reasons": reasons,
         }
@@ -64,6 +69,8 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         metrics.items.set(len(engine.shop.catalogue))
         metrics.switches.set(engine.switches)
         metrics.refusals.set(engine.refusals)
+        metrics.set_age.set(engine.set_age_seconds)
+        metrics.look_age.set(time.monotonic() - engine.looked)
         metrics.served.clear()
         metrics.served.labels(engine.shop.manifest.set).set(1)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

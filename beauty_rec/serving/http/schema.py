@@ -152,5 +152,12 @@ class Health(BaseModel):
 
     status: Literal["ok", "ready", "not ready"]
     set: str | None = None
+    set_age_s: float | None = Field(None, description="since the served set was published")
+    waiting_items: int | None = Field(
+        None,
+        description="given before, found as soon as their vectors are made",
+    )
+    refusals: int | None = Field(None, description="of newer sets, since the start")
+    refuses_newest: bool | None = Field(None, description="the log says why")
     database: bool | None = None
     reasons: list[str] = []

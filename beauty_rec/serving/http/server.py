@@ -1,17 +1,20 @@
 """`beauty-rec serve`: the app on uvicorn, with safe defaults."""
 
 import logging
+import os
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from beauty_rec.recommender.online.memory import map_large_blocks
+from beauty_rec.serving.http.ending import SHUTDOWN_SECONDS, Server
 from beauty_rec.serving.http.middleware import is_own
 from beauty_rec.serving.http.telemetry import log_as_json
-from beauty_rec.serving.state.database import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
-SHUTDOWN_SECONDS = 10
 SWITCH_S = 0.0002
 """A small answer waits this long, not Python's 5 ms, each time a large one is at its turn."""
 
@@ -21,49 +24,74 @@ def serve(settings: Settings) -> None:
 
     Raises:
         ValueError: an address that others reach is asked for without an API key.
+        ConnectionError: the address is taken.
         FileNotFoundError: nothing was published yet; the message names the remedy.
         ManifestError: the set is not what its manifest says.
     """
-    import torch
-    import uvicorn
-
-    from beauty_rec.serving.http.app import create_app
-    from beauty_rec.serving.http.connections import bounds
-
     given = settings.serve
     if not is_own(given.host) and given.api_key is None:
         raise ValueError(
             f"serve.host = {given.host} is reached by others: set serve.api_key "
             "(BEAUTY_REC_SERVE__API_KEY, 16 characters or more) first"
         )
-    if given.threads is not None:
-        torch.set_num_threads(given.threads)
+    with _bound(given.host, given.port) as door:
+        _serve(settings, door)
+
+
+def _serve(settings: Settings, door: socket.socket) -> None:
+    import torch
+    import uvicorn
+
+    from beauty_rec.serving.http.app import create_app
+    from beauty_rec.serving.http.connections import bounds
+
+    if settings.serve.threads is not None:
+        torch.set_num_threads(settings.serve.threads)
     log_as_json()
     map_large_blocks()
     sys.setswitchinterval(SWITCH_S)
     engine = Engine(settings)
     try:
-        engine.store.open()
-    except DatabaseDown as error:  # it is looked for again; answers do not need it
-        LOG.warning("database", extra={"error": str(error)})
-    LOG.info(
-        "serving",
-        extra={
-            "address": f"http://{given.host}:{given.port}/",
-            "set": engine.shop.manifest.set,
-            "items": len(engine.shop.catalogue),
-        },
-    )
-    try:
-        uvicorn.run(
+        host, port = door.getsockname()[:2]
+        LOG.info(
+            "serving",
+            extra={
+                "address": f"http://{host}:{port}/",
+                "set": engine.shop.manifest.set,
+                "items": len(engine.shop.catalogue),
+            },
+        )
+        config = uvicorn.Config(
             create_app(engine),
-            host=given.host,
-            port=given.port,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            **bounds(given),
+            **bounds(settings.serve),
         )
+        Server(config).run(sockets=[door])
     finally:
-        engine.store.close()
+        engine.close()
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """Yield a socket of the address, before anything is loaded; it does not listen yet.
+
+    Raises:
+        ConnectionError: the address is taken, or none of this machine's.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = min(found)  # IPv4 where a name has both
+        door = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConnectionError(f"cannot serve at {host}:{port}: {error}") from error
+    with door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind(address)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ConnectionError(f"cannot serve at {host}:{port}: {reason}") from error
+        yield door

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from beauty_rec.settings import redacted
+
 LOG = logging.getLogger("beauty_rec.serving")
 _PLAIN = frozenset(vars(logging.makeLogRecord({})))
 BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.08, 0.12, 0.2, 0.5, 1, 2, 5, 10)
@@ -27,7 +29,17 @@ class JsonLines(logging.Formatter):
         line.update({n: v for n, v in vars(record).items() if n not in _PLAIN})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        return orjson.dumps(_hidden(line)).decode()
+
+
+def _hidden(value: Any) -> Any:
+    """Return a value for JSON, no text of it with a secret."""
+    if isinstance(value, dict):
+        return {str(name): _hidden(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden(part) for part in value]
+    plain = value is None or isinstance(value, bool | int | float)
+    return value if plain else redacted(str(value))
 
 
 def log_as_json() -> None:
@@ -80,7 +92,15 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.refusals = Gauge(
-            f"{prefix}set_refusals", "Sets that were refused since the start.",
+            f"{prefix}set_refusals", "Looks for a newer set that ended in a refusal.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.set_age = Gauge(
+            f"{prefix}served_set_age_seconds", "Since the served set was published.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.look_age = Gauge(
+            f"{prefix}set_look_age_seconds", "Since the last look for a newer set came back.",
             registry=self.registry,
         )  # fmt: skip
         self.served = Gauge(

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def publish(
     facts: Mapping[str, Any],
     metrics: Mapping[str, float],
     keep: int = 2,
+    trial: Callable[[Path, Manifest], None] = lambda folder, manifest: None,
 ) -> Manifest:
     """Make a set of ``parts`` below ``root`` and serve it from now on.
 
@@ -39,6 +40,7 @@ def publish(
         parts: name in the set → the file or folder to link. They are not written to later.
         indexes, facts, metrics: see :class:`Manifest`.
         keep: sets that stay, this one among them; older ones are deleted.
+        trial: asks the set in a folder; what it raises keeps the set from being served.
 
     Raises:
         FileNotFoundError: a part does not exist.
@@ -47,7 +49,8 @@ def publish(
     given = {"parts": hashes, "indexes": dict(indexes), "facts": dict(facts), "format": FORMAT}
     name = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / VERSIONS / name
-    if not folder.exists():
+    made = not folder.exists()
+    if made:
         with atomic_path(folder) as draft:
             for part, path in parts.items():
                 _link(path, draft / part)
@@ -61,6 +64,12 @@ def publish(
         facts=dict(facts),
         metrics=dict(metrics),
     )
+    try:
+        trial(folder, manifest)
+    except BaseException:
+        if made:
+            shutil.rmtree(folder)
+        raise
     os.utime(folder)  # the newest set is the one that was published last
     write_text_atomic(root / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     _drop_old(root, name, keep)

@@ -12,8 +12,10 @@ import polars as pl
 from beauty_rec.recommender.online.cards import item_cards, sample_users, user_events
 from beauty_rec.recommender.online.manifest import Manifest
 from beauty_rec.recommender.online.parts import CARDS, EVENTS, ITEM_INDEX, PROFILES, SAMPLES
+from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.trial import try_out
 from beauty_rec.serving.published.manifest import publish
-from beauty_rec.settings import ServeSettings
+from beauty_rec.settings import EncoderSettings, ServeSettings
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,11 @@ def publish_run(
     facts: Mapping[str, Any],
     metrics: Mapping[str, float],
     settings: ServeSettings,
+    encoder: EncoderSettings,
 ) -> Manifest:
     """Make the cards and users of a set, publish it below ``root``, and return its manifest.
+
+    It is loaded and asked once before it is published.
 
     Args:
         root: ``data/serving``.
@@ -45,7 +50,16 @@ def publish_run(
         frames: see :class:`Frames`.
         indexes, facts, metrics: as in :func:`~beauty_rec.serving.published.manifest.publish`.
         settings: how many sample users, how many sets are kept.
+        encoder: of the texts; here it runs on the CPU.
+
+    Raises:
+        ManifestError: the set cannot be read, or cannot answer.
     """
+
+    def trial(folder: Path, manifest: Manifest) -> None:
+        on_cpu = encoder.model_copy(update={"device": "cpu"})
+        try_out(Snapshot.load(folder, manifest, on_cpu), settings)
+
     ids = pl.read_parquet(artifacts[ITEM_INDEX] / "ids.parquet", glob=False)["id"].to_list()
     cards = item_cards(ids, frames.items, frames.attributes, frames.merged, frames.keywords)
     events = user_events(frames.reviews)
@@ -61,6 +75,8 @@ def publish_run(
         for name, frame in made.items():
             frame.write_parquet(draft / name, compression="zstd")
         own = {name: draft / name for name in made}
-        return publish(root, {**artifacts, **own}, indexes, facts, metrics, settings.keep_sets)
+        return publish(
+            root, {**artifacts, **own}, indexes, facts, metrics, settings.keep_sets, trial
+        )
     finally:
         shutil.rmtree(draft)

@@ -5,11 +5,12 @@ started again, and until then writes say so while answers go on from memory.
 """
 
 import logging
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -18,10 +19,12 @@ from pydantic import SecretStr, ValidationError
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.settings import redacted
 
 LOG = logging.getLogger("beauty_rec.serving")
 CONNECT_SECONDS = 5
 PING_SECONDS = 1.0
+READ_ONLY = "the data folder is read-only: what was given before is not there, and nothing is kept"
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS serving_items (
@@ -30,7 +33,17 @@ _SCHEMA = """
         number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         user_id text NOT NULL, parent_asin text NOT NULL, time_ms bigint NOT NULL,
         rating real NOT NULL, UNIQUE (user_id, parent_asin, time_ms));
+    CREATE TABLE IF NOT EXISTS serving_rows (
+        key text PRIMARY KEY, made jsonb NOT NULL, vectors bytea NOT NULL);
 """
+
+
+class KeptRow(NamedTuple):
+    """What was made of an item; ``key`` is of the item and of what made it."""
+
+    key: str
+    made: dict[str, Any]
+    vectors: bytes
 
 
 class DatabaseDown(ConnectionError):
@@ -58,6 +71,14 @@ class Store:
         self._keeper: threading.Thread | None = None
 
     @property
+    def read_only(self) -> bool:
+        """Whether the folder cannot be written to: a server cannot run in it."""
+        folder = self._folder
+        while not folder.exists():
+            folder = folder.parent
+        return self._dsn is None and not os.access(folder, os.W_OK)
+
+    @property
     def healthy(self) -> bool:
         """Whether the last look found the database there."""
         return self._connection is not None and not self._lost.is_set()
@@ -74,6 +95,9 @@ class Store:
 
     def keep_open(self) -> None:
         """Look after the connection from now on, on a thread of its own."""
+        if self.read_only:
+            LOG.warning("database", extra={"event": "database_read_only", "error": READ_ONLY})
+            return
         self._keeper = threading.Thread(target=self._keep, name="store", daemon=True)
         self._keeper.start()
 
@@ -111,6 +135,25 @@ class Store:
             many=rows,
         )
 
+    def rows(self, keys: Sequence[str]) -> list[KeptRow]:
+        """Return what is kept under ``keys``."""
+        found = self._run(
+            "SELECT key, made, vectors FROM serving_rows WHERE key = ANY(%s)", [list(keys)]
+        )
+        return [KeptRow(key, made, bytes(vectors)) for key, made, vectors in found]
+
+    def put_rows(self, rows: Sequence[KeptRow]) -> None:
+        """Keep what was made of items."""
+        self._run(
+            "INSERT INTO serving_rows (key, made, vectors) VALUES (%s, %s, %s)"
+            " ON CONFLICT (key) DO NOTHING",
+            many=[(row.key, Jsonb(row.made), row.vectors) for row in rows],
+        )
+
+    def keep_rows(self, keys: Collection[str]) -> None:
+        """Delete all rows but these."""
+        self._run("DELETE FROM serving_rows WHERE key <> ALL(%s)", many=[(list(keys),)])
+
     def events(self) -> dict[str, list[Past]]:
         """Return all events that were given, by user, in their order."""
         found: dict[str, list[Past]] = {}
@@ -130,15 +173,19 @@ class Store:
         )
 
     def _run(
-        self, statement: str, *, many: Sequence[Sequence[Any]] | None = None
+        self,
+        statement: str,
+        values: Sequence[Any] = (),
+        *,
+        many: Sequence[Sequence[Any]] | None = None,
     ) -> list[tuple[Any, ...]]:
         if not self._lock.acquire(timeout=CONNECT_SECONDS):
             raise DatabaseDown("the database has been busy for too long")
         try:
             if self._connection is None or self._lost.is_set():
-                raise DatabaseDown("the database is away")
+                raise DatabaseDown(READ_ONLY if self.read_only else "the database is away")
             if many is None:
-                return self._connection.execute(statement).fetchall()
+                return self._connection.execute(statement, values).fetchall()
             with self._connection.transaction(), self._connection.cursor() as cursor:
                 cursor.executemany(statement, many)
             return []
@@ -173,5 +220,6 @@ class Store:
                 self._connection.execute(_SCHEMA)
         except (psycopg.Error, RuntimeError, OSError) as error:
             self._connection = None
-            raise DatabaseDown(f"the database cannot be reached: {error}") from error
+            said = redacted(str(error))
+            raise DatabaseDown(f"the database cannot be reached: {said}") from error
         self._lost.clear()

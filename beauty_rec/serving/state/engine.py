@@ -10,28 +10,30 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from beauty_rec.artifacts import content_hash
-from beauty_rec.recommender.online.manifest import Manifest, ManifestError
-from beauty_rec.recommender.online.new_items import add_items
+from beauty_rec.recommender.online.manifest import Manifest
+from beauty_rec.recommender.online.new_items import NewRow, add_rows, is_taken_in
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.snapshot import Snapshot
-from beauty_rec.serving.published.manifest import MANIFEST, read_manifest, set_folder
-from beauty_rec.serving.state.database import DatabaseDown, Store
+from beauty_rec.recommender.online.trial import try_out
+from beauty_rec.serving.published.manifest import read_manifest, set_folder
+from beauty_rec.serving.state.database import READ_ONLY, DatabaseDown, Store
+from beauty_rec.serving.state.given import GivenRows
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
-ITEMS_AT_ONCE = 16
-"""New items whose vectors are made before requests get their turn again."""
+TRY_AGAIN_SECONDS = 30.0
+"""After which a refused set is read once more: what was in its way may have passed."""
 
 
 def load_set(root: Path, manifest: Manifest, settings: EncoderSettings) -> Snapshot:
@@ -54,15 +56,22 @@ class Engine:
         self.settings = settings
         self.root = settings.data_dir / "serving"
         manifest = read_manifest(self.root)
-        self._shop = in_passing(load_set, self.root, manifest, settings.encoder)
+        self._base = in_passing(load_set, self.root, manifest, settings.encoder)
+        self._shop = self._base
         self._changing = threading.RLock()
         self._restored = False
-        self._given_items: Sequence[NewItem] = ()
-        self._refused_token = ""
+        self._given: dict[str, NewItem] = {}
+        self._added: dict[str, NewRow] = {}
+        self._closing = threading.Event()
+        self._filling: threading.Thread | None = None
+        self._tried, self._try_again = "", 0.0
         self.refused: str | None = None
         """Why the newest manifest is not served; None when it is."""
         self.switches = self.refusals = 0
+        self.looked = time.monotonic()
+        """When the last look for a newer set came back."""
         self.store = Store(settings.data_dir / "postgres", settings.item_index.dsn, self._restore)
+        self._rows = GivenRows(self.store, settings)
 
     @classmethod
     @contextmanager
@@ -76,10 +85,22 @@ class Engine:
         """
         engine = cls(settings)
         try:
-            engine.store.open()
+            if engine.store.read_only:
+                LOG.warning(READ_ONLY)
+            else:
+                engine.store.open()
+            if engine._filling is not None:
+                engine._filling.join()
             yield engine
         finally:
-            engine.store.close()
+            engine.close()
+
+    def close(self) -> None:
+        """Stop what goes on in the background, and leave the database."""
+        self._closing.set()
+        if self._filling is not None:
+            self._filling.join(30)
+        self.store.close()
 
     @property
     def shop(self) -> Snapshot:
@@ -87,9 +108,24 @@ class Engine:
         return self._shop
 
     @property
+    def waiting_items(self) -> int:
+        """Items given before whose vectors are not made yet: they are not answered yet."""
+        added, base = self._added, self._base
+        given = list(self._given.values())
+        return sum(i.parent_asin not in added and not is_taken_in(base, i) for i in given)
+
+    @property
+    def set_age_seconds(self) -> float:
+        """How long ago the served set was published."""
+        published = datetime.fromisoformat(self._shop.manifest.created_at)
+        return (datetime.now(UTC) - published).total_seconds()
+
+    @property
     def ready(self) -> list[str]:
         """Return why the engine is not ready; nothing when it is."""
         reasons = []
+        if self.store.read_only:
+            return []
         if not self.store.healthy:
             reasons.append("the database is away: writes wait, answers go on")
         elif not self._restored:
@@ -138,11 +174,14 @@ class Engine:
             DatabaseDown: nothing was stored.
         """
         with self._changing:
-            shop = self._with_items(self._shop, items)
-            self.store.put_items(items)
-            self._given_items = [*self._given_items, *items]
-            self._shop = shop
-            return shop.manifest.set
+            latest = {item.parent_asin: item for item in items}
+            made: dict[str, NewRow] = {}
+            for rows in self._rows.make(self._shop, list(latest.values())):
+                made |= rows
+            self.store.put_items(list(latest.values()))
+            self._given = {**self._given, **latest}
+            self._add(made)
+            return self._shop.manifest.set
 
     def add_event(self, given: NewEvent) -> str:
         """Store a user's event, which the next answer knows.
@@ -152,7 +191,8 @@ class Engine:
             DatabaseDown: nothing was stored.
         """
         with self._changing:
-            self._row(self._shop, given.parent_asin)
+            if given.parent_asin not in self._given:
+                self._row(self._shop, given.parent_asin)
             at = int(time.time() * 1000) if given.timestamp is None else given.timestamp
             event = Past(given.parent_asin, given.rating, at)
             self.store.put_event(given.user_id, event)
@@ -162,63 +202,102 @@ class Engine:
     def look(self) -> bool:
         """Serve the newest manifest if it is another; return whether it was switched to.
 
-        A set that is not whole, or does not fit together, is refused: what is served stays.
+        A set that is not whole, does not fit together or cannot answer is refused, and so is one
+        that cannot be read now: what is served stays. It is tried again after a while.
         """
         try:
-            manifest = read_manifest(self.root)
-            if manifest.set == self._shop.manifest.set:
-                self.refused = None
-                return False
-            token = content_hash(self.root / MANIFEST)
-            if self.refused is not None and token == self._refused_token:
-                return False
-            loaded = in_passing(load_set, self.root, manifest, self.settings.encoder)
-        except (ManifestError, FileNotFoundError) as error:
+            return self._switch()
+        except Exception as error:
+            self.refusals += 1
             if str(error) != self.refused:
-                self.refusals += 1
                 LOG.error("refused", extra={"event": "set_refused", "error": str(error)})
             self.refused = str(error)
-            path = self.root / MANIFEST
-            self._refused_token = content_hash(path) if path.exists() else ""
             return False
+        finally:
+            self.looked = time.monotonic()
+
+    def _switch(self) -> bool:
+        manifest = read_manifest(self.root)
+        if manifest.set == self._shop.manifest.set:
+            self.refused = None
+            return False
+        token, now = manifest.model_dump_json(), time.monotonic()
+        if token == self._tried and now < self._try_again:
+            return False
+        self._tried, self._try_again = token, now + TRY_AGAIN_SECONDS
+        loaded = in_passing(load_set, self.root, manifest, self.settings.encoder)
+        in_passing(try_out, loaded, self.settings.serve)
+        self._make_known(loaded)  # while the set before is served, and takes items
         with self._changing:
-            self._shop = self._with_given(loaded)
+            self._begin(loaded)
+        self._fill_in()
+        self._rows.forget_others(loaded, list(self._given.values()))
         self.refused = None
         self.switches += 1
         LOG.info("switched", extra={"event": "set_switched", "set": manifest.set})
         return True
 
     def _restore(self) -> None:
-        """Read what was given before, once the database is there."""
+        """Read what was given before, once the database is there; make what is not made yet."""
         if not self._restored:
             with self._changing:
-                self._shop = self._with_given(self._shop)
+                self._begin(self._base)
                 self._restored = True
+            self._fill_in()
 
-    def _with_given(self, shop: Snapshot) -> Snapshot:
-        """Return the shop with all items and events that the store holds.
+    def _fill_in(self) -> None:
+        """Have the rows made that are not, in the background."""
+        if self.waiting_items:
+            self._filling = threading.Thread(target=self._fill, name="given", daemon=True)
+            self._filling.start()
 
-        An item that was given stands above the set's own record of it. Without the database, what
-        this engine has been given itself is taken over.
+    def _fill(self) -> None:
+        """Make the rows of items that were given before, and add them as they come."""
+        shop = self._base
+        missing = [item for name, item in self._given.items() if name not in self._added]
+        missing = [item for item in missing if not is_taken_in(shop, item)]
+        try:
+            for rows in self._rows.make(shop, missing, lambda: not self._closing.is_set()):
+                with self._changing:
+                    if self._base is not shop:  # another set makes its own
+                        return
+                    self._add({n: r for n, r in rows.items() if n not in self._added})
+        except Exception as error:
+            LOG.error("given", extra={"event": "items_not_added", "error": repr(error)})
+
+    def _make_known(self, base: Snapshot) -> None:
+        given = list(self._given.values())
+        known = self._rows.known(base, given)
+        missing = [i for i in given if i.parent_asin not in known and not is_taken_in(base, i)]
+        for _ in self._rows.make(base, missing, lambda: not self._closing.is_set()):
+            pass
+
+    def _begin(self, base: Snapshot) -> None:
+        """Serve a set with all events that the store holds, and the items whose rows are made.
+
+        An item that was given stands above the set's own record of it, unless they are the same.
+        Without the database, what this engine has been given itself is taken over.
         """
-        items: Sequence[NewItem]
         events: Mapping[str, Sequence[Past]]
         try:
-            items, events = self.store.items(), self.store.events()
+            self._given = {item.parent_asin: item for item in self.store.items()}
+            events = self.store.events()
         except DatabaseDown:
-            if not self._restored:
-                return shop
-            items, events = self._given_items, self._shop.since
-        self._given_items = items
+            events = self._shop.since
         since = {user: sorted(past, key=lambda e: e.time_ms) for user, past in events.items()}
-        return self._with_items(replace(shop, since=since), items)
+        given = [item for item in self._given.values() if not is_taken_in(base, item)]
+        self._base, self._added = base, self._rows.known(base, given)
+        self._shop = add_rows(replace(base, since=since), list(self._added.values()))
 
-    def _with_items(self, shop: Snapshot, items: Sequence[NewItem]) -> Snapshot:
-        latest = list({item.parent_asin: item for item in items}.values())
-        for start in range(0, len(latest), ITEMS_AT_ONCE):
-            some = latest[start : start + ITEMS_AT_ONCE]
-            shop = in_passing(add_items, shop, some, self.settings)
-        return shop
+    def _add(self, rows: Mapping[str, NewRow]) -> None:
+        """Add rows to the shop; where one is replaced, put all into their places anew."""
+        replaced = rows.keys() & self._added.keys()
+        self._added = {**self._added, **rows}
+        if replaced:
+            base = replace(self._base, since=self._shop.since)
+            self._shop = add_rows(base, list(self._added.values()))
+        else:
+            self._shop = add_rows(self._shop, list(rows.values()))
 
     @staticmethod
     def _row(shop: Snapshot, parent_asin: str) -> int:

@@ -1,6 +1,9 @@
 """Resources: validated, replaceable, and what they promise about GPUs and stores."""
 
 import multiprocessing
+import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -104,6 +107,37 @@ def test_two_processes_get_two_gpus_and_a_killed_one_gives_its_back(tmp_path: Pa
     holder.join()
     with gpu._free([0, 1], tmp_path) as number:
         assert number == 0
+
+
+def _hold_as_another(folder: Path, ready: multiprocessing.Queue) -> None:
+    os.umask(0o077)
+    if os.getuid() == 0:
+        os.setuid(12345)
+    try:
+        _hold(folder, ready)
+    except Exception as error:
+        ready.put(repr(error))
+
+
+def test_users_of_a_machine_share_its_gpus() -> None:
+    """Under root the other one is another user; else its file is at least not to be written to."""
+    folder = Path(tempfile.mkdtemp(prefix="beauty-rec-gpu-"))
+    folder.chmod(0o1777)
+    context = multiprocessing.get_context("fork")
+    ready = context.Queue()
+    holder = context.Process(target=_hold_as_another, args=(folder, ready))
+    with gpu._free([0, 1], folder) as number:
+        assert number == 0
+        (folder / "beauty-rec-gpu-0.lock").chmod(0o444)
+        holder.start()
+        assert ready.get(timeout=30) == 1
+    try:
+        with gpu._free([1, 0], folder) as number:
+            assert number == 0
+    finally:
+        holder.kill()
+        holder.join()
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

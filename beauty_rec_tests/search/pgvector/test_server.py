@@ -17,7 +17,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
-from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.search.pgvector.server import _Programs, postgres
 
 CLIENT = """
 import sys
@@ -161,6 +161,26 @@ def test_what_went_wrong_is_in_the_error(postgres_folder: Path) -> None:
             postgres(postgres_folder).__enter__()
     finally:
         option.write_text(before)
+
+
+def test_a_program_that_fails_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"ls failed: .*nowhere.*No such file"):
+        _Programs(Path("/bin"), None).run("ls", "nowhere", cwd=tmp_path)
+
+
+def test_a_process_that_ends_without_leaving_stops_its_server(postgres_folder: Path) -> None:
+    code = CLIENT.replace("sys.stdin.readline()", "import os; leave_all(); os._exit(0)")
+    code = code.replace("import postgres\n", "import leave_all, postgres\n")
+    with client_process(postgres_folder, "one") as other:
+        pid = server_pid(postgres_folder)
+        assert pid is not None
+        left = [sys.executable, "-c", code, str(postgres_folder), "two"]
+        subprocess.run(left, check=True, capture_output=True)
+        assert psutil.pid_exists(pid)  # another process uses it
+        other.communicate("\n")
+    wait_until_dead(pid)
+    subprocess.run(left, check=True, capture_output=True)
+    assert server_pid(postgres_folder) is None
 
 
 def test_a_copied_data_folder_is_used_like_its_original(postgres_folder: Path) -> None:

@@ -1,0 +1,90 @@
+"""What a command works on: its settings, and a folder with input files."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from beauty_rec.settings import Settings, is_secret_name, redacted
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given: Any) -> Settings:
+    """Return the settings of a command: what was given over what the data folder remembers.
+
+    Raises:
+        ValueError: a setting is unknown or out of bounds; the message names it.
+    """
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name in ("reviews", "items", "profiles"):
+        if name in chosen:
+            chosen[name] = chosen[name].resolve()
+    if data_dir is not None:
+        chosen["data_dir"] = data_dir.absolute()
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair.split()[0]!r} is not NAME=VALUE")
+        *groups, leaf = name.strip().split(".")
+        target = chosen
+        for group in groups:
+            target = target.setdefault(group, {})
+        value = value.strip()
+        target[leaf] = json.loads(value) if value[:1] in ("[", "{") else value
+    return checked(Settings, "settings", **chosen)
+
+
+def checked(model: type[M], what: str, **values: Any) -> M:
+    """Return a model of ``values``.
+
+    Raises:
+        ValueError: they are not valid; one line names each fault.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        problems = "; ".join(_fault(fault["loc"], fault["msg"], fault) for fault in error.errors())
+        raise ValueError(f"{what}: {redacted(problems)}") from None
+
+
+def _fault(place: tuple[int | str, ...], message: str, fault: Any) -> str:
+    """Return a fault of a value, and the value, unless it is a secret or was meant as one."""
+    value = fault["input"]
+    shown = isinstance(value, str | int | float) and fault["type"] != "extra_forbidden"
+    shown = shown and not any(is_secret_name(part) for part in place)
+    said = f"{'.'.join(map(str, place))}: {message}"
+    return f"{said} (given: {value!r})" if shown else said
+
+
+def refuse_read_only(folder: Path) -> None:
+    """Raise where nothing can be written.
+
+    Raises:
+        PermissionError: the folder, or the one that it would be made in, is read-only.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} is read-only: nothing can be built there")
+
+
+def make_sample_if_needed(settings: Settings) -> None:
+    """Write the synthetic sample when no reviews were named, and it is not there.
+
+    Raises:
+        ValueError: the full profile was asked for without reviews.
+    """
+    if settings.reviews is not None:
+        return
+    if settings.profile == "full":
+        raise ValueError(
+            "the full profile needs reviews: beauty-rec data download, then "
+            "beauty-rec run --profile full --reviews FILE --items FILE"
+        )
+    from beauty_rec.sample import has_sample, write_sample
+
+    if not has_sample(settings.sample_dir, settings.sample):
+        write_sample(settings.sample_dir, settings.sample)

@@ -1,0 +1,28 @@
+"""Runs that no refresh started: by hand in the UI, of backfills, of the sensor `rebuild_on_change`.
+
+Their steps wait while a refresh runs, and a refresh does not begin while they build.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from beauty_rec.orchestration.refresh.dead_runs import LIFE_TAG, launched_process, life_tags
+from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, step_turn
+
+
+@contextmanager
+def beside_no_refresh(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Hold a step's turn of the data folder; a refresh holds that of its own steps."""
+    instance = context.instance
+    if instance.is_ephemeral or REFRESH_TAG in context.run.tags:
+        yield
+        return
+    launched = launched_process(instance, context.run.run_id)
+    if launched and launched[0] == os.getpid() and LIFE_TAG not in context.run.tags:
+        instance.add_run_tags(context.run.run_id, life_tags(instance))
+    with step_turn(Path(instance.root_directory), context.log.info):
+        yield

@@ -1,0 +1,146 @@
+"""What must not be shown or kept: passwords and keys, wherever they stand in a text.
+
+:func:`redacted` is the one way out for texts that may hold one: errors, logs, metadata. It knows
+the forms that secrets come in, and every secret that the settings of this process were given.
+"""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from beauty_rec.settings.environment import child_environment, secret_variables
+
+HIDDEN = "***"
+SHORTEST = 6
+"""A shorter secret is hidden by its form alone: as a word it may stand anywhere."""
+DSN_SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key",
+               "scram_server_key")  # fmt: skip
+_KNOWN: set[str] = set()
+
+_NAME = (
+    r"(?:[\w-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key(?:[_-]id)?|credentials?)"
+    r"|pwd|token|(?:access|auth|session|refresh)[_-]token|sig|x-amz-signature)"
+)
+_VALUE = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,;&'")}\]]+)"""
+_FORMS = [
+    (re.compile(r"(://[^\s/:@]*):\S*@"), rf"\1:{HIDDEN}@"),
+    (re.compile(r"(https?://)[^\s/:@]+@"), rf"\1{HIDDEN}@"),
+    (re.compile(rf"(?<![\w.])({_NAME}\s*=\s*){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"""(["']{_NAME}["']\s*:\s*){_VALUE}""", re.IGNORECASE), rf'\1"{HIDDEN}"'),
+    (re.compile(rf"(--{_NAME}[ =]){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"([?&]key=)[^\s&'\"]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"\b(Bearer|Basic)\s+[^\s'\",]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"\b(?:sk|hf|ghp|xox[bp])[-_][\w-]{6,}"), HIDDEN),
+    (re.compile(r"\bA[KS]IA[0-9A-Z]{12,}\b"), HIDDEN),
+]
+_NAMES = re.compile(rf"(?:{_NAME}|dsn)", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """Return a text without its secrets.
+
+    >>> redacted("no route to postgresql://shop:hunter2@db/items")
+    'no route to postgresql://shop:***@db/items'
+    >>> redacted("missing file reviews.jsonl")
+    'missing file reviews.jsonl'
+    """
+    for secret in sorted({*_KNOWN, *_of_environment()}, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return _without_forms(text)
+
+
+def holds_secret(error: BaseException) -> bool:
+    """Whether an error, or one that it came from, says a secret."""
+    seen: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in seen:
+        seen.append(found)
+        if redacted(str(found)) != str(found):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
+def know(secret: SecretStr | None) -> None:
+    """Hide this secret from now on; of a connection string, its passwords too."""
+    if secret is None:
+        return
+    value = secret.get_secret_value()
+    for part in (value, *_passwords(value)):
+        if len(part) >= SHORTEST:
+            _KNOWN.update((part, quote(part, safe="")))
+
+
+def is_secret_name(name: object) -> bool:
+    """Whether a setting of this name holds a secret, or was meant to."""
+    return _NAMES.fullmatch(str(name)) is not None
+
+
+def refuse_secret(address: str | None) -> str | None:
+    """Return an address (or a command), which is kept and shown, as it is.
+
+    Raises:
+        ValueError: it holds a password or a key; the message does not say which.
+    """
+    if address is not None and _without_forms(address) != address:
+        raise ValueError(
+            "holds a password or a key, and would be kept and shown with it; "
+            "give it in the environment of every command instead"
+        )
+    return address
+
+
+def readable_dsn(dsn: SecretStr | None) -> SecretStr | None:
+    """Return a connection string as it is.
+
+    Raises:
+        ValueError: it is none; the message does not quote it, since a password may stand anywhere.
+    """
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict("" if dsn is None else dsn.get_secret_value())
+    except ProgrammingError:
+        raise ValueError("is no connection string such as postgresql://user@host/name") from None
+    return dsn
+
+
+def without_secrets(dsn: str) -> str:
+    """Return a connection string without its passwords."""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    parts = {n: str(v) for n, v in conninfo_to_dict(dsn).items() if n not in DSN_SECRETS}
+    return make_conninfo("", **parts)
+
+
+def _without_forms(text: str) -> str:
+    for form, shown in _FORMS:
+        text = form.sub(shown, text)
+    return text
+
+
+def _passwords(dsn: str) -> Iterator[str]:
+    if "=" not in dsn and "://" not in dsn:
+        return
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        parts = conninfo_to_dict(dsn)
+    except ProgrammingError:
+        return
+    yield from (str(parts[name]) for name in DSN_SECRETS if parts.get(name))
+
+
+def _of_environment() -> list[str]:
+    environment = child_environment()
+    values = [environment[name] for name in secret_variables() if _is_secret_variable(name)]
+    return [value for value in values if len(value) >= SHORTEST]
+
+
+def _is_secret_variable(name: str) -> bool:
+    """Whether a variable's value is secret as a whole; of an address, only a part is."""
+    return name.endswith(("PASSWORD", "KEY", "SECRET", "TOKEN", "KEY_ID"))

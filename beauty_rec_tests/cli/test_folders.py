@@ -1,0 +1,106 @@
+"""Folders that are full or read-only: one line, and what needs no writing works."""
+
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.sample import has_sample, write_sample
+from beauty_rec.settings import SampleSettings, child_environment
+from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
+
+SMALL = ("--set", "sample.reviews=100", "--set", "sample.items=20")
+RAW = ("--select", "raw_reviews,raw_items")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="beauty-rec-folders-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def beauty_rec(*arguments: object, most_bytes: int | None = None) -> subprocess.CompletedProcess:
+    """Run a command; it can write files of ``most_bytes`` at most, as on a disk that gets full."""
+
+    def bounded() -> None:
+        if most_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    return subprocess.run(
+        [sys.executable, "-m", "beauty_rec.cli", *map(str, arguments)],
+        capture_output=True, text=True, check=False, env=child_environment(), preexec_fn=bounded,
+    )  # fmt: skip
+
+
+def content(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("most_bytes", [1_000, 200_000])
+def test_a_full_disk_is_one_line(folder: Path, most_bytes: int) -> None:
+    done = beauty_rec("run", "--data-dir", folder / "d", *SMALL, *RAW, most_bytes=most_bytes)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("beauty-rec: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_dry_run_writes_nothing(folder: Path) -> None:
+    new = beauty_rec("run", "--data-dir", folder / "d", *SMALL, *RAW, "--dry-run")
+    assert new.returncode == 0, new.stderr
+    assert [line.split()[0] for line in new.stdout.splitlines()] == ["build", "build"]
+    assert content(folder) == {}
+    built = beauty_rec("run", "--data-dir", folder / "d", *SMALL, *RAW)
+    assert built.returncode == 0, built.stderr
+    before = content(folder)
+    again = beauty_rec("run", "--data-dir", folder / "d", *RAW, "--dry-run")
+    assert [line.split()[0] for line in again.stdout.splitlines()] == ["fresh", "fresh"]
+    assert content(folder) == before
+
+
+def test_a_sample_is_written_once(tmp_path: Path) -> None:
+    small = SampleSettings(reviews=100, items=20)
+    assert not has_sample(tmp_path, small)
+    files = write_sample(tmp_path, small)
+    assert has_sample(tmp_path, small)
+    assert not has_sample(tmp_path, small.model_copy(update={"seed": 2}))
+    files.profiles.unlink()
+    assert not has_sample(tmp_path, small)
+
+
+def test_a_sample_goes_where_the_data_folder_is(folder: Path) -> None:
+    done = beauty_rec("data", "sample", "--data-dir", folder, "--reviews", 100, "--items", 20)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "raw" / "sample" / "reviews.jsonl.gz").is_file()
+
+
+def test_a_read_only_copy_is_searched_and_served(folder: Path, encoder: TextEncoder) -> None:
+    publish_synthetic(folder / "w", Size(items=40, events=300, seed=1), encoder, encode=True)
+    copy = folder / "copy"
+    shutil.copytree(folder / "w" / "serving", copy / "serving")
+    (copy / "postgres").mkdir()
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    done = subprocess.run(
+        [sys.executable, "-m", "beauty_rec_tests.cli.read_only", str(folder / "w"), str(copy)],
+        capture_output=True, text=True, check=False, env=child_environment(HOME="/tmp"),
+    )  # fmt: skip
+    copy.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split("read-only\n")
+    answers, (ready, refused) = second.splitlines()[:-2], second.splitlines()[-2:]
+    assert answers == first.splitlines()
+    assert ready == "ready True 40"
+    assert "is read-only" in refused
+    assert done.stderr.count("the data folder is read-only") >= 2

@@ -1,0 +1,76 @@
+"""How `beauty-rec serve` ends: with a signal, or because its port is taken."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from beauty_rec.settings import child_environment
+from beauty_rec_tests.serving.live import Crowd, LiveServer, free_port
+
+
+def postmaster(folder: Path) -> psutil.Process:
+    path = folder / "postgres" / "cluster" / "postmaster.pid"
+    return psutil.Process(int(path.read_text().split("\n")[0]))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.faults),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.faults),
+    ],
+)
+def test_a_signal_ends_the_server_and_its_database(
+    data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    server = LiveServer(data, free_port(), tmp_path / "log")
+    try:
+        server.wait("/readyz", 200)
+        database = postmaster(data)
+        server.process.send_signal(number)
+        assert server.process.wait(20) == 128 + number
+        assert not database.is_running() or database.status() == psutil.STATUS_ZOMBIE
+        assert "Traceback" not in (tmp_path / "log").read_text()
+    finally:
+        server.close()
+
+
+@pytest.mark.faults
+def test_a_signal_under_load_loses_no_request(data: Path, tmp_path: Path) -> None:
+    server = LiveServer(data, free_port(), tmp_path / "log")
+    try:
+        server.wait("/readyz", 200)
+        with Crowd(server.url, people=8) as crowd:
+            time.sleep(2)
+            server.process.terminate()
+            assert server.process.wait(20) == 143
+            time.sleep(0.2)
+    finally:
+        server.close()
+    assert len(crowd.answers) > 20
+    assert {response.status_code for response in crowd.answers} == {200}
+    # Who came after the end was not let in; nobody was let in and left without an answer.
+    assert {error.split("(")[0] for error in crowd.errors} == {"ConnectError"}
+
+
+def test_a_port_that_is_taken_is_one_line_at_once(data: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [*(sys.executable, "-m", "beauty_rec.cli", "serve", "--data-dir", str(data)),
+             *("--port", port)],
+            capture_output=True, text=True, check=False, env=child_environment(),
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"beauty-rec: cannot serve at 127.0.0.1:{port}: Address already in use\n"
+    )

@@ -1,0 +1,172 @@
+"""Secrets are planted in every place that takes one; no error, log, file or record shows them."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from beauty_rec.cli import commands, main
+from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.resources import (
+    ArtifactStore,
+    ItemIndexResource,
+    LanguageModelResource,
+    TextIndexResource,
+)
+from beauty_rec.serving.http.telemetry import JsonLines
+from beauty_rec.settings import LanguageSettings, Settings, child_environment, redacted
+
+SECRET = "hunter2/planted"  # 15 characters: too few for serve.api_key
+DSN = f"postgresql://shop:{SECRET.replace('/', '%2F')}@db/items?sslpassword=xx{SECRET}"
+
+
+@pytest.fixture(autouse=True)
+def signals_stay_the_tests_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "end_on_signals", lambda: None)
+
+
+def hidden(text: str) -> bool:
+    return not any(form in text for form in (SECRET, SECRET.replace("/", "%2F")))
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        f"item_index.dsn=host=db password={SECRET} user",
+        f"item_index.dsn=postgresql//shop:{SECRET}@db/items",
+        f"item_index.dsm={DSN}",
+        f"item_index={DSN}",
+        f'item_index={{"dsn": "{DSN}", "m": 1}}',
+        f"item_index.dsn {DSN}",
+        f"serve.api_key={SECRET}",  # too short
+        f"serve.api_kee={SECRET}",
+        f"llm.base_urls=http://u:{SECRET}@h/v1",
+        f"llm.base_urls=ftp://h/v1?api_key={SECRET}",
+        f"llm.vllm_command=vllm serve {{model}} --api-key {SECRET}",
+        f"storage.url=s3://key:{SECRET}@bucket/shop",
+        f"storage.url=az://bucket/shop?sig={SECRET}",
+        f"text_index.url=http://u:{SECRET}@chroma:8000",
+        f"execution.ray_address=http://u:{SECRET}@head:8265",
+    ],
+)
+def test_a_wrong_setting_is_said_without_its_secret(
+    pair: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ["beauty-rec", "search", "x", "--data-dir", str(tmp_path), "--set", pair]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("beauty-rec: ")
+    assert said.count("\n") == 1
+    assert hidden(said), said
+
+
+def test_a_setting_of_the_environment_is_said_without_its_secret(tmp_path: Path) -> None:
+    for name, value in {
+        "BEAUTY_REC_STORAGE__URL": f"s3://key:{SECRET}@bucket/shop",
+        "BEAUTY_REC_ITEM_INDEX": f'{{"dsn": "{DSN}", "m": 1}}',
+        "BEAUTY_REC_SERVE__API_KEY": SECRET,
+    }.items():
+        done = subprocess.run(
+            [sys.executable, "-c", "from beauty_rec.settings import Settings; Settings()"],
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+            env=child_environment(**{name: value}),
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "ValidationError" in done.stderr
+        assert hidden(done.stderr), done.stderr
+
+
+def test_what_is_kept_holds_no_secret(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        item_index={"dsn": DSN},
+        llm={"api_key": SECRET},
+        serve={"api_key": SECRET * 2},
+    )
+    assert hidden(settings.remembered())
+    assert hidden(json.dumps(settings.environment()))
+    assert hidden(repr(settings))
+    assert "host=db" in settings.remembered()
+
+
+def test_a_log_line_holds_no_secret() -> None:
+    Settings(llm={"api_key": SecretStr("plain word of a key")})
+    try:
+        raise ConnectionError(f"{DSN} refused 'plain word of a key'")
+    except ConnectionError:
+        record = logging.getLogger("t").makeRecord(
+            "t", logging.ERROR, "f", 1, "no route to %s", (DSN,), sys.exc_info()
+        )
+    record.error, record.more = f"Bearer {SECRET}", {"dsn": DSN}
+    line = JsonLines().format(record)
+    assert json.loads(line)["event"] == "no route to " + redacted(DSN)
+    assert hidden(line)
+    assert "plain word" not in line
+
+
+def test_dagsters_records_hold_no_secret(tmp_path: Path) -> None:
+    @stage(group="test", io="io_manager")
+    def leaky(context: dg.AssetExecutionContext) -> None:
+        try:
+            raise ConnectionError(f"cannot reach {DSN}")
+        except ConnectionError as error:
+            raise RuntimeError("the database is away") from error
+
+    with open_instance(tmp_path) as instance:
+        done = dg.materialize([leaky], instance=instance, raise_on_error=False)
+    assert not done.success
+    kept = [path.read_bytes() for path in (tmp_path / "dagster").rglob("*") if path.is_file()]
+    assert any(b"the database is away" in content for content in kept)
+    assert not any(SECRET.encode() in content or b"hunter2%2F" in content for content in kept)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ArtifactStore(url=f"s3://key:{SECRET}@bucket", scratch="."),
+        lambda: ItemIndexResource(folder=".", dsn=DSN),
+        lambda: ItemIndexResource(folder=".", dsn=f"host='un {SECRET}"),
+        lambda: LanguageModelResource.of(
+            LanguageSettings.model_construct(base_urls=(f"http://u:{SECRET}@h/v1",))
+        ),
+        lambda: TextIndexResource(
+            store=ArtifactStore(url=".", scratch="."), folder=".", url=f"http://u:{SECRET}@h:1"
+        ),
+    ],
+)
+def test_the_launchpad_takes_no_secret(make) -> None:
+    with pytest.raises(ValidationError) as refused:
+        make()
+    assert [fault["msg"] for fault in refused.value.errors() if hidden(fault["msg"])]
+
+
+def test_users_are_shown_of_the_synthetic_sample_alone(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).serve.sample_users == 12
+    assert Settings(data_dir=tmp_path, reviews=tmp_path / "r.jsonl").serve.sample_users == 0
+
+
+def test_an_empty_variable_is_one_that_is_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As compose hands on API_KEY."""
+    monkeypatch.setenv("BEAUTY_REC_SERVE__API_KEY", "")
+    monkeypatch.setattr(
+        sys, "argv", ["beauty-rec", "serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path)]
+    )
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert said.startswith("beauty-rec: serve.host = 0.0.0.0 is reached by others: set serve.api_k")
+    assert said.count("\n") == 1
