@@ -197,7 +197,7 @@ class TextIndexResource(dg.ConfigurableResource[Any]):
         self, vectors: "Vectors", version: str, settings: TextIndexSettings
     ) -> "IndexVersion":
         """Build a version aside, verify it and switch to it."""
-        from beauty_rec.search.chroma.index import build_index
+        from beauty_rec.search.chroma.build import build_index
 
         located = settings.model_copy(update={"url": self.url})
         built = build_index(self._synchronised(), vectors, version, located)
