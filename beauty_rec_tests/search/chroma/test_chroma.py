@@ -125,9 +125,9 @@ def test_a_damaged_version_is_not_read_and_is_built_anew(
         flip_bit(path, b"item 60" if path.suffix == ".sqlite3" else b"")
     else:
         HARMS[harm](path)
-    with pytest.raises((IndexDamagedError, FileNotFoundError), match="beauty-rec run") as found:
-        with open_current(tmp_path):
-            pass
+    refusals = (IndexDamagedError, FileNotFoundError)
+    with pytest.raises(refusals, match="beauty-rec run") as found, open_current(tmp_path):
+        pass
     assert str(tmp_path) in str(found.value)
     build_index(tmp_path, vectors, "one", SETTINGS)
     assert fault(tmp_path) is None
