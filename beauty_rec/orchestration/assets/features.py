@@ -16,11 +16,8 @@ from beauty_rec.orchestration.checks.make import facts_check, value_check
 from beauty_rec.orchestration.stage.partitions import only, splits
 from beauty_rec.orchestration.stage.row_cache import reused_keywords
 from beauty_rec.orchestration.stage.stage import GPU_POOL, stage
-from beauty_rec.orchestration.storage.resources import (
-    ArtifactStore,
-    EncoderResource,
-    LanguageModelResource,
-)
+from beauty_rec.orchestration.storage.resources import EncoderResource, LanguageModelResource
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "features"

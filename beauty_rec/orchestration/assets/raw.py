@@ -15,7 +15,7 @@ from beauty_rec.orchestration.checks.make import value_check
 from beauty_rec.orchestration.stage.partitions import encode_parts
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.records import latest_metadata
-from beauty_rec.orchestration.storage.resources import ArtifactStore
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import SPLITS, CorpusSettings, Settings
 
 GROUP = "raw"

@@ -103,7 +103,8 @@ def current_version(root: Path) -> IndexVersion | None:
 def fault(root: Path, url: str | None = None) -> str | None:
     """Return what of the served version is missing or damaged, or None.
 
-    Of a collection on a server only the number of its entries is looked at.
+    Of a collection on a server only the number of its entries is looked at; of a server that is
+    away nothing is said.
     """
     try:
         served = current_version(root)
@@ -116,11 +117,16 @@ def fault(root: Path, url: str | None = None) -> str | None:
         return f"{folder} is missing"
     if (found := seal.fault(folder)) is not None or url is None:
         return found
+    from chromadb.errors import NotFoundError
+    from httpx import TransportError
+
     try:
         with ChromaIndex(folder, url) as index:
             rows = index.count()
-    except (OSError, ValueError) as error:  # the server is away, or has no such collection
-        return f"the collection of version {served.version} at {url} cannot be read ({error})"
+    except NotFoundError:
+        return f"{url} has no collection of version {served.version}"
+    except (TransportError, OSError, ValueError):  # as it says that it cannot connect
+        return None
     return None if rows == served.rows else f"{url} holds {rows} items of {served.rows}"
 
 

@@ -167,8 +167,8 @@ def _initialise(cluster: Path, programs: Programs) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     programs.give(draft)
-    choices = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
-    choices += ("--data-checksums",)  # a damaged page is an error, never an answer
+    choices = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres"]
+    choices.append("--data-checksums")  # a damaged page is an error, never an answer
     with _as_cluster_error("initdb failed", draft / "none"):
         programs.run("initdb", *choices, "-D", draft.name, cwd=cluster.parent)
     draft.rename(cluster)

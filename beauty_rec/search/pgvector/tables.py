@@ -119,7 +119,8 @@ def point_to(
             [name, table],
         )
         connection.execute(
-            "INSERT INTO served_index (name, table_name, version, rows, dimension, recall, checksum)"
+            "INSERT INTO served_index"
+            " (name, table_name, version, rows, dimension, recall, checksum)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET"
             " (table_name, version, rows, dimension, recall, checksum, served_at) ="
             " (excluded.table_name, excluded.version, excluded.rows, excluded.dimension,"
