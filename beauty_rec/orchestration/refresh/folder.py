@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
+from beauty_rec.orchestration.refresh.drafts import sweep
 from beauty_rec.orchestration.refresh.lock import refresh_turn
 from beauty_rec.orchestration.refresh.refresh import (
     Status,
@@ -66,7 +67,7 @@ class FolderRefresh:
 def folder_refresh(
     definitions: dg.Definitions, instance: dg.DagsterInstance, data_dir: Path, request: Request
 ) -> Iterator[FolderRefresh]:
-    """Yield the refresh of ``data_dir``: dead runs ended, sources observed, the lock held.
+    """Yield the refresh of ``data_dir``: dead runs ended, drafts swept, sources observed, locked.
 
     Raises:
         SelectionError: the request selects nothing.
@@ -75,6 +76,7 @@ def folder_refresh(
     steps = plan(definitions, request.select, request.partition)
     with refresh_turn(data_dir):
         ended = end_dead_runs(instance)
+        sweep(data_dir, instance)
         observe_sources(definitions, instance)
         results = refresh(
             definitions,

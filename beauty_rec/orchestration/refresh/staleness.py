@@ -163,6 +163,11 @@ class Look:
             return found
         return hashlib.sha256(f"{found} {fault.record} {fault.reason}".encode()).hexdigest()[:16]
 
+    def fault(self, key: dg.AssetKey, partition: str | None = None) -> str | None:
+        """Return what is missing or damaged of an asset (and split) that was built, or None."""
+        found = self._fault(AssetKeyPartitionKey(key, partition))
+        return None if found is None else found.reason
+
     def _fault(self, place: AssetKeyPartitionKey) -> Fault | None:
         def find() -> Fault | None:
             if self._holdings is None or self._resolver.get_status(*place) == StaleStatus.MISSING:

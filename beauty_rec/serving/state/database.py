@@ -1,5 +1,7 @@
 """What is given while serving, kept in PostgreSQL: new items and new events.
 
+The embedded cluster is one of its own: that of the index can be made anew, this one cannot.
+
 The connection is looked after: a lost one is opened again, an embedded server that was killed is
 started again, and until then writes say so while answers go on from memory.
 """
@@ -20,6 +22,8 @@ from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
 
 LOG = logging.getLogger("beauty_rec.serving")
+STORE = "store"
+"""Folder of the embedded cluster, below the data folder."""
 CONNECT_SECONDS = 5
 PING_SECONDS = 1.0
 

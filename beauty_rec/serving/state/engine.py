@@ -25,7 +25,7 @@ from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendR
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.serving.published.manifest import MANIFEST, read_manifest, set_folder
-from beauty_rec.serving.state.database import DatabaseDown, Store
+from beauty_rec.serving.state.database import STORE, DatabaseDown, Store
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
 
@@ -62,7 +62,7 @@ class Engine:
         self.refused: str | None = None
         """Why the newest manifest is not served; None when it is."""
         self.switches = self.refusals = 0
-        self.store = Store(settings.data_dir / "postgres", settings.item_index.dsn, self._restore)
+        self.store = Store(settings.data_dir / STORE, settings.item_index.dsn, self._restore)
 
     @classmethod
     @contextmanager
