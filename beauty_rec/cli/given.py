@@ -34,7 +34,7 @@ def import_command(
     data_dir: DataDir = None,
     settings: Set = None,
 ) -> None:
-    """Take in the items and events of an exported file; a running server has them when restarted."""
+    """Take in the items and events of a file; a running server knows them after a restart."""
     from beauty_rec.serving.state.transfer import import_given
 
     text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
