@@ -108,6 +108,17 @@ def set_folder(root: Path, manifest: Manifest) -> Path:
     return folder
 
 
+def published_part(root: Path, part: str) -> Path | None:
+    """Return a part of the served set; None unless it is there as it was published."""
+    try:
+        manifest = read_manifest(root)
+    except (FileNotFoundError, ManifestError):
+        return None
+    path = root / VERSIONS / manifest.set / part
+    wanted = manifest.parts.get(part)
+    return path if path.exists() and content_hash(path) == wanted else None
+
+
 def fault_of_set(
     folder: Path, parts: Mapping[str, str], hash_of: Callable[[Path], str]
 ) -> str | None:
