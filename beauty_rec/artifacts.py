@@ -93,7 +93,7 @@ def _settle(draft: Path) -> None:
 
 
 def _usual_mode(folder: Path) -> int:
-    probe = folder / f".{os.getpid()}.mode"
+    probe = folder / f".mode.{os.getpid()}.draft"
     os.close(os.open(probe, os.O_CREAT | os.O_WRONLY, 0o666))
     try:
         return probe.stat().st_mode & 0o777
