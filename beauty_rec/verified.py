@@ -13,16 +13,11 @@ class Verified:
     """Content hashes that were computed before, by what the file system says of the files.
 
     A file whose size, times and number are as they were when it was read is not read again. Kept
-    in a file that may be lost, and that need not be writable.
+    in a file, which processes share; it may be lost, and need not be writable.
     """
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
-        self._known: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
-            given = json.loads(memory.read_text(encoding="utf-8"))
-            if isinstance(given, dict):
-                self._known = given
 
     @classmethod
     def below(cls, data_dir: Path) -> "Verified":
@@ -30,38 +25,42 @@ class Verified:
         return cls(data_dir.absolute() / "cache" / "verified.json")
 
     def file_hashes(self, path: Path) -> dict[str, str]:
-        """Return :func:`file_hashes`, reading only what has changed."""
-        name, stamp = str(path.absolute()), file_stamp(path)
-        known = self._known.get(name)
-        if known is not None and known[0] == stamp:
+        """Return :func:`~beauty_rec.artifacts.file_hashes`, reading only what has changed."""
+        stamp = file_stamp(path)
+        known = self._known().get(str(path.absolute()))
+        if isinstance(known, list) and known[0] == stamp:
             return dict(known[1])
-        return self._keep(path, stamp, file_hashes(path))
+        hashes = file_hashes(path)
+        self._keep(str(path.absolute()), [stamp, hashes])
+        return hashes
 
     def content_hash(self, path: Path) -> str:
-        """Return :func:`content_hash`, reading only what has changed."""
+        """Return :func:`~beauty_rec.artifacts.content_hash`, reading only what has changed."""
         return hash_of_files(self.file_hashes(path))
 
     def wrote(self, path: Path, hashes: dict[str, str]) -> None:
         """Keep the hashes of a file or folder that was written just now."""
-        self._keep(path, file_stamp(path), hashes)
+        self._keep(str(path.absolute()), [file_stamp(path), hashes])
 
-    def holds(self, name: str, stamp: str) -> bool:
-        """Tell whether something that is no artifact was found to be right in this state."""
-        return bool(self._known.get(name) == stamp)
+    def holds(self, path: Path, stamp: str) -> bool:
+        """Tell whether a path that is no artifact was found to be right in this state."""
+        return bool(self._known().get(str(path)) == stamp)
 
-    def found_right(self, name: str, stamp: str) -> None:
-        """Keep that something is right in this state."""
-        self._known[name] = stamp
-        self._save()
+    def found_right(self, path: Path, stamp: str) -> None:
+        """Keep that a path that is no artifact is right in this state."""
+        self._keep(str(path), stamp)
 
-    def _keep(self, path: Path, stamp: str, hashes: dict[str, str]) -> dict[str, str]:
-        self._known[str(path.absolute())] = [stamp, hashes]
-        self._save()
-        return hashes
+    def _known(self) -> dict[str, Any]:
+        try:
+            known = json.loads(self._memory.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
 
-    def _save(self) -> None:
+    def _keep(self, name: str, found: list[Any] | str) -> None:
+        known = {path: kept for path, kept in self._known().items() if Path(path).exists()}
         with suppress(OSError):
-            write_text_atomic(self._memory, json.dumps(self._known))
+            write_text_atomic(self._memory, json.dumps({**known, name: found}))
 
 
 def file_stamp(path: Path) -> str:

@@ -70,7 +70,7 @@ class TextIndexResource(dg.ConfigurableResource[Any]):
         from beauty_rec.search.chroma.index import current_version, fault
 
         folder = self._synchronised()
-        name = str(folder.absolute())
+        name = folder.absolute()
         stamp = f"{version} {file_stamp(folder)}" if folder.is_dir() else ""
         if self.url is None and verified.holds(name, stamp):
             return None
@@ -182,7 +182,7 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
         embedded = self._is_embedded(settings)
         if embedded and not status_lines(cluster):
             stamp = f"{version} {file_stamp(cluster)}" if cluster.is_dir() else ""
-            if verified.holds(str(cluster), stamp):
+            if verified.holds(cluster, stamp):
                 return None
             if (found := cluster_fault(Path(self.folder))) is not None:
                 return found
@@ -194,7 +194,7 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
         except psycopg.OperationalError as error:
             return f"{cluster} does not answer ({error})" if embedded else None
         if embedded and found is None and not status_lines(cluster):
-            verified.found_right(str(cluster), f"{version} {file_stamp(cluster)}")
+            verified.found_right(cluster, f"{version} {file_stamp(cluster)}")
         return found
 
     def _is_embedded(self, settings: ItemIndexSettings) -> bool:
