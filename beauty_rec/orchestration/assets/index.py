@@ -18,6 +18,7 @@ from beauty_rec.orchestration.storage.indexes import ItemIndexResource, TextInde
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.search.protocol import IndexVersion
 from beauty_rec.settings import Settings
+from beauty_rec.verified import Verified
 
 GROUP = "index"
 
@@ -77,7 +78,8 @@ def item_index(
     version = item_index_version(matrix, settings.item_index)
     context.set_data_version(context.asset_key, dg.DataVersion(f"{version}-{items.as_of_ms}"))
     queries = np.load(user_tower / QUERIES, allow_pickle=False)
-    built = pgvector.build(matrix, version, settings.item_index, queries)
+    verified = Verified.below(settings.data_dir)
+    built = pgvector.build(matrix, version, settings.item_index, queries, verified)
     draft = store.draft("item_index")
     shutil.rmtree(draft, ignore_errors=True)
     items.save(draft)

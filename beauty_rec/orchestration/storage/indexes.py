@@ -133,6 +133,7 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
         version: str,
         settings: ItemIndexSettings,
         queries: "NDArray[np.float32]",
+        verified: Verified,
     ) -> "IndexVersion":
         """Build a version aside, verify it and switch to it.
 
@@ -148,7 +149,10 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
             from beauty_rec.search.pgvector.build import build_index
 
             with self.server(settings) as dsn:
-                return build_index(dsn, vectors, version, settings, queries=queries)
+                built = build_index(dsn, vectors, version, settings, queries=queries)
+            if self._is_embedded(settings):
+                self._keep(version, verified)
+            return built
 
         if not self._is_embedded(settings):
             return attempt()
@@ -193,9 +197,17 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
             return " ".join(str(error).split())
         except psycopg.OperationalError as error:
             return f"{cluster} does not answer ({error})" if embedded else None
-        if embedded and found is None and not status_lines(cluster):
-            verified.found_right(cluster, f"{version} {file_stamp(cluster)}")
+        if embedded and found is None:
+            self._keep(version, verified)
         return found
+
+    def _keep(self, version: str, verified: Verified) -> None:
+        """Keep that the cluster is right as it is, unless somebody else uses it."""
+        from beauty_rec.search.pgvector.postmaster import status_lines
+
+        cluster = Path(self.folder).resolve() / "cluster"
+        if not status_lines(cluster):
+            verified.found_right(cluster, f"{version} {file_stamp(cluster)}")
 
     def _is_embedded(self, settings: ItemIndexSettings) -> bool:
         return self.dsn is None and settings.dsn is None

@@ -16,7 +16,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from beauty_rec.artifacts import atomic_path, content_hash, sweep_drafts, write_text_atomic
+from beauty_rec.artifacts import (
+    atomic_path,
+    content_hash,
+    file_hashes,
+    hash_of_files,
+    sweep_drafts,
+    write_text_atomic,
+)
 from beauty_rec.recommender.online.manifest import Manifest, ManifestError
 from beauty_rec.verified import Verified
 
@@ -45,7 +52,8 @@ def publish(
     Raises:
         FileNotFoundError: a part does not exist.
     """
-    hashes = {name: content_hash(path) for name, path in sorted(parts.items())}
+    files = {name: file_hashes(path) for name, path in sorted(parts.items())}
+    hashes = {name: hash_of_files(found) for name, found in files.items()}
     given = {"parts": hashes, "indexes": dict(indexes), "facts": dict(facts), "format": FORMAT}
     name = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / VERSIONS / name
@@ -53,6 +61,10 @@ def publish(
         with atomic_path(folder) as draft:  # a damaged set of the same content makes room
             for part, path in parts.items():
                 _link(path, draft / part)
+        verified = Verified.below(root.parent)
+        for part, path in parts.items():  # a link is a change, too, but not of the content
+            verified.wrote(path, files[part])
+            verified.wrote(folder / part, files[part])
     now = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = Manifest(
         format=FORMAT,
