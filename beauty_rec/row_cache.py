@@ -2,20 +2,23 @@
 
 A row's key is a hash of all that its result depends on in the row; ``maker`` stands for all else:
 code, settings, weights. Rows may move between files, splits and runs. Losing the folder costs
-time, nothing else: it is a cache.
+time, nothing else: it is a cache. A file that is not what was written is dropped with a warning.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beauty_rec.artifacts import atomic_path
+from beauty_rec.artifacts import atomic_path, content_hash, write_text_atomic
 
+LOG = logging.getLogger("beauty_rec.cache")
 KEY, MAKER, UNUSED = "reuse_key", "reuse_maker", "reuse_unused"
 KEEP_UNUSED = 3
 """Times that a file is written anew with a row that was not asked for, before it is dropped."""
@@ -63,19 +66,41 @@ def reuse_vectors(
         matrix[rows] = kept[places]
     with atomic_path(folder) as draft:
         draft.mkdir()
-        (draft / "keys.json").write_text(json.dumps({"maker": maker, "keys": list(keys)}))
         np.save(draft / "vectors.npy", matrix)
+        document = {"maker": maker, "keys": list(keys)}
+        document["check"] = _check(document, draft / "vectors.npy")
+        (draft / "keys.json").write_text(json.dumps(document))
     return matrix, len(missing)
 
 
 def _load_vectors(folder: Path, maker: str) -> tuple[dict[str, int], NDArray[np.float32] | None]:
-    if not (folder / "keys.json").exists():
+    if not folder.exists():
         return {}, None
-    kept = json.loads((folder / "keys.json").read_text())
+    try:
+        kept = json.loads((folder / "keys.json").read_text())
+        if kept.pop("check") != _check(kept, folder / "vectors.npy"):
+            raise ValueError("not what was written")
+        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        _drop(folder, error)
+        return {}, None
     if kept["maker"] != maker:
         return {}, None
-    vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
     return {key: row for row, key in enumerate(kept["keys"])}, vectors
+
+
+def _check(document: Mapping[str, object], vectors: Path) -> str:
+    return content_keys([(sorted(document.items()), content_hash(vectors))])[0]
+
+
+def _drop(path: Path, error: Exception) -> None:
+    """Remove a damaged part of a cache, and say so."""
+    LOG.warning("%s is damaged (%s): dropped, its rows are computed again", path, error)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+        _sum_of(path).unlink(missing_ok=True)
 
 
 def reuse_rows(
@@ -99,9 +124,8 @@ def reuse_rows(
             tells the columns.
         worth_keeping: of the computed rows; others are computed again next time.
     """
-    parts = [pl.read_parquet(path, glob=False) for path in sorted(folder.glob("*.parquet"))]
-    parts = [part.filter(pl.col(MAKER) == maker) for part in parts]
-    parts = [part for part in parts if part.height]
+    found_parts = [_read_rows(path, maker) for path in sorted(folder.glob("*.parquet"))]
+    parts = [part for part in found_parts if part is not None and part.height]
     known = pl.concat(parts).unique(KEY, keep="first", maintain_order=True) if parts else None
     missing = keys if known is None else keys.filter(~keys.is_in(known[KEY].implode()))
     rows = list(range(len(keys)))
@@ -128,10 +152,26 @@ def reuse_rows(
     return found.select(columns), len(rows)
 
 
+def _sum_of(path: Path) -> Path:
+    """Return where the hash of a file of rows stands."""
+    return path.with_suffix(".sum")
+
+
+def _read_rows(path: Path, maker: str) -> pl.DataFrame | None:
+    """Return the rows of a file that ``maker`` made; None, and no file, if it is damaged."""
+    try:
+        if _sum_of(path).read_text() != content_hash(path):
+            raise ValueError("not what was written")
+        return pl.read_parquet(path, glob=False).filter(pl.col(MAKER) == maker)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        _drop(path, error)
+        return None
+
+
 def _write_rows(path: Path, used: pl.DataFrame, maker: str) -> None:
     kept = [used]
-    if path.exists():
-        old = pl.read_parquet(path, glob=False).filter(pl.col(MAKER) == maker)
+    old = _read_rows(path, maker) if path.exists() else None
+    if old is not None:
         old = old.join(used.select(KEY), on=KEY, how="anti").with_columns(pl.col(UNUSED) + 1)
         old = old.filter(pl.col(UNUSED) <= KEEP_UNUSED)
         if old.height:
@@ -139,3 +179,4 @@ def _write_rows(path: Path, used: pl.DataFrame, maker: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as draft:
         pl.concat(kept).write_parquet(draft, compression="zstd")
+    write_text_atomic(_sum_of(path), content_hash(path))

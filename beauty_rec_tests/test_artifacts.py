@@ -1,12 +1,21 @@
 """Atomic writes, content hashes, vectors, and paths that are no patterns."""
 
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from beauty_rec.artifacts import Vectors, atomic_path, content_hash, write_text_atomic
+from beauty_rec.artifacts import (
+    Vectors,
+    atomic_path,
+    content_hash,
+    sweep_drafts,
+    write_text_atomic,
+)
+from beauty_rec.verified import Verified
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -68,3 +77,48 @@ def test_no_path_is_taken_for_a_pattern(tmp_path: Path) -> None:
         Vectors([name], np.zeros((1, 2), np.float32)).save(tmp_path / name)
     assert Vectors.load(tmp_path / "a[1]").ids == ["a[1]"]
     assert Vectors.load(tmp_path / "a*b").ids == ["a*b"]
+
+
+def test_what_a_killed_write_left_is_swept_and_a_folder_put_back(tmp_path: Path) -> None:
+    dead = 2**22 + 1  # no Linux process has this number
+    for name in (f".a.{dead}.draft.parquet", f".mode.{dead}.draft"):
+        (tmp_path / name).touch()
+    for name in (f".model.{dead}.old", f".table.{dead}.old", "table"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".a.1.draft.parquet").touch()  # of a living process
+    assert len(sweep_drafts(tmp_path)) == 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".a.1.draft.parquet", "model", "table"]
+
+
+def test_every_file_has_the_mode_of_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    with atomic_path(tmp_path / "model") as draft:
+        save_file({"weights": np.zeros(2, np.float32)}, _made(draft) / "model.safetensors")
+    written = tmp_path / "model" / "model.safetensors"
+    assert written.stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_hash_is_read_again_only_when_a_file_was_touched(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    verified = Verified.below(tmp_path)
+    before = verified.content_hash(path)
+    assert before == content_hash(path)
+    assert Verified.below(tmp_path).content_hash(path) == before
+    times = path.stat().st_mtime_ns
+    path.write_bytes(b"two")
+    os.utime(path, ns=(times, times))  # as a copy does that keeps times
+    assert Verified.below(tmp_path).content_hash(path) == content_hash(path) != before
+    (tmp_path / "cache" / "verified.json").write_text("[torn")
+    assert Verified.below(tmp_path).content_hash(path) == content_hash(path)
+
+
+def test_vectors_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    Vectors(["a"], np.array([[1, np.inf]], np.float32)).save(tmp_path)
+    with pytest.raises(ValueError, match=r"vectors\.npy holds NaN or infinity"):
+        Vectors.load(tmp_path)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

@@ -1,9 +1,12 @@
+import logging
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from beauty_rec.row_cache import KEEP_UNUSED, content_keys, maker_of, reuse_rows, reuse_vectors
+from beauty_rec_tests.harm import HARMS
 
 
 class Lengths:
@@ -94,3 +97,23 @@ def test_what_is_not_worth_keeping_is_computed_again(tmp_path: Path) -> None:
 def test_makers_and_keys_differ_where_their_parts_do() -> None:
     assert maker_of("ab", "c") != maker_of("a", "bc")
     assert len(set(content_keys([("a", None), ("a", ""), ("", "a"), "a"]))) == 4
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("file", ["vectors/keys.json", "vectors/vectors.npy", "rows/train.parquet"])
+def test_what_is_damaged_is_dropped_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, harm: str
+) -> None:
+    words = ["one", "three", "seven!"]
+    for _ in range(2):
+        assert vectors(tmp_path / "vectors", words)[0] == [3, 5, 6]
+        assert rows(tmp_path / "rows", "train", words)[0] == [3, 5, 6]
+    HARMS[harm](tmp_path / file)
+    with caplog.at_level(logging.WARNING):
+        again = [vectors(tmp_path / "vectors", words), rows(tmp_path / "rows", "train", words)]
+    assert [found for found, _ in again] == [[3, 5, 6], [3, 5, 6]]
+    assert sorted(computed for _, computed in again) == [[], words]
+    if file != "rows/train.parquet" or harm != "deleted":  # of which nothing is left to name
+        assert str(tmp_path / file.split("/")[0]) in caplog.text
+    assert vectors(tmp_path / "vectors", words)[1] == []
+    assert rows(tmp_path / "rows", "train", words)[1] == []

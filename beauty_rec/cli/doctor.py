@@ -114,8 +114,13 @@ def _inputs(settings: Settings) -> Iterator[Finding]:
 
 def _artifacts(settings: Settings) -> Iterator[Finding]:
     from beauty_rec.search.chroma.index import current_version
+    from beauty_rec.search.protocol import IndexDamagedError
 
-    served = current_version(settings.data_dir / "chromadb")
+    yield from _built(settings)
+    try:
+        served = current_version(settings.data_dir / "chromadb")
+    except IndexDamagedError:  # one of the faults above
+        served = None
     if served is None:
         yield Finding("note", "text index", "not built yet; beauty-rec run")
     else:
@@ -131,6 +136,31 @@ def _artifacts(settings: Settings) -> Iterator[Finding]:
         yield Finding("note", "report", "not written yet; beauty-rec run")
     else:
         yield Finding("ok", "report", str(report))
+
+
+def _built(settings: Settings) -> Iterator[Finding]:
+    """Yield what is missing or damaged of what was built, and what is out of date."""
+    if not (settings.data_dir / "dagster" / "dagster.yaml").exists():
+        return
+    from beauty_rec.orchestration.code_location import build_definitions
+    from beauty_rec.orchestration.refresh.refresh import plan
+    from beauty_rec.orchestration.refresh.staleness import Look
+    from beauty_rec.orchestration.storage.dagster_home import open_instance
+    from beauty_rec.orchestration.storage.holdings import Holdings
+
+    definitions = build_definitions(settings)
+    graph = definitions.resolve_asset_graph()
+    steps = plan(definitions)
+    with open_instance(settings.data_dir) as instance:
+        look = Look(instance, graph, holdings=Holdings.of(definitions))
+        faults = {step: look.fault(step.key, step.partition) for step in steps}
+        stale = [step for step in steps if look.stale(step.key, step.partition) is not None]
+    for step, fault in faults.items():
+        if fault is not None:
+            yield Finding("fail", "artifacts", f"{step}: {fault}; beauty-rec run")
+    if not any(faults.values()):
+        whole = f"{len(steps) - len(stale)} of {len(steps)} are up to date, none is damaged"
+        yield Finding("note" if stale else "ok", "artifacts", whole)
 
 
 def _served_set(settings: Settings) -> Finding:

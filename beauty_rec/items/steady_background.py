@@ -6,9 +6,13 @@ texts of items that nobody said anything new of: on the All_Beauty slice 1% more
 when train has changed by a tenth or the keywords come from elsewhere.
 """
 
+import hashlib
 import json
+import logging
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -16,6 +20,7 @@ from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.items.keyword_ranking import WordBackground
 from beauty_rec.items.text import word_background
 
+LOG = logging.getLogger("beauty_rec.cache")
 LARGEST_CHANGE = 0.1
 """Share of the reviews that the background counts."""
 
@@ -28,8 +33,8 @@ def steady_background(path: Path, keywords: pl.DataFrame) -> WordBackground:
         keywords: of train: ``who``, ``when``, ``why``, ``source``.
     """
     sources = sorted(keywords["source"].unique())
-    if path.exists():
-        given = json.loads(path.read_text(encoding="utf-8"))
+    given = _read(path)
+    if given is not None:
         change = abs(keywords.height - given["reviews"])
         if given["sources"] == sources and change < LARGEST_CHANGE * given["reviews"]:
             kept = WordBackground([])
@@ -37,5 +42,27 @@ def steady_background(path: Path, keywords: pl.DataFrame) -> WordBackground:
             return kept
     made = word_background(keywords)
     given = {"reviews": made.reviews, "sources": sources, "frequency": made.frequency}
-    write_text_atomic(path, json.dumps(given, ensure_ascii=False, sort_keys=True))
+    write_text_atomic(path, _text({**given, "check": _check(given)}))
     return made
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return what is kept; None where nothing is, or not what was written."""
+    if not path.exists():
+        return None
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        if given.pop("check") == _check(given):
+            return dict(given)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        pass
+    LOG.warning("%s is damaged: dropped, and made anew", path)
+    return None
+
+
+def _check(given: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text(given).encode()).hexdigest()[:16]
+
+
+def _text(given: Mapping[str, Any]) -> str:
+    return json.dumps(given, ensure_ascii=False, sort_keys=True)

@@ -4,6 +4,7 @@ An answer that was written survives a kill of the process at any moment; two pro
 file at once.
 """
 
+import logging
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ CREATE TABLE IF NOT EXISTS answers (
     at REAL NOT NULL
 ) WITHOUT ROWID
 """
+LOG = logging.getLogger("beauty_rec.language")
 BUSY_TIMEOUT_S = 60.0
 
 
@@ -55,24 +57,37 @@ class AnswerStore:
     """Answers by key (see :meth:`beauty_rec.language.task.Question.key`)."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file.
-
-        Raises:
-            ValueError: the file is no store of answers; the message names it.
-        """
+        """Open or make the file; one that is damaged is moved aside with a warning."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        try:
+            self._connection = self._open()
+        except sqlite3.OperationalError:  # locked, or not to be written: no damage
+            raise
+        except sqlite3.DatabaseError as error:
+            aside = path.with_name(f"{path.stem}.damaged{path.suffix}")
+            for suffix in ("", "-wal", "-shm"):
+                if path.with_name(path.name + suffix).exists():
+                    path.with_name(path.name + suffix).replace(aside.with_name(aside.name + suffix))
+            LOG.warning("%s is damaged (%s): moved to %s, all is asked anew", path, error, aside)
+            self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA journal_mode = WAL")
             # Without a sync for each answer: a power cut may lose the last ones, never the file.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(_TABLE)
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise ValueError(f"{path} is no store of answers ({error}); move it away") from error
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(_TABLE)
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
 
     def get(self, key: bytes) -> Stored | None:
         """Return what is known of a question, None if it was never asked."""

@@ -11,6 +11,7 @@ from beauty_rec.orchestration.daemon.conditions import build_when_stale
 from beauty_rec.orchestration.refresh.refresh import TRAININGS
 from beauty_rec.orchestration.stage.cluster import executor_of
 from beauty_rec.orchestration.stage.stage import for_settings
+from beauty_rec.orchestration.storage.holdings import Holdings
 from beauty_rec.orchestration.storage.io_managers import io_managers
 from beauty_rec.orchestration.storage.resources import resources_of
 from beauty_rec.settings import Settings
@@ -60,8 +61,8 @@ def build_definitions(
 ) -> dg.Definitions:
     """Return the code location for ``settings``; ``resources`` replaces some, as tests do."""
     kept = frozenset() if settings.schedule.on_change_trains else TRAININGS
-    condition = build_when_stale(settings.data_dir, kept)
     given = {**resources_of(settings), **(resources or {})}
+    condition = build_when_stale(settings.data_dir, kept, Holdings(settings, given))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return dg.Definitions(

@@ -22,6 +22,10 @@ class SearchResult:
     scores: NDArray[np.float32]
 
 
+class IndexDamagedError(RuntimeError):
+    """What is served is not what was built; the message names the part and the remedy."""
+
+
 class IndexBuildError(RuntimeError):
     """A freshly built index is not good enough to be served."""
 

@@ -6,6 +6,7 @@ after it stands, so a kill at any moment leaves the last whole one.
 
 import hashlib
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from beauty_rec.artifacts import atomic_path, write_text_atomic
+from beauty_rec.artifacts import atomic_path, content_hash, write_text_atomic
 
+LOG = logging.getLogger("beauty_rec.training")
 Tensors = dict[str, torch.Tensor]
 
 _MODEL, _OPTIMIZER, _BEST = "weights.safetensors", "optimizer.safetensors", "best.safetensors"
@@ -59,7 +61,9 @@ def save_checkpoint(
         save_file(_optimizer_tensors(optimizer), draft / _OPTIMIZER)
         if best is not None:
             save_file(best, draft / _BEST)
-        write_text_atomic(draft / "state.json", json.dumps(document) + "\n")
+        files = {path.name: content_hash(path) for path in draft.glob("*.safetensors")}
+        whole = {**document, "check": _digest({**document, "files": files}), "files": files}
+        write_text_atomic(draft / "state.json", json.dumps(whole) + "\n")
     for older in _whole(folder):
         if older != target:
             _delete(older)
@@ -72,10 +76,14 @@ def load_checkpoint(
 
     Returns:
         ``None``, with nothing touched, when there is no checkpoint, or only one with another
-        ``fingerprint``: it belongs to other data or settings, and training begins anew.
+        ``fingerprint``: it belongs to other data or settings, and training begins anew. A damaged
+        one is passed over with a warning.
     """
     for path in reversed(_whole(folder)):
-        document = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        document = _read(path)
+        if document is None:
+            LOG.warning("%s is damaged: training does not go on from it", path)
+            continue
         if document.get("fingerprint") != fingerprint:
             continue
         model.load_state_dict(load_file(path / _MODEL))
@@ -83,6 +91,22 @@ def load_checkpoint(
         best = path / _BEST
         return Checkpoint(document["state"], load_file(best) if best.exists() else None)
     return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return what a checkpoint says of itself; None unless all of it is what was written."""
+    try:
+        document: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        check = document.pop("check")
+        files = document["files"]
+        same = all(content_hash(path / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return document if same and check == _digest(document) else None
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def fingerprint_of(settings: dict[str, Any], *arrays: NDArray[Any]) -> str:

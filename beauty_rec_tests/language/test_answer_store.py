@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from beauty_rec.language.answer_store import AnswerStore, Asked
+from beauty_rec_tests.harm import truncate
 
 ASKED = Asked("keywords-1", "m", "run1", 10, 5)
 
@@ -51,7 +52,20 @@ def test_two_processes_write_and_a_kill_loses_nothing_written(tmp_path: Path) ->
         assert store.counts() == {("m", "p", "answered"): 400}
 
 
-def test_another_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.sqlite").write_text("not a database, and long enough to be told from one" * 9)
-    with pytest.raises(ValueError, match=r"a\.sqlite is no store of answers"):
-        AnswerStore(tmp_path / "a.sqlite")
+@pytest.mark.parametrize("harm", ["truncated", "overwritten"])
+def test_a_damaged_store_is_moved_aside_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str
+) -> None:
+    path = tmp_path / "a.sqlite"
+    with AnswerStore(path) as store:
+        for number in range(500):
+            store.answered(f"{number}".encode(), "{}" * 50, Asked("p", "m", "r", 1, 1))
+    if harm == "truncated":
+        truncate(path)
+    else:
+        path.write_text("not a database, and long enough to be told from one" * 9)
+    with AnswerStore(path) as store:
+        assert store.counts() == {}
+        store.answered(b"1", "{}", Asked("p", "m", "r", 1, 1))
+    assert f"{path} is damaged" in caplog.text
+    assert (tmp_path / "a.damaged.sqlite").exists()

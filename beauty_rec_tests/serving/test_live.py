@@ -33,7 +33,7 @@ def folder(encoder: TextEncoder) -> Iterator[Path]:
 
 
 def postmaster(folder: Path) -> int:
-    path = folder / "postgres" / "cluster" / "postmaster.pid"
+    path = folder / "store" / "cluster" / "postmaster.pid"
     return int(path.read_text().split("\n")[0])
 
 

@@ -13,12 +13,9 @@ from pydantic import SecretStr, ValidationError
 from beauty_rec.cli import commands, main
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
-from beauty_rec.orchestration.storage.resources import (
-    ArtifactStore,
-    ItemIndexResource,
-    LanguageModelResource,
-    TextIndexResource,
-)
+from beauty_rec.orchestration.storage.indexes import ItemIndexResource, TextIndexResource
+from beauty_rec.orchestration.storage.resources import LanguageModelResource
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.serving.http.telemetry import JsonLines
 from beauty_rec.settings import LanguageSettings, Settings, child_environment, redacted
 

@@ -16,12 +16,10 @@ from beauty_rec.orchestration.catalogue.samples import answers_metadata
 from beauty_rec.orchestration.checks.make import metric_checks
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.indexes import TextIndexResource
 from beauty_rec.orchestration.storage.records import cost_table, latest_metadata
-from beauty_rec.orchestration.storage.resources import (
-    ArtifactStore,
-    EncoderResource,
-    TextIndexResource,
-)
+from beauty_rec.orchestration.storage.resources import EncoderResource
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 CANDIDATES = 100

@@ -16,11 +16,9 @@ from beauty_rec.orchestration.checks.make import facts_check, value_check
 from beauty_rec.orchestration.stage.partitions import only, splits
 from beauty_rec.orchestration.stage.row_cache import reused_keywords
 from beauty_rec.orchestration.stage.stage import GPU_POOL, stage
-from beauty_rec.orchestration.storage.resources import (
-    ArtifactStore,
-    EncoderResource,
-    LanguageModelResource,
-)
+from beauty_rec.orchestration.storage.contents import earlier, side_product
+from beauty_rec.orchestration.storage.resources import EncoderResource, LanguageModelResource
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "features"
@@ -146,8 +144,12 @@ def vocabulary(
 ) -> Path:
     """Ids of STD and RE values; grown from the vocabulary before, whose ids never move."""
     from beauty_rec.items.vocabulary import Vocabulary
+    from beauty_rec.recommender.online.parts import VOCABULARY
+    from beauty_rec.serving.published.manifest import published_part
 
-    known = store.get("processed/vocabulary.json")
+    known = earlier(context, store.get("processed/vocabulary.json"))
+    if known is None:  # trained models hold its ids, and so does what is served
+        known = published_part(settings.data_dir / "serving", VOCABULARY)
     grown = Vocabulary.build(
         item_attributes, Vocabulary.load(known) if known else None, settings.vocabulary
     )
@@ -180,6 +182,7 @@ def merged_items(
     loaded = encoder.load(settings.encoder.model, settings.encoder)
     with store.shared("processed/word_background.json") as path:
         background = steady_background(path, keywords)
+    context.add_asset_metadata(side_product(path, "processed/word_background.json"))
     merged = merge_items(
         raw_items, item_attributes, keywords, settings.item_text, loaded.count_tokens, background
     )

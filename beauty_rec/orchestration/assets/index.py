@@ -14,13 +14,11 @@ from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import ByPart, facts_check
 from beauty_rec.orchestration.stage.stage import stage
-from beauty_rec.orchestration.storage.resources import (
-    ArtifactStore,
-    ItemIndexResource,
-    TextIndexResource,
-)
+from beauty_rec.orchestration.storage.indexes import ItemIndexResource, TextIndexResource
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.search.protocol import IndexVersion
 from beauty_rec.settings import Settings
+from beauty_rec.verified import Verified
 
 GROUP = "index"
 
@@ -70,7 +68,7 @@ def item_index(
 ) -> Path:
     """The item matrix (tower vectors, statistics of train, text vectors) and its pgvector index."""
     from beauty_rec.events.folds import with_context
-    from beauty_rec.search.pgvector.build import build_index, item_index_version
+    from beauty_rec.search.pgvector.build import item_index_version
     from beauty_rec.towers.users.current_items import current_items
     from beauty_rec.towers.users.layout import QUERIES, SERVED
 
@@ -79,14 +77,9 @@ def item_index(
     matrix = items.vectors
     version = item_index_version(matrix, settings.item_index)
     context.set_data_version(context.asset_key, dg.DataVersion(f"{version}-{items.as_of_ms}"))
-    with pgvector.server(settings.item_index) as dsn:
-        built = build_index(
-            dsn,
-            matrix,
-            version,
-            settings.item_index,
-            queries=np.load(user_tower / QUERIES, allow_pickle=False),
-        )
+    queries = np.load(user_tower / QUERIES, allow_pickle=False)
+    verified = Verified.below(settings.data_dir)
+    built = pgvector.build(matrix, version, settings.item_index, queries, verified)
     draft = store.draft("item_index")
     shutil.rmtree(draft, ignore_errors=True)
     items.save(draft)

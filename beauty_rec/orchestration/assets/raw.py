@@ -14,8 +14,9 @@ from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import value_check
 from beauty_rec.orchestration.stage.partitions import encode_parts
 from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.contents import side_product
 from beauty_rec.orchestration.storage.records import latest_metadata
-from beauty_rec.orchestration.storage.resources import ArtifactStore
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import SPLITS, CorpusSettings, Settings
 
 GROUP = "raw"
@@ -165,7 +166,9 @@ def _ingest(
     if source is None:
         return pl.DataFrame(schema=dict(empty))
     intake = ingest(source, draft, quarantine, settings.corpus)
-    kept = store.keep(quarantine, f"processed/quarantine/{kind}.parquet")
+    beside = f"processed/quarantine/{kind}.parquet"
+    kept = store.keep(quarantine, beside)
+    context.add_asset_metadata(side_product(quarantine, beside))
     context.add_asset_metadata(
         {
             **frame_metadata(name, pl.scan_parquet(draft, glob=False)),

@@ -15,7 +15,8 @@ from beauty_rec.orchestration.checks.make import facts_check, value_check, vecto
 from beauty_rec.orchestration.stage.partitions import only
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage
-from beauty_rec.orchestration.storage.resources import ArtifactStore, EncoderResource
+from beauty_rec.orchestration.storage.resources import EncoderResource
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "retriever"

@@ -10,7 +10,7 @@ import polars as pl
 
 from beauty_rec.orchestration.stage.partitions import only
 from beauty_rec.orchestration.stage.stage import stage
-from beauty_rec.orchestration.storage.resources import ArtifactStore
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "serving"

@@ -17,13 +17,14 @@ import dagster as dg
 from beauty_rec.orchestration.dagster_internals import AutomationResult
 from beauty_rec.orchestration.refresh.lock import is_refreshing
 from beauty_rec.orchestration.refresh.staleness import Look
+from beauty_rec.orchestration.storage.holdings import Holdings
 
 _LOOKS: WeakKeyDictionary[Any, dict[frozenset[str], Look]] = WeakKeyDictionary()
 """One look an evaluation: Dagster makes a new asset graph view for each tick."""
 
 
 def build_when_stale(
-    data_dir: Path, kept: frozenset[str] = frozenset()
+    data_dir: Path, kept: frozenset[str] = frozenset(), holdings: Holdings | None = None
 ) -> dg.AutomationCondition[Any]:
     """Return the condition of every asset.
 
@@ -35,28 +36,30 @@ def build_when_stale(
     Args:
         data_dir: where a refresh would hold its turn.
         kept: names of the assets that are left as they are while only their data changed.
+        holdings: the artifacts; one that is missing or damaged is stale.
     """
     return (
-        IsStale(kept)
-        & ~WaitsForAncestors(kept)
+        IsStale(kept, holdings)
+        & ~WaitsForAncestors(kept, holdings)
         & ~dg.AutomationCondition.in_progress()
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~RefreshRuns(data_dir)
-        & NotAskedForYet(kept)
+        & NotAskedForYet(kept, holdings)
     ).with_label("stale, and all above it is settled")
 
 
 @dataclass(frozen=True)
 class IsStale(dg.AutomationCondition[Any]):
-    """Missing, or its code, its settings or the parts that it reads of its inputs changed."""
+    """Missing, damaged, or its code, settings or the parts that it reads of its inputs changed."""
 
     kept: frozenset[str]
+    holdings: Holdings | None
     name = "is_stale"
-    description = "Missing, or its code, settings or what it reads of its inputs changed"
+    description = "Missing, damaged, or its code, settings or what it reads of its inputs changed"
     requires_cursor = False
 
     def evaluate(self, context: Any) -> AutomationResult[Any]:
-        look = _look(context, self.kept)
+        look = _look(context, self.kept, self.holdings)
         return AutomationResult(
             context, _subset(context, lambda split: look.due(context.key, split) is not None)
         )
@@ -67,12 +70,13 @@ class WaitsForAncestors(dg.AutomationCondition[Any]):
     """Something above it is missing or stale."""
 
     kept: frozenset[str]
+    holdings: Holdings | None
     name = "waits_for_ancestors"
     description = "Something above it is missing or stale"
     requires_cursor = False
 
     def evaluate(self, context: Any) -> AutomationResult[Any]:
-        look = _look(context, self.kept)
+        look = _look(context, self.kept, self.holdings)
         return AutomationResult(
             context, _subset(context, lambda split: look.waits(context.key, split))
         )
@@ -99,11 +103,12 @@ class NotAskedForYet(dg.AutomationCondition[Any]):
     """It was not yet asked for with the code and the inputs that it has now."""
 
     kept: frozenset[str]
+    holdings: Holdings | None
     name = "not_asked_for_yet"
     description = "Not yet asked for with the code and inputs that it has now"
 
     def evaluate(self, context: Any) -> AutomationResult[Any]:
-        look = _look(context, self.kept)
+        look = _look(context, self.kept, self.holdings)
         seen, asked = json.loads(context.cursor) if context.cursor else ({}, {})
         before = context.get_previous_requested_subset(context.key)
         for split in _splits(before) if before is not None else ():
@@ -117,11 +122,11 @@ class NotAskedForYet(dg.AutomationCondition[Any]):
         return AutomationResult(context, found, cursor=json.dumps([seen, asked]))
 
 
-def _look(context: Any, kept: frozenset[str]) -> Look:
+def _look(context: Any, kept: frozenset[str], holdings: Holdings | None) -> Look:
     view = context.asset_graph_view
     looks = _LOOKS.setdefault(view, {})
     if kept not in looks:
-        looks[kept] = Look(view.instance, view.asset_graph, kept)
+        looks[kept] = Look(view.instance, view.asset_graph, kept, holdings)
     return looks[kept]
 
 

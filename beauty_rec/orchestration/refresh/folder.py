@@ -16,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
+from beauty_rec.orchestration.refresh.drafts import sweep
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, refresh_turn
 from beauty_rec.orchestration.refresh.refresh import (
     Status,
@@ -72,7 +73,7 @@ def folder_refresh(
     request: Request,
     patience: float = 0,
 ) -> Iterator[FolderRefresh]:
-    """Yield the refresh of ``data_dir``: dead runs ended, sources observed, the lock held.
+    """Yield the refresh of ``data_dir``: dead runs ended, drafts swept, sources observed, locked.
 
     An exception that a signal raises here, or while the refresh is iterated over, stops the step
     that is being built, and marks its run as cancelled; no further one begins.
@@ -93,6 +94,7 @@ def folder_refresh(
     own = {REFRESH_TAG: tags[REFRESH_TAG]}
     with refresh_turn(data_dir, patience), Worker(instance, own) as worker:
         ended = end_dead_runs(instance)
+        sweep(data_dir, instance)
         worker.call(observe_sources, definitions, instance, tags)
         results = refresh(
             definitions,

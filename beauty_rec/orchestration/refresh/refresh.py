@@ -20,6 +20,7 @@ from beauty_rec.orchestration.refresh.dead_runs import process_tags
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
 from beauty_rec.orchestration.refresh.staleness import Look, Stale
 from beauty_rec.orchestration.stage.cluster import run_step
+from beauty_rec.orchestration.storage.holdings import Holdings
 from beauty_rec.settings import SPLITS, Train
 
 Status = Literal["built", "fresh", "failed"]
@@ -114,7 +115,8 @@ def refresh(
     tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(instance), **(tags or {})}
     kept = trainings if train == "never" else frozenset()
     failed: set[dg.AssetKey] = set()
-    look = Look(instance, graph, kept)
+    holdings = Holdings.of(definitions)
+    look = Look(instance, graph, kept, holdings)
     for step in steps:
         started = time.perf_counter()
 
@@ -136,7 +138,7 @@ def refresh(
             yield result("fresh")
             continue
         run = run_step(definitions, instance, step.key, step.partition, tags, QUIET)
-        look = Look(instance, graph, kept)
+        look = Look(instance, graph, kept, holdings)
         if run.success:
             yield result("built", found.reason)
         else:
@@ -159,7 +161,8 @@ def preview(
     """
     graph = definitions.resolve_asset_graph()
     touched: set[dg.AssetKey] = set()
-    look = Look(instance, graph, trainings if train == "never" else frozenset())
+    left = trainings if train == "never" else frozenset()
+    look = Look(instance, graph, left, Holdings.of(definitions))
     for step in steps:
         training = step.key.to_user_string() in trainings
         forced = force or (train == "always" and training)

@@ -18,6 +18,7 @@ from beauty_rec.orchestration.dagster_internals import (
     StaleStatus,
 )
 from beauty_rec.orchestration.stage.partitions import decode_parts
+from beauty_rec.orchestration.storage.holdings import Fault, Holdings
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -100,6 +101,7 @@ class Look:
         graph: of the code location.
         kept: names of assets that are left as they are while only their data changed: models
             between trainings.
+        holdings: the artifacts, to be held against the records; None: the records are believed.
     """
 
     def __init__(
@@ -107,18 +109,22 @@ class Look:
         instance: dg.DagsterInstance,
         graph: BaseAssetGraph[Any],
         kept: frozenset[str] = frozenset(),
+        holdings: Holdings | None = None,
     ) -> None:
+        self._holdings = holdings
         self._instance = instance
         self._graph = graph
         self._kept = kept
         self._resolver = PartAwareResolver(instance, graph, _OneLook(instance))
         self._stale: dict[AssetKeyPartitionKey, Stale | None] = {}
         self._waits: dict[AssetKeyPartitionKey, bool] = {}
+        self._faults: dict[AssetKeyPartitionKey, Fault | None] = {}
 
     def stale(self, key: dg.AssetKey, partition: str | None = None) -> Stale | None:
         """Return why an asset (and split) is stale or missing; None when it is fresh.
 
-        An asset of which a blocking check failed counts as stale.
+        An asset of which a blocking check failed counts as stale, and one whose artifact is
+        missing or damaged.
         """
         place = AssetKeyPartitionKey(key, partition)
         return _kept(self._stale, place, lambda: self._find(place))
@@ -146,15 +152,43 @@ class Look:
         return _kept(self._waits, place, above)
 
     def fingerprint(self, key: dg.AssetKey, partition: str | None = None) -> str:
-        """Return 16 hex digits that stand for the code and the inputs of the asset as they are."""
-        return self._resolver.fingerprint(AssetKeyPartitionKey(key, partition))
+        """Return 16 hex digits that stand for the code and the inputs of the asset as they are.
+
+        With damage others: each time that it happens.
+        """
+        place = AssetKeyPartitionKey(key, partition)
+        found = self._resolver.fingerprint(place)
+        fault = self._fault(place)
+        if fault is None:
+            return found
+        return hashlib.sha256(f"{found} {fault.record} {fault.reason}".encode()).hexdigest()[:16]
+
+    def fault(self, key: dg.AssetKey, partition: str | None = None) -> str | None:
+        """Return what is missing or damaged of an asset (and split) that was built, or None."""
+        found = self._fault(AssetKeyPartitionKey(key, partition))
+        return None if found is None else found.reason
+
+    def _fault(self, place: AssetKeyPartitionKey) -> Fault | None:
+        def find() -> Fault | None:
+            if self._holdings is None or self._resolver.get_status(*place) == StaleStatus.MISSING:
+                return None
+            metadata = self._graph.get(place.asset_key).metadata
+            return self._holdings.fault(self._instance, place.asset_key, metadata, place[1])
+
+        return _kept(self._faults, place, find)
 
     def _find(self, place: AssetKeyPartitionKey) -> Stale | None:
         status = self._resolver.get_status(*place)
         if status == StaleStatus.MISSING:
             return Stale("never built", by_data=False)
         if status == StaleStatus.STALE:
-            return _describe(self._resolver.get_stale_causes(*place))
+            causes = _describe(self._resolver.get_stale_causes(*place))
+            if not causes.by_data:
+                return causes
+        if (fault := self._fault(place)) is not None:
+            return Stale(fault.reason, by_data=False)
+        if status == StaleStatus.STALE:
+            return causes
         return Stale(BLOCKED, by_data=False) if self._is_blocked(place.asset_key) else None
 
     def _is_blocked(self, key: dg.AssetKey) -> bool:

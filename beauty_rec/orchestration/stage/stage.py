@@ -102,6 +102,7 @@ def stage(
         metadata = {
             "beauty_rec/function": [function.__module__, function.__name__],
             "beauty_rec/gpu": gpu,
+            "beauty_rec/io": io,
             "beauty_rec/settings": list(settings),
             "beauty_rec/reads": {parent: list(parts) for parent, parts in (reads or {}).items()},
         }

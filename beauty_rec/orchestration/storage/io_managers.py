@@ -1,7 +1,8 @@
 """IO managers: how an asset's value becomes an artifact with a version.
 
-The version is a hash of the content, so a rebuild that changes nothing stops the cascade. The
-store may be a local folder or any URL that fsspec knows (``s3://…``); see :mod:`.store`.
+The version is a hash of the content, so a rebuild that changes nothing stops the cascade; what is
+read is held against it (see :mod:`.contents`). The store may be a local folder or any URL that
+fsspec knows (``s3://…``); see :mod:`.remote`.
 """
 
 import json
@@ -15,10 +16,19 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
-from beauty_rec.artifacts import Vectors, atomic_path, content_hash
+from beauty_rec.artifacts import Vectors, atomic_path, file_hashes, hash_of_files
+from beauty_rec.measures.finite import refuse_non_finite
 from beauty_rec.orchestration.catalogue.markdown import frame_metadata
+from beauty_rec.orchestration.storage.contents import (
+    CONTENT,
+    REMEDY,
+    ArtifactDamagedError,
+    fault_of,
+    last_record,
+)
 from beauty_rec.orchestration.storage.remote import fetch, is_local, upload
-from beauty_rec.orchestration.storage.resources import ArtifactStore
+from beauty_rec.orchestration.storage.store import ArtifactStore
+from beauty_rec.verified import Verified
 
 
 class ArtifactIOManager(dg.UPathIOManager):
@@ -46,38 +56,70 @@ class ArtifactIOManager(dg.UPathIOManager):
             path.mkdir(parents=True, exist_ok=True)
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
-        """Write ``obj``; set the data version unless the asset has set one itself."""
+        """Write ``obj``; set the data version unless the asset has set one itself.
+
+        Raises:
+            ValueError: weights or vectors are not finite; what stood there before stays.
+        """
         if is_local(path):
             target = Path(path.path)
             with atomic_path(target) as draft:
-                self._write_or_move(obj, draft)
-                version, size = content_hash(draft), _size(draft)
+                hashes, size = self._written(obj, draft)
+            self._verified().wrote(target, hashes)
         else:
             with tempfile.TemporaryDirectory() as folder:
                 draft = Path(folder) / path.name
-                self._write_or_move(obj, draft)
-                version, size = content_hash(draft), _size(draft)
+                hashes, size = self._written(obj, draft)
                 upload(draft, path)
         step, name = context.step_context, context.asset_key.to_user_string()
         if not step.has_data_version(context.asset_key):
-            step.set_data_version(context.asset_key, dg.DataVersion(version))
-        context.add_output_metadata({"megabytes": round(size / 1e6, 3), **self.describe(name, obj)})
+            step.set_data_version(context.asset_key, dg.DataVersion(hash_of_files(hashes)))
+        described = self.describe(name, obj)
+        context.add_output_metadata(
+            {CONTENT: hashes, "megabytes": round(size / 1e6, 3), **described}
+        )
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
-        """Read an artifact; a remote one is fetched to a local copy first."""
+        """Read an artifact; a remote one is fetched to a local copy first.
+
+        Raises:
+            FileNotFoundError, ArtifactDamagedError: it is not what its asset wrote; the message
+                names the file and the remedy.
+        """
+        partition = None
+        if context.has_asset_partitions:
+            partition = path.name.removesuffix(self.extension or "")
+        _, facts = last_record(context.step_context.instance, context.asset_key, partition)
         try:
-            local = Path(path.path) if is_local(path) else self._fetch(path)
-            if not local.exists():
-                raise FileNotFoundError(str(path))
+            local = self._fetch(path)
+            fault = fault_of(local, facts.get(CONTENT), self._verified())
+            if fault is not None and not is_local(path):  # perhaps it is the copy that is damaged
+                shutil.rmtree(local.parent)
+                local = self._fetch(path)
+                fault = fault_of(local, facts.get(CONTENT), self._verified())
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{path} is missing although its asset was built; "
-                f"run: beauty-rec run --select {context.asset_key.to_user_string()} --force"
+                f"{path} is missing although its asset was built; {REMEDY}"
             ) from error
+        if fault is not None and not local.exists():
+            raise FileNotFoundError(f"{fault} although its asset was built; {REMEDY}")
+        if fault is not None:
+            raise ArtifactDamagedError(f"{fault}; {REMEDY}")
         return self.read(local, context.dagster_type.typing_type)
 
     def _fetch(self, path: UPath) -> Path:
+        if is_local(path):
+            return Path(path.path)
         return fetch(path, self._store.cache, self._store.cache_gb * 1e9)
+
+    def _verified(self) -> Verified:
+        return Verified.below(Path(self._store.scratch))
+
+    def _written(self, value: Any, draft: Path) -> tuple[dict[str, str], int]:
+        """Write ``value`` to ``draft``; return the hashes of its files, and its bytes."""
+        self._write_or_move(value, draft)
+        refuse_non_finite(draft)
+        return file_hashes(draft), _size(draft)
 
     def _write_or_move(self, value: Any, draft: Path) -> None:
         if isinstance(value, Path):  # the asset wrote it in pieces
@@ -140,7 +182,10 @@ class ReportIOManager(FolderIOManager):
     """The folder ``evaluation/``, whose name is fixed."""
 
     def get_asset_relative_path(self, context: dg.InputContext | dg.OutputContext) -> UPath:
-        return UPath("evaluation")
+        return UPath(REPORT)
+
+
+REPORT = "evaluation"
 
 
 def _size(path: Path) -> int:
@@ -158,6 +203,15 @@ LAYOUTS: dict[Layout, tuple[type[ArtifactIOManager], str]] = {
     "evaluation": (ReportIOManager, ""),
 }
 """IO manager and folder of the store, by the key that assets name."""
+
+
+def path_in_store(layout: Layout, asset: str, partition: str | None) -> str:
+    """Return where the artifact of an asset (and split) stands, from the store's root."""
+    manager, folder = LAYOUTS[layout]
+    if layout == "evaluation":
+        return REPORT
+    parts = [part for part in (folder, asset, partition) if part]
+    return "/".join(parts) + (manager.extension or "")
 
 
 class StoredArtifacts(dg.ConfigurableIOManagerFactory[Any]):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.measures.finite import refuse_non_finite
 from beauty_rec.ranking.apply import load_rankers
 from beauty_rec.ranking.features.build import FeatureBuilder
 from beauty_rec.ranking.features.item_table import ItemTable
@@ -89,9 +90,10 @@ class Models:
         """Read the models below ``folder``.
 
         Raises:
-            ManifestError: parts do not fit one another.
+            ManifestError: parts do not fit one another, or weights or vectors are not finite.
         """
         try:
+            refuse_non_finite(folder)
             encoder = TextEncoder.load(folder / TEXT_RETRIEVER, settings)
             read_in(encoder.model.parameters())
             tower = ServedUserTower.load(folder / USER_TOWER, ItemMatrix.load(folder / ITEM_INDEX))

@@ -4,6 +4,7 @@ Until the last step nothing that is served changes. A killed build leaves a tabl
 build drops.
 """
 
+import logging
 import os
 from typing import Any
 
@@ -14,9 +15,11 @@ from psycopg import sql
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.search.exact import ExactIndex
+from beauty_rec.search.pgvector.faults import fault, is_damage, row_checksum
 from beauty_rec.search.pgvector.index import NAME, PgVectorIndex
 from beauty_rec.search.pgvector.rows import check_rows, copy_rows
 from beauty_rec.search.pgvector.tables import (
+    Served,
     connect,
     drop,
     drop_unused,
@@ -34,6 +37,7 @@ from beauty_rec.search.protocol import (
 from beauty_rec.search.version import content_version
 from beauty_rec.settings import ItemIndexSettings
 
+LOG = logging.getLogger("beauty_rec.search")
 VERIFICATION_QUERIES = 200
 RECALL_AT = 100
 BUILD_SETTINGS = {"type", "m", "ef_construction"}
@@ -58,8 +62,8 @@ def build_index(
 ) -> IndexVersion:
     """Build, verify and publish a version of the index ``name``.
 
-    If ``version`` is served already and unchanged, it is only verified. Two builders of one name
-    take turns.
+    If ``version`` is served already and unchanged, it is only verified; if it is not what was
+    built, it is built anew beside what is served. Two builders of one name take turns.
 
     Args:
         dsn: a database where the extension ``vector`` (0.8 or newer) is or can be made.
@@ -84,21 +88,61 @@ def build_index(
         ensure_schema(connection, name)
         drop_unused(connection, name, settings.grace_seconds)
         before = read_served(connection, name)
-        is_served = before is not None and before.version.version == version
-        table = before.table if before and is_served else free_table(connection, name, version)
-        try:
-            if not is_served:
+        table, built = None, None
+        if before is not None and before.version.version == version:
+            built = _still_good(dsn, connection, before, vectors, queries, settings, name)
+            table = before.table if built is not None else None
+        if table is None or built is None:
+            table = free_table(connection, name, version)
+            try:
                 _load(connection, table, vectors, settings)
-            found = IndexVersion(version, len(vectors.ids), vectors.matrix.shape[1], 1.0)
-            index = PgVectorIndex(connection, table, found, settings, name=name)
-            built = _verify(index, vectors, queries, settings)
-        except Exception:
-            if not is_served and not connection.broken:
-                drop(connection, table)
-            raise
-        point_to(connection, name, table, built)
+                built = _measured(connection, table, version, vectors, queries, settings, name)
+            except Exception:
+                if not connection.broken:
+                    drop(connection, table)
+                raise
+        point_to(connection, name, table, built, row_checksum(connection, table)[1])
         drop_unused(connection, name, settings.grace_seconds)
     return built
+
+
+def _still_good(
+    dsn: str,
+    connection: psycopg.Connection[Any],
+    served: Served,
+    vectors: Vectors,
+    queries: NDArray[np.float32],
+    settings: ItemIndexSettings,
+    name: str,
+) -> IndexVersion | None:
+    """Verify the served version; None where it is not what was built."""
+    version = served.version.version
+    if (found := fault(dsn, version, name=name)) is not None:
+        LOG.warning("%s; it is built anew", found)
+        return None
+    try:
+        return _measured(connection, served.table, version, vectors, queries, settings, name)
+    except IndexBuildError as error:
+        LOG.warning("%s; it is built anew", error)
+    except psycopg.Error as error:
+        if not is_damage(error):
+            raise
+        LOG.warning("table %s is damaged (%s); it is built anew", served.table, error)
+    return None
+
+
+def _measured(
+    connection: psycopg.Connection[Any],
+    table: str,
+    version: str,
+    vectors: Vectors,
+    queries: NDArray[np.float32],
+    settings: ItemIndexSettings,
+    name: str,
+) -> IndexVersion:
+    found = IndexVersion(version, len(vectors.ids), vectors.matrix.shape[1], 1.0)
+    index = PgVectorIndex(connection, table, found, settings, name=name)
+    return _verify(index, vectors, queries, settings)
 
 
 def _load(

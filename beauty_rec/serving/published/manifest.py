@@ -16,9 +16,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from beauty_rec.artifacts import atomic_path, content_hash, write_text_atomic
+from beauty_rec.artifacts import (
+    atomic_path,
+    content_hash,
+    file_hashes,
+    hash_of_files,
+    sweep_drafts,
+    write_text_atomic,
+)
 from beauty_rec.recommender.online.manifest import Manifest, ManifestError
+from beauty_rec.verified import Verified
 
+REMEDY = "run: beauty-rec run"
 FORMAT = 1
 MANIFEST = "manifest.json"
 VERSIONS = "versions"
@@ -45,15 +54,20 @@ def publish(
     Raises:
         FileNotFoundError: a part does not exist.
     """
-    hashes = {name: content_hash(path) for name, path in sorted(parts.items())}
+    files = {name: file_hashes(path) for name, path in sorted(parts.items())}
+    hashes = {name: hash_of_files(found) for name, found in files.items()}
     given = {"parts": hashes, "indexes": dict(indexes), "facts": dict(facts), "format": FORMAT}
     name = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
     folder = root / VERSIONS / name
-    made = not folder.exists()
+    made = not folder.exists() or fault_of_set(folder, hashes, content_hash) is not None
     if made:
-        with atomic_path(folder) as draft:
+        with atomic_path(folder) as draft:  # a damaged set of the same content makes room
             for part, path in parts.items():
                 _link(path, draft / part)
+        verified = Verified.below(root.parent)
+        for part, path in parts.items():  # a link is a change, too, but not of the content
+            verified.wrote(path, files[part])
+            verified.wrote(folder / part, files[part])
     now = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = Manifest(
         format=FORMAT,
@@ -70,6 +84,7 @@ def publish(
         if made:
             shutil.rmtree(folder)
         raise
+    sweep_drafts(root / VERSIONS)
     os.utime(folder)  # the newest set is the one that was published last
     write_text_atomic(root / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     _drop_old(root, name, keep)
@@ -86,17 +101,17 @@ def read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST
     if not path.exists():
         raise FileNotFoundError(
-            f"{path} is missing: nothing is served yet; run: "
-            "beauty-rec run (or beauty-rec run --select serving_manifest --force)"
+            f"{path} is missing: nothing is served yet; {REMEDY} "
+            "(or beauty-rec run --select serving_manifest --force)"
         )
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ManifestError(f"{path} is no manifest: {error}") from error
+        said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ManifestError(f"{path} is no manifest ({said}); {REMEDY}") from error
     if manifest.format != FORMAT:
         raise ManifestError(
-            f"{path} has format {manifest.format}, this program reads {FORMAT}; run: "
-            "beauty-rec run --select serving_manifest --force"
+            f"{path} has format {manifest.format}, this program reads {FORMAT}; {REMEDY}"
         )
     return manifest
 
@@ -105,16 +120,62 @@ def set_folder(root: Path, manifest: Manifest) -> Path:
     """Return the set's folder, after holding every part against the manifest.
 
     Raises:
-        ManifestError: a part is missing or was changed.
+        ManifestError: a part is missing or was changed; the message names it and the remedy.
     """
     folder = root / VERSIONS / manifest.set
-    for name, wanted in manifest.parts.items():
+    fault = fault_of_set(folder, manifest.parts, Verified.below(root.parent).content_hash)
+    if fault is not None:
+        raise ManifestError(f"{fault}, although {root / MANIFEST} names it; {REMEDY}")
+    return folder
+
+
+def published_part(root: Path, part: str) -> Path | None:
+    """Return a part of the served set; None unless it is there as it was published."""
+    try:
+        manifest = read_manifest(root)
+    except (FileNotFoundError, ManifestError):
+        return None
+    path = root / VERSIONS / manifest.set / part
+    wanted = manifest.parts.get(part)
+    return path if path.exists() and content_hash(path) == wanted else None
+
+
+def fault_of_set(
+    folder: Path, parts: Mapping[str, str], hash_of: Callable[[Path], str]
+) -> str | None:
+    """Return which part of a set is missing, or is not the version that is wanted, or None.
+
+    Args:
+        folder: of the set.
+        parts: as in :class:`Manifest`.
+        hash_of: the content hash of a path; one that was computed before will do.
+    """
+    for name, wanted in parts.items():
         path = folder / name
         if not path.exists():
-            raise ManifestError(f"{path} is missing, although {root / MANIFEST} names it")
-        if content_hash(path) != wanted:
-            raise ManifestError(f"{path} is not the version that {root / MANIFEST} names")
-    return folder
+            return f"{path} is missing"
+        if hash_of(path) != wanted:
+            return f"{path} is not the version that was published"
+    return None
+
+
+def fault(root: Path, published: Mapping[str, Any], verified: Verified) -> str | None:
+    """Return what keeps the set below ``root`` from being served as it was published, or None.
+
+    Args:
+        root: ``data/serving``.
+        published: the manifest that was published, as a document.
+        verified: content hashes that were computed before.
+    """
+    try:
+        manifest = read_manifest(root)
+    except FileNotFoundError:
+        return f"{root / MANIFEST} is missing"
+    except ManifestError as error:
+        return str(error).partition("; ")[0]
+    if manifest.model_dump(mode="json", exclude={"created_at"}) != published:
+        return f"{root / MANIFEST} is not what was published"
+    return fault_of_set(root / VERSIONS / manifest.set, manifest.parts, verified.content_hash)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,5 +1,7 @@
 """What is given while serving, kept in PostgreSQL: new items and new events.
 
+The embedded cluster is one of its own: that of the index can be made anew, this one cannot.
+
 The connection is looked after: a lost one is opened again, an embedded server that was killed is
 started again, and until then writes say so while answers go on from memory.
 """
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr, ValidationError
 
@@ -22,6 +25,10 @@ from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.settings import redacted
 
 LOG = logging.getLogger("beauty_rec.serving")
+STORE = "store"
+"""Folder of the embedded cluster, below the data folder."""
+INDEX_CLUSTER = "postgres"
+"""That of the item index, which held what was given before it had a cluster of its own."""
 CONNECT_SECONDS = 5
 PING_SECONDS = 1.0
 READ_ONLY = "the data folder is read-only: what was given before is not there, and nothing is kept"
@@ -36,6 +43,10 @@ _SCHEMA = """
     CREATE TABLE IF NOT EXISTS serving_rows (
         key text PRIMARY KEY, made jsonb NOT NULL, vectors bytea NOT NULL);
 """
+_GIVEN = {
+    "serving_items": "id, record, changed_at",
+    "serving_events": "user_id, parent_asin, time_ms, rating",
+}
 
 
 class KeptRow(NamedTuple):
@@ -217,9 +228,33 @@ class Store:
             self._connection.execute("SET statement_timeout = '10s'")
             with self._connection.transaction():
                 self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec'))")
+                is_new = not _has(self._connection, "serving_items")
                 self._connection.execute(_SCHEMA)
+                if is_new and self._dsn is None:
+                    _take_over(self._connection, self._folder.parent / INDEX_CLUSTER)
         except (psycopg.Error, RuntimeError, OSError) as error:
             self._connection = None
             said = redacted(str(error))
             raise DatabaseDown(f"the database cannot be reached: {said}") from error
         self._lost.clear()
+
+
+def _take_over(connection: psycopg.Connection[Any], folder: Path) -> None:
+    """Copy what was given while the cluster of the index in ``folder`` held it, if it did."""
+    if not (folder / "cluster" / "PG_VERSION").exists():
+        return
+    with postgres(folder) as address, psycopg.connect(address) as before:
+        for table, columns in _GIVEN.items():
+            if not _has(before, table):
+                continue
+            part = sql.SQL(f"{table} ({columns})")
+            out = before.cursor().copy(sql.SQL("COPY {} TO STDOUT").format(part))
+            into = connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(part))
+            with out as lines, into as kept:
+                for line in lines:
+                    kept.write(line)
+
+
+def _has(connection: psycopg.Connection[Any], table: str) -> bool:
+    found = connection.execute("SELECT to_regclass(%s)", [table]).fetchone()
+    return found is not None and found[0] is not None

@@ -26,7 +26,7 @@ from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.trial import try_out
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
-from beauty_rec.serving.state.database import READ_ONLY, DatabaseDown, Store
+from beauty_rec.serving.state.database import READ_ONLY, STORE, DatabaseDown, Store
 from beauty_rec.serving.state.given import GivenRows
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
@@ -70,7 +70,7 @@ class Engine:
         self.switches = self.refusals = 0
         self.looked = time.monotonic()
         """When the last look for a newer set came back."""
-        self.store = Store(settings.data_dir / "postgres", settings.item_index.dsn, self._restore)
+        self.store = Store(settings.data_dir / STORE, settings.item_index.dsn, self._restore)
         self._rows = GivenRows(self.store, settings)
 
     @classmethod

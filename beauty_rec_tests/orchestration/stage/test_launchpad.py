@@ -12,7 +12,7 @@ from beauty_rec.orchestration.stage.launchpad import config_schema, differences,
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import for_settings, stage, used_code_version
 from beauty_rec.orchestration.storage.io_managers import io_managers
-from beauty_rec.orchestration.storage.resources import ArtifactStore
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Group, Settings
 
 

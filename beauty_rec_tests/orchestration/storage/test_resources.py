@@ -19,12 +19,10 @@ from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.stage import gpu
 from beauty_rec.orchestration.stage.gpu import Device, GpuResource
 from beauty_rec.orchestration.stage.retryable import is_passing
+from beauty_rec.orchestration.storage.indexes import ItemIndexResource
 from beauty_rec.orchestration.storage.remote import fetch, upload
-from beauty_rec.orchestration.storage.resources import (
-    ArtifactStore,
-    ItemIndexResource,
-    resources_of,
-)
+from beauty_rec.orchestration.storage.resources import resources_of
+from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 

@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.search.chroma import index as chroma
+from beauty_rec.search.chroma import build as chroma
+from beauty_rec.search.chroma.build import build_index
 from beauty_rec.search.chroma.index import (
     POINTER,
     ChromaIndex,
-    build_index,
     current_version,
+    fault,
     open_current,
 )
 from beauty_rec.search.exact import ExactIndex
-from beauty_rec.search.protocol import IndexBuildError, recall_against_exact
+from beauty_rec.search.protocol import IndexBuildError, IndexDamagedError, recall_against_exact
 from beauty_rec.settings import TextIndexSettings
+from beauty_rec_tests.harm import HARMS, flip_bit
 
 SETTINGS = TextIndexSettings()
 
@@ -85,7 +87,7 @@ def test_a_poor_index_is_refused_and_yesterdays_serves_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_index(tmp_path, unit_vectors(20), "one", SETTINGS)
-    monkeypatch.setattr("beauty_rec.search.chroma.index.recall_against_exact", lambda *_: 0.5)
+    monkeypatch.setattr("beauty_rec.search.chroma.build.recall_against_exact", lambda *_: 0.5)
     with pytest.raises(IndexBuildError, match=r"recall@100.*0\.500.*ef_search"):
         build_index(tmp_path, unit_vectors(30), "two", SETTINGS)
     served = current_version(tmp_path)
@@ -103,6 +105,34 @@ def test_lost_writes_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_no_index_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="--select text_index"), open_current(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize(
+    "part",
+    ["current.json", "one", "one/shared.json", "one/chroma.sqlite3", "one/*/data_level0.bin"],
+)
+def test_a_damaged_version_is_not_read_and_is_built_anew(
+    tmp_path: Path, part: str, harm: str
+) -> None:
+    vectors = unit_vectors(1_200)  # enough for the graph to be written
+    build_index(tmp_path, vectors, "one", SETTINGS)
+    with open_current(tmp_path) as index:
+        index.search(vectors.matrix[:1], 1)
+    assert fault(tmp_path) is None
+    (path,) = tmp_path.glob(part)
+    if harm == "one bit flipped" and path.suffix != ".json":  # where something is written
+        flip_bit(path, b"item 60" if path.suffix == ".sqlite3" else b"")
+    else:
+        HARMS[harm](path)
+    refusals = (IndexDamagedError, FileNotFoundError)
+    with pytest.raises(refusals, match="beauty-rec run") as found, open_current(tmp_path):
+        pass
+    assert str(tmp_path) in str(found.value)
+    build_index(tmp_path, vectors, "one", SETTINGS)
+    assert fault(tmp_path) is None
+    with open_current(tmp_path) as index:
+        assert index.search(vectors.matrix[:1], 1).ids == [["item 0"]]
 
 
 def changed(vectors: Vectors, share: float) -> Vectors:
@@ -164,7 +194,7 @@ def test_many_changes_or_other_settings_build_the_graph_anew(
     build_index(tmp_path, changed(vectors, 0.9), "two", SETTINGS)
     wider = SETTINGS.model_copy(update={"max_neighbors": 40})
     build_index(tmp_path, changed(vectors, 0.9), "three", wider)
-    assert [folder.name for folder in built] == ["one", "two", "three"]
+    assert [folder.name.split(".")[1] for folder in built] == ["one", "two", "three"]
     vectors = changed(vectors, 0.9)
     for night in range(6):  # small changes add up
         matrix = np.array(vectors.matrix)

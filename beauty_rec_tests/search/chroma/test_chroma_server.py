@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.search.chroma.index import build_index, open_current
+from beauty_rec.search.chroma.build import build_index
+from beauty_rec.search.chroma.index import open_current
 from beauty_rec.search.exact import ExactIndex
 from beauty_rec.settings import TextIndexSettings
 

@@ -17,7 +17,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
-from beauty_rec.search.pgvector.server import _Programs, postgres
+from beauty_rec.search.pgvector.server import Programs, postgres
 
 CLIENT = """
 import sys
@@ -165,7 +165,7 @@ def test_what_went_wrong_is_in_the_error(postgres_folder: Path) -> None:
 
 def test_a_program_that_fails_is_quoted(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"ls failed: .*nowhere.*No such file"):
-        _Programs(Path("/bin"), None).run("ls", "nowhere", cwd=tmp_path)
+        Programs(Path("/bin"), None).run("ls", "nowhere", cwd=tmp_path)
 
 
 def test_a_process_that_ends_without_leaving_stops_its_server(postgres_folder: Path) -> None:

@@ -64,7 +64,7 @@ def test_ids_of_every_form_are_fetched_and_known(engine: Engine, client: TestCli
 def test_ids_that_no_url_or_terminal_takes_are_refused_everywhere(
     client: TestClient, name: str
 ) -> None:
-    item = {"items": [{"parent_asin": name, "title": "Rose soap bar"}]}
+    item: dict[str, object] = {"items": [{"parent_asin": name, "title": "Rose soap bar"}]}
     bodies: dict[str, list[dict[str, object]]] = {
         "/v1/items": [item],
         "/v1/events": [

@@ -1,0 +1,87 @@
+"""What the files of artifacts were when they were written, and whether they still are.
+
+Each materialization records the hash of every file that it wrote, beside the artifact's data
+version. An artifact is held against them whenever it is read, and when it is asked whether it is
+stale; a file that the file system says nobody touched is not read for that again.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from beauty_rec.artifacts import file_hashes
+from beauty_rec.verified import Verified
+
+LOG = logging.getLogger("beauty_rec.storage")
+CONTENT = "content"
+"""Name of the metadata: file in the artifact (``""``: the artifact is one) → hash."""
+SIDE_CONTENT = "side_content"
+"""Name of the metadata: path of a side product in the store → the same."""
+REMEDY = "run: beauty-rec run"
+
+
+class ArtifactDamagedError(RuntimeError):
+    """An artifact is not what its asset wrote; the message names the file and the remedy."""
+
+
+def last_record(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Return the number of the last materialization and its metadata; 0 and {} without any."""
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=key, asset_partitions=None if partition is None else [partition]
+        ),
+        limit=1,
+    ).records
+    if not found or found[0].asset_materialization is None:
+        return 0, {}
+    metadata = found[0].asset_materialization.metadata
+    return found[0].storage_id, {name: value.value for name, value in metadata.items()}
+
+
+def side_product(local: Path, relative: str) -> dict[str, Any]:
+    """Return the metadata that records a file beside an artifact.
+
+    Args:
+        local: the file.
+        relative: where it is in the store.
+    """
+    return {SIDE_CONTENT: {relative: file_hashes(local)}}
+
+
+def earlier(context: dg.AssetExecutionContext, path: Path | None) -> Path | None:
+    """Return the running asset's own artifact of before; None if it is missing or damaged."""
+    if path is None:
+        return None
+    _, facts = last_record(context.instance, context.asset_key)
+    fault = fault_of(path, facts.get(CONTENT), None)
+    if fault is not None:
+        LOG.warning("%s; it is not gone on from", fault)
+    return path if fault is None else None
+
+
+def fault_of(path: Path, wanted: Mapping[str, str] | None, verified: Verified | None) -> str | None:
+    """Return which file of an artifact is missing or is not what was recorded, or None.
+
+    Args:
+        path: of the artifact.
+        wanted: as recorded; None: nothing was, and any content will do.
+        verified: what was read before; None: all is read.
+    """
+    if not path.exists():
+        return f"{path} is missing"
+    if wanted is None:
+        return None
+    try:
+        found = (verified.file_hashes if verified else file_hashes)(path)
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            what = "is missing" if name not in found else "is damaged"
+            return f"{path / name} {what if name in wanted else 'is not part of it'}"
+    return None

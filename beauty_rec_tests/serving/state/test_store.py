@@ -1,0 +1,46 @@
+"""What was given while serving, in a real PostgreSQL."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from beauty_rec.recommender.online.people import Past
+from beauty_rec.recommender.online.requests import NewItem
+from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.serving.state.database import INDEX_CLUSTER, STORE, Store
+
+ITEM = NewItem(parent_asin="N1", title="A soap of before", price=3.5)
+EVENT = Past("N1", 4.0, 1_700_000_000_000)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    # Not tmp_path: a second pytest would close its parents to the user that root's server runs as.
+    made = Path(tempfile.mkdtemp(prefix="beauty-rec-store-"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def given(folder: Path) -> tuple[list[NewItem], dict[str, list[Past]]]:
+    store = Store(folder, None)
+    store.open()
+    try:
+        return store.items(), store.events()
+    finally:
+        store.close()
+
+
+def test_what_the_cluster_of_the_index_held_is_taken_over_once(folder: Path) -> None:
+    before = Store(folder / INDEX_CLUSTER, None)
+    before.open()
+    before.put_items([ITEM])
+    before.put_event("U", EVENT)
+    before.close()
+    assert given(folder / STORE) == ([ITEM], {"U": [EVENT]})
+    with postgres(folder / INDEX_CLUSTER) as dsn, psycopg.connect(dsn) as connection:
+        connection.execute("DELETE FROM serving_items")
+    assert given(folder / STORE) == ([ITEM], {"U": [EVENT]})
