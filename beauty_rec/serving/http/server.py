@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,8 +14,6 @@ from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
-SWITCH_S = 0.0002
-"""A small answer waits this long, not Python's 5 ms, each time a large one is at its turn."""
 
 
 def serve(settings: Settings) -> None:
@@ -49,7 +46,6 @@ def _serve(settings: Settings, door: socket.socket) -> None:
         torch.set_num_threads(settings.serve.threads)
     log_as_json()
     map_large_blocks()
-    sys.setswitchinterval(SWITCH_S)
     engine = Engine(settings)
     try:
         host, port = door.getsockname()[:2]
