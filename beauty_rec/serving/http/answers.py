@@ -14,9 +14,9 @@ from beauty_rec.recommender.online.catalogue import Filters
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.serving.http import schema
-from beauty_rec.serving.http.cost import Question, SimilarQuestion, cost_of_items
 from beauty_rec.serving.http.problems import MEDIA_TYPE
 from beauty_rec.serving.http.rate import Rate
+from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion, cost_of_items
 from beauty_rec.serving.state.engine import Engine
 
 Ask = Callable[[Request, Question], Awaitable[dict[str, Any]]]

@@ -13,13 +13,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.serving.http.answers import add_answers
-from beauty_rec.serving.http.batching import Batcher
-from beauty_rec.serving.http.cost import Question, SimilarQuestion, cost_of
 from beauty_rec.serving.http.middleware import Guard
 from beauty_rec.serving.http.operations import add_operations
 from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.telemetry import Metrics
+from beauty_rec.serving.http.turns.batching import Batcher
+from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion, cost_of
 from beauty_rec.serving.state.engine import Engine, UnknownItem
 from beauty_rec.serving.state.watcher import watching
 

@@ -9,10 +9,10 @@ import pytest
 
 from beauty_rec.recommender.online.requests import NewItem, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
-from beauty_rec.serving.http.batching import LIGHT, Batcher, Overloaded
-from beauty_rec.serving.http.cost import SimilarQuestion, cost_of, cost_of_items
-from beauty_rec.serving.http.fair_queue import FairQueue
 from beauty_rec.serving.http.rate import Rate
+from beauty_rec.serving.http.turns.batching import LIGHT, Batcher, Overloaded
+from beauty_rec.serving.http.turns.cost import SimilarQuestion, cost_of, cost_of_items
+from beauty_rec.serving.http.turns.fair_queue import FairQueue
 
 LARGEST = RecommendRequest(
     history=["x"] * 1_000, exclude=["x"] * 1_000, context="a " * 1_000, k=1_000,

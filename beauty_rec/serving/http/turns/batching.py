@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from beauty_rec.serving.http.fair_queue import Entry, FairQueue
+from beauty_rec.serving.http.turns.fair_queue import Entry, FairQueue
 
 Q = TypeVar("Q")
 A = TypeVar("A")
