@@ -61,6 +61,8 @@ def _said(error: Exception) -> str:
     if isinstance(error, OSError | ValueError | RuntimeError):
         return str(error)
     first = str(error).strip().partition("\n")[0]
+    if type(error).__name__ == "OperationalError":  # of SQLite, or of PostgreSQL
+        return f"a database failed: {first}; is its disk full or read-only, or its server away?"
     return f"{type(error).__name__}: {first} (BEAUTY_REC_DEBUG=1 shows where)"
 
 

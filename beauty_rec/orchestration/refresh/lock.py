@@ -16,6 +16,8 @@ LOCK = "refresh.lock"
 REFRESH_TAG = "beauty_rec/refresh"
 """Of the runs that a refresh started, which holds the turn for them."""
 POLL_SECONDS = 1.0
+LOOK_SECONDS = 0.3
+"""Within which who only looks whether a refresh runs has let the turn go again."""
 
 
 class RefreshRunningError(RuntimeError):
@@ -33,12 +35,12 @@ def refresh_turn(data_dir: Path, patience: float = 0) -> Iterator[None]:
     Raises:
         RefreshRunningError: another process has it; the message names it.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + max(patience, LOOK_SECONDS)
     with _opened(data_dir / "dagster") as lock:
         while not _take(lock, fcntl.LOCK_EX):
             if time.monotonic() >= deadline:
                 raise RefreshRunningError(_who(lock, data_dir))
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS if patience else LOOK_SECONDS / 5)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

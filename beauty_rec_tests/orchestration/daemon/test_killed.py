@@ -32,13 +32,13 @@ class DagsterDev:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        log = (data / "dagster-dev.log").open("ab")
+        self.log = (data / "dagster-dev.log").open("ab")
         variables = {"DAGSTER_HOME": str(data / "dagster"), "BEAUTY_REC_DATA_DIR": str(data)}
         command = ["-m", "dagster", "dev", "-m", "beauty_rec.definitions", "-p", str(self.port)]
         self.process = subprocess.Popen(
             [sys.executable, *command],
             env=child_environment(**variables),
-            cwd=data, stdout=log, stderr=log, start_new_session=True,
+            cwd=data, stdout=self.log, stderr=self.log, start_new_session=True,
         )  # fmt: skip
 
     def materialize(self) -> str:
@@ -54,6 +54,7 @@ class DagsterDev:
     def end(self, number: int) -> None:
         os.killpg(self.process.pid, number)
         self.process.wait(60)
+        self.log.close()
 
 
 def test_what_ran_when_it_was_killed_is_ended_and_started_again(tmp_path: Path) -> None:

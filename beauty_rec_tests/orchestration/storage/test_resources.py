@@ -118,23 +118,23 @@ def _hold_as_another(folder: Path, ready: multiprocessing.Queue) -> None:
 
 
 def test_users_of_a_machine_share_its_gpus() -> None:
-    """Under root the other one is another user; else its file is at least not to be written to."""
+    """Under root the other one is another user; it makes the file, readable to itself alone."""
     folder = Path(tempfile.mkdtemp(prefix="beauty-rec-gpu-"))
     folder.chmod(0o1777)
     context = multiprocessing.get_context("fork")
     ready = context.Queue()
     holder = context.Process(target=_hold_as_another, args=(folder, ready))
-    with gpu._free([0, 1], folder) as number:
-        assert number == 0
-        (folder / "beauty-rec-gpu-0.lock").chmod(0o444)
-        holder.start()
-        assert ready.get(timeout=30) == 1
+    holder.start()
     try:
-        with gpu._free([1, 0], folder) as number:
+        assert ready.get(timeout=30) == 0
+        with gpu._free([0, 1], folder) as number:
+            assert number == 1
+        holder.kill()
+        holder.join()
+        with gpu._free([0, 1], folder) as number:
             assert number == 0
     finally:
         holder.kill()
-        holder.join()
         shutil.rmtree(folder)
 
 
