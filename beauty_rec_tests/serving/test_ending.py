@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from beauty_rec.serving.state.database import STORE
 from beauty_rec.settings import child_environment
 from beauty_rec_tests.serving.live import Crowd, LiveServer, free_port
 
 
 def postmaster(folder: Path) -> psutil.Process:
-    path = folder / "postgres" / "cluster" / "postmaster.pid"
+    path = folder / STORE / "cluster" / "postmaster.pid"
     return psutil.Process(int(path.read_text().split("\n")[0]))
 
 
