@@ -110,7 +110,11 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @styled
 def epoch_curves(
-    epochs: Sequence[Mapping[str, float | None]], names: Sequence[str], *, title: str
+    epochs: Sequence[Mapping[str, float | None]],
+    names: Sequence[str],
+    *,
+    title: str,
+    references: Mapping[str, Mapping[str, float]] | None = None,
 ) -> bytes:
     """Plot figures by epoch, one panel a name, side by side, each on its own scale.
 
@@ -118,6 +122,7 @@ def epoch_curves(
         epochs: one row of figures an epoch; a missing or empty one is left out.
         names: the figures to show.
         title: of the whole plot.
+        references: name → the same figures of something else: a dashed line each.
     """
     figure, axes = new_figure(len(names), title, "", width=3.4, height=3.0)
     for number, (axis, name) in enumerate(zip(axes, names, strict=True)):
@@ -133,6 +138,17 @@ def epoch_curves(
             marker="o",
             markersize=4,
         )
+        for other, (reference, figures) in enumerate((references or {}).items(), 1):
+            if np.isfinite(level := figures.get(name, np.nan)):
+                axis.axhline(
+                    level,
+                    color=COLOURS[(number + other) % len(COLOURS)],
+                    linewidth=1.2,
+                    linestyle=(0, (4, 1 + other)),
+                    label=reference.replace("_", " "),
+                )
+        if axis.get_legend_handles_labels()[1]:
+            axis.legend(frameon=False, fontsize=7)
         axis.set_title(name.replace("_", " "))
         axis.set_xlabel("epoch")
         axis.set_xticks(range(1, len(epochs) + 1, max(1, len(epochs) // 6)))
