@@ -187,10 +187,22 @@ class RankingSettings(Group):
     pooling: Literal["mean", "sum"] = Field(
         "mean", description="of the embeddings of a field with many ids"
     )
-    transfer: bool = Field(True, description="start from the item tower's embeddings")
-    ablation: bool = Field(
-        True, description="with transfer: train once more without it, to report what it is worth"
+    transfer: bool = Field(
+        True, description="start from what the item tower knows of the attribute values"
     )
+    transfer_frozen_epochs: int = Field(
+        1, ge=0, description="in which that stands still, and only its projection learns"
+    )
+    transfer_rate: float = Field(
+        0.1, ge=0, le=1, description="of its learning rate to that of the rest, afterwards"
+    )
+    ablation: bool = Field(
+        True,
+        description="with transfer: short trainings with and without it show what it is worth, "
+        "and the better kind on valid is trained",
+    )
+    trial_seeds: int = Field(5, ge=1, le=99, description="of those trainings, of each kind")
+    trial_epochs: int = Field(3, ge=0, le=100, description="of each of them; 0: none are made")
     gbdt: bool = Field(
         True, description="also train gradient-boosted trees; they are served where they are best"
     )

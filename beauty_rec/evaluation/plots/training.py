@@ -156,6 +156,35 @@ def epoch_curves(
 
 
 @styled
+def step_curves(
+    kinds: Mapping[str, Sequence[Sequence[Mapping[str, float]]]],
+    names: Sequence[str],
+    *,
+    title: str,
+) -> bytes:
+    """Plot figures against optimiser steps, one panel a name: runs faint, their median strong.
+
+    Args:
+        kinds: name → histories of trainings, one a seed; a row of figures has its ``steps``.
+        names: the figures to show.
+        title: of the whole plot.
+    """
+    figure, axes = new_figure(len(names), title, "", width=4.4, height=3.2)
+    for axis, name in zip(axes, names, strict=True):
+        for colour, (kind, runs) in zip(COLOURS, kinds.items(), strict=False):
+            for run in runs:
+                at = [row["steps"] for row in run]
+                axis.plot(at, [row[name] for row in run], color=colour, alpha=0.25, linewidth=0.9)
+            steps = np.median([[row["steps"] for row in run] for run in runs], axis=0)
+            middle = np.median([[row[name] for row in run] for run in runs], axis=0)
+            axis.plot(steps, middle, color=colour, marker="o", markersize=4, label=kind)
+        axis.set_title(name.replace("_", " "))
+        axis.set_xlabel("optimiser step")
+    axes[0].legend(frameon=False, fontsize=8)
+    return to_png(figure)
+
+
+@styled
 def bars(values: Mapping[str, float], *, title: str, unit: str) -> bytes:
     """Plot one horizontal bar a name, largest first as given, with its value at the end."""
     figure, axes = new_figure(1, title, "", width=6.5, height=1.2 + 0.28 * max(1, len(values)))

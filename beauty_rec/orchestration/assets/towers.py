@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -175,7 +176,9 @@ def user_tower(
         target,
         store.checkpoints("user_tower"),
     )
-    valid_recall = log["valid_recall"]
+    reached: dict[str, Any] = {}
+    if log["valid_recall"] is not None:
+        reached["valid recall@100"] = float(log["valid_recall"])
     context.add_asset_metadata(
         epochs_metadata(
             "User tower",
@@ -190,7 +193,7 @@ def user_tower(
             past_text_weight=float(log["past_text_weight"]),
             newcomer_weight=float(log["newcomer_weight"]),
             columns=", ".join(log["columns"]),
-            **({} if valid_recall is None else {"valid recall@100": float(valid_recall)}),
+            **reached,
         )
     )
     return target

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from beauty_rec.orchestration.catalogue.markdown import image_markdown
 
 if TYPE_CHECKING:
+    from beauty_rec.ranking.transfer import TransferTrial
     from beauty_rec.retriever.model_card import TrainingLog
 
 Epochs = Sequence[Mapping[str, float | None]]
@@ -73,6 +74,24 @@ def epochs_metadata(
         found["training"] = dg.MetadataValue.md(image_markdown("Training", plot))
     found["model_card"] = dg.MetadataValue.md(model_card(name, epochs, hyper_parameters, facts))
     return found
+
+
+def transfer_metadata(trial: "TransferTrial | None") -> dict[str, Any]:
+    """Return the curves of trainings with and without transfer, and what they support."""
+    from beauty_rec.evaluation.plots.training import step_curves
+
+    if trial is None:
+        return {}
+    kinds = {"with transfer": trial.transferred, "without": trial.plain}
+    plot = step_curves(kinds, ("valid_log_loss", "valid_ndcg@10"), title="Weight transfer")
+    without, steps = trial.steps()
+    return {
+        "transfer": trial.sentence(),
+        "transfer_helps": trial.helps,
+        "transfer_curves": dg.MetadataValue.md(image_markdown("Weight transfer", plot)),
+        "steps to the untransferred best": float(without),
+        **({} if steps is None else {"steps to it with transfer": float(steps)}),
+    }
 
 
 def model_card(

@@ -70,7 +70,7 @@ def share_of(tower: ItemTower) -> float:
 def load_item_tower(folder: Path) -> ItemTower:
     """Read the tower that :func:`train_item_tower` saved, in evaluation mode.
 
-    ``embedding.weight`` ``[vocabulary, E]`` is what the reranker takes over.
+    :func:`value_rows` is what the reranker takes over.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings = ItemTowerSettings(**config["settings"])
@@ -79,6 +79,19 @@ def load_item_tower(folder: Path) -> ItemTower:
     tower = ItemTower(*sizes, settings, config.get("attributes", 0))
     tower.load_state_dict({"space": tower.space} | load_file(folder / "model.safetensors"))
     return tower.eval()
+
+
+def value_rows(tower: ItemTower) -> NDArray[np.float32]:
+    """Return what the tower knows of each id, float32 ``[vocabulary, E + A]``.
+
+    Its learned embedding beside its place in the attribute space, both at one scale; zeros of an
+    id that neither knows.
+    """
+    scaled = []
+    for kind in (tower.embedding.weight.detach().numpy(), tower.space.numpy()):
+        known = kind[kind.any(axis=1)]
+        scaled.append(kind / np.sqrt(np.square(known).mean()) if known.size else kind)
+    return np.concatenate(scaled, axis=1).astype(np.float32)
 
 
 def tower_inputs(

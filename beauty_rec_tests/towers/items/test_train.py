@@ -14,7 +14,7 @@ from beauty_rec.towers.items.features import MASK, ItemFeatures, TitleReader, it
 from beauty_rec.towers.items.inputs import ItemInputs
 from beauty_rec.towers.items.losses import simcse_loss
 from beauty_rec.towers.items.model import ItemTower
-from beauty_rec.towers.items.served import item_vectors, load_item_tower
+from beauty_rec.towers.items.served import item_vectors, load_item_tower, value_rows
 from beauty_rec.towers.items.train import CollapseError, train_item_tower
 from beauty_rec.training.seeds import seeded
 from beauty_rec_tests.training.kills import kill_in_call
@@ -71,6 +71,15 @@ def test_an_item_without_title_has_no_tokens(features: ItemFeatures) -> None:
     states, mask = reader(features).read(torch.tensor([0, -1]))
     assert states.shape == (2, 4, 8)
     assert mask.any(dim=1).tolist() == [True, False]
+
+
+def test_titles_read_by_length_are_as_each_alone(features: ItemFeatures) -> None:
+    titles = reader(features)
+    together, mask = titles.read(torch.arange(len(features.titles)))
+    for row, title in enumerate(features.titles):
+        one = item_features(["x"], features.std[:1], features.re[:1], {"x": title})
+        alone, own = reader(one).read(torch.tensor([0]))
+        torch.testing.assert_close(together[row][mask[row]], alone[0][own[0]], rtol=0, atol=5e-3)
 
 
 def test_trained_vectors_are_unit_vectors_and_know_their_kind(
@@ -156,10 +165,13 @@ def test_a_tower_of_before_the_attribute_space_answers_without_one(
 def test_few_items_are_passed_until_there_are_enough_steps(
     features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = []
-    monkeypatch.setattr(
-        recipe, "simcse_loss", lambda *views: losses.append(0) or simcse_loss(*views)
-    )
+    losses: list[torch.Tensor] = []
+
+    def counted(one: torch.Tensor, two: torch.Tensor, temperature: float) -> torch.Tensor:
+        losses.append(simcse_loss(one, two, temperature))
+        return losses[-1]
+
+    monkeypatch.setattr(recipe, "simcse_loss", counted)
     settings = SETTINGS.model_copy(update={"min_steps": 20})
     log = train_item_tower(known(features), reader(features), settings, tmp_path / "t")
     assert len(losses) == log["steps"] == 3 * 3 * 3  # epochs, passes, batches
@@ -179,6 +191,21 @@ def test_a_value_of_no_item_has_no_row_and_every_other_has_moved(
             assert np.abs(table[value] - start[value]).max() > 1e-3, value
         else:
             assert not table[value].any(), value
+
+
+def test_what_the_tower_knows_of_an_id_has_both_kinds_at_one_scale(
+    features: ItemFeatures, tmp_path: Path
+) -> None:
+    train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t")
+    tower = load_item_tower(tmp_path / "t")
+    rows = value_rows(tower)
+    learned, attributes = rows[:, : SETTINGS.embedding], rows[:, SETTINGS.embedding :]
+    table, space = tower.embedding.weight.detach().numpy(), tower.space.numpy()
+    for own, source in ((learned, table), (attributes, space)):
+        assert np.square(own[own.any(axis=1)]).mean() == pytest.approx(1, rel=1e-4)
+        assert np.corrcoef(own.ravel(), source.ravel())[0, 1] == pytest.approx(1, abs=1e-5)
+    stated = set(features.re.ravel().tolist())
+    assert {v for v in range(VOCABULARY) if attributes[v].any()} <= stated
 
 
 def test_equal_seeds_give_equal_bytes(features: ItemFeatures, tmp_path: Path) -> None:
