@@ -60,6 +60,8 @@ SMALL = [
     "user_tower.uniform_negatives=64",
     "recommendation.folds=[0.8]",
     "ranking.epochs=2",
+    "ranking.trial_seeds=1",
+    "ranking.trial_epochs=1",
 ]
 
 

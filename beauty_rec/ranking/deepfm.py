@@ -121,9 +121,9 @@ class DeepFM(nn.Module):
         """Let the embeddings start as a learned projection of ``rows`` [V, K], the item tower's.
 
         The embedding of id v is its own row of the table plus ``rows[v]`` times a matrix [K, D],
-        shared by all ids: few steps teach it which directions matter, and every id gains. At the
-        start it is random, of std ``scale``, and stands alone. An id of zeros, of which the tower
-        knows nothing, and the ids past V keep their random start. :meth:`fold` ends it.
+        shared by all ids. At the start it stands alone: the D directions of largest variance, of
+        std ``scale``. An id of zeros, of which the tower knows nothing, and the ids past V keep
+        their random start. :meth:`fold` ends it.
 
         Raises:
             ValueError: ``rows`` has more rows than the table.
@@ -137,9 +137,11 @@ class DeepFM(nn.Module):
         source[: len(rows)] = rows / rows[known].square().mean().sqrt().clamp_min(1e-12)
         source[0] = 0.0
         self.source = nn.Parameter(source)
-        self.project = nn.Parameter(
-            torch.randn(rows.shape[1], self.dim) * (scale / max(1, rows.shape[1]) ** 0.5)
-        )
+        directions = torch.linalg.svd(source, full_matrices=False).Vh[: self.dim].T
+        project = source.new_zeros(rows.shape[1], self.dim)
+        project[:, : directions.shape[1]] = directions
+        found = source[: len(rows)][known] @ project
+        self.project = nn.Parameter(project * (scale / found.std().clamp_min(1e-12)))
         self.table[: len(rows), 1:][known] = 0.0
 
     def _table(self) -> Tensor:

@@ -154,7 +154,7 @@ def _train_epoch(
     Chance is (seed, epoch) alone.
     """
     for group in optimizer.param_groups:
-        frozen = group["transferred"] and epoch < settings.transfer_frozen_epochs
+        frozen = group["frozen_first"] and epoch < settings.transfer_frozen_epochs
         group["lr"] = 0.0 if frozen else group["rate"]
     order = np.random.default_rng((settings.seed, epoch))
     batches = list(shuffled_batches(chosen, train.features.user_row, settings.batch_size, order))
@@ -171,14 +171,15 @@ def _train_epoch(
 
 
 def _groups(model: DeepFM, settings: RankingSettings) -> list[dict[str, Any]]:
-    """Return the parameters with their rates: what was transferred is frozen, then slower."""
-    rate = settings.learning_rate
-    transferred = [] if model.source is None else [model.source]
-    own = [p for p in model.parameters() if p is not model.source]
-    groups = [(own, rate, False), (transferred, rate * settings.transfer_rate, True)]
+    """Return the parameters with their rates: what was transferred is slower, its rows frozen."""
+    rate, slower = settings.learning_rate, settings.learning_rate * settings.transfer_rate
+    rows = [] if model.source is None else [model.source]
+    projection = [] if model.project is None else [model.project]
+    own = [p for p in model.parameters() if all(p is not other for other in (*rows, *projection))]
+    groups = [(own, rate, False), (projection, slower, False), (rows, slower, True)]
     return [
-        {"params": params, "rate": rate, "transferred": later}
-        for params, rate, later in groups
+        {"params": params, "rate": rate, "frozen_first": first}
+        for params, rate, first in groups
         if params
     ]
 

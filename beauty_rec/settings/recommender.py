@@ -191,10 +191,10 @@ class RankingSettings(Group):
         True, description="start from what the item tower knows of the attribute values"
     )
     transfer_frozen_epochs: int = Field(
-        1, ge=0, description="in which that stands still, and only its projection learns"
+        1, ge=0, description="in which its rows stand still, and only their projection learns"
     )
     transfer_rate: float = Field(
-        0.1, ge=0, le=1, description="of its learning rate to that of the rest, afterwards"
+        0.1, ge=0, le=1, description="of its learning rate to that of the rest"
     )
     ablation: bool = Field(
         True,
@@ -202,7 +202,7 @@ class RankingSettings(Group):
         "and the better kind on valid is trained",
     )
     trial_seeds: int = Field(5, ge=1, le=99, description="of those trainings, of each kind")
-    trial_epochs: int = Field(3, ge=0, le=100, description="of each of them; 0: none are made")
+    trial_epochs: int = Field(5, ge=0, le=100, description="of each of them; 0: none are made")
     gbdt: bool = Field(
         True, description="also train gradient-boosted trees; they are served where they are best"
     )

@@ -22,7 +22,7 @@ def history(*losses: float) -> list[dict[str, float]]:
 
 def test_a_lower_loss_in_fewer_steps_helps() -> None:
     plain = [history(0.9, 0.8, 0.7)] * 3
-    with_it = [history(0.8, 0.7, 0.6), history(0.9, 0.8, 0.7), history(0.7, 0.6)]
+    with_it = [history(0.8, 0.7, 0.6), history(0.9, 0.69, 0.7), history(0.7, 0.6)]
     trial = TransferTrial(with_it, plain)
     assert trial.helps
     assert trial.steps() == (30, 20)
@@ -30,6 +30,13 @@ def test_a_lower_loss_in_fewer_steps_helps() -> None:
         "Transfer helps here: valid log loss 0.60000 with transfer, 0.70000 without (medians of 3 "
         "seeds); the untransferred best takes 30 steps without it and 20 with it."
     )
+
+
+def test_a_difference_that_changes_its_sign_by_the_seed_is_none() -> None:
+    plain = [history(0.7)] * 5
+    for lower, helps in ((3, False), (4, True)):
+        own = [history(0.6)] * lower + [history(0.8)] * (5 - lower)
+        assert TransferTrial(own, plain).helps is helps
 
 
 def test_a_loss_that_is_never_reached_does_not_help() -> None:
