@@ -19,6 +19,8 @@ from beauty_rec.ranking.train import train_reranker
 from beauty_rec.settings import RankingSettings
 
 LOSS, STEPS = "valid_log_loss", "steps"
+LEAST_GAIN = 1e-3
+"""Of the untransferred loss; seeds differ by several times as much."""
 
 History = Sequence[dict[str, float]]
 
@@ -32,13 +34,14 @@ class TransferTrial:
 
     @property
     def helps(self) -> bool:
-        """Whether the lowest valid log loss is lower with transfer: the median's and most seeds'.
+        """Whether the lowest valid log loss is lower with transfer, by more than it wavers.
 
-        Most are four of five: a difference that changes its sign from seed to seed is none.
+        The medians' by :data:`LEAST_GAIN` at least, and that of four seeds of five.
         """
         pairs = zip(self.transferred, self.plain, strict=True)
         lower = sum(_best(own) < _best(without) for own, without in pairs)
-        return _lowest(self.transferred) < _lowest(self.plain) and lower >= 0.8 * len(self.plain)
+        gained = _lowest(self.transferred) <= (1 - LEAST_GAIN) * _lowest(self.plain)
+        return gained and lower >= 0.8 * len(self.plain)
 
     def steps(self) -> tuple[float, float | None]:
         """Return the median steps to the lowest loss of the plain training: plain, transferred.

@@ -46,7 +46,7 @@ class ItemTowerSettings(Group):
     )
     temperature: float = Field(0.2, gt=0, description="that cosines are divided by")
     epochs: int = Field(
-        10, ge=0, le=1000, description="reports on the way; each follows one pass or more"
+        5, ge=0, le=1000, description="reports on the way; each follows one pass or more"
     )
     min_steps: int = Field(
         2_000, ge=0, description="of the optimizer; few items are passed more often until then"

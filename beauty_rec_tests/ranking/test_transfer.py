@@ -39,6 +39,12 @@ def test_a_difference_that_changes_its_sign_by_the_seed_is_none() -> None:
         assert TransferTrial(own, plain).helps is helps
 
 
+def test_a_gain_that_no_digit_shows_is_none() -> None:
+    plain = [history(0.01499)] * 3
+    for loss, helps in ((0.014985, False), (0.01497, True)):
+        assert TransferTrial([history(loss)] * 3, plain).helps is helps
+
+
 def test_a_loss_that_is_never_reached_does_not_help() -> None:
     trial = TransferTrial([history(0.9, 0.8)] * 3, [history(0.9, 0.7)] * 3)
     assert not trial.helps

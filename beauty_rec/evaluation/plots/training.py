@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from beauty_rec.evaluation.plots.canvas import COLOURS, new_figure, styled, to_png
 from beauty_rec.measures.intervals import wilson_interval
 
+_GREYS = ("#000000", "#6E6E6E", "#A9A9A9")
+
 
 @styled
 def loss_curve(
@@ -138,13 +140,13 @@ def epoch_curves(
             marker="o",
             markersize=4,
         )
-        for other, (reference, figures) in enumerate((references or {}).items(), 1):
+        for other, (reference, figures) in enumerate((references or {}).items()):
             if np.isfinite(level := figures.get(name, np.nan)):
                 axis.axhline(
                     level,
-                    color=COLOURS[(number + other) % len(COLOURS)],
+                    color=_GREYS[other % len(_GREYS)],
                     linewidth=1.2,
-                    linestyle=(0, (4, 1 + other)),
+                    linestyle=(0, (5 - other % 4, 1 + other)),
                     label=reference.replace("_", " "),
                 )
         if axis.get_legend_handles_labels()[1]:
