@@ -72,8 +72,8 @@ _SYNTHETIC_PRESET: dict[str, Any] = {
     "pairs": {"max_pairs": 1_500},
     "fine_tune": {"epochs": 1},
     "recommendation": {"folds": (0.7, 0.8, 0.9)},
-    "item_tower": {"epochs": 4, "min_steps": 250},
-    "ranking": {"trial_seeds": 3, "trial_epochs": 4},
+    "item_tower": {"epochs": 4, "min_steps": 200},
+    "ranking": {"trial_seeds": 3, "trial_epochs": 3},
     "user_tower": {"batch_size": 64},  # 4,800 events are few steps in batches of 256
 }
 _PRESETS: dict[str, dict[str, Any]] = {
