@@ -121,7 +121,7 @@ def silent(columns: slice) -> Iterator[None]:
 
 
 def main() -> None:
-    """Print a Markdown table, and the reranker's two trainings."""
+    """Print a Markdown table, and what weight transfer is worth to the reranker."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of a finished run")
     parser.add_argument("--retrain", action="store_true", help="train without columns, too")
@@ -150,11 +150,8 @@ def main() -> None:
 
     with open_instance(told.data) as instance:
         facts = latest_metadata(instance, dg.AssetKey("reranker"))
-    print("\n| reranker | valid log loss | valid AUC |\n|---|--:|--:|")
-    for start, suffix in (("transferred", ""), ("random", " without transfer")):
-        figures = [facts.get(f"valid_{metric}{suffix}") for metric in ("log_loss", "auc")]
-        if None not in figures:
-            print(f"| {start} embeddings | {figures[0]:.5f} | {figures[1]:.5f} |")
+    if sentence := facts.get("transfer"):
+        print(f"\n{sentence}")
 
 
 if __name__ == "__main__":

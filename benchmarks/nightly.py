@@ -29,7 +29,7 @@ MEASURED = (
     ("item_embeddings", None),
     ("item_vectors", None),
 )
-QUICK = ("fine_tune.epochs=0", "item_tower.epochs=1")
+QUICK = ("fine_tune.epochs=0", "item_tower.epochs=1", "item_tower.min_steps=0")
 SELECT = "keywords,base_embeddings,+item_embeddings,+item_vectors"
 
 

@@ -54,6 +54,8 @@ class DeepFM(nn.Module):
         settings: embedding_dim D, hidden, dropout, pooling, embedding_std.
     """
 
+    source: nn.Parameter | None
+    project: nn.Parameter | None
     user_starts: Tensor
     item_starts: Tensor
 
@@ -66,6 +68,8 @@ class DeepFM(nn.Module):
         with torch.no_grad():
             self.table[:, 0] = 0.0
             self.table[0] = 0.0
+        self.register_parameter("source", None)
+        self.register_parameter("project", None)
         self.linear = nn.Linear(fields.dense, 1)
         width = settings.hidden[0]
         # One layer over [query fields | item fields | dense], kept as its three blocks of columns.
@@ -101,7 +105,7 @@ class DeepFM(nn.Module):
             done += ids.numel()
         pooled = embedding_bag(
             torch.cat([user_ids.flatten(), item_ids.flatten()]),
-            self.table,
+            self._table(),
             torch.cat(starts).to(user_ids.dtype),
             mode=self.pooling,
             padding_idx=0,
@@ -113,24 +117,44 @@ class DeepFM(nn.Module):
         )
 
     @torch.no_grad()
-    def transfer(self, matrix: Tensor, scale: float) -> None:
-        """Start the embeddings from ``matrix`` [V, K], the item tower's, scaled to std ``scale``.
+    def transfer(self, rows: Tensor, scale: float) -> None:
+        """Let the embeddings start as a learned projection of ``rows`` [V, K], the item tower's.
 
-        Where K differs from D, the D directions of largest variance are taken (K > D), or the
-        last D - K columns keep their random start. Rows past V keep theirs too; padding stays 0.
+        The embedding of id v is its own row of the table plus ``rows[v]`` times a matrix [K, D],
+        shared by all ids. At the start it stands alone: the D directions of largest variance, of
+        std ``scale``. An id of zeros, of which the tower knows nothing, and the ids past V keep
+        their random start. :meth:`fold` ends it.
 
         Raises:
-            ValueError: ``matrix`` has more rows than the table.
+            ValueError: ``rows`` has more rows than the table.
         """
-        if len(matrix) > len(self.table):
-            raise ValueError(f"{len(matrix)} embeddings for a table of {len(self.table)} rows")
-        source = matrix.to(self.table.dtype)
-        if source.shape[1] > self.dim:
-            centred = source - source.mean(0)
-            source = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[: self.dim].T
-        source = source * (scale / source.std().clamp_min(1e-12))
-        self.table[: len(source), 1 : 1 + source.shape[1]] = source
-        self.table[0] = 0.0
+        if len(rows) > len(self.table):
+            raise ValueError(f"{len(rows)} embeddings for a table of {len(self.table)} rows")
+        known = rows.any(dim=1)
+        if not known.any():
+            return
+        source = rows.new_zeros(len(self.table), rows.shape[1], dtype=self.table.dtype)
+        source[: len(rows)] = rows / rows[known].square().mean().sqrt().clamp_min(1e-12)
+        source[0] = 0.0
+        self.source = nn.Parameter(source)
+        directions = torch.linalg.svd(source, full_matrices=False).Vh[: self.dim].T
+        project = source.new_zeros(rows.shape[1], self.dim)
+        project[:, : directions.shape[1]] = directions
+        found = source[: len(rows)][known] @ project
+        self.project = nn.Parameter(project * (scale / found.std().clamp_min(1e-12)))
+        self.table[: len(rows), 1:][known] = 0.0
+
+    def _table(self) -> Tensor:
+        """Return linear weights and embeddings of all ids, [rows, 1 + D]."""
+        if self.source is None or self.project is None:
+            return self.table
+        return self.table + nn.functional.pad(self.source @ self.project, (1, 0))
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Make what was transferred a part of the table; the logits stay the same."""
+        self.table.copy_(self._table())
+        self.source = self.project = None
 
 
 def _add(fields: Tensor, deep: nn.Linear) -> Tensor:

@@ -22,6 +22,7 @@ from beauty_rec.ranking.features.build import (
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
 from beauty_rec.ranking.gbdt import train_gbdt, unavailable
 from beauty_rec.ranking.train import train_reranker
+from beauty_rec.ranking.transfer import try_transfer
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,16 @@ def fit_rankers(
         knowledge: what features are made from.
         folds: the out-of-fold parts of train.
         valid: what early stopping and the calibration look at.
-        embeddings: of the item tower, float32 ``[rows, E]``.
+        embeddings: what the item tower knows of the ids, float32 ``[rows, K]``.
         target: new folder.
         checkpoints: folder of the state after the last epoch, from which a killed training goes
             on; emptied at the end.
 
     Returns:
-        ``epochs``: one row of figures each; ``best``: that of the kept one; ``without_transfer``:
-        the same of a training without transfer, where ``settings.ablation`` asks for one;
-        ``judged_by``: what chose it; ``examples``, ``positives`` of train; ``trees``;
-        ``note``: why there are none.
+        ``epochs``: one row of figures each; ``best``: that of the kept one; ``transfer``: short
+        trainings with and without transfer, where ``settings.ablation`` asks for them: the better
+        kind on valid is what was trained; ``judged_by``: what chose it; ``examples``,
+        ``positives`` of train; ``trees``; ``note``: why there are none.
     """
     settings, vocabulary, spec = knowledge.settings, knowledge.vocabulary, knowledge.spec
     features: list[Features] = []
@@ -80,7 +81,11 @@ def fit_rankers(
     train = Examples.of(joined, chosen, spec)
     judged = Examples.of(held_out, valid.labels, spec)
     size = len(vocabulary)
-    trained = train_reranker(train, judged, spec, size, settings, embeddings, checkpoints)
+    trial, served = None, settings
+    if settings.transfer and settings.ablation and settings.trial_epochs:
+        trial = try_transfer(train, judged, spec, size, settings, embeddings, checkpoints)
+        served = settings.model_copy(update={"transfer": trial.helps})
+    trained = train_reranker(train, judged, spec, size, served, embeddings, checkpoints)
     trained.reranker.save(target)
     table.save(target / TABLE)
     vocabulary.save(target / VOCABULARY)
@@ -92,16 +97,12 @@ def fit_rankers(
         "positives": int(train.labels.sum()),
         "trees": 0,
         "note": unavailable() if settings.gbdt else None,
+        "transfer": trial,
     }
     if settings.gbdt and len(valid.labels) and log["note"] is None:
         trees = train_gbdt((joined.raw, chosen), (held_out.raw, valid.labels), settings.seed)
         trees.save(target / GBDT)
         log["trees"] = trees.booster.num_trees()
-    if settings.transfer and settings.ablation:
-        plain = settings.model_copy(update={"transfer": False})
-        aside = None if checkpoints is None else checkpoints / "without_transfer"
-        untransferred = train_reranker(train, judged, spec, size, plain, checkpoints=aside)
-        log["without_transfer"] = _best(untransferred.history)
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return log

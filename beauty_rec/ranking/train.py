@@ -24,6 +24,7 @@ from tqdm import tqdm
 from beauty_rec.measures.metrics import auc, log_loss_of_logits
 from beauty_rec.ranking.apply import predict
 from beauty_rec.ranking.calibration import fit_platt
+from beauty_rec.ranking.curves import ndcg_of_lists
 from beauty_rec.ranking.deepfm import DeepFM
 from beauty_rec.ranking.draws import answered_rows, shuffled_batches
 from beauty_rec.ranking.examples import Examples
@@ -65,7 +66,7 @@ def train_reranker(
         spec: fitted on the train features.
         rows: of the embedding table, ``len(vocabulary)``.
         settings: with ``transfer`` off, ``embeddings`` is not looked at (the ablation).
-        embeddings: of the item tower, float32 [rows, K].
+        embeddings: what the item tower knows of the ids, float32 [rows, K].
         checkpoints: folder of the last epoch's state, from which a killed training goes on and
             gives what it would have given in one go; a state of other data or settings is left
             aside.
@@ -93,7 +94,7 @@ def train_reranker(
     share = float(train.labels[chosen].mean())
     torch.nn.init.constant_(model.linear.bias, math.log(share / (1 - share + 1e-9)))
     optimizer = torch.optim.AdamW(
-        model.parameters(),
+        _groups(model, settings),
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         fused=True,
@@ -108,13 +109,15 @@ def train_reranker(
             history, best = kept.state["history"], kept.best or best
 
     while len(history) < settings.epochs and _since_best(history) < settings.patience:
-        loss = _train_epoch(model, optimizer, train, chosen, settings, len(history))
+        loss, steps = _train_epoch(model, optimizer, train, chosen, settings, len(history))
         logits, labels = predict(model, valid, judged), valid.labels[judged]
         slope, offset = fit_platt(logits, labels)
         figures = {
+            "steps": steps + (history[-1]["steps"] if history else 0),
             "train_log_loss": loss,
             "valid_log_loss": log_loss_of_logits(labels, slope * logits + offset),
             "valid_auc": auc(labels, logits),
+            "valid_ndcg@10": ndcg_of_lists(labels, logits, valid.features.user_row[judged]),
         }
         history.append(figures)
         if _since_best(history) == 0:
@@ -123,6 +126,7 @@ def train_reranker(
             step, state = len(history), {"history": history}
             save_checkpoint(checkpoints, step, model, optimizer, fingerprint, state, best)
     model.load_state_dict(best)
+    model.fold()
     whole = predict(model, valid, calibrated)
     calibration = fit_platt(whole, valid.labels[calibrated])
     return Trained(Reranker(model, spec, rows, settings, calibration), history, judged_by)
@@ -144,8 +148,14 @@ def _train_epoch(
     chosen: NDArray[np.int64],
     settings: RankingSettings,
     epoch: int,
-) -> float:
-    """Pass once over the rows ``chosen``; return the mean loss. Chance is (seed, epoch) alone."""
+) -> tuple[float, int]:
+    """Pass once over the rows ``chosen``; return the mean loss and the steps taken.
+
+    Chance is (seed, epoch) alone.
+    """
+    for group in optimizer.param_groups:
+        frozen = group["frozen_first"] and epoch < settings.transfer_frozen_epochs
+        group["lr"] = 0.0 if frozen else group["rate"]
     order = np.random.default_rng((settings.seed, epoch))
     batches = list(shuffled_batches(chosen, train.features.user_row, settings.batch_size, order))
     model.train()
@@ -157,7 +167,21 @@ def _train_epoch(
             loss.backward()
             optimizer.step()
             total += loss.item() * len(rows)
-    return total / len(chosen)
+    return total / len(chosen), len(batches)
+
+
+def _groups(model: DeepFM, settings: RankingSettings) -> list[dict[str, Any]]:
+    """Return the parameters with their rates: what was transferred is slower, its rows frozen."""
+    rate, slower = settings.learning_rate, settings.learning_rate * settings.transfer_rate
+    rows = [] if model.source is None else [model.source]
+    projection = [] if model.project is None else [model.project]
+    own = [p for p in model.parameters() if all(p is not other for other in (*rows, *projection))]
+    groups = [(own, rate, False), (projection, slower, False), (rows, slower, True)]
+    return [
+        {"params": params, "rate": rate, "frozen_first": first}
+        for params, rate, first in groups
+        if params
+    ]
 
 
 def _fingerprint(

@@ -87,6 +87,12 @@ class CheckSettings(Group):
     max_mean_cosine: float = Field(
         0.98, gt=0, le=1, description="of different items; a larger one is a collapse"
     )
+    max_table_correlation: float = Field(
+        0.95, ge=0, le=1, description="of the item tower's table with its start; above, it stood"
+    )
+    min_purity_items: int = Field(
+        50, ge=2, description="items with a category, for the tower's purity to be judged"
+    )
     max_metric_drop: float = Field(
         0.1, ge=0, le=1, description="relative to the last run; a larger drop is a warning"
     )

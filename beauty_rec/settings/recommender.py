@@ -18,13 +18,22 @@ class ItemTowerSettings(Group):
     attribute_dimension: int = Field(
         96, ge=0, le=1024, description="at most, of the part that is linear in its RE values"
     )
-    attribute_share: float = Field(
-        0.85, ge=0, lt=1, description="of that part in the inner product of two item vectors"
+    attribute_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of that part in the inner product of two item vectors; unset: the best on "
+        "valid of attribute_shares",
+    )
+    attribute_shares: tuple[float, ...] = Field(
+        (0, 0.15, 0.5, 0.85, 1), min_length=1, description="shares to choose from, each 0 to 1"
     )
     embedding: int = Field(64, ge=8, le=512, description="of an attribute value; heads divide it")
     heads: int = Field(4, ge=1, le=16, description="of the cross-attention")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of activations")
-    feature_dropout: float = Field(0.2, ge=0, lt=1, description="share of values a view hides")
+    feature_dropout: float = Field(
+        0.5, ge=0, le=1, description="share of values that one view hides; the other hides the rest"
+    )
     token_masking: float = Field(0.2, ge=0, lt=1, description="share of title tokens a view hides")
     title_encoder: str = Field(PACKAGED_ENCODER, description="packaged name, hub name or folder")
     max_title_tokens: int = Field(24, ge=1, le=512, description="a longer title is cut")
@@ -36,10 +45,17 @@ class ItemTowerSettings(Group):
     train_title_encoder: bool = Field(
         False, description="train it at a tenth of the learning rate; otherwise it is frozen"
     )
-    temperature: float = Field(0.07, gt=0, description="that cosines are divided by")
-    epochs: int = Field(5, ge=0, le=1000, description="passes over the items")
-    batch_size: int = Field(256, ge=2, description="items; each is a negative of the others")
-    learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
+    temperature: float = Field(0.2, gt=0, description="that cosines are divided by")
+    epochs: int = Field(
+        5, ge=0, le=1000, description="reports on the way; each follows one pass or more"
+    )
+    min_steps: int = Field(
+        2_000, ge=0, description="of the optimizer; few items are passed more often until then"
+    )
+    batch_size: int = Field(128, ge=2, description="items; each is a negative of the others")
+    embedding_std: float = Field(0.02, gt=0, description="scale of the table at the start")
+    table_learning_rate: float = Field(1e-2, gt=0, description="of the table of attribute values")
+    learning_rate: float = Field(1e-3, gt=0, description="of the rest")
     weight_decay: float = Field(1e-2, ge=0, description="of AdamW")
     purity_sample: int = Field(2_000, ge=20, description="items that the epoch's report looks at")
     collapse_cosine: float = Field(
@@ -174,10 +190,22 @@ class RankingSettings(Group):
     pooling: Literal["mean", "sum"] = Field(
         "mean", description="of the embeddings of a field with many ids"
     )
-    transfer: bool = Field(True, description="start from the item tower's embeddings")
-    ablation: bool = Field(
-        True, description="with transfer: train once more without it, to report what it is worth"
+    transfer: bool = Field(
+        True, description="start from what the item tower knows of the attribute values"
     )
+    transfer_frozen_epochs: int = Field(
+        1, ge=0, description="in which its rows stand still, and only their projection learns"
+    )
+    transfer_rate: float = Field(
+        0.1, ge=0, le=1, description="of its learning rate to that of the rest"
+    )
+    ablation: bool = Field(
+        True,
+        description="with transfer: short trainings with and without it show what it is worth, "
+        "and the better kind on valid is trained",
+    )
+    trial_seeds: int = Field(5, ge=1, le=99, description="of those trainings, of each kind")
+    trial_epochs: int = Field(5, ge=0, le=100, description="of each of them; 0: none are made")
     gbdt: bool = Field(
         True, description="also train gradient-boosted trees; they are served where they are best"
     )

@@ -74,6 +74,8 @@ _SYNTHETIC_PRESET: dict[str, Any] = {
     "fine_tune": {"epochs": 1},
     "recommendation": {"folds": (0.7, 0.8, 0.9)},
     "serve": {"sample_users": 12},  # they are nobody
+    "item_tower": {"epochs": 4, "min_steps": 200},
+    "ranking": {"trial_seeds": 3, "trial_epochs": 3},
     "user_tower": {"batch_size": 64},  # 4,800 events are few steps in batches of 256
 }
 _PRESETS: dict[str, dict[str, Any]] = {

@@ -105,11 +105,14 @@ SMALL = {
     "fine_tune.epochs": 1,
     "fine_tune.frozen_layers": 0,
     "item_tower.epochs": 1,
+    "item_tower.min_steps": 60,
     "user_tower.epochs": 1,
     "user_tower.origins": 2,
     "user_tower.uniform_negatives": 64,
     "recommendation.folds": [0.8],
     "ranking.epochs": 2,
+    "ranking.trial_seeds": 1,
+    "ranking.trial_epochs": 1,
 }
 
 

@@ -157,24 +157,62 @@ def test_an_item_without_ids_still_gets_a_logit() -> None:
     assert torch.isfinite(model(empty)).all()
 
 
-def test_transfer_keeps_the_geometry_of_the_tower() -> None:
+def test_what_is_transferred_comes_by_one_projection_at_the_scale_of_the_settings() -> None:
     model = some_model()
-    tower = torch.randn(ROWS, 3)
+    before, tower = model.table.detach().clone(), 7 * torch.randn(ROWS - 1, 12)
+    tower[5] = 0.0
     model.transfer(tower, scale=0.1)
-    ratio = model.table[1:, 1:] / tower[1:]
-    torch.testing.assert_close(ratio, ratio[0, 0].expand_as(ratio))
+    assert model.source is not None
+    assert model.project is not None
+    projection = model.project.detach().clone()
+    model.fold()
+    known = [v for v in range(1, ROWS - 1) if v != 5]
+    size = tower[[v for v in range(ROWS - 1) if v != 5]].square().mean().sqrt()
+    for v in known:
+        torch.testing.assert_close(model.table[v, 1:], tower[v] / size @ projection)
+        torch.testing.assert_close(model.table[v, 0], before[v, 0])
+    assert float(model.table.detach()[known, 1:].std()) == pytest.approx(0.1, rel=0.1)
     assert not model.table[0].any()
+    for v in (5, ROWS - 1):
+        torch.testing.assert_close(model.table[v], before[v])
 
 
-def test_transfer_of_wider_embeddings_keeps_their_main_directions() -> None:
+@pytest.mark.parametrize("width", [2, 3, 8])
+def test_wide_rows_keep_their_main_directions_and_narrow_ones_all(width: int) -> None:
     model = some_model()
-    hidden = torch.randn(ROWS, 3)
-    hidden -= hidden.mean(0)
-    tower = hidden @ torch.linalg.qr(torch.randn(8, 3)).Q.T
-    model.transfer(tower, scale=1.0)
+    hidden = torch.randn(ROWS, min(width, 3))
+    hidden[0] = 0.0
+    rows = hidden @ torch.linalg.qr(torch.randn(width, min(width, 3))).Q.T
+    model.transfer(rows, scale=1.0)
+    model.fold()
     kept = model.table[1:, 1:].detach()
     inner, known = kept @ kept.T, hidden[1:] @ hidden[1:].T
     torch.testing.assert_close(inner / inner[0, 0], known / known[0, 0], rtol=1e-3, atol=1e-3)
+
+
+def test_a_folded_model_answers_alike_and_is_saved_like_any_other() -> None:
+    model, batch = some_model(), some_batch(1)
+    names = set(model.state_dict())
+    model.transfer(torch.randn(ROWS, 8), scale=0.5)
+    assert set(model.state_dict()) == names | {"source", "project"}
+    model.table.requires_grad_()
+    logits = model(batch)
+    logits.sum().backward()
+    for part in (model.table, model.source, model.project):
+        assert part is not None
+        assert part.grad is not None
+        assert part.grad.any()
+    model.fold()
+    torch.testing.assert_close(model(batch), logits)
+    assert set(model.state_dict()) == names
+
+
+def test_a_tower_that_knows_nothing_transfers_nothing() -> None:
+    model, batch = some_model(), some_batch(1)
+    before = model(batch)
+    model.transfer(torch.zeros(ROWS, 8), scale=0.5)
+    assert model.source is None
+    assert torch.equal(model(batch), before)
 
 
 def test_transfer_of_too_many_rows_is_an_error() -> None:

@@ -37,7 +37,8 @@ def _fit(
         moments.append(moment)
         return shop.attributes()
 
-    changed = {"negatives": None, "epochs": 2, "ablation": True, "gbdt": False, **changed}
+    changed = {"negatives": None, "epochs": 2, "gbdt": False, **changed}
+    changed = {"trial_seeds": 1, "trial_epochs": 1, **changed}
     settings = shop.SETTINGS.model_copy(update=changed)
     words = shop.vocabulary()
     knowledge = ItemKnowledge(
@@ -54,7 +55,7 @@ def _fit(
         knowledge,
         [_asked(13 * shop.DAY, slice(0, 2)), _asked(14 * shop.DAY, slice(2, 5))],
         _asked(None, slice(0, 5)),
-        np.zeros((len(words), 4), dtype=np.float32),
+        np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32),
         target,
         checkpoints,
     )
@@ -91,11 +92,11 @@ def test_what_was_fitted_is_read_again_with_its_trees(tmp_path: Path) -> None:
     assert all(len(model.probabilities(empty)) == 0 for model in models.values())
 
 
-@pytest.mark.parametrize("at", [2, 4])
+@pytest.mark.parametrize("at", [4, 2])
 def test_a_killed_training_goes_on_wherever_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    """In the second epoch of the served reranker, and of the one without transfer."""
+    """In the second epoch of the served reranker, and in the trial without transfer."""
     _fit(tmp_path / "whole", [])
     calls = kill_in_call(monkeypatch, recipe, "_train_epoch", at)
     with pytest.raises(KeyboardInterrupt):

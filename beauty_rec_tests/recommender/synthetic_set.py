@@ -240,7 +240,7 @@ def _clustered(draw: np.random.Generator, n: int, width: int) -> np.ndarray:
 
 
 def _item_tower(folder: Path, vocabulary: Vocabulary) -> None:
-    settings = ItemTowerSettings()
+    settings = ItemTowerSettings(attribute_share=0.85)
     std_fields = len(vocabulary.std_fields)
     attributes = TOWER_WIDTH - settings.dimension
     tower = ItemTower(len(vocabulary), std_fields, TITLE_WIDTH, settings, attributes)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from beauty_rec.evaluation.plots.canvas import COLOURS, new_figure, styled, to_png
 from beauty_rec.measures.intervals import wilson_interval
 
+_GREYS = ("#000000", "#6E6E6E", "#A9A9A9")
+
 
 @styled
 def loss_curve(
@@ -110,7 +112,11 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @styled
 def epoch_curves(
-    epochs: Sequence[Mapping[str, float | None]], names: Sequence[str], *, title: str
+    epochs: Sequence[Mapping[str, float | None]],
+    names: Sequence[str],
+    *,
+    title: str,
+    references: Mapping[str, Mapping[str, float]] | None = None,
 ) -> bytes:
     """Plot figures by epoch, one panel a name, side by side, each on its own scale.
 
@@ -118,6 +124,7 @@ def epoch_curves(
         epochs: one row of figures an epoch; a missing or empty one is left out.
         names: the figures to show.
         title: of the whole plot.
+        references: name → the same figures of something else: a dashed line each.
     """
     figure, axes = new_figure(len(names), title, "", width=3.4, height=3.0)
     for number, (axis, name) in enumerate(zip(axes, names, strict=True)):
@@ -133,9 +140,49 @@ def epoch_curves(
             marker="o",
             markersize=4,
         )
+        for other, (reference, figures) in enumerate((references or {}).items()):
+            if np.isfinite(level := figures.get(name, np.nan)):
+                axis.axhline(
+                    level,
+                    color=_GREYS[other % len(_GREYS)],
+                    linewidth=1.2,
+                    linestyle=(0, (5 - other % 4, 1 + other)),
+                    label=reference.replace("_", " "),
+                )
+        if axis.get_legend_handles_labels()[1]:
+            axis.legend(frameon=False, fontsize=7)
         axis.set_title(name.replace("_", " "))
         axis.set_xlabel("epoch")
         axis.set_xticks(range(1, len(epochs) + 1, max(1, len(epochs) // 6)))
+    return to_png(figure)
+
+
+@styled
+def step_curves(
+    kinds: Mapping[str, Sequence[Sequence[Mapping[str, float]]]],
+    names: Sequence[str],
+    *,
+    title: str,
+) -> bytes:
+    """Plot figures against optimiser steps, one panel a name: runs faint, their median strong.
+
+    Args:
+        kinds: name → histories of trainings, one a seed; a row of figures has its ``steps``.
+        names: the figures to show.
+        title: of the whole plot.
+    """
+    figure, axes = new_figure(len(names), title, "", width=4.4, height=3.2)
+    for axis, name in zip(axes, names, strict=True):
+        for colour, (kind, runs) in zip(COLOURS, kinds.items(), strict=False):
+            for run in runs:
+                at = [row["steps"] for row in run]
+                axis.plot(at, [row[name] for row in run], color=colour, alpha=0.25, linewidth=0.9)
+            steps = np.median([[row["steps"] for row in run] for run in runs], axis=0)
+            middle = np.median([[row[name] for row in run] for run in runs], axis=0)
+            axis.plot(steps, middle, color=colour, marker="o", markersize=4, label=kind)
+        axis.set_title(name.replace("_", " "))
+        axis.set_xlabel("optimiser step")
+    axes[0].legend(frameon=False, fontsize=8)
     return to_png(figure)
 
 

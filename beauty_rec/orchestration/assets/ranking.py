@@ -16,7 +16,7 @@ from beauty_rec.orchestration.catalogue.metrics import (
     orders_metadata,
 )
 from beauty_rec.orchestration.catalogue.samples import lists_metadata
-from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
+from beauty_rec.orchestration.catalogue.trainings import epochs_metadata, transfer_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, metric_checks
 from beauty_rec.orchestration.stage.partitions import splits
@@ -58,7 +58,7 @@ def reranker(
     from beauty_rec.ranking.features.knowledge import ItemKnowledge
     from beauty_rec.recommender.fit.reranking import fit_reranking
     from beauty_rec.recommender.offline.split_asks import split_asks
-    from beauty_rec.towers.items.served import load_item_tower
+    from beauty_rec.towers.items.served import load_item_tower, value_rows
 
     known = split_reviews.filter(pl.col("split") != "test")
     knowledge = ItemKnowledge.of(
@@ -74,7 +74,7 @@ def reranker(
         train,
         starts_of(user_tower),
         valid,
-        load_item_tower(item_tower).embedding.weight.detach().numpy(),
+        value_rows(load_item_tower(item_tower)),
         settings.reads_texts,
         target,
         store.checkpoints("reranker"),
@@ -83,21 +83,20 @@ def reranker(
         context.log.warning(f"stopped and calibrated by {log['judged_by']}")
     if log["note"]:
         context.log.warning(log["note"])
-    plain = log.get("without_transfer", {})
     context.add_asset_metadata(
         {
             **epochs_metadata(
                 "Reranker (DeepFM)",
                 log["epochs"],
-                ("train_log_loss", "valid_log_loss", "valid_auc"),
+                ("train_log_loss", "valid_log_loss", "valid_auc", "valid_ndcg@10"),
                 settings.ranking,
                 judged_by=log["judged_by"],
                 examples=log["examples"],
                 positives=log["positives"],
                 trees=log["trees"],
                 **log["best"],
-                **{f"{name} without transfer": value for name, value in plain.items()},
             ),
+            **transfer_metadata(log["transfer"]),
             **orders_metadata(orders),
         }
     )

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
 from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
-from beauty_rec.orchestration.checks.make import vector_checks
+from beauty_rec.orchestration.checks import verdicts
+from beauty_rec.orchestration.checks.make import facts_check, vector_checks
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage
@@ -33,7 +35,7 @@ VOCABULARY = "vocabulary.json"
     group=GROUP,
     io="models",
     settings=("item_tower", "attributes"),
-    reads={"split_reviews": ["train"]},
+    reads={"split_reviews": ["train", "valid"]},
     kinds=("pytorch",),
     gpu=True,
 )
@@ -44,35 +46,57 @@ def item_tower(
     item_attributes: pl.DataFrame,
     vocabulary: Path,
     merged_items: pl.DataFrame,
+    base_embeddings: Vectors,
     split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
 ) -> Path:
-    """SimCSE encoder of items: cross-attention of STD over RE values and title tokens."""
+    """SimCSE encoder of items: cross-attention of STD over RE values and title tokens.
+
+    Of valid it reads which items follow which: that chooses the share of the attribute space.
+    """
+    from beauty_rec.events.arrays import read_events
     from beauty_rec.towers.items.inputs import item_inputs
     from beauty_rec.towers.items.titles import load_title_reader
     from beauty_rec.towers.items.train import train_item_tower
+    from beauty_rec.towers.users.item_matrix import aligned
 
-    train = split_reviews.filter(split="train").collect()
+    reviews = split_reviews.filter(pl.col("split") != "test").collect()
+    train = reviews.filter(split="train")
     inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
+    features = inputs.features
     target = store.draft("item_tower")
     log = train_item_tower(
-        inputs.features,
-        inputs.vocabulary_size,
-        load_title_reader(inputs.features.titles, settings.item_tower),
+        inputs,
+        load_title_reader(features.titles, settings.item_tower),
         settings.item_tower,
         target,
-        inputs.classes,
-        store.checkpoints("item_tower"),
+        texts=aligned(base_embeddings, features.ids),
+        held_out=(
+            read_events(reviews, features.ids),
+            np.flatnonzero(reviews["split"].to_numpy() == "valid"),
+        ),
+        checkpoints=store.checkpoints("item_tower"),
     )
     context.add_asset_metadata(
         epochs_metadata(
             "Item tower",
             log["epochs"],
-            ("loss", "alignment", "uniformity", "purity"),
+            ("loss", "alignment", "uniformity", "purity", "purity_category_shown"),
             settings.item_tower,
+            log["references"],
             parameters=log["parameters"],
-            items=len(inputs.features.std),
+            steps=log["steps"],
+            items=len(features),
             values=inputs.vocabulary_size,
+            items_with_category=int((inputs.classes >= 0).sum()),
+            table_correlation=log["table_correlation"],
+            table_std=log["table_std"],
+            chosen_attribute_share=float(log["attribute_share"]),
+            share_queries=log["share_queries"],
+            **{
+                f"valid recall@100 by share {share:g}": recall
+                for share, recall in log["recall_by_share"].items()
+            },
         )
     )
     # Later items are encoded with the ids that the tower knows: the vocabulary only grows.
@@ -150,7 +174,9 @@ def user_tower(
         target,
         store.checkpoints("user_tower"),
     )
-    valid_recall = log["valid_recall"]
+    reached: dict[str, Any] = {}
+    if log["valid_recall"] is not None:
+        reached["valid recall@100"] = float(log["valid_recall"])
     context.add_asset_metadata(
         epochs_metadata(
             "User tower",
@@ -165,7 +191,7 @@ def user_tower(
             past_text_weight=float(log["past_text_weight"]),
             newcomer_weight=float(log["newcomer_weight"]),
             columns=", ".join(log["columns"]),
-            **({} if valid_recall is None else {"valid recall@100": float(valid_recall)}),
+            **reached,
         )
     )
     return target
@@ -237,4 +263,13 @@ def user_candidates(
     return lists.frame()
 
 
-checks = vector_checks(item_vectors)
+checks = [
+    facts_check(
+        item_tower,
+        "learned",
+        lambda facts, settings: verdicts.item_tower_learned(facts[None], settings.checks),
+        "The table of attribute values moved, and items of one category came nearer each other.",
+        blocking=True,
+    ),
+    *vector_checks(item_vectors),
+]

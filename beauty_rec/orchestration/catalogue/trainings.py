@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from beauty_rec.orchestration.catalogue.markdown import image_markdown
 
 if TYPE_CHECKING:
+    from beauty_rec.ranking.transfer import TransferTrial
     from beauty_rec.retriever.model_card import TrainingLog
 
 Epochs = Sequence[Mapping[str, float | None]]
@@ -37,7 +38,12 @@ def training_metadata(log: "TrainingLog") -> dict[str, Any]:
 
 
 def epochs_metadata(
-    name: str, epochs: Epochs, shown: Sequence[str], hyper_parameters: BaseModel, **facts: Any
+    name: str,
+    epochs: Epochs,
+    shown: Sequence[str],
+    hyper_parameters: BaseModel,
+    references: Mapping[str, Mapping[str, float]] | None = None,
+    **facts: Any,
 ) -> dict[str, Any]:
     """Return the last epoch's figures, their curves and a model card.
 
@@ -46,20 +52,46 @@ def epochs_metadata(
         epochs: one row of figures an epoch.
         shown: the figures to draw, in this order; those that no epoch has are left out.
         hyper_parameters: the settings that it was trained with.
+        references: name → the same figures of something else, drawn beside the curves and put
+            into the metadata as "figure of name".
         facts: sizes and counts; metadata of their own, and lines of the card.
     """
     from beauty_rec.evaluation.plots.training import epoch_curves
 
     last = {k: float(v) for k, v in (epochs[-1] if epochs else {}).items() if v is not None}
     drawn = [figure for figure in shown if any(row.get(figure) is not None for row in epochs)]
+    facts |= {
+        f"{figure} of {reference.replace('_', ' ')}": float(value)
+        for reference, figures in (references or {}).items()
+        for figure, value in figures.items()
+        if figure in shown
+    }
     found: dict[str, Any] = {**last, "epochs": len(epochs), **facts}
     last.pop("epoch", None)
     found.pop("epoch", None)
     if drawn:
-        plot = epoch_curves(epochs, drawn, title=name)
+        plot = epoch_curves(epochs, drawn, title=name, references=references)
         found["training"] = dg.MetadataValue.md(image_markdown("Training", plot))
     found["model_card"] = dg.MetadataValue.md(model_card(name, epochs, hyper_parameters, facts))
     return found
+
+
+def transfer_metadata(trial: "TransferTrial | None") -> dict[str, Any]:
+    """Return the curves of trainings with and without transfer, and what they support."""
+    from beauty_rec.evaluation.plots.training import step_curves
+
+    if trial is None:
+        return {}
+    kinds = {"with transfer": trial.transferred, "without": trial.plain}
+    plot = step_curves(kinds, ("valid_log_loss", "valid_ndcg@10"), title="Weight transfer")
+    without, steps = trial.steps()
+    return {
+        "transfer": trial.sentence(),
+        "transfer_helps": trial.helps,
+        "transfer_curves": dg.MetadataValue.md(image_markdown("Weight transfer", plot)),
+        "steps to the untransferred best": float(without),
+        **({} if steps is None else {"steps to it with transfer": float(steps)}),
+    }
 
 
 def model_card(

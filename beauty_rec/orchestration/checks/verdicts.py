@@ -79,6 +79,27 @@ def not_collapsed(vectors: Vectors, limit: float) -> Verdict:
     )
 
 
+def item_tower_learned(facts: Facts, checks: CheckSettings) -> Verdict:
+    """The table must have left its start, and purity the tower's random start."""
+    moved, limit = facts.get("table_correlation"), checks.max_table_correlation
+    if moved is None:
+        return Verdict(True, "not trained yet")
+    purity, start = facts.get("purity", np.nan), facts.get("purity of random start", np.nan)
+    known = facts.get("items_with_category", 0)
+    judged = known >= checks.min_purity_items and np.isfinite(purity) and np.isfinite(start)
+    stands, no_purer = not moved <= limit, judged and purity <= start
+    text = f"the table's start and end correlate by {moved:.3f} (allowed: {limit:g})"
+    if judged:
+        text += f"; purity {purity:.3f}, at the random start {start:.3f}"
+    else:
+        text += f"; purity is not judged on {known:,} items with a category"
+    if stands or no_purer:
+        text += "; raise item_tower.min_steps, or give the items more attributes"
+    figures = {"table_correlation": moved, "purity": purity, "purity of random start": start}
+    found = {name: float(value) for name, value in figures.items() if np.isfinite(value)}
+    return Verdict(not (stands or no_purer), text, found)
+
+
 def splits_in_time(reviews: pl.DataFrame) -> Verdict:
     """Every split has rows, and none begins before the one before it has ended."""
     spans = {

@@ -77,7 +77,8 @@ def side_by_side(learned: Floats, attributes: Floats, share: float) -> Floats:
         attributes: unit vectors ``[N, A]``; of an item of zeros ``learned`` alone counts.
         share: from 0 to 1.
     """
-    joined = np.concatenate([learned * (1 - share) ** 0.5, attributes * share**0.5], axis=1)
+    of_learned = np.where(attributes.any(axis=1, keepdims=True), (1 - share) ** 0.5, 1.0)
+    joined = np.concatenate([learned * of_learned, attributes * share**0.5], axis=1)
     length = np.linalg.norm(joined, axis=1, keepdims=True)
     found: Floats = (joined / np.maximum(length, 1e-12)).astype(np.float32)
     return found

@@ -117,15 +117,22 @@ class TitleReader:
             return self.kept[rows.clamp(min=0)].float(), mask
         return self._states(rows.clamp(min=0)), mask
 
-    def _states(self, rows: Tensor) -> Tensor:
+    def _states(self, rows: Tensor, width: int | None = None) -> Tensor:
         device = next(self.encoder.parameters()).device
-        mask = self.mask[rows].to(device)
-        out = self.encoder(input_ids=self.tokens[rows].to(device), attention_mask=mask.long())
+        mask = self.mask[rows, :width].to(device)
+        tokens = self.tokens[rows, :width].to(device)
+        out = self.encoder(input_ids=tokens, attention_mask=mask.long())
         states: Tensor = out.last_hidden_state
         return states
 
     @torch.inference_mode()
     def _read_all(self) -> Tensor:
+        """Read titles of one length together, so that little of it is padding."""
         self.encoder.eval()
-        parts = torch.arange(len(self.tokens)).split(256)
-        return torch.cat([self._states(part).half().cpu() for part in parts]).clone()
+        place = torch.arange(1, self.mask.shape[1] + 1)
+        length = (self.mask * place).amax(dim=1)
+        kept = torch.zeros(*self.mask.shape, self.width, dtype=torch.half)
+        for part in length.argsort(stable=True).split(256):
+            width = max(1, int(length[part].max()))
+            kept[part, :width] = self._states(part, width).half().cpu()
+        return kept

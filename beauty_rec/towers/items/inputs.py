@@ -15,11 +15,15 @@ from beauty_rec.towers.items.features import ItemFeatures, item_features
 
 @dataclass(frozen=True)
 class ItemInputs:
-    """``classes``: int64 ``[N]``, the category's id; -1 where it is not known."""
+    """``classes``: int64 ``[N]``, the category's id; -1 where it is not known.
+
+    ``class_field``: the column of ``features.std`` that it stands in; None: in none.
+    """
 
     features: ItemFeatures
     vocabulary_size: int
     classes: NDArray[np.int64]
+    class_field: int | None = None
 
 
 def item_inputs(
@@ -46,5 +50,6 @@ def item_inputs(
     encoded = known.encode(attributes)
     titles = dict(merged_items.select("parent_asin", "title").iter_rows())
     features = item_features(attributes["parent_asin"].to_list(), encoded.std, encoded.re, titles)
-    category = encoded.std[:, known.std_fields.index("category")]
-    return ItemInputs(features, len(known), np.where(category > 0, category, -1))
+    field = known.std_fields.index("category")
+    category = encoded.std[:, field]
+    return ItemInputs(features, len(known), np.where(category > 0, category, -1), field)

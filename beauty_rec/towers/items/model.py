@@ -46,7 +46,10 @@ class ItemTower(nn.Module):
         if width % settings.heads:
             raise ValueError(f"{settings.heads} heads do not divide an embedding of {width}")
         self.settings = settings
-        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD)
+        # As small as the other embeddings at the start: what is learned must outweigh it.
+        start = torch.randn(vocabulary, width) * settings.embedding_std
+        start[PAD] = 0.0
+        self.embedding = nn.Embedding(vocabulary, width, padding_idx=PAD, _weight=start)
         self.field = nn.Parameter(torch.randn(std_fields, width) * 0.02)
         self.title = nn.Linear(title_width, width)
         self.kind = nn.Parameter(torch.randn(2, width) * 0.02)  # of a key: RE, title
@@ -99,12 +102,35 @@ class ItemTower(nn.Module):
         gate = torch.sigmoid(self.gate(torch.cat([query, answer], dim=2)))
         return torch.where(some[:, None, None], gate * answer, torch.zeros_like(query))
 
-    def view(
+    def views(
         self, std: Tensor, re: Tensor, title: Tensor, title_mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the inputs as one random view sees them: values masked, tokens dropped."""
-        share = self.settings.feature_dropout
-        std = torch.where(torch.rand(std.shape) < share, MASK, std)
-        re = torch.where(torch.rand(re.shape) < share, PAD, re)
-        keep = torch.rand(title_mask.shape) >= self.settings.token_masking
-        return std, re, title, title_mask & keep
+        """Return the inputs of 2B views: the first of each item, then the second of each.
+
+        What one view hides, the other shows: each value falls to one of them, and so does the
+        title, of which some tokens are dropped besides. So two views meet only by what usually
+        goes together, not by what they share. A view that would show nothing shows all.
+
+        Source: complementary masking of Yao et al., Self-supervised learning for large-scale item
+        recommendations (CIKM 2021).
+        """
+        share, masked = self.settings.feature_dropout, self.settings.token_masking
+        first = [
+            torch.rand(part) < share for part in (std.shape, re.shape, torch.Size([len(std), 1]))
+        ]
+        parts = []
+        for hidden in (first, [~part for part in first]):
+            shown = torch.cat([(std != PAD) & ~hidden[0], (re != PAD) & ~hidden[1]], dim=1)
+            some = shown.any(dim=1) | (title_mask & ~hidden[2]).any(dim=1)
+            std_hidden, re_hidden, title_hidden = (part & some[:, None] for part in hidden)
+            kept = torch.rand(title_mask.shape) >= masked
+            parts.append(
+                (
+                    torch.where(std_hidden, MASK, std),
+                    torch.where(re_hidden, PAD, re),
+                    title,
+                    title_mask & ~title_hidden & kept,
+                )
+            )
+        std, re, title, title_mask = (torch.cat(pair) for pair in zip(*parts, strict=True))
+        return std, re, title, title_mask

@@ -12,7 +12,7 @@ from torch import Tensor
 from beauty_rec.artifacts import Vectors
 from beauty_rec.settings import ItemTowerSettings
 from beauty_rec.towers.items.attribute_space import attribute_vectors, side_by_side
-from beauty_rec.towers.items.features import ItemFeatures, TitleReader
+from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures, TitleReader
 from beauty_rec.towers.items.model import ItemTower
 
 CHUNK = 1024
@@ -20,14 +20,29 @@ CHUNK = 1024
 
 @torch.inference_mode()
 def encode_items(
-    tower: ItemTower, titles: TitleReader, features: ItemFeatures, rows: NDArray[np.int64]
+    tower: ItemTower,
+    titles: TitleReader,
+    features: ItemFeatures,
+    rows: NDArray[np.int64],
+    hidden: int | None = None,
 ) -> Tensor:
-    """Return unit vectors float32 ``[len(rows), D]``; no dropout, no projection head."""
+    """Return unit vectors float32 ``[len(rows), D]``; no dropout, no projection head.
+
+    Args:
+        tower, titles, features: what encodes, and what is encoded.
+        rows: of the items.
+        hidden: column of ``features.std`` to be masked; None: all are shown.
+    """
     tower.eval()
     titles.encoder.eval()
-    parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    found = [unit(tower(*tower_inputs(features, titles, part))) for part in parts]
-    return torch.cat([*found, torch.zeros(0, tower.settings.dimension)])
+    found = [torch.zeros(0, tower.settings.dimension)]
+    for start in range(0, len(rows), CHUNK):
+        std, *rest = tower_inputs(features, titles, rows[start : start + CHUNK])
+        if hidden is not None:
+            std = std.clone()
+            std[:, hidden] = MASK
+        found.append(unit(tower(std, *rest)))
+    return torch.cat(found)
 
 
 def item_vectors(tower: ItemTower, titles: TitleReader, features: ItemFeatures) -> Vectors:
@@ -37,13 +52,25 @@ def item_vectors(tower: ItemTower, titles: TitleReader, features: ItemFeatures) 
     """
     learned = encode_items(tower, titles, features, np.arange(len(features))).numpy()
     attributes = attribute_vectors(features.re, tower.space.numpy())
-    return Vectors(features.ids, side_by_side(learned, attributes, tower.settings.attribute_share))
+    return Vectors(features.ids, side_by_side(learned, attributes, share_of(tower)))
+
+
+def share_of(tower: ItemTower) -> float:
+    """Return the share of the attribute space in the inner product of two served vectors.
+
+    Raises:
+        ValueError: there is such a space, and the share has not been chosen.
+    """
+    share = tower.settings.attribute_share
+    if share is None and tower.space.shape[1]:
+        raise ValueError("the tower's attribute_share has not been chosen yet")
+    return share or 0.0
 
 
 def load_item_tower(folder: Path) -> ItemTower:
     """Read the tower that :func:`train_item_tower` saved, in evaluation mode.
 
-    ``embedding.weight`` ``[vocabulary, E]`` is what the reranker takes over.
+    :func:`value_rows` is what the reranker takes over.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings = ItemTowerSettings(**config["settings"])
@@ -54,12 +81,34 @@ def load_item_tower(folder: Path) -> ItemTower:
     return tower.eval()
 
 
+def value_rows(tower: ItemTower) -> NDArray[np.float32]:
+    """Return what the tower knows of each id, float32 ``[vocabulary, E + A]``.
+
+    Its learned embedding beside its place in the attribute space, both at one scale; zeros of an
+    id that neither knows.
+    """
+    scaled = []
+    for kind in (tower.embedding.weight.detach().numpy(), tower.space.numpy()):
+        known = kind[kind.any(axis=1)]
+        scaled.append(kind / np.sqrt(np.square(known).mean()) if known.size else kind)
+    return np.concatenate(scaled, axis=1).astype(np.float32)
+
+
 def tower_inputs(
     features: ItemFeatures, titles: TitleReader, rows: NDArray[np.int64]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return what the tower reads of the items ``rows``: STD, RE, title states and their mask."""
+    """Return what the tower reads of the items ``rows``: STD, RE, title states and their mask.
+
+    Columns that all of these items leave empty are cut.
+    """
     title, mask = titles.read(torch.from_numpy(features.title[rows]))
-    return torch.from_numpy(features.std[rows]), torch.from_numpy(features.re[rows]), title, mask
+    re, tokens = features.re[rows], mask.any(dim=0)
+    return (
+        torch.from_numpy(features.std[rows]),
+        torch.from_numpy(re[:, (re != PAD).any(axis=0)]),
+        title[:, tokens],
+        mask[:, tokens],
+    )
 
 
 def unit(vectors: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 """The recipe of the item tower, top to bottom: SimCSE over the items themselves.
 
-Two views of an item, each with some values masked and some title tokens dropped, are to meet;
-all other items of the batch are to stay away. There are no labels and no users in it.
+Two views of an item, each showing what the other hides, are to meet; all other items of the batch
+are to stay away. There are no labels and no users in it. A value that no item of the training has
+is left without a row (zeros): nothing was learned of it.
 """
 
 import json
+import math
 import shutil
 from pathlib import Path
 from time import perf_counter
@@ -17,13 +19,16 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path
-from beauty_rec.measures.vectors import alignment, mean_cosine, neighbour_purity, uniformity
+from beauty_rec.events.arrays import Events
 from beauty_rec.settings import ItemTowerSettings
-from beauty_rec.towers.items.attribute_space import attribute_space
-from beauty_rec.towers.items.features import ItemFeatures, TitleReader
+from beauty_rec.towers.items.attribute_space import attribute_space, attribute_vectors
+from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures, TitleReader
+from beauty_rec.towers.items.inputs import ItemInputs
 from beauty_rec.towers.items.losses import simcse_loss
 from beauty_rec.towers.items.model import ItemTower
-from beauty_rec.towers.items.served import encode_items, tower_inputs, unit
+from beauty_rec.towers.items.report import Looked, table_moved
+from beauty_rec.towers.items.served import encode_items, tower_inputs
+from beauty_rec.towers.items.share import USUAL, ShareChoice, choose_share
 from beauty_rec.training.checkpoints import fingerprint_of, load_checkpoint, save_checkpoint
 from beauty_rec.training.schedule import cosine_with_warmup
 from beauty_rec.training.seeds import epoch_seed, seeded
@@ -34,45 +39,57 @@ class CollapseError(RuntimeError):
 
 
 def train_item_tower(
-    features: ItemFeatures,
-    vocabulary_size: int,
+    inputs: ItemInputs,
     titles: TitleReader,
     settings: ItemTowerSettings,
     target: Path,
-    classes: NDArray[np.int64] | None = None,
+    *,
+    texts: NDArray[np.float32] | None = None,
+    held_out: tuple[Events, NDArray[np.int64]] | None = None,
     checkpoints: Path | None = None,
 ) -> dict[str, Any]:
     """Train, save the tower in ``target`` and return the log.
 
     Args:
-        features: of the items.
-        vocabulary_size: number of ids.
-        titles: reads the titles of ``features``; trained along if it says so.
+        inputs: the items, and their categories for the purity of neighbourhoods.
+        titles: reads the titles of the items; trained along if it says so.
         settings: sizes and hyper-parameters.
         target: folder, replaced atomically at the end.
-        classes: int64 ``[N]``, the items' categories for the purity of neighbourhoods; -1 unknown.
+        texts: unit vectors ``[N, T]`` of a text encoder: a reference in the log.
+        held_out: events and rows of those that choose ``attribute_share`` where it is unset.
         checkpoints: folder of the last epoch's state, from which a killed training goes on.
 
     Returns:
-        ``epochs``: loss, alignment, uniformity, purity, purity_by_chance, mean_cosine, seconds.
+        ``epochs``: loss, seconds and what :meth:`Looked.of_tower` gives; ``references``: the same
+        of ``random_start``, ``attributes`` and ``text``; ``table_correlation`` of start and end
+        and ``table_std``; ``steps``, ``parameters``; ``attribute_share``, with
+        ``recall_by_share`` and the ``share_queries`` that chose it.
 
     Raises:
         CollapseError: the mean cosine of different items exceeds ``collapse_cosine``.
     """
+    features = inputs.features
     with seeded(settings.seed):
-        tower = ItemTower(vocabulary_size, features.std.shape[1], titles.width, settings)
-    tower.space = torch.from_numpy(
-        attribute_space(features.re, vocabulary_size, settings.attribute_dimension)
-    )
-    parts: list[dict[str, Any]] = [{"params": list(tower.parameters())}]
+        tower = ItemTower(inputs.vocabulary_size, features.std.shape[1], titles.width, settings)
+    space = attribute_space(features.re, inputs.vocabulary_size, settings.attribute_dimension)
+    tower.space = torch.from_numpy(space)
+    start = tower.embedding.weight.detach().clone()
+    distinct = features.distinct()
+    looked = _looked(inputs, distinct, settings)
+    references = {
+        "random_start": looked.of_tower(tower, titles),
+        "attributes": looked.of_attributes(space, settings.feature_dropout),
+    }
+    if texts is not None:
+        references["text"] = looked.of_vectors(torch.from_numpy(texts[looked.rows]))
+
     model = torch.nn.ModuleDict({"tower": tower})
     if titles.trained:
-        parts.append({"params": list(titles.encoder.parameters()), "slower": 0.1})
         model["titles"] = titles.encoder
-    optimizer = torch.optim.AdamW(parts, settings.learning_rate, weight_decay=settings.weight_decay)
-    distinct = features.distinct()
+    optimizer = _optimizer(tower, titles, settings)
     fingerprint = fingerprint_of(
-        settings.model_dump(mode="json") | {"trained": titles.trained},
+        settings.model_dump(mode="json", exclude={"attribute_share", "attribute_shares"})
+        | {"trained": titles.trained},
         features.std,
         features.re,
         titles.tokens.numpy(),
@@ -84,7 +101,7 @@ def train_item_tower(
     while len(epochs) < settings.epochs:
         epoch, began = len(epochs) + 1, perf_counter()
         loss = _train_epoch(tower, titles, features, distinct, optimizer, settings, epoch)
-        report = _look(tower, titles, features, distinct, classes, settings)
+        report = looked.of_tower(tower, titles)
         seconds = round(perf_counter() - began, 2)
         epochs.append({"epoch": epoch, "loss": loss, **report, "seconds": seconds})
         if report["mean_cosine"] > settings.collapse_cosine:
@@ -96,10 +113,57 @@ def train_item_tower(
         if checkpoints is not None:
             state = {"epochs": epochs}
             save_checkpoint(checkpoints, epoch, model, optimizer, fingerprint, state)
-    _save(tower, titles, features, vocabulary_size, target)
+
+    end, used = tower.embedding.weight.detach(), used_ids(features)
+    moved = table_moved(start, end, used[used != PAD])
+    end[np.setdiff1d(np.arange(len(end)), used)] = 0.0
+    choice = _choice(tower, titles, features, held_out, settings)
+    tower.settings = settings.model_copy(update={"attribute_share": choice.share})
+    _save(tower, titles, features, target)
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
-    return {"epochs": epochs, "parameters": sum(p.numel() for p in tower.parameters())}
+    return {
+        "epochs": epochs,
+        "references": references,
+        **moved,
+        "steps": settings.epochs * _passes(len(distinct), settings) * _batches(distinct, settings),
+        "parameters": sum(p.numel() for p in tower.parameters()),
+        "attribute_share": choice.share,
+        "recall_by_share": choice.recalls,
+        "share_queries": choice.queries,
+    }
+
+
+def used_ids(features: ItemFeatures) -> NDArray[np.int64]:
+    """Return the ids that a training on ``features`` can move, ascending."""
+    return np.unique(np.concatenate([[MASK], features.std.ravel(), features.re.ravel()]))
+
+
+def _optimizer(
+    tower: ItemTower, titles: TitleReader, settings: ItemTowerSettings
+) -> torch.optim.Optimizer:
+    """Return AdamW with a rate for the table, one for the rest, a tenth of it for the titles."""
+    table = tower.embedding.weight
+    rest = [parameter for parameter in tower.parameters() if parameter is not table]
+    groups: list[dict[str, Any]] = [
+        {"params": [table], "rate": settings.table_learning_rate},
+        {"params": rest, "rate": settings.learning_rate},
+    ]
+    if titles.trained:
+        groups.append(
+            {"params": list(titles.encoder.parameters()), "rate": settings.learning_rate / 10}
+        )
+    return torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
+
+
+def _batches(distinct: NDArray[np.int64], settings: ItemTowerSettings) -> int:
+    return max(1, round(len(distinct) / settings.batch_size))
+
+
+def _passes(items: int, settings: ItemTowerSettings) -> int:
+    """Return the passes of an epoch: as many as make ``min_steps`` of all epochs."""
+    each = settings.epochs * max(1, round(items / settings.batch_size))
+    return max(1, math.ceil(settings.min_steps / each)) if each else 1
 
 
 def _train_epoch(
@@ -111,64 +175,61 @@ def _train_epoch(
     settings: ItemTowerSettings,
     epoch: int,
 ) -> float:
-    """Pass once over the distinct items; return the mean loss. Chance is (seed, epoch) alone.
+    """Pass over the distinct items; return the mean loss. Chance is (seed, epoch) alone.
 
     Items that no feature tells apart count once: they must not be pushed away from each other.
     """
-    order = np.random.default_rng([settings.seed, epoch]).permutation(distinct)
-    batches = np.array_split(order, max(1, round(len(order) / settings.batch_size)))
+    draw = np.random.default_rng([settings.seed, epoch])
+    batches = [
+        rows
+        for _ in range(_passes(len(distinct), settings))
+        for rows in np.array_split(draw.permutation(distinct), _batches(distinct, settings))
+    ]
     steps, total = settings.epochs * len(batches), 0.0
     tower.train()
     if titles.trained:
         titles.encoder.train()
     with seeded(epoch_seed(settings.seed, epoch)):
         for number, rows in enumerate(tqdm(batches, "item tower", leave=False, disable=None)):
-            rate = settings.learning_rate * cosine_with_warmup(
-                (epoch - 1) * len(batches) + number, steps
-            )
+            factor = cosine_with_warmup((epoch - 1) * len(batches) + number, steps)
             for group in optimizer.param_groups:
-                group["lr"] = rate * group.get("slower", 1.0)
-            inputs = tower_inputs(features, titles, rows)
-            one, two = (tower.projection(tower(*tower.view(*inputs))) for _ in range(2))
+                group["lr"] = group["rate"] * factor
+            views = tower.views(*tower_inputs(features, titles, rows))
+            one, two = tower.projection(tower(*views)).chunk(2)  # [2B, D] -> two of [B, D]
             loss = simcse_loss(one, two, settings.temperature)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += loss.item() * len(rows)
-    return total / max(1, len(order))
+            total += loss.item()
+    return total / len(batches)
 
 
-@torch.inference_mode()
-def _look(
+def _looked(inputs: ItemInputs, distinct: NDArray[np.int64], settings: ItemTowerSettings) -> Looked:
+    """Return a sample of the distinct items."""
+    rows = np.random.default_rng(settings.seed).permutation(distinct)[: settings.purity_sample]
+    return Looked(inputs.features, rows, inputs.classes[rows], inputs.class_field, settings.seed)
+
+
+def _choice(
     tower: ItemTower,
     titles: TitleReader,
     features: ItemFeatures,
-    distinct: NDArray[np.int64],
-    classes: NDArray[np.int64] | None,
+    held_out: tuple[Events, NDArray[np.int64]] | None,
     settings: ItemTowerSettings,
-) -> dict[str, float]:
-    """Return alignment, uniformity, purity and mean cosine of a sample of distinct items."""
-    chosen = np.random.default_rng(settings.seed).permutation(distinct)[: settings.purity_sample]
-    vectors = encode_items(tower, titles, features, chosen)
-    with seeded(settings.seed):
-        inputs = tower_inputs(features, titles, chosen)
-        one, two = (unit(tower(*tower.view(*inputs))) for _ in range(2))
-    known = np.full(len(chosen), -1) if classes is None else classes[chosen]
-    purity, chance = neighbour_purity(vectors, torch.from_numpy(known))
-    return {
-        "alignment": float(alignment(one, two)),
-        "uniformity": float(uniformity(vectors)),
-        "purity": purity,
-        "purity_by_chance": chance,
-        "mean_cosine": mean_cosine(vectors.numpy()),
-    }
+) -> ShareChoice:
+    """Return the share of the settings, or that which held-out events choose."""
+    if settings.attribute_share is not None:
+        return ShareChoice(settings.attribute_share, {}, 0)
+    if held_out is None:
+        return ShareChoice(USUAL, {}, 0)
+    learned = encode_items(tower, titles, features, np.arange(len(features))).numpy()
+    attributes = attribute_vectors(features.re, tower.space.numpy())
+    return choose_share(learned, attributes, settings.attribute_shares, *held_out)
 
 
-def _save(
-    tower: ItemTower, titles: TitleReader, features: ItemFeatures, vocabulary: int, target: Path
-) -> None:
+def _save(tower: ItemTower, titles: TitleReader, features: ItemFeatures, target: Path) -> None:
     config = {
-        "vocabulary": vocabulary,
+        "vocabulary": tower.embedding.num_embeddings,
         "std_fields": features.std.shape[1],
         "title_width": titles.width,
         "attributes": tower.space.shape[1],

@@ -6,9 +6,15 @@ import pytest
 
 from beauty_rec.evaluation.block import metric_block
 from beauty_rec.evaluation.plots.ranks import rank_histogram, recall_curves
-from beauty_rec.evaluation.plots.training import calibration_plot, loss_curve
+from beauty_rec.evaluation.plots.training import (
+    calibration_plot,
+    epoch_curves,
+    loss_curve,
+    step_curves,
+)
 
 RANKS = np.random.default_rng(1).integers(1, 900, 80).astype(float)
+RUN = [{"steps": 5.0, "loss": 0.3}, {"steps": 10.0, "loss": 0.2}]
 BLOCK = metric_block(RANKS, samples=100)
 
 
@@ -23,6 +29,13 @@ BLOCK = metric_block(RANKS, samples=100)
             range(50), np.linspace(3, 1, 50).tolist(), evaluations=[(20, 0.1), (40, 0.2)]
         ),
         lambda: loss_curve([1], [0.5], note="synthetic sample"),
+        lambda: epoch_curves(
+            [{"purity": 0.1}, {"purity": 0.2}],
+            ["purity"],
+            title="E",
+            references={"start": {"purity": 0.05}, "unknown": {"purity": float("nan")}, "x": {}},
+        ),
+        lambda: step_curves({"with": [RUN, RUN], "without": [RUN]}, ["loss"], title="S"),
         lambda: calibration_plot(np.array([0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.9])),
     ],
 )

@@ -127,3 +127,28 @@ def test_skew_names_the_feature_that_moved() -> None:
     alone: Facts = {"test": {**facts["test"], "request_batch_difference": 0.1}}
     assert not verdicts.no_skew(alone, CheckSettings(max_feature_skew=2.0)).passed
     assert verdicts.no_skew(facts, CheckSettings(max_feature_skew=2.0)).passed
+
+
+@pytest.mark.parametrize(
+    ("changed", "passed"),
+    [
+        ({}, True),
+        ({"table_correlation": 0.96}, False),
+        ({"table_correlation": float("nan")}, False),
+        ({"purity": 0.3}, False),
+        ({"purity": 0.2, "items_with_category": 10}, True),
+        ({"purity": float("nan")}, True),
+    ],
+)
+def test_an_item_tower_has_to_have_learned(changed: dict[str, float], passed: bool) -> None:
+    facts = {
+        "table_correlation": 0.94, "purity": 0.31, "purity of random start": 0.3,
+        "items_with_category": 1_000,
+    }  # fmt: skip
+    found = verdicts.item_tower_learned(facts | changed, CheckSettings())
+    assert found.passed is passed, found.text
+    assert ("min_steps" in found.text) is not passed
+
+
+def test_an_item_tower_that_was_never_trained_is_not_judged() -> None:
+    assert verdicts.item_tower_learned({}, CheckSettings()).passed

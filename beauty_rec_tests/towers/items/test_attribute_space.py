@@ -98,5 +98,6 @@ def test_shares_of_the_inner_product() -> None:
     learned, attributes = np.eye(2, 3, dtype=np.float32), np.ones((2, 1), np.float32)
     joined = side_by_side(learned, attributes, 0.8)
     np.testing.assert_allclose(joined @ joined.T, [[1, 0.8], [0.8, 1]], rtol=1e-6)
-    alone = side_by_side(learned, np.zeros((2, 1), np.float32), 0.8)
-    np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1, rtol=1e-6)
+    for share in (0.8, 1.0):
+        alone = side_by_side(learned, np.zeros((2, 1), np.float32), share)
+        np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1, rtol=1e-6)

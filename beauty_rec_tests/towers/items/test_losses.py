@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+from pytorch_metric_learning.losses import NTXentLoss
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from beauty_rec.measures.vectors import alignment, mean_cosine, neighbour_purity, uniformity
 from beauty_rec.towers.items.losses import simcse_loss
@@ -22,6 +24,37 @@ def test_simcse_is_the_cross_entropy_of_cosines(dtype: torch.dtype) -> None:
         cosines = [float(one[i] @ two[j] / one[i].norm() / two[j].norm()) / 0.07 for j in range(5)]
         total += math.log(sum(math.exp(c) for c in cosines)) - cosines[i]
     assert float(simcse_loss(one, two, 0.07)) == pytest.approx(total / 5, rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [2, 7, 64])
+def test_simcse_is_nt_xent_of_pytorch_metric_learning(size: int) -> None:
+    one = unit(size, 6, seed=1, dtype=torch.float64).requires_grad_()
+    two = 2 * unit(size, 6, seed=2, dtype=torch.float64)
+    rows = torch.arange(size)
+    theirs = NTXentLoss(0.2)(one, rows, ref_emb=two, ref_labels=rows.clone())
+    ours = simcse_loss(one, two, 0.2)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, one, retain_graph=True)[0] for loss in (ours, theirs)),
+        rtol=1e-5, atol=1e-8,
+    )  # fmt: skip
+
+
+def test_simcse_holds_nothing_larger_than_the_cosines() -> None:
+    class Sizes(TorchDispatchMode):
+        largest = 0
+
+        def __torch_dispatch__(self, function, types, arguments=(), kwargs=None):
+            found = function(*arguments, **(kwargs or {}))
+            for part in found if isinstance(found, tuple) else (found,):
+                if isinstance(part, torch.Tensor):
+                    self.largest = max(self.largest, part.numel())
+            return found
+
+    one, two = unit(300, 8, seed=1).requires_grad_(), unit(300, 8, seed=2)
+    with Sizes() as sizes:
+        simcse_loss(one, two, 0.2).backward()
+    assert sizes.largest == 300 * 300
 
 
 def test_simcse_gradient() -> None:

@@ -99,15 +99,32 @@ def test_gradient_by_differences() -> None:
     assert torch.autograd.gradcheck(lambda t: tower(std, re, t, mask), (title,))
 
 
-def test_views_hide_the_share_of_the_settings() -> None:
+def test_one_view_hides_the_share_of_the_settings_and_the_other_the_rest() -> None:
     torch.manual_seed(0)
     settings = SETTINGS.model_copy(update={"feature_dropout": 0.25, "token_masking": 0.5})
     std = torch.full((400, 10), 5)
+    std[:, 0] = PAD
     tokens = torch.ones(400, 10, dtype=torch.bool)
-    seen = ItemTower(20, 10, 4, settings).view(std, std, torch.zeros(400, 10, 4), tokens)
-    assert float((seen[0] == MASK).float().mean()) == pytest.approx(0.25, abs=0.03)
-    assert float((seen[1] == PAD).float().mean()) == pytest.approx(0.25, abs=0.03)
-    assert float(seen[3].float().mean()) == pytest.approx(0.5, abs=0.03)
+    seen = ItemTower(20, 10, 4, settings).views(std, std, torch.zeros(400, 10, 4), tokens)
+    assert [len(part) for part in seen] == [800] * 4
+    (one_std, two_std), (one_re, two_re) = seen[0].chunk(2), seen[1].chunk(2)
+    assert float((one_std == MASK).float().mean()) == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(one_std == MASK, two_std != MASK), "of a missing value, too"
+    shown = std != PAD
+    assert torch.equal((one_re == PAD)[shown], (two_re != PAD)[shown])
+    assert float((one_re == PAD)[shown].float().mean()) == pytest.approx(0.25, abs=0.03)
+    one, two = seen[3].chunk(2)
+    assert not (one.any(dim=1) & two.any(dim=1)).any(), "a title is in one of them"
+    assert float((one | two).float().mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_view_that_would_show_nothing_shows_all() -> None:
+    std, re = torch.tensor([[5, PAD]] * 50), torch.zeros(50, 2, dtype=torch.long)
+    none = (torch.zeros(50, 0, 4), torch.zeros(50, 0, dtype=torch.bool))
+    seen = ItemTower(20, 2, 4, SETTINGS).views(std, re, *none)[0]
+    assert (seen[:, 0] == 5).all()
+    nothing = ItemTower(20, 2, 4, SETTINGS).views(re, re, *none)[0]
+    assert (nothing == PAD).all()
 
 
 def test_heads_must_divide() -> None:

@@ -10,14 +10,19 @@ from transformers import BertConfig, BertModel
 
 from beauty_rec.settings import ItemTowerSettings
 from beauty_rec.towers.items import train as recipe
-from beauty_rec.towers.items.features import ItemFeatures, TitleReader, item_features
-from beauty_rec.towers.items.served import item_vectors, load_item_tower
+from beauty_rec.towers.items.features import MASK, ItemFeatures, TitleReader, item_features
+from beauty_rec.towers.items.inputs import ItemInputs
+from beauty_rec.towers.items.losses import simcse_loss
+from beauty_rec.towers.items.model import ItemTower
+from beauty_rec.towers.items.served import item_vectors, load_item_tower, value_rows
 from beauty_rec.towers.items.train import CollapseError, train_item_tower
+from beauty_rec.training.seeds import seeded
 from beauty_rec_tests.training.kills import kill_in_call
 
 SETTINGS = ItemTowerSettings(
-    dimension=8, embedding=8, heads=2, epochs=3, batch_size=32, learning_rate=5e-3
-)
+    dimension=8, embedding=8, heads=2, epochs=3, min_steps=0, batch_size=32, learning_rate=5e-3,
+    attribute_share=0.85,
+)  # fmt: skip
 VOCABULARY = 40
 
 
@@ -49,6 +54,10 @@ def features() -> ItemFeatures:
     return item_features(ids, std, re, titles)
 
 
+def known(features: ItemFeatures) -> ItemInputs:
+    return ItemInputs(features, VOCABULARY, features.std[:, 0], 0)
+
+
 def test_features_say_which_items_are_alike() -> None:
     std, re = np.array([[3], [3], [3]]), np.array([[5, 6], [6, 5], [5, 0]])
     features = item_features(["a", "b", "c"], std, re, {"a": "x ", "b": "x", "c": "x"})
@@ -64,12 +73,21 @@ def test_an_item_without_title_has_no_tokens(features: ItemFeatures) -> None:
     assert mask.any(dim=1).tolist() == [True, False]
 
 
+def test_titles_read_by_length_are_as_each_alone(features: ItemFeatures) -> None:
+    titles = reader(features)
+    together, mask = titles.read(torch.arange(len(features.titles)))
+    for row, title in enumerate(features.titles):
+        one = item_features(["x"], features.std[:1], features.re[:1], {"x": title})
+        alone, own = reader(one).read(torch.tensor([0]))
+        torch.testing.assert_close(together[row][mask[row]], alone[0][own[0]], rtol=0, atol=5e-3)
+
+
 def test_trained_vectors_are_unit_vectors_and_know_their_kind(
     features: ItemFeatures, tmp_path: Path
 ) -> None:
     titles = reader(features)
     log = train_item_tower(
-        features, VOCABULARY, titles, SETTINGS, tmp_path / "t", classes=features.std[:, 0]
+        known(features), titles, SETTINGS.model_copy(update={"min_steps": 60}), tmp_path / "t"
     )
     vectors = item_vectors(load_item_tower(tmp_path / "t"), titles, features)
     np.testing.assert_allclose(np.linalg.norm(vectors.matrix, axis=1), 1, rtol=1e-5)
@@ -78,6 +96,11 @@ def test_trained_vectors_are_unit_vectors_and_know_their_kind(
     first, last = log["epochs"][0], log["epochs"][-1]
     assert last["loss"] < first["loss"]
     assert last["purity"] > last["purity_by_chance"] + 0.2
+    references = log["references"]
+    assert last["purity"] > references["random_start"]["purity"]
+    assert set(references["attributes"]) == {"uniformity", "purity", "alignment"}
+    assert log["steps"] == 63  # three epochs of seven passes of three batches
+    assert log["table_correlation"] < 0.95
     assert set(last) >= {"alignment", "uniformity", "mean_cosine", "seconds"}
 
 
@@ -85,10 +108,8 @@ def test_trained_vectors_are_unit_vectors_and_know_their_kind(
 def test_resumed_is_as_uninterrupted(
     features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: bool
 ) -> None:
-    whole = train_item_tower(
-        features, VOCABULARY, reader(features, trained), SETTINGS, tmp_path / "whole"
-    )
-    arguments = (features, VOCABULARY)
+    arguments = (known(features),)
+    whole = train_item_tower(*arguments, reader(features, trained), SETTINGS, tmp_path / "whole")
     kept: dict[str, Any] = {"checkpoints": tmp_path / "kept"}
     calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
     with pytest.raises(KeyboardInterrupt):
@@ -111,7 +132,7 @@ def test_a_frozen_title_encoder_keeps_its_bytes_and_a_trained_one_moves(
     for trained in (False, True):
         titles = reader(features, trained)
         before = {k: v.clone() for k, v in titles.encoder.state_dict().items()}
-        train_item_tower(features, VOCABULARY, titles, SETTINGS, tmp_path / "t")
+        train_item_tower(known(features), titles, SETTINGS, tmp_path / "t")
         same = [torch.equal(v, before[k]) for k, v in titles.encoder.state_dict().items()]
         assert all(same) is not trained
 
@@ -119,7 +140,7 @@ def test_a_frozen_title_encoder_keeps_its_bytes_and_a_trained_one_moves(
 def test_a_collapse_fails(features: ItemFeatures, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"collapse_cosine": 0.001})
     with pytest.raises(CollapseError, match="mean cosine"):
-        train_item_tower(features, VOCABULARY, reader(features), settings, tmp_path / "t")
+        train_item_tower(known(features), reader(features), settings, tmp_path / "t")
     assert not (tmp_path / "t").exists()
 
 
@@ -127,7 +148,7 @@ def test_a_tower_of_before_the_attribute_space_answers_without_one(
     features: ItemFeatures, tmp_path: Path
 ) -> None:
     folder, titles = tmp_path / "t", reader(features)
-    train_item_tower(features, VOCABULARY, titles, SETTINGS, folder)
+    train_item_tower(known(features), titles, SETTINGS, folder)
     config = json.loads((folder / "config.json").read_text())
     for name in ("attribute_dimension", "attribute_share"):
         del config["settings"][name]
@@ -139,3 +160,68 @@ def test_a_tower_of_before_the_attribute_space_answers_without_one(
     vectors = item_vectors(load_item_tower(folder), titles, features).matrix
     assert vectors.shape == (len(features), SETTINGS.dimension)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
+def test_few_items_are_passed_until_there_are_enough_steps(
+    features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[torch.Tensor] = []
+
+    def counted(one: torch.Tensor, two: torch.Tensor, temperature: float) -> torch.Tensor:
+        losses.append(simcse_loss(one, two, temperature))
+        return losses[-1]
+
+    monkeypatch.setattr(recipe, "simcse_loss", counted)
+    settings = SETTINGS.model_copy(update={"min_steps": 20})
+    log = train_item_tower(known(features), reader(features), settings, tmp_path / "t")
+    assert len(losses) == log["steps"] == 3 * 3 * 3  # epochs, passes, batches
+    assert len(log["epochs"]) == 3
+
+
+def test_a_value_of_no_item_has_no_row_and_every_other_has_moved(
+    features: ItemFeatures, tmp_path: Path
+) -> None:
+    train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t")
+    table = load_item_tower(tmp_path / "t").embedding.weight.detach().numpy()
+    with seeded(SETTINGS.seed):
+        start = ItemTower(VOCABULARY, 2, 8, SETTINGS).embedding.weight.detach().numpy()
+    used = set(features.std.ravel().tolist()) | set(features.re.ravel().tolist()) | {MASK}
+    for value in range(VOCABULARY):
+        if value in used:
+            assert np.abs(table[value] - start[value]).max() > 1e-3, value
+        else:
+            assert not table[value].any(), value
+
+
+def test_what_the_tower_knows_of_an_id_has_both_kinds_at_one_scale(
+    features: ItemFeatures, tmp_path: Path
+) -> None:
+    train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t")
+    tower = load_item_tower(tmp_path / "t")
+    rows = value_rows(tower)
+    learned, attributes = rows[:, : SETTINGS.embedding], rows[:, SETTINGS.embedding :]
+    table, space = tower.embedding.weight.detach().numpy(), tower.space.numpy()
+    for own, source in ((learned, table), (attributes, space)):
+        assert np.square(own[own.any(axis=1)]).mean() == pytest.approx(1, rel=1e-4)
+        assert np.corrcoef(own.ravel(), source.ravel())[0, 1] == pytest.approx(1, abs=1e-5)
+    stated = set(features.re.ravel().tolist())
+    assert {v for v in range(VOCABULARY) if attributes[v].any()} <= stated
+
+
+def test_equal_seeds_give_equal_bytes(features: ItemFeatures, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train_item_tower(known(features), reader(features), SETTINGS, tmp_path / name)
+    files = ("model.safetensors", "config.json")
+    assert all(
+        (tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files
+    )
+
+
+def test_the_share_that_valid_chose_is_served(features: ItemFeatures, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"attribute_share": None})
+    log = train_item_tower(known(features), reader(features), settings, tmp_path / "t")
+    assert log["attribute_share"] == 0.85, "nothing was asked: the usual one"
+    assert load_item_tower(tmp_path / "t").settings.attribute_share == 0.85
+    unchosen = ItemTower(VOCABULARY, 2, 8, settings, attributes=3)
+    with pytest.raises(ValueError, match="not been chosen"):
+        item_vectors(unchosen, reader(features), features)
