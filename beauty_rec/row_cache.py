@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +68,8 @@ def reuse_vectors(
         draft.mkdir()
         np.save(draft / "vectors.npy", matrix)
         document = {"maker": maker, "keys": list(keys)}
-        document["check"] = _check(document, draft / "vectors.npy")
-        (draft / "keys.json").write_text(json.dumps(document))
+        check = _check(document, draft / "vectors.npy")
+        (draft / "keys.json").write_text(json.dumps({**document, "check": check}))
     return matrix, len(missing)
 
 
@@ -89,7 +89,7 @@ def _load_vectors(folder: Path, maker: str) -> tuple[dict[str, int], NDArray[np.
     return {key: row for row, key in enumerate(kept["keys"])}, vectors
 
 
-def _check(document: dict[str, object], vectors: Path) -> str:
+def _check(document: Mapping[str, object], vectors: Path) -> str:
     return content_keys([(sorted(document.items()), content_hash(vectors))])[0]
 
 

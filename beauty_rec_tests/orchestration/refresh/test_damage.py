@@ -47,7 +47,8 @@ ITEM = NewItem(parent_asin="KEPT1", title="A soap that outlives repairs")
 def shop(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shop:
     shop = Shop(tmp_path_factory.mktemp("shop"), tiny_model)
     assert set(shop.run().values()) == {"built"}
-    with_store(shop, lambda store: (store.put_items([ITEM]), store.put_event("U", EVENT)))
+    with_store(shop, lambda store: store.put_items([ITEM]))
+    with_store(shop, lambda store: store.put_event("U", EVENT))
     return shop
 
 
@@ -127,9 +128,9 @@ def test_a_lost_table_is_built_anew(shop: Shop, loss: str) -> None:
         ).fetchone()
         assert found is not None
         if loss == "table":
-            connection.execute(f'DROP TABLE "{served.table}"')  # type: ignore[call-overload]
+            connection.execute(f'DROP TABLE "{served.table}"')
         if loss == "rows":
-            connection.execute(f'DELETE FROM "{served.table}" WHERE random() < 0.5')  # type: ignore[call-overload]
+            connection.execute(f'DELETE FROM "{served.table}" WHERE random() < 0.5')
     if loss == "cluster":
         delete(folder)
     if loss == "page":
