@@ -68,8 +68,8 @@ def reuse_vectors(
         draft.mkdir()
         np.save(draft / "vectors.npy", matrix)
         document = {"maker": maker, "keys": list(keys)}
-        document["check"] = _check(document, draft / "vectors.npy")
-        (draft / "keys.json").write_text(json.dumps(document))
+        check = _check(document, draft / "vectors.npy")
+        (draft / "keys.json").write_text(json.dumps({**document, "check": check}))
     return matrix, len(missing)
 
 
