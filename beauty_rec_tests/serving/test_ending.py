@@ -1,18 +1,32 @@
 """How `beauty-rec serve` ends: with a signal, or because its port is taken."""
 
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.state.database import STORE
 from beauty_rec.settings import child_environment
+from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
 from beauty_rec_tests.serving.live import Crowd, LiveServer, free_port
+
+
+@pytest.fixture(scope="module")
+def folder(encoder: TextEncoder) -> Iterator[Path]:
+    """A data folder that no other test has a database in."""
+    made = Path(tempfile.mkdtemp(prefix="beauty-rec-ending-"))
+    publish_synthetic(made, Size(seed=20), encoder, encode=False)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def postmaster(folder: Path) -> psutil.Process:
@@ -29,12 +43,12 @@ def postmaster(folder: Path) -> psutil.Process:
     ],
 )
 def test_a_signal_ends_the_server_and_its_database(
-    data: Path, tmp_path: Path, number: signal.Signals
+    folder: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    server = LiveServer(data, free_port(), tmp_path / "log")
+    server = LiveServer(folder, free_port(), tmp_path / "log")
     try:
         server.wait("/readyz", 200)
-        database = postmaster(data)
+        database = postmaster(folder)
         server.process.send_signal(number)
         assert server.process.wait(20) == 128 + number
         assert not database.is_running() or database.status() == psutil.STATUS_ZOMBIE
@@ -44,8 +58,8 @@ def test_a_signal_ends_the_server_and_its_database(
 
 
 @pytest.mark.faults
-def test_a_signal_under_load_loses_no_request(data: Path, tmp_path: Path) -> None:
-    server = LiveServer(data, free_port(), tmp_path / "log")
+def test_a_signal_under_load_loses_no_request(folder: Path, tmp_path: Path) -> None:
+    server = LiveServer(folder, free_port(), tmp_path / "log")
     try:
         server.wait("/readyz", 200)
         with Crowd(server.url, people=8) as crowd:
@@ -61,13 +75,13 @@ def test_a_signal_under_load_loses_no_request(data: Path, tmp_path: Path) -> Non
     assert {error.split("(")[0] for error in crowd.errors} == {"ConnectError"}
 
 
-def test_a_port_that_is_taken_is_one_line_at_once(data: Path) -> None:
+def test_a_port_that_is_taken_is_one_line_at_once(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         done = subprocess.run(
-            [*(sys.executable, "-m", "beauty_rec.cli", "serve", "--data-dir", str(data)),
+            [*(sys.executable, "-m", "beauty_rec.cli", "serve", "--data-dir", str(folder)),
              *("--port", port)],
             capture_output=True, text=True, check=False, env=child_environment(),
         )  # fmt: skip
