@@ -48,8 +48,8 @@ PEERS = {
 }
 """Module of `benchmarks/peer_models/` → its name in the table."""
 SEEDED = ("lightfm_warp", "sasrec", "two_stages")
-LATE_SHARE = 0.2
-"""Of train: the events that a second stage learns from, with features as of their beginning."""
+LATE_PARTS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""Where parts of train begin that a second stage learns from, with features as of their start."""
 METRICS = ("recall@10", "recall@100", "mrr", "ndcg@10")
 OURS = "what is served"
 
@@ -126,7 +126,7 @@ def shop_of(run: Run) -> Shop:
     numbers = [people[name].cast(pl.Float64).fill_null(np.nan) for name in encoder.numeric]
     groups = [rows_of(people[name], values) for name, values in encoder.values.items()]
     recency = steady_recency(run, ids)
-    (late,) = fold_starts(run.reviews, (1 - LATE_SHARE,))
+    late = fold_starts(run.reviews, LATE_PARTS)
 
     def asked(events: pl.DataFrame) -> Asked:
         history, seen = events["history"], item_lists(events["seen"], ids).tocsr()
@@ -135,6 +135,7 @@ def shop_of(run: Run) -> Shop:
             user=rows_of(events["user_id"], users),
             context=rows_of(events["context"], contexts),
             answer=rows_of(events["parent_asin"], ids),
+            time_ms=events["timestamp"].to_numpy().astype(np.int64),
             history=rows_of(flat, ids),
             history_start=np.r_[0, np.cumsum(history.list.len().to_numpy().astype(np.int64))],
             seen=seen.indices.astype(np.int64),
@@ -142,7 +143,7 @@ def shop_of(run: Run) -> Shop:
         )
 
     events = dict(run.events)
-    events[LATE] = split_events(run.reviews, "train", run.settings.evaluation, late)
+    events[LATE] = split_events(run.reviews, "train", run.settings.evaluation, late[0])
     return Shop(
         items=len(ids),
         users=len(users),
@@ -154,7 +155,7 @@ def shop_of(run: Run) -> Shop:
         numbers=np.array(numbers, np.float32).reshape(len(numbers), len(users)).T,
         groups=np.array(groups, np.int64).reshape(len(groups), len(users)).T,
         recency=recency,
-        late_from_ms=late,
+        late_starts=np.array(late, np.int64),
         asked={split: asked(of_split) for split, of_split in events.items()},
     )
 
@@ -206,11 +207,11 @@ def table(
         tests: Mapping[str, Any] = {}
         if method != OURS:
             tests = compare(ours, of_method, clusters=users)
-        cells = [
-            f"{theirs[name]:.4f}"
-            + (f" (×{mean[name] / theirs[name]:.2f}, p {tests[name]['p']:.3f})" if tests else "")
-            for name in METRICS
-        ]
+        cells = []
+        for name in METRICS:
+            ratio = f"×{mean[name] / theirs[name]:.2f}, " if theirs[name] else ""
+            beside = f" ({ratio}p {tests[name]['p']:.3f})" if tests else ""
+            cells.append(f"{theirs[name]:.4f}{beside}")
         hits = recall_at(of_method, 100)
         cells += [
             f"{hits[part].mean():.4f}" if part.any() else "" for part in (in_train, ~in_train)

@@ -25,7 +25,7 @@ ScoresOf = Callable[["Asked", slice], Scores]
 """Scores ``[rows, N]`` of some of the asked events."""
 HELD_OUT = ("valid", "test")
 LATE = "train"
-"""Events of the last part of train, asked like those of held-out splits."""
+"""Events of the late parts of train, asked like those of held-out splits."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Asked:
 
     Attributes:
         user, context, answer: codes ``[Q]``.
+        time_ms: int64 ``[Q]``, Unix milliseconds.
         history: items of the latest earlier events, oldest first; event ``i`` has those from
             ``history_start[i]`` to ``history_start[i + 1]``.
         history_start: int64 ``[Q + 1]``.
@@ -43,6 +44,7 @@ class Asked:
     user: Codes
     context: Codes
     answer: Codes
+    time_ms: Codes
     history: Codes
     history_start: Codes
     seen: Codes
@@ -50,6 +52,18 @@ class Asked:
 
     def __len__(self) -> int:
         return len(self.answer)
+
+    def between(self, start: int, end: int) -> "Asked":
+        """Return the events from ``start`` to before ``end``, Unix milliseconds."""
+        rows = np.flatnonzero((self.time_ms >= start) & (self.time_ms < end))
+        plain = {
+            name: getattr(self, name)[rows] for name in ("user", "context", "answer", "time_ms")
+        }
+        return Asked(
+            **plain,
+            **_slices("history", self.history, self.history_start, rows),
+            **_slices("seen", self.seen, self.seen_start, rows),
+        )
 
     def histories(self, items: int) -> csr_array:
         """Return the histories as ones, float32 ``[Q, items]``."""
@@ -71,7 +85,7 @@ class Shop:
         numbers: float32 ``[users, P]``, numbers of the profiles; NaN: not known.
         groups: codes ``[users, G]``, texts of the profiles.
         recency: how long an event counts in popularity, chosen on valid.
-        late_from_ms: when the last part of train begins.
+        late_starts: when the late parts of train begin, int64 ``[parts]``, Unix milliseconds.
         asked: events by split: :data:`HELD_OUT` and :data:`LATE`.
     """
 
@@ -85,7 +99,7 @@ class Shop:
     numbers: NDArray[np.float32]
     groups: Codes
     recency: Recency
-    late_from_ms: int
+    late_starts: Codes
     asked: Mapping[str, Asked]
 
     @property
@@ -93,14 +107,11 @@ class Shop:
         """Bool ``[items]``: which have a train event."""
         return np.bincount(self.item, minlength=self.items) > 0
 
-    def before_late(self) -> "Shop":
-        """Return the shop as it stood when the last part of train began."""
-        early = self.time_ms < self.late_from_ms
-        return replace(
-            self,
-            **{name: getattr(self, name)[early] for name in ("item", "user", "context")},
-            time_ms=self.time_ms[early],
-        )
+    def before(self, moment: int) -> "Shop":
+        """Return the shop as it stood at a moment, Unix milliseconds."""
+        early = self.time_ms < moment
+        names = ("item", "user", "context", "time_ms")
+        return replace(self, **{name: getattr(self, name)[early] for name in names})
 
     def purchases(self) -> csr_array:
         """Return the events of each user with each item, float32 ``[users, items]``."""
@@ -146,7 +157,7 @@ class Shop:
         for split, asked in self.asked.items():
             arrays |= {f"{split}.{name}": value for name, value in vars(asked).items()}
         np.savez(folder / "shop.npz", **arrays)
-        counts = ("items", "users", "contexts", "late_from_ms")
+        counts = ("items", "users", "contexts")
         plain = {name: getattr(self, name) for name in counts} | {"recency": vars(self.recency)}
         (folder / "shop.json").write_text(json.dumps(plain), encoding="utf-8")
 
@@ -187,8 +198,19 @@ def read_ranks(path: Path) -> tuple[dict[str, Ranks], dict[str, Any]]:
         return {name: kept[name] for name in HELD_OUT}, json.loads(str(kept["choice"]))
 
 
+def _slices(name: str, flat: Codes, start: Codes, rows: Codes) -> dict[str, Codes]:
+    parts = [flat[start[row] : start[row + 1]] for row in rows]
+    lengths = [len(part) for part in parts]
+    return {
+        name: np.concatenate([flat[:0], *parts]),
+        f"{name}_start": np.cumsum([0, *lengths], dtype=np.int64),
+    }
+
+
 def _ones(items: Codes, start: Codes, width: int) -> csr_array:
-    ones = csr_array((np.ones(len(items), np.float32), items, start), shape=(len(start) - 1, width))
-    ones.sum_duplicates()
-    ones.data[:] = 1
-    return ones
+    ones = np.ones(len(items), np.float32)
+    # A copy: adding up sorts the items of a row, and a history has its order.
+    found = csr_array((ones, items.copy(), start.copy()), shape=(len(start) - 1, width))
+    found.sum_duplicates()
+    found.data[:] = 1
+    return found

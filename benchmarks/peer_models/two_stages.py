@@ -1,11 +1,13 @@
 """Two stages: candidates of popularity, ALS and item-item, put in order by LightGBM.
 
-LambdaRank (Burges, 2010) learns from the last part of train, with models and counts as they stood
-when it began; on valid and test both are those of all train. Trees stop where valid is best.
+LambdaRank (Burges, 2010) learns from late parts of train, with models and counts as they stood when
+each began: of one part alone it would learn by heart which items sold. On valid and test both are
+those of all train. Trees stop where valid is best.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import lightgbm as lgb
@@ -26,10 +28,11 @@ HALF_LIVES = (7, 15, 30, 60, 120, 365)
 PARAMETERS = {
     "objective": "lambdarank",
     "metric": "ndcg",
-    "eval_at": [10],
+    "eval_at": [100],
+    "lambdarank_truncation_level": 100,
     "learning_rate": 0.05,
-    "num_leaves": 15,
-    "min_data_in_leaf": 200,
+    "num_leaves": 7,
+    "min_data_in_leaf": 1_000,
     "feature_fraction": 0.6,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
@@ -77,12 +80,15 @@ class FirstStage:
         self.neighbours = item_item.summed(item_item.fitted(shop, "BM25", 100), shop)
         self.buyers = _means_of_buyers(shop)
 
-    def candidates(self, asked: Asked) -> Candidates:
-        """Return the candidates of some events."""
-        parts = [self._of_rows(asked, rows) for rows in chunks(len(asked), self.shop.items * 8)]
+    def candidates(self, asked: Asked, found_only: bool = False) -> Candidates:
+        """Return the candidates of some events, or only of those whose answer is among them."""
+        parts = []
+        for rows in chunks(len(asked), self.shop.items * 8):
+            part = self._of_rows(asked, rows)
+            parts.append(vars(part.found() if found_only else part).values())
         return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
-    def _of_rows(self, asked: Asked, rows: slice) -> tuple[np.ndarray, ...]:
+    def _of_rows(self, asked: Asked, rows: slice) -> Candidates:
         shop, context, user = self.shop, asked.context[rows], asked.user[rows]
         seen = asked.left_out(shop.items)[rows]
         popular, folded_in, neighbours = (
@@ -98,14 +104,12 @@ class FirstStage:
             np.put_along_axis(picked, best, True, axis=1)
             chosen |= picked & (open_ones > 0)
         row, item = np.nonzero(chosen)
-        overall = [counts[item] for counts in self.counts]
-        within = [_values(counts, context[row], item) for counts in self.by_context]
-        lift = [
-            _share(inside, counts[context].sum(axis=1)[row]) / _share(every, total.sum())
-            for inside, counts, every, total in zip(
-                within, self.by_context, overall, self.counts, strict=True
-            )
+        overall = [_share(counts[item], counts.sum()) for counts in self.counts]
+        within = [
+            _share(_values(counts, context[row], item), counts[context].sum(axis=1)[row])
+            for counts in self.by_context
         ]
+        lift = [inside / every for inside, every in zip(within, overall, strict=True)]
         z = shop.numbers[user][row] - self.buyers[item]
         columns = [
             *overall,
@@ -122,12 +126,12 @@ class FirstStage:
             context[row],
         ]
         features = np.column_stack(columns).astype(np.float32)
-        return row + rows.start, item, features, asked.answer[rows][row] == item
+        return Candidates(row + rows.start, item, features, asked.answer[rows][row] == item)
 
 
 def fit(shop: Shop, seed: int) -> tuple[ScoresOf, Mapping[str, Any]]:
     """Return the order of the second stage."""
-    learned = FirstStage(shop.before_late(), seed).candidates(shop.asked[LATE]).found()
+    learned = _learned_from(shop, seed)
     stage = FirstStage(shop, seed)
     valid = stage.candidates(shop.asked["valid"])
     data = learned.dataset()
@@ -153,6 +157,18 @@ def fit(shop: Shop, seed: int) -> tuple[ScoresOf, Mapping[str, Any]]:
         return np.where(dense > 0, dense, -np.inf).astype(np.float32)
 
     return scores, {"trees": booster.best_iteration, "learned from": len(np.unique(learned.row))}
+
+
+def _learned_from(shop: Shop, seed: int) -> Candidates:
+    """Return the candidates of late train events, each part by what was known at its start."""
+    starts = [*shop.late_starts.tolist(), int(shop.time_ms.max()) + 1]
+    parts, before = [], 0
+    for start, end in pairwise(starts):
+        asked = shop.asked[LATE].between(start, end)
+        part = FirstStage(shop.before(start), seed).candidates(asked, found_only=True)
+        parts.append((part.row + before, part.item, part.features, part.label))
+        before += len(asked)
+    return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _means_of_buyers(shop: Shop) -> NDArray[np.float32]:
