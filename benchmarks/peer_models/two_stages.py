@@ -5,7 +5,7 @@ each began: of one part alone it would learn by heart which items sold. On valid
 those of all train. Trees stop where valid is best.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,20 +19,20 @@ from beauty_rec.evaluation.popularity import Recency
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.search.ranks import Scores, chunks
 from benchmarks.peer_models import als, item_item
+from benchmarks.peer_models.choosing import Form, best_on_valid
 from benchmarks.peer_models.command import run_peer
 from benchmarks.peer_models.exchange import LATE, Asked, Codes, ScoresOf, Shop
 
 POPULAR, PERSONAL = 200, 50
-"""Candidates of popularity within the context and in all; of ALS and of item-item, each."""
+"""Candidates of popularity within the context; of ALS and of item-item, each."""
+SHARE_OF_OTHERS = 0.25
+"""Of the candidates that are no answer: those that are learned from."""
 HALF_LIVES = (7, 15, 30, 60, 120, 365)
 PARAMETERS = {
     "objective": "lambdarank",
     "metric": "ndcg",
     "eval_at": [100],
-    "lambdarank_truncation_level": 100,
-    "learning_rate": 0.05,
-    "num_leaves": 7,
-    "min_data_in_leaf": 1_000,
+    "min_data_in_leaf": 300,
     "feature_fraction": 0.6,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
@@ -40,7 +40,12 @@ PARAMETERS = {
     "num_threads": 1,
     "verbosity": -1,
 }
-MOST_TREES, PATIENCE = 400, 50
+FORMS = (
+    {"learning_rate": 0.08, "num_leaves": 7, "lambdarank_truncation_level": 30},
+    {"learning_rate": 0.04, "num_leaves": 7, "lambdarank_truncation_level": 30},
+    {"learning_rate": 0.04, "num_leaves": 15, "lambdarank_truncation_level": 100},
+)
+MOST_TREES, PATIENCE = 250, 30
 
 
 @dataclass(frozen=True)
@@ -135,38 +140,50 @@ def fit(shop: Shop, seed: int) -> tuple[ScoresOf, Mapping[str, Any]]:
     stage = FirstStage(shop, seed)
     valid = stage.candidates(shop.asked["valid"])
     data = learned.dataset()
-    booster = lgb.train(
-        {**PARAMETERS, "seed": seed},
-        data,
-        MOST_TREES,
-        valid_sets=[valid.found().dataset(data)],
-        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
-    )
+    held_out = valid.found().dataset(data)
+
+    def forms() -> Iterator[Form]:
+        for choice in FORMS:
+            booster = lgb.train(
+                {**PARAMETERS, **choice, "seed": seed},
+                data,
+                MOST_TREES,
+                valid_sets=[held_out],
+                callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+            )
+            yield _scores(booster, stage, valid), {**choice, "trees": booster.best_iteration}
+
+    return best_on_valid(shop, forms())
+
+
+def _scores(booster: lgb.Booster, stage: FirstStage, valid: Candidates) -> ScoresOf:
     scored: dict[int, csr_array] = {}
 
     def scores(asked: Asked, rows: slice) -> Scores:
         if id(asked) not in scored:
-            found = valid if asked is shop.asked["valid"] else stage.candidates(asked)
+            found = valid if asked is stage.shop.asked["valid"] else stage.candidates(asked)
             values = booster.predict(found.features)
             above = values - values.min() + 1  # 0 is "no candidate"
             scored[id(asked)] = csr_array(
                 (above.astype(np.float32), (found.row, found.item)),
-                shape=(len(asked), shop.items),
+                shape=(len(asked), stage.shop.items),
             )
         dense = scored[id(asked)][rows].toarray()
         return np.where(dense > 0, dense, -np.inf).astype(np.float32)
 
-    return scores, {"trees": booster.best_iteration, "learned from": len(np.unique(learned.row))}
+    return scores
 
 
 def _learned_from(shop: Shop, seed: int) -> Candidates:
     """Return the candidates of late train events, each part by what was known at its start."""
     starts = [*shop.late_starts.tolist(), int(shop.time_ms.max()) + 1]
-    parts, before = [], 0
+    draw, parts, before = np.random.default_rng(seed), [], 0
     for start, end in pairwise(starts):
         asked = shop.asked[LATE].between(start, end)
         part = FirstStage(shop.before(start), seed).candidates(asked, found_only=True)
-        parts.append((part.row + before, part.item, part.features, part.label))
+        kept = part.label | (draw.random(len(part.row)) < SHARE_OF_OTHERS)
+        columns = (part.row + before, part.item, part.features, part.label)
+        parts.append([column[kept] for column in columns])
         before += len(asked)
     return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
