@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs test test-live test-api test-faults test-ray test-ui test-vllm screenshots lint format benchmarks clean
+.PHONY: help install run ui serve docs test test-live test-api test-faults test-ray test-ui test-vllm screenshots lint format benchmarks bench-peers clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,7 +85,19 @@ format: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 benchmarks: run  ## the figures that the docs quote
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/peers.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+PEERS_ENV   ?= .cache/peers
+PEERS_SEEDS ?= 1
+
+$(PEERS_ENV)/.ready: benchmarks/peer_models/requirements.txt
+	test -x $(PEERS_ENV)/bin/python || $(PYTHON) -m venv $(PEERS_ENV)
+	$(PEERS_ENV)/bin/python -m pip install --quiet -r benchmarks/peer_models/requirements.txt
+	@touch $@
+
+bench-peers: $(READY) $(PEERS_ENV)/.ready  ## LightFM, ALS, SASRec … beside what is served (DATA=folder)
+	$(BIN)/python benchmarks/peers.py --python $(abspath $(PEERS_ENV)/bin/python) \
+	  --data-dir $(or $(DATA),data) --seeds $(PEERS_SEEDS)
 
 clean:  ## delete what running made (not the virtual environment)
 	find data -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
