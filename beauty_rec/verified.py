@@ -2,11 +2,15 @@
 
 import hashlib
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from beauty_rec.artifacts import file_hashes, files_of, hash_of_files, write_text_atomic
+
+_KEEPS: ContextVar[bool] = ContextVar("keeps", default=True)
 
 
 class Verified:
@@ -58,9 +62,21 @@ class Verified:
         return known if isinstance(known, dict) else {}
 
     def _keep(self, name: str, found: list[Any] | str) -> None:
+        if not _KEEPS.get():
+            return
         known = {path: kept for path, kept in self._known().items() if Path(path).exists()}
         with suppress(OSError):
             write_text_atomic(self._memory, json.dumps({**known, name: found}))
+
+
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Within it hashes are known, and computed, but none is kept: for what may write nothing."""
+    token = _KEEPS.set(False)
+    try:
+        yield
+    finally:
+        _KEEPS.reset(token)
 
 
 def file_stamp(path: Path) -> str:

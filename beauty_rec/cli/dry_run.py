@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from beauty_rec.settings import Settings, Split, Train, records_in_postgres
+from beauty_rec.verified import nothing_kept
 
 
 def dry_lines(
@@ -16,7 +17,8 @@ def dry_lines(
     definitions = build_definitions(settings)
     steps = plan(definitions, select, partition)
     shared = records_in_postgres()
-    with (open_instance if shared else open_copy)(settings.data_dir) as instance:
+    opened = open_instance if shared else open_copy
+    with nothing_kept(), opened(settings.data_dir) as instance:
         reviews = settings.inputs["reviews"]
         missing = settings.reviews is None and reviews is not None and not reviews.is_file()
         if not missing and not shared:  # a sample that is not there yet is what it was
