@@ -95,7 +95,8 @@ def _check(document: Mapping[str, object], vectors: Path) -> str:
 
 def _drop(path: Path, error: Exception) -> None:
     """Remove a damaged part of a cache, and say so."""
-    LOG.warning("%s is damaged (%s): dropped, its rows are computed again", path, error)
+    reason = f"it has no {error}" if isinstance(error, KeyError) else error
+    LOG.warning("%s cannot be trusted (%s): dropped, its rows are computed again", path, reason)
     if path.is_dir():
         shutil.rmtree(path)
     else:
