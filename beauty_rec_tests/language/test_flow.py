@@ -28,7 +28,13 @@ def test_the_servers_batch_is_kept_full(stub: Callable[..., Stub], tmp_path: Pat
     assert used >= 0.95
 
 
-@pytest.mark.parametrize("faults", [(), FAULTS], ids=["good answers", "a tenth is bad"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param((), marks=pytest.mark.faults, id="good answers"),
+        pytest.param(FAULTS, id="a tenth is bad"),
+    ],
+)
 def test_a_killed_reading_goes_on_where_it_was(
     stub: Callable[..., Stub], tmp_path: Path, faults: tuple[object, ...]
 ) -> None:

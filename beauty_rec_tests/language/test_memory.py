@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from beauty_rec_tests.language.stub import Run, Stub
 
 
+@pytest.mark.faults
 def test_memory_stays_the_same_at_any_size(stub: Callable[..., Stub], tmp_path: Path) -> None:
     server = stub("--slots", 64)
     told = Run(server, tmp_path / "run", 10_000, in_flight=64).end()
