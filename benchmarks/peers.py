@@ -34,7 +34,7 @@ from beauty_rec.events.places import answer_set, item_lists, rows_of
 from beauty_rec.measures.metrics import Ranks, ndcg_at, per_query, recall_at
 from beauty_rec.measures.significance import compare
 from beauty_rec.recommender.offline.scenarios import has_contexts
-from beauty_rec.settings import Settings
+from beauty_rec.settings import Settings, Split
 from beauty_rec.towers.users.profiles import ProfileEncoder, align
 from benchmarks.peer_models.exchange import HELD_OUT, LATE, Asked, Shop, read_ranks
 
@@ -72,7 +72,8 @@ class Run:
             raise SystemExit(f"{data} holds no run; make one: beauty-rec run --data-dir {data}")
         split_reviews = pl.read_parquet(processed / "split_reviews.parquet", glob=False)
         tower, events = data / "models" / "user_tower", {}
-        for split in HELD_OUT:
+        splits: tuple[Split, ...] = ("valid", "test")
+        for split in splits:
             reviews, events[split] = known_events(split_reviews, split, settings, tower)
         return cls(
             settings,

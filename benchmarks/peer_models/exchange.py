@@ -151,7 +151,7 @@ class Shop:
 
     def write(self, folder: Path) -> None:
         """Write what :meth:`read` takes back."""
-        arrays = {
+        arrays: dict[str, Any] = {
             name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)
         }
         for split, asked in self.asked.items():
@@ -189,7 +189,8 @@ def ranks_of(shop: Shop, scores: ScoresOf, split: str) -> Ranks:
 
 def write_ranks(path: Path, ranks: Mapping[str, Ranks], choice: Mapping[str, Any]) -> None:
     """Write the ranks of the held-out splits, and what was chosen on valid."""
-    np.savez(path, choice=np.array(json.dumps(choice)), **{name: ranks[name] for name in HELD_OUT})
+    held_out: dict[str, Any] = {name: ranks[name] for name in HELD_OUT}
+    np.savez(path, choice=np.array(json.dumps(choice)), **held_out)
 
 
 def read_ranks(path: Path) -> tuple[dict[str, Ranks], dict[str, Any]]:
