@@ -71,7 +71,8 @@ class Run:
         if not (processed / "recommendations").exists():
             raise SystemExit(f"{data} holds no run; make one: beauty-rec run --data-dir {data}")
         split_reviews = pl.read_parquet(processed / "split_reviews.parquet", glob=False)
-        tower, events = data / "models" / "user_tower", {}
+        tower = data / "models" / "user_tower"
+        events: dict[str, pl.DataFrame] = {}
         splits: tuple[Split, ...] = ("valid", "test")
         for split in splits:
             reviews, events[split] = known_events(split_reviews, split, settings, tower)
