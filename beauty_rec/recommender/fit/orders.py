@@ -121,9 +121,7 @@ def _text_weights(
     found = {order: dict(start) for order in ("hybrid", "fused", *learned)}
     if len(valid.starts) < ENOUGH:
         return found
-    found["hybrid"], _ = choose_weights(
-        valid, names, ["lexical"], start, alone=False, by=Judged.reach
-    )
+    found["hybrid"], _ = choose_weights(valid, names, ["lexical"], start, alone=False)
     found["fused"], _ = choose_weights(valid, names, SOURCES, found["hybrid"], alone=False)
     for name in learned:
         found[name], _ = choose_weights(valid, names, [name], found["fused"], alone=False)

@@ -1,17 +1,17 @@
-"""Weights of the sources, chosen on valid by the whole list that is found.
+"""Weights of the sources, chosen on valid by NDCG@100: by the whole list that is found.
 
 The ranks of the answers are a step function of the weights: so they are searched one by one over a
 grid, from several starts, until none helps. A weight moves only for a better score, and then to the
 smallest value that has it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.measures.metrics import ndcg_at, recall_at, reciprocal_rank
+from beauty_rec.measures.metrics import ndcg_at
 
 GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 ROUNDS = 4
@@ -72,12 +72,6 @@ class Judged:
         """Return NDCG@100 over all asks."""
         return float(ndcg_at(self.ranks(weights), DEPTH).sum() / max(1, self.asks))
 
-    def reach(self, weights: NDArray[np.float32]) -> float:
-        """Return Recall@100 + MRR over all asks: of a list that is also a source of candidates."""
-        ranks = self.ranks(weights)
-        sums = recall_at(ranks, DEPTH).sum() + reciprocal_rank(ranks, DEPTH).sum()
-        return float(sums / max(1, self.asks))
-
 
 def choose_weights(
     judged: Judged,
@@ -86,9 +80,8 @@ def choose_weights(
     start: Mapping[str, float],
     *,
     alone: bool = True,
-    by: Callable[[Judged, NDArray[np.float32]], float] = Judged.ndcg,
 ) -> tuple[dict[str, float], float]:
-    """Return the best weights that were found, and what they reach.
+    """Return the best weights that were found, and their NDCG@100.
 
     Args:
         judged: candidates of valid.
@@ -96,7 +89,6 @@ def choose_weights(
         free: the columns that may have a weight; the others stay as ``start`` has them, or 0.
         start: weights to begin with.
         alone: begin with each free column alone, too.
-        by: what is to be as large as it can be.
     """
     columns = {name: number for number, name in enumerate(names)}
     starts: list[Mapping[str, float]] = [start, *({name: 1.0} for name in free if alone)]
@@ -105,11 +97,11 @@ def choose_weights(
         weights = np.zeros(len(names), np.float32)
         for name, value in begun.items():
             weights[columns[name]] = value
-        score = by(judged, weights)
+        score = judged.ndcg(weights)
         for _ in range(ROUNDS):
             before = score
             for name in free:
-                score = _one(judged, weights, columns[name], score, by)
+                score = _one(judged, weights, columns[name], score)
             if score <= before + GAIN:
                 break
         if score > reached + GAIN:
@@ -118,18 +110,12 @@ def choose_weights(
     return best, reached
 
 
-def _one(
-    judged: Judged,
-    weights: NDArray[np.float32],
-    column: int,
-    score: float,
-    by: Callable[[Judged, NDArray[np.float32]], float],
-) -> float:
+def _one(judged: Judged, weights: NDArray[np.float32], column: int, score: float) -> float:
     """Set one weight to the best of the grid in place; return the score."""
     kept = float(weights[column])
     for value in GRID:
         weights[column] = value
-        found = by(judged, weights) if weights.any() else 0.0
+        found = judged.ndcg(weights) if weights.any() else 0.0
         if found > score + GAIN:
             kept, score = value, found
     weights[column] = kept

@@ -38,9 +38,6 @@ def test_ranks_and_ndcg_are_those_of_a_loop() -> None:
         wanted.append((rows > own).sum() + ((rows == own).sum() + 1) / 2)
     assert made.ranks(weights).tolist() == wanted
     assert made.ndcg(weights) == pytest.approx(ndcg_at(np.array(wanted), 100).sum() / 10)
-    own = np.array(wanted)
-    reached = (own <= 100).sum() + (1 / own).sum()
-    assert made.reach(weights) == pytest.approx(reached / 10)
     gains = made.gains(weights)
     assert gains[answered].tolist() == ndcg_at(np.array(wanted)).tolist()
     assert gains.sum() == gains[answered].sum()
