@@ -41,7 +41,7 @@ test: lint $(READY_TEST)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-live: $(READY)  ## a served set and a live daemon, through switches and kills (6 to 12 min)
-	$(BIN)/python -m pytest -m live beauty_rec_tests/serving beauty_rec_tests/orchestration
+	$(BIN)/python -m pytest -m live beauty_rec_tests
 
 test-api: $(READY)  ## 7,000 drawn requests against the OpenAPI document (some minutes)
 	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/http/test_contract.py

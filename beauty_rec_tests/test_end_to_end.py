@@ -214,6 +214,7 @@ def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     assert "BNEW000001" in pl.read_parquet(shop.data / "processed/item_index/ids.parquet")["id"]
 
 
+@pytest.mark.live
 def test_the_job_of_the_night_does_the_same_in_the_records(shop: Shop) -> None:
     shop.edit_text(shop.split_of("train").row(-2, named=True), "Works for my teenage son at noon.")
     definitions = build_definitions(Settings(data_dir=shop.data))

@@ -85,6 +85,7 @@ def test_a_sample_goes_where_the_data_folder_is(folder: Path) -> None:
     assert (folder / "raw" / "sample" / "reviews.jsonl.gz").is_file()
 
 
+@pytest.mark.faults
 def test_a_read_only_copy_is_searched_and_served(folder: Path, encoder: TextEncoder) -> None:
     publish_synthetic(folder / "w", Size(items=40, events=300, seed=1), encoder, encode=True)
     copy = folder / "copy"
