@@ -9,7 +9,7 @@ from rich.text import Text
 
 from beauty_rec.evaluation.block import Block
 from beauty_rec.evaluation.report.comparison import Verdict, best_baseline, best_part, title_of
-from beauty_rec.evaluation.report.document import BASELINES, Report
+from beauty_rec.evaluation.report.document import BASELINES, HELD_OUT, Report
 from beauty_rec.evaluation.report.markdown import KEY_METRICS, SYNTHETIC
 
 Comparison = Callable[[Mapping[str, Block], str, str], Verdict | None]
@@ -43,8 +43,9 @@ def terminal_view(report: Report) -> RenderableType:
                 marked = marked or any(block.get("versus") for block in section.values())
         if name == "retrieval" and (table := _keywords_table(report.get("retrieval_keywords", {}))):
             parts.append(table)
-    for split, scenarios in report.get("answer", {}).items():
-        for scenario, section in scenarios.items():
+    # The learned orders have seen the events of train: there they win over what is served.
+    for split in HELD_OUT:
+        for scenario, section in report.get("answer", {}).get(split, {}).items():
             if any(block.get("queries") for block in section.values()):
                 title = f"Answer {scenario.replace('_', ' ')}, {split}"
                 parts.append(_table(title, section, best_part))
