@@ -14,7 +14,7 @@ from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli.dry_run import dry_lines
 from beauty_rec.cli.inputs import checked, load_settings, make_sample_if_needed, refuse_read_only
 from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
-from beauty_rec.cli.terminal import say
+from beauty_rec.cli.terminal import say, show
 from beauty_rec.recommender.online.requests import SearchOrder
 from beauty_rec.settings import (
     Profile,
@@ -192,7 +192,7 @@ def report(
 
     found = read_report(load_settings(data_dir).data_dir / "evaluation" / "report.json")
     if as_json:
-        say(json.dumps(found, indent=2))
+        show(json.dumps(found, indent=2))
         return
     from rich.console import Console
 
@@ -219,10 +219,10 @@ def search(
     with Engine.open(load_settings(data_dir, settings)) as engine:
         found = engine.search([SearchQuestion(text, k, order=order)])[0]
     if as_json:
-        say(json.dumps(found, indent=1, ensure_ascii=False))
+        show(json.dumps(found, indent=1, ensure_ascii=False))
         return
     for hit in found["items"]:
-        say(f"{hit['rank']:>3}  {hit['score']:.3f}  {hit['parent_asin']}  {label(hit)}")
+        show(f"{hit['rank']:>3}  {hit['score']:.3f}  {hit['parent_asin']}  {label(hit)}")
 
 
 @app.command()
@@ -259,10 +259,10 @@ def recommend(
     with Engine.open(load_settings(data_dir, settings)) as engine:
         answer = engine.recommend([request])[0]
     if as_json:
-        say(json.dumps(answer, indent=1, ensure_ascii=False))
+        show(json.dumps(answer, indent=1, ensure_ascii=False))
         return
     for line in recommendation_lines(answer):
-        say(line)
+        show(line)
 
 
 @app.command()

@@ -22,5 +22,10 @@ def printable(text: str) -> str:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a line without secrets, to standard error with ``err``."""
+    """Print a message without secrets, to standard error with ``err``."""
     typer.echo(printable(redacted(text)), err=err)
+
+
+def show(text: str) -> None:
+    """Print what a shop's data hold, which no form of a secret is looked for in."""
+    typer.echo(printable(text))

@@ -31,7 +31,9 @@ _FORMS = [
     (re.compile(rf"""(["']{_NAME}["']\s*:\s*){_VALUE}""", re.IGNORECASE), rf'\1"{HIDDEN}"'),
     (re.compile(rf"(--{_NAME}[ =]){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"([?&]key=)[^\s&'\"]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"\b(Bearer|Basic)\s+[^\s'\",]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"\b(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # "Basic" is a word of titles and sentences, too.
+    (re.compile(r"(authorization\W+basic\s+)[^\s'\",]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"\b(?:sk|hf|ghp|xox[bp])[-_][\w-]{6,}"), HIDDEN),
     (re.compile(r"\bA[KS]IA[0-9A-Z]{12,}\b"), HIDDEN),
 ]

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from beauty_rec.cli import commands, main
+from beauty_rec.cli.terminal import say, show
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.orchestration.storage.indexes import ItemIndexResource, TextIndexResource
@@ -111,6 +112,35 @@ def test_a_log_line_holds_no_secret() -> None:
     assert json.loads(line)["event"] == "no route to " + redacted(DSN)
     assert hidden(line)
     assert "plain word" not in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Basic Cleanser, 200 ml",
+        "the basic settings of a shop",
+        "a bearer of good news",
+        "SK-II oil",
+    ],
+)
+def test_words_of_titles_and_sentences_are_no_secrets(text: str) -> None:
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"Authorization: Basic {SECRET}", f"authorization='basic {SECRET}'", f"bearer {SECRET}"],
+)
+def test_a_header_is_one(text: str) -> None:
+    assert SECRET not in redacted(text)
+
+
+def test_what_a_shop_sells_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    sold = "password=rose, a soap with a token: lavender"
+    show(sold)
+    assert capsys.readouterr().out == f"{sold}\n"
+    say(f"no route to {DSN}")
+    assert SECRET not in capsys.readouterr().out
 
 
 def test_dagsters_records_hold_no_secret(tmp_path: Path) -> None:
