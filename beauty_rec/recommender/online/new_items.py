@@ -153,10 +153,9 @@ def is_taken_in(base: Snapshot, item: NewItem) -> bool:
 
 @cache
 def _code() -> str:
-    """Return a hash of the code that reads an item."""
+    """Return a hash of the package: whatever an item is read by is a part of it."""
     package = Path(__file__).parents[2]
-    rooms = ("items", "retriever", "towers/items", "recommender/online")
-    files = sorted(file for room in rooms for file in (package / room).rglob("*.py"))
+    files = sorted(file for kind in ("*.py", "*.toml") for file in package.rglob(kind))
     return maker_of(*(file.read_bytes() for file in files))
 
 
