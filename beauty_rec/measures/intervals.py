@@ -37,17 +37,6 @@ def wilson_interval(successes: float, trials: int, level: float = LEVEL) -> Inte
     return low, high
 
 
-def bootstrap_interval(
-    values: NDArray[np.float64],
-    *,
-    clusters: NDArray[np.int64] | None = None,
-    samples: int = 1_000,
-    seed: int = 13,
-) -> Interval:
-    """Return :func:`bootstrap_intervals` of one metric, ``values`` ``[Q]``."""
-    return bootstrap_intervals(values[:, None], clusters=clusters, samples=samples, seed=seed)[0]
-
-
 def bootstrap_intervals(
     values: NDArray[np.float64],
     *,

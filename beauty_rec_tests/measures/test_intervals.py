@@ -1,10 +1,15 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest, bootstrap
 
-from beauty_rec.measures.intervals import bootstrap_interval, bootstrap_intervals, wilson_interval
+from beauty_rec.measures.intervals import Interval, bootstrap_intervals, wilson_interval
+
+
+def bootstrap_interval(values: np.ndarray, **options: Any) -> Interval:
+    return bootstrap_intervals(values[:, None], **options)[0]
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 10), (3, 10), (10, 10), (163, 1000)])
