@@ -1,8 +1,13 @@
-"""What may befall a file or a folder."""
+"""What may befall a file, a folder or a table."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from beauty_rec.search.pgvector.tables import read_served
 
 
 def delete(path: Path) -> None:
@@ -42,3 +47,14 @@ HARMS: dict[str, Callable[[Path], None]] = {
     "truncated": truncate,
     "one bit flipped": flip_bit,
 }
+
+
+def served_table(connection: psycopg.Connection[Any]) -> tuple[str, str]:
+    """Return the table of the served item index, and its file in the cluster."""
+    served = read_served(connection, "items")
+    assert served is not None
+    found = connection.execute(
+        "SELECT pg_relation_filepath(%s::regclass)", [f'"{served.table}"']
+    ).fetchone()
+    assert found is not None
+    return served.table, found[0]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -79,29 +80,41 @@ def live_server(data: Path, log: Path, *settings: str) -> Iterator[LiveServer]:
         server.close()
 
 
-class Crowd:
-    """Threads that ask for recommendations until told to stop, and keep what they got."""
+class People:
+    """Threads that do what :meth:`ask` does, each until it is over; use it as a context."""
 
-    def __init__(self, url: str, people: int = 4) -> None:
-        self.answers: list[httpx.Response] = []
-        self.errors: list[str] = []
-        self._url, self._done = url, threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(i,)) for i in range(people)]
+    def __init__(self, people: int) -> None:
+        self.over = threading.Event()
+        self._threads = [threading.Thread(target=self.ask, args=(i,)) for i in range(people)]
 
-    def __enter__(self) -> "Crowd":
+    def ask(self, person: int) -> None:
+        """Ask until ``over`` is set."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
+        self.over.set()
         for thread in self._threads:
             thread.join()
 
-    def _ask(self, person: int) -> None:
+
+class Crowd(People):
+    """Asks for recommendations, and keeps what it got."""
+
+    def __init__(self, url: str, people: int = 4) -> None:
+        super().__init__(people)
+        self.answers: list[httpx.Response] = []
+        self.errors: list[str] = []
+        self._url = url
+
+    def ask(self, person: int) -> None:
         with httpx.Client(base_url=self._url, timeout=20) as client:
             turn = 0
-            while not self._done.is_set():
+            while not self.over.is_set():
                 turn += 1
                 told = {"user_id": USER, "context": f"wish {person} {turn}", "k": 5}
                 try:

@@ -20,7 +20,7 @@ from beauty_rec.orchestration.refresh.refresh import plan
 from beauty_rec.orchestration.refresh.staleness import Look
 from beauty_rec.orchestration.storage.dagster_home import dagster_home
 from beauty_rec.settings import Settings, child_environment
-from beauty_rec_tests.test_end_to_end import Shop
+from beauty_rec_tests.command_line_shop import Shop
 
 PATIENCE = 1200
 COMMAND = "from beauty_rec.cli import main; main()"

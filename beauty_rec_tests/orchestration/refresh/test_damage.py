@@ -14,14 +14,14 @@ from beauty_rec.recommender.online.manifest import ManifestError
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
-from beauty_rec.search.pgvector.tables import connect, read_served
+from beauty_rec.search.pgvector.tables import connect
 from beauty_rec.serving.published.manifest import read_manifest
 from beauty_rec.serving.state.database import STORE, Store
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
-from beauty_rec_tests.harm import HARMS, delete, flip_bit
+from beauty_rec_tests.command_line_shop import Shop
+from beauty_rec_tests.harm import HARMS, delete, flip_bit, served_table
 from beauty_rec_tests.orchestration.refresh.test_kills import artifacts
-from beauty_rec_tests.test_end_to_end import Shop
 
 pytestmark = pytest.mark.faults
 PARTS = {
@@ -121,20 +121,15 @@ def test_a_damaged_input_is_not_read_and_the_remedy_mends_it(shop: Shop) -> None
 def test_a_lost_table_is_built_anew(shop: Shop, loss: str) -> None:
     folder = shop.data / "postgres"
     with postgres(folder) as dsn, connect(dsn) as connection:
-        served = read_served(connection, "items")
-        assert served is not None
-        found = connection.execute(
-            "SELECT pg_relation_filepath(%s::regclass)", [f'"{served.table}"']
-        ).fetchone()
-        assert found is not None
+        table, file = served_table(connection)
         if loss == "table":
-            connection.execute(f'DROP TABLE "{served.table}"')
+            connection.execute(f'DROP TABLE "{table}"')
         if loss == "rows":
-            connection.execute(f'DELETE FROM "{served.table}" WHERE random() < 0.5')
+            connection.execute(f'DELETE FROM "{table}" WHERE random() < 0.5')
     if loss == "cluster":
         delete(folder)
     if loss == "page":
-        flip_bit(folder / "cluster" / found[0])
+        flip_bit(folder / "cluster" / file)
     assert "item_index" in due(shop)
     statuses = shop.run()
     assert statuses["item_index"] == "built"

@@ -19,9 +19,9 @@ from beauty_rec.orchestration.refresh.dead_runs import IN_PROGRESS
 from beauty_rec.orchestration.refresh.lock import is_refreshing
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.settings import child_environment
+from beauty_rec_tests.command_line_shop import Shop
 from beauty_rec_tests.harm import delete
 from beauty_rec_tests.orchestration.daemon.live_shop import COMMAND
-from beauty_rec_tests.test_end_to_end import Shop
 
 pytestmark = pytest.mark.faults
 KILLS = int(os.environ.get("BEAUTY_REC_KILLS", "50"))

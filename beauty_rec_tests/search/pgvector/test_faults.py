@@ -14,9 +14,9 @@ from beauty_rec.search.pgvector.cluster import cluster_fault, set_aside
 from beauty_rec.search.pgvector.faults import fault
 from beauty_rec.search.pgvector.index import open_current
 from beauty_rec.search.pgvector.server import postgres
-from beauty_rec.search.pgvector.tables import connect, read_served
+from beauty_rec.search.pgvector.tables import connect
 from beauty_rec.settings import ItemIndexSettings
-from beauty_rec_tests.harm import flip_bit
+from beauty_rec_tests.harm import flip_bit, served_table
 from beauty_rec_tests.search.pgvector.test_pgvector import some_vectors
 
 SETTINGS = ItemIndexSettings()
@@ -65,15 +65,10 @@ def test_a_damaged_page_is_an_error_and_the_cluster_is_made_anew(folder: Path) -
     with postgres(folder) as dsn:
         build_index(dsn, VECTORS, "one", SETTINGS)
         with connect(dsn) as connection:
-            served = read_served(connection, "items")
-            assert served is not None
-            found = connection.execute(
-                "SELECT pg_relation_filepath(%s::regclass)", [f'"{served.table}"']
-            ).fetchone()
-            assert found is not None
+            _, file = served_table(connection)
         assert cluster_fault(folder) is None  # in use: nothing is said
     assert cluster_fault(folder) is None
-    flip_bit(folder / "cluster" / found[0], b"item 150")
+    flip_bit(folder / "cluster" / file, b"item 150")
     assert "is damaged" in (cluster_fault(folder) or "")
     with postgres(folder) as dsn:
         assert "damaged" in (fault(dsn, "one") or "")

@@ -6,7 +6,6 @@
 import json
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ import pytest
 
 from beauty_rec.settings import PACKAGED_ENCODER
 from beauty_rec_tests.recommender.synthetic_set import Size, load_encoder, publish_synthetic
-from beauty_rec_tests.serving.live import LiveServer, live_server
+from beauty_rec_tests.serving.live import LiveServer, People, live_server
 
 pytestmark = pytest.mark.faults
 SIZE = Size(items=20_000, events=60_000, users=20_000)
@@ -60,10 +59,11 @@ def p95_of(client: httpx.Client, label: str) -> float:
     return float(np.percentile(took, 95))
 
 
-class Greedy:
-    """Threads that send as many requests as are taken, some giving up and coming again at once."""
+class Greedy(People):
+    """Sends as many requests as are taken, some giving up and coming again at once."""
 
     def __init__(self, server: LiveServer, body: dict, people: int, patience: float = 20) -> None:
+        super().__init__(people)
         self.statuses: list[int] = []
         # Made beforehand: this process also asks for the other one.
         self._bodies = [
@@ -71,25 +71,12 @@ class Greedy:
             for n in range(50)
         ]
         self._server, self._patience = server, patience
-        self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(people)]
 
-    def __enter__(self) -> "Greedy":
-        for thread in self._threads:
-            thread.start()
-        time.sleep(1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, person: int) -> None:
+    def ask(self, person: int) -> None:
         turn = person
         headers = {"content-type": "application/json"}
         with client_at(self._server, "192.0.2.66", self._patience) as client:
-            while not self._done.is_set():
+            while not self.over.is_set():
                 turn += 7
                 body = self._bodies[turn % len(self._bodies)]
                 with suppress(httpx.TransportError):
@@ -115,6 +102,7 @@ def test_a_greedy_client_does_not_starve_another(
         p95_of(other, "warm up")
         alone = p95_of(other, "alone")
         with Greedy(server, body, people, patience) as greedy:
+            time.sleep(1)
             beside = p95_of(other, "beside")
         print(
             f"\np95 alone {alone * 1000:.0f} ms, beside {beside * 1000:.0f} ms; greedy: "
