@@ -164,7 +164,7 @@ def _built(settings: Settings) -> Iterator[Finding]:
 
 
 def _served_set(settings: Settings) -> Finding:
-    from beauty_rec.recommender.online.manifest import ManifestError
+    from beauty_rec.recommender.online.sets.manifest import ManifestError
     from beauty_rec.serving.published.manifest import read_manifest
 
     try:

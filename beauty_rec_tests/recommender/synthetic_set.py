@@ -21,8 +21,8 @@ from beauty_rec.ranking.deepfm import DeepFM
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
-from beauty_rec.recommender.online import parts
-from beauty_rec.recommender.online.manifest import Manifest
+from beauty_rec.recommender.online.sets import parts
+from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.recommender.orders import KINDS as ASKS
 from beauty_rec.recommender.orders import Orders
 from beauty_rec.retriever.encoder import TextEncoder

@@ -144,7 +144,7 @@ def vocabulary(
 ) -> Path:
     """Ids of STD and RE values; grown from the vocabulary before, whose ids never move."""
     from beauty_rec.items.vocabulary import Vocabulary
-    from beauty_rec.recommender.online.parts import VOCABULARY
+    from beauty_rec.recommender.online.sets.parts import VOCABULARY
     from beauty_rec.serving.published.manifest import published_part
 
     known = earlier(context, store.get("processed/vocabulary.json"))

@@ -54,7 +54,7 @@ def serving_manifest(
     from beauty_rec.items.event_evidence import event_evidence
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.features.knowledge import ItemKnowledge
-    from beauty_rec.recommender.online import parts
+    from beauty_rec.recommender.online.sets import parts
     from beauty_rec.recommender.orders import Orders
     from beauty_rec.serving.published.publishing import Frames, publish_run
     from beauty_rec.towers.users.layout import SERVED

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from beauty_rec.items.keyword_ranking import words
 from beauty_rec.items.vocabulary import SPECIAL, UNKNOWN
 from beauty_rec.ranking.features.build import FeatureBuilder, Query, named_values
-from beauty_rec.recommender.online.catalogue import Catalogue
+from beauty_rec.recommender.online.stock.catalogue import Catalogue
 from beauty_rec.recommender.space import ItemSpace
 
 LEAST_COSINE = 0.5

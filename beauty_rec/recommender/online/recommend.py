@@ -16,11 +16,11 @@ from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.diversity import diversify
-from beauty_rec.recommender.online.catalogue import Catalogue, Filters
 from beauty_rec.recommender.online.people import Past, together
 from beauty_rec.recommender.online.reasons import Reasons, profile_columns
 from beauty_rec.recommender.online.requests import PastItem, RecommendRequest
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.stock.catalogue import Catalogue, Filters
 from beauty_rec.recommender.path import Ordered
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 from beauty_rec.settings import ServeSettings

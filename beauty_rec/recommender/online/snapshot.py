@@ -13,11 +13,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.recommender.online.catalogue import Catalogue
-from beauty_rec.recommender.online.manifest import Manifest, ManifestError
-from beauty_rec.recommender.online.models import Models
-from beauty_rec.recommender.online.parts import CARDS, EVENTS, ITEM_EMBEDDINGS, PROFILES, SAMPLES
 from beauty_rec.recommender.online.people import Past, People, together
+from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
+from beauty_rec.recommender.online.sets.models import Models
+from beauty_rec.recommender.online.sets.parts import (
+    CARDS,
+    EVENTS,
+    ITEM_EMBEDDINGS,
+    PROFILES,
+    SAMPLES,
+)
+from beauty_rec.recommender.online.stock.catalogue import Catalogue
 from beauty_rec.recommender.path import AnswerPath
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.settings import EncoderSettings

@@ -12,11 +12,13 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
-from beauty_rec.serving.http.answers import add_answers
 from beauty_rec.serving.http.middleware import Guard
-from beauty_rec.serving.http.operations import add_operations
 from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
+from beauty_rec.serving.http.routes.answers import add_answers
+from beauty_rec.serving.http.routes.items import add_items
+from beauty_rec.serving.http.routes.operations import add_operations
+from beauty_rec.serving.http.routes.people import add_people
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.http.turns.batching import Batcher
 from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion, cost_of
@@ -71,7 +73,9 @@ def create_app(engine: Engine) -> FastAPI:
         redirect_slashes=False,
     )
     add_handlers(app)
-    add_answers(app, engine, ask, rate)
+    add_answers(app, ask)
+    add_items(app, engine, ask, rate)
+    add_people(app, engine)
     add_operations(app, engine, metrics)
     app.add_middleware(Guard, settings=settings, metrics=metrics, rate=rate)
     if settings.trusted_proxies:

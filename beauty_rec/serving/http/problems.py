@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from beauty_rec.recommender.online.new_items import UnknownAttribute
+from beauty_rec.recommender.online.stock.new_items import UnknownAttribute
 from beauty_rec.serving.http.turns.batching import Overloaded
 from beauty_rec.serving.state.database import DatabaseDown
 from beauty_rec.serving.state.engine import UnknownItem

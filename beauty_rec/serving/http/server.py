@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from beauty_rec.recommender.online.memory import map_large_blocks
+from beauty_rec.recommender.online.sets.memory import map_large_blocks
 from beauty_rec.serving.http.ending import SHUTDOWN_SECONDS, Server
 from beauty_rec.serving.http.middleware import is_own
 from beauty_rec.serving.http.telemetry import log_as_json

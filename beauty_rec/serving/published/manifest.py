@@ -24,7 +24,7 @@ from beauty_rec.artifacts import (
     sweep_drafts,
     write_text_atomic,
 )
-from beauty_rec.recommender.online.manifest import Manifest, ManifestError
+from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.verified import Verified
 
 REMEDY = "run: beauty-rec run"

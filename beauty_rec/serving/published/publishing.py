@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from beauty_rec.recommender.online.cards import item_cards, sample_users, user_events
-from beauty_rec.recommender.online.manifest import Manifest
-from beauty_rec.recommender.online.parts import CARDS, EVENTS, ITEM_INDEX, PROFILES, SAMPLES
+from beauty_rec.recommender.online.sets.manifest import Manifest
+from beauty_rec.recommender.online.sets.parts import CARDS, EVENTS, ITEM_INDEX, PROFILES, SAMPLES
+from beauty_rec.recommender.online.sets.trial import try_out
 from beauty_rec.recommender.online.snapshot import Snapshot
-from beauty_rec.recommender.online.trial import try_out
+from beauty_rec.recommender.online.stock.cards import item_cards, sample_users, user_events
 from beauty_rec.serving.published.manifest import publish
 from beauty_rec.settings import EncoderSettings, ServeSettings
 

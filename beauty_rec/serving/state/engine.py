@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from beauty_rec.recommender.online.manifest import Manifest
-from beauty_rec.recommender.online.new_items import NewRow, add_rows, is_taken_in
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
+from beauty_rec.recommender.online.sets.manifest import Manifest
+from beauty_rec.recommender.online.sets.trial import try_out
 from beauty_rec.recommender.online.snapshot import Snapshot
-from beauty_rec.recommender.online.trial import try_out
+from beauty_rec.recommender.online.stock.new_items import NewRow, add_rows, is_taken_in
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
 from beauty_rec.serving.state.database import READ_ONLY, STORE, DatabaseDown, Store
 from beauty_rec.serving.state.given import GivenRows

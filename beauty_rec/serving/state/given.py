@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from beauty_rec.recommender.online.new_items import NewRow, make_rows, maker
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.stock.new_items import NewRow, make_rows, maker
 from beauty_rec.row_cache import content_keys
 from beauty_rec.serving.state.database import DatabaseDown, KeptRow, Store
 from beauty_rec.serving.state.threads import in_passing
@@ -47,7 +47,7 @@ class GivenRows:
         """Yield the rows of some more items, until all are made.
 
         Raises:
-            UnknownAttribute: see :func:`~beauty_rec.recommender.online.new_items.make_rows`.
+            UnknownAttribute: see :func:`~beauty_rec.recommender.online.stock.new_items.make_rows`.
         """
         for start in range(0, len(items), AT_ONCE):
             if not go_on():

@@ -10,9 +10,9 @@ import pytest
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.cli.doctor import examine
-from beauty_rec.recommender.online.manifest import ManifestError
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
+from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.search.pgvector.tables import connect
 from beauty_rec.serving.published.manifest import read_manifest

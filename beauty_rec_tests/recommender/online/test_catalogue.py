@@ -5,8 +5,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beauty_rec.recommender.online.cards import CARD_SCHEMA
-from beauty_rec.recommender.online.catalogue import SPARE_ROWS, Catalogue, Filters, new_card
+from beauty_rec.recommender.online.stock.cards import CARD_SCHEMA
+from beauty_rec.recommender.online.stock.catalogue import SPARE_ROWS, Catalogue, Filters, new_card
 
 N = 60
 CARDS = pl.DataFrame(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beauty_rec.recommender.online import models
-from beauty_rec.recommender.online.models import ContextEncoder
+from beauty_rec.recommender.online.sets import models
+from beauty_rec.recommender.online.sets.models import ContextEncoder
 
 ROOM = 4
 

@@ -8,7 +8,7 @@ import pytest
 # block above them holds them all.
 WORK = """
 import sys, psutil, torch
-from beauty_rec.recommender.online.memory import map_large_blocks
+from beauty_rec.recommender.online.sets.memory import map_large_blocks
 if sys.argv[1] == "mapped":
     map_large_blocks()
 resident = lambda: psutil.Process().memory_info().rss / 2**20

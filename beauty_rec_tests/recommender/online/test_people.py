@@ -4,8 +4,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beauty_rec.recommender.online.cards import item_cards, sample_users, user_events
 from beauty_rec.recommender.online.people import Past, People, together
+from beauty_rec.recommender.online.stock.cards import item_cards, sample_users, user_events
 
 users = st.text("aé漢b", min_size=1, max_size=3)
 rows = st.lists(st.tuples(users, st.sampled_from("xyz"), st.integers(0, 9)), max_size=30)

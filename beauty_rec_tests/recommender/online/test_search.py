@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from beauty_rec.recommender.fusion import normalised
-from beauty_rec.recommender.online.catalogue import Filters
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
+from beauty_rec.recommender.online.stock.catalogue import Filters
 from beauty_rec.recommender.sources import SIGNED, SOURCES
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import ServeSettings

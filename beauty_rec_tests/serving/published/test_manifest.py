@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from beauty_rec.recommender.online.manifest import ManifestError
 from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.published.manifest import publish, read_manifest, set_folder
 from beauty_rec.serving.state.engine import Engine, load_set

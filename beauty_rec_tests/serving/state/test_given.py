@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from beauty_rec.recommender.online.new_items import make_rows
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.search import SearchQuestion
+from beauty_rec.recommender.online.stock.new_items import make_rows
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.state import given as module
 from beauty_rec.serving.state.engine import Engine

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from beauty_rec.artifacts import content_hash
-from beauty_rec.recommender.online.manifest import ManifestError
+from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.published.manifest import read_manifest
 from beauty_rec.serving.state import engine as module

@@ -3,10 +3,10 @@
 import math
 from dataclasses import replace
 
-from beauty_rec.recommender.online.manifest import ManifestError
 from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion, search
+from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.settings import ServeSettings
 

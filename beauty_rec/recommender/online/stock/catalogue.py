@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beauty_rec.recommender.online.cards import CARD_SCHEMA
+from beauty_rec.recommender.online.stock.cards import CARD_SCHEMA
 
 SPARE_ROWS = 1_024
 
@@ -60,7 +60,7 @@ class Catalogue:
         return int(self.alive.sum())
 
     def card(self, row: int) -> dict[str, Any]:
-        """Return the card of a row; see :mod:`~beauty_rec.recommender.online.cards`."""
+        """Return the card of a row; see :mod:`~beauty_rec.recommender.online.stock.cards`."""
         return dict(self.added[row]) if row in self.added else self.cards.row(row, named=True)
 
     def passing(self, filters: Filters) -> NDArray[np.bool_] | None:

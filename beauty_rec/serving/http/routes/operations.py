@@ -9,11 +9,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import FileResponse, Response
 
 from beauty_rec.serving.http import schema
-from beauty_rec.serving.http.answers import READ, Json, problems
+from beauty_rec.serving.http.routes.responses import READ, Json, problems
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.state.engine import Engine
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parents[1] / "page"
 
 
 def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:

@@ -14,9 +14,9 @@ from beauty_rec.ranking.apply import load_rankers
 from beauty_rec.ranking.features.build import FeatureBuilder
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.ranking.ranker import Ranker
-from beauty_rec.recommender.online.manifest import Manifest, ManifestError
-from beauty_rec.recommender.online.memory import read_in
-from beauty_rec.recommender.online.parts import (
+from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
+from beauty_rec.recommender.online.sets.memory import read_in
+from beauty_rec.recommender.online.sets.parts import (
     ITEM_INDEX,
     ITEM_TABLE,
     LEXICAL_INDEX,

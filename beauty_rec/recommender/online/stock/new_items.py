@@ -18,16 +18,16 @@ from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.items.text import ItemTextBuilder
 from beauty_rec.items.vocabulary import UNKNOWN, Vocabulary
 from beauty_rec.ranking.features.item_events import NEVER
-from beauty_rec.recommender.online.catalogue import new_card
-from beauty_rec.recommender.online.parts import (
+from beauty_rec.recommender.online.reasons import attributes_of
+from beauty_rec.recommender.online.requests import NewItem
+from beauty_rec.recommender.online.sets.parts import (
     ITEM_TOWER,
     RERANKER,
     TEXT_RETRIEVER,
     VOCABULARY,
 )
-from beauty_rec.recommender.online.reasons import attributes_of
-from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.stock.catalogue import new_card
 from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import Settings
 from beauty_rec.towers.items.features import item_features
@@ -154,7 +154,7 @@ def is_taken_in(base: Snapshot, item: NewItem) -> bool:
 @cache
 def _code() -> str:
     """Return a hash of the package: whatever an item is read by is a part of it."""
-    package = Path(__file__).parents[2]
+    package = Path(__file__).parents[3]
     files = sorted(file for kind in ("*.py", "*.toml") for file in package.rglob(kind))
     return maker_of(*(file.read_bytes() for file in files))
 

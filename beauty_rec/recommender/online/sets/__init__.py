@@ -1,0 +1,1 @@
+"""What a published set holds, and how it is read."""

@@ -1,0 +1,44 @@
+"""Routes that answer a shopper: recommendations and search."""
+
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+from starlette.responses import Response
+
+from beauty_rec.recommender.online import requests
+from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.recommender.online.search import SearchQuestion
+from beauty_rec.recommender.online.stock.catalogue import Filters
+from beauty_rec.serving.http import schema
+from beauty_rec.serving.http.routes.responses import READ, Ask, Json, K
+
+
+def add_answers(app: FastAPI, ask: Ask) -> None:
+    """Add the routes that answer a shopper; ``ask`` answers a question in its turn."""
+
+    @app.post(
+        "/v1/recommend", response_model=schema.Recommendations, responses=READ, tags=["answers"]
+    )
+    async def recommend(http: Request, request: RecommendRequest) -> Response:
+        """Recommend items to a shopper, known by id or described here."""
+        return Json(await ask(http, request))
+
+    @app.get("/v1/search", response_model=schema.Hits, responses=READ, tags=["answers"])
+    async def search(
+        http: Request,
+        q: Annotated[
+            str,
+            Query(
+                min_length=1, max_length=requests.MAX_TEXT, pattern=r"\S", examples=["rose soap"]
+            ),
+        ],
+        k: K = 10,
+        category: requests.Label | None = None,
+        brand: requests.Label | None = None,
+        min_price: requests.Price | None = None,
+        max_price: requests.Price | None = None,
+        order: requests.SearchOrder = "hybrid",
+    ) -> Response:
+        """Find items by what they are and what reviewers say of them."""
+        filters = Filters(category, brand, min_price, max_price)
+        return Json(await ask(http, SearchQuestion(q, k, filters, order)))

@@ -1,0 +1,56 @@
+"""Routes of the items: one of them, what is like it, and what a shop adds."""
+
+import asyncio
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from beauty_rec.recommender.online import requests
+from beauty_rec.serving.http import schema
+from beauty_rec.serving.http.rate import Rate
+from beauty_rec.serving.http.routes.responses import ITEM, WRITE, Ask, ItemId, Json, K
+from beauty_rec.serving.http.turns.cost import SimilarQuestion, cost_of_items
+from beauty_rec.serving.state.engine import Engine
+
+
+def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
+    """Add the routes of the items.
+
+    Args:
+        app: that they are added to.
+        engine: what the answers come from.
+        ask: answers a question of a request in its turn.
+        rate: charged for what is written.
+    """
+
+    # Before the item itself, whose id may hold a slash.
+    @app.get(
+        "/v1/items/{parent_asin:path}/similar",
+        response_model=schema.Hits,
+        responses=ITEM,
+        tags=["items"],
+    )
+    async def similar(
+        http: Request, parent_asin: ItemId, k: K = 10, by: requests.SimilarBy = "text"
+    ) -> Response:
+        """Items whose texts are nearest to this one's, or that are taken together with it."""
+        if http.scope.get("raw_path", b"").lower().endswith(b"%2fsimilar"):
+            return await item(f"{parent_asin}/similar")
+        return Json(await ask(http, SimilarQuestion(parent_asin, k, by)))
+
+    @app.get(
+        "/v1/items/{parent_asin:path}",
+        response_model=schema.ItemDetail,
+        responses=ITEM,
+        tags=["items"],
+    )
+    async def item(parent_asin: ItemId) -> Response:
+        """One item with all that is known of it. Send a slash in its id as %2F."""
+        return Json(engine.item(parent_asin))
+
+    @app.post("/v1/items", response_model=schema.Stored, responses=WRITE, tags=["items"])
+    async def put_items(http: Request, given: schema.NewItems) -> Response:
+        """Add or replace items; they are found at once, and after a restart."""
+        rate.charge(http.state.client, cost_of_items(given.items))
+        version = await asyncio.to_thread(engine.add_items, given.items)
+        return Json({"stored": len({i.parent_asin for i in given.items}), "version": version})

@@ -1,0 +1,46 @@
+"""Routes of the users: what they did, and a few to try."""
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from beauty_rec.recommender.online import requests
+from beauty_rec.serving.http import schema
+from beauty_rec.serving.http.routes.responses import READ, WRITE, Json
+from beauty_rec.serving.state.engine import Engine
+
+
+def add_people(app: FastAPI, engine: Engine) -> None:
+    """Add the routes of the users."""
+
+    @app.post("/v1/events", response_model=schema.Stored, responses=WRITE, tags=["users"])
+    async def put_event(given: requests.NewEvent) -> Response:
+        """Tell a user's event; the next answer to this user knows it."""
+        return Json({"stored": 1, "version": await asyncio.to_thread(engine.add_event, given)})
+
+    @app.get(
+        "/v1/sample-users",
+        response_model=list[schema.SampleUser],
+        responses=READ,
+        tags=["users"],
+    )
+    async def sample_users() -> Response:
+        """A few users to try; none when serve.sample_users is 0."""
+        shop = engine.shop
+        wanted = engine.settings.serve.sample_users
+        return Json([_sample(shop, user) for user in shop.samples["user_id"].head(wanted)])
+
+
+def _sample(shop: Any, user_id: str) -> dict[str, Any]:
+    past = shop.past(user_id, None) or []
+    rows = [shop.space.row_of.get(event.parent_asin) for event in reversed(past)]
+    titles = [shop.catalogue.card(row)["title"] for row in rows if row is not None]
+    profile = shop.people.profile(user_id)
+    return {
+        "user_id": user_id,
+        "events": len(past),
+        "profile": {n: None if v != v else v for n, v in profile.items()},
+        "latest": [title for title in titles if title][:3],
+    }
