@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from beauty_rec.settings.alerts import AlertSettings
 from beauty_rec.settings.environment import _default_data_dir
 from beauty_rec.settings.features import (
     AttributeSettings,
@@ -54,6 +55,7 @@ from beauty_rec.settings.retriever import (
     TextIndexSettings,
 )
 from beauty_rec.settings.secrets import know, without_secrets
+from beauty_rec.settings.watching import MlflowSettings, TraceSettings
 
 Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
@@ -119,6 +121,12 @@ class Settings(BaseSettings):
     )
     profiles: Path | None = Field(None, description="user profiles, same formats")
 
+    docs_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="where the site of `make docs` stands, for links on Dagster's pages",
+    )
+
     sample: SampleSettings = SampleSettings()
     corpus: CorpusSettings = CorpusSettings()
     llm: LanguageSettings = LanguageSettings()
@@ -142,6 +150,9 @@ class Settings(BaseSettings):
     execution: ExecutionSettings = ExecutionSettings()
     checks: CheckSettings = CheckSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    alerts: AlertSettings = AlertSettings()
+    traces: TraceSettings = TraceSettings()
+    mlflow: MlflowSettings = MlflowSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -169,7 +180,11 @@ class Settings(BaseSettings):
 
     def model_post_init(self, context: Any) -> None:
         """Have every error and log hide these secrets."""
-        for secret in (self.item_index.dsn, self.llm.api_key, self.serve.api_key):
+        alerts = self.alerts
+        for secret in (
+            *(self.item_index.dsn, self.llm.api_key, self.serve.api_key),
+            *(alerts.webhook_url, alerts.smtp_password),
+        ):
             know(secret)
 
     @property
@@ -203,9 +218,10 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the variables by which a process elsewhere gets these settings.
 
-        Secrets are left out, and the data folder, which is a matter of the machine.
+        Secrets are left out, alerts, which the daemon sends, and the data folder, which is a
+        matter of the machine.
         """
-        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir", "alerts"})
         for group, values in given.items():
             if isinstance(values, dict):
                 kept = getattr(self, group)
@@ -221,13 +237,19 @@ class Settings(BaseSettings):
         """Return what differs from the defaults, as JSON for :attr:`memory_path`.
 
         A DSN is kept without its passwords: later commands take that from ``PGPASSWORD``, from
-        ``~/.pgpass`` or from their own settings, and fail without it. API keys are not
-        kept: they are to be in the environment.
+        ``~/.pgpass`` or from their own settings, and fail without it. API keys and other secrets
+        are not kept: they are to be in the environment.
         """
         given = self.model_dump(
             mode="json",
             exclude_defaults=True,
-            exclude={"data_dir": True, "serve": {"api_key"}, "llm": {"api_key"}},
+            exclude={
+                "data_dir": True,
+                "serve": {"api_key"},
+                "llm": {"api_key"},
+                # A mail server without its password would not be a whole setting.
+                "alerts": {"webhook_url", "smtp_user", "smtp_password"},
+            },
         )
         if self.item_index.dsn is not None:
             given["item_index"]["dsn"] = without_secrets(self.item_index.dsn.get_secret_value())

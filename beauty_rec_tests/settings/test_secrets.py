@@ -50,6 +50,10 @@ def hidden(text: str) -> bool:
         f"storage.url=s3://key:{SECRET}@bucket/shop",
         f"storage.url=az://bucket/shop?sig={SECRET}",
         f"text_index.url=http://u:{SECRET}@chroma:8000",
+        f"alerts.webhook_url=ftp://hooks/{SECRET}",
+        f"alerts.webhook_urls=https://hooks/{SECRET}",
+        f"mlflow.tracking_uri=http://u:{SECRET}@mlflow:5000",
+        f"traces.endpoint=http://u:{SECRET}@collector:4317",
         f"execution.ray_address=http://u:{SECRET}@head:8265",
     ],
 )
