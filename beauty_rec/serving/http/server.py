@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from beauty_rec import tracing
 from beauty_rec.recommender.online.sets.memory import map_large_blocks
 from beauty_rec.serving.http.ending import SHUTDOWN_SECONDS, Server
 from beauty_rec.serving.http.middleware import is_own
@@ -46,6 +47,7 @@ def _serve(settings: Settings, door: socket.socket) -> None:
         torch.set_num_threads(settings.serve.threads)
     log_as_json()
     map_large_blocks()
+    tracing.start(settings.traces, "beauty_rec.serve")
     engine = Engine(settings)
     try:
         host, port = door.getsockname()[:2]
