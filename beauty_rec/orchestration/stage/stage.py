@@ -82,7 +82,7 @@ def stage(
                 "asset",
                 asset=str(context.asset_key.to_user_string()),
                 split=split,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
             )
             with beside_no_refresh(context), measure() as cost, traced, lent as device:
                 used = given if given is None else overridden(given, config)

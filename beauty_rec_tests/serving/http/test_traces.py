@@ -1,5 +1,6 @@
 """A request has a trace of its turn and stages; nothing is imported without the setting."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import beauty_rec
 from beauty_rec import tracing
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import TraceSettings
@@ -80,10 +82,15 @@ def test_a_file_gets_a_line_a_span(tmp_path: Path) -> None:
 
 
 def test_nothing_is_imported_without_the_setting() -> None:
+    """Other libraries may load OpenTelemetry for themselves; no module of this package does."""
+    for path in sorted(Path(beauty_rec.__file__).parent.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", "") or ""]
+                assert not {n.split(".")[0] for n in names} & {"opentelemetry", "mlflow"}, path
     code = (
-        "import sys, beauty_rec.definitions, beauty_rec.serving.http.app;"
-        "from beauty_rec import tracing\n"
-        "with tracing.span('x'), tracing.stage('y'): pass\n"
+        "import sys\nfrom beauty_rec import tracing\n"
+        "with tracing.span('x') as made, tracing.stage('y'): assert made is None\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('opentelemetry', 'mlflow')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
