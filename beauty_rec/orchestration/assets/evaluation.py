@@ -196,7 +196,7 @@ def evaluation_report(
         from beauty_rec.orchestration.catalogue.mlflow_log import log_report
 
         try:
-            run = log_report(settings, report, draft, context.run_id)
+            run = log_report(settings, report, draft, context.run.run_id)
             context.add_asset_metadata({"mlflow_run": run})
         except Exception as error:  # a report does not wait for those who watch
             context.log.warning(redacted(f"not logged to MLflow: {type(error).__name__}: {error}"))
