@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -42,7 +43,7 @@ def test_a_request_has_a_span_for_every_stage_in_order(
             "/v1/recommend", json={"context": "a rose soap"}, headers={"traceparent": parent}
         )
         assert answer.status_code == 200
-    found = {span.name: span for span in spans.get_finished_spans()}
+    found: dict[str, Any] = {span.name: span for span in spans.get_finished_spans()}
     request = found.pop("request")
     assert request.context.trace_id == 0x0AF7651916CD43DD8448EB211C80319C
     assert dict(request.attributes) == {
