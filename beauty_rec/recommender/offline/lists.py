@@ -11,6 +11,9 @@ from beauty_rec.recommender.candidates import Found
 from beauty_rec.recommender.fusion import normalised
 from beauty_rec.recommender.sources import SIGNED, SOURCES
 
+ROWS_AT_ONCE = 1 << 18
+"""Candidates that are brought to one scale together: it takes several times their own memory."""
+
 
 @dataclass(frozen=True)
 class CandidateLists:
@@ -87,9 +90,13 @@ class CandidateLists:
     @property
     def values(self) -> NDArray[np.float32]:
         """Scores on one scale, float32 ``[N, S]``; see :func:`normalised`."""
-        return self.part_values(slice(0, len(self.ask)))
+        found = np.empty_like(self.scores)
+        for start in range(0, len(found), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            found[rows] = self.part_values(rows)
+        return found
 
-    def part_values(self, rows: slice) -> NDArray[np.float32]:
+    def part_values(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         """Return :attr:`values` of some rows."""
         return normalised(self.scores[rows], self.tops[self.ask[rows]], SIGNED)
 

@@ -55,7 +55,7 @@ def order_split(
     learned = probabilities(models, builder, queries, asks.lists)
     kinds = [kind_of(query.context, builder.table, reads_texts) for query in queries]
     some = asks.lists.asked(np.arange(len(asks.lists)) < ASKS_AT_ONCE)
-    sample = Candidates(some.ask, some.items.to_list(), retrieval(some.values))
+    sample = Candidates(some.ask, some.items, retrieval(some.values))
     shifts, alone = feature_skew(builder, queries[:ASKS_AT_ONCE], sample)
     frame = ordered_lists(asks.lists, kinds, hits, orders, learned, LENGTH)
     return OrderedSplit(frame, hits, learned["reranked"], shifts, alone)
