@@ -189,13 +189,7 @@ class FeatureBuilder:
         events = self.table.events
         rows = np.array([self.table.context_row_of.get(_plain(q.context), -1) for q in queries])
         context = rows[query_row].astype(np.int64)
-        found: list[NDArray[np.float32]] = []
-        for of_contexts in (events.log_context, events.context_lift):  # [Hc, C, I + 1]
-            if not events.contexts:
-                found += [np.full(len(query_row), np.nan, dtype=np.float32) for _ in of_contexts]
-            else:
-                known = of_contexts[:, context, item_row]
-                found += list(np.where(context >= 0, known, np.float32(np.nan)))
+        found = events.in_context.of_pairs(context, item_row)
         return dict(zip(self.spec.in_context, found, strict=True))
 
     def _profile(

@@ -116,9 +116,13 @@ def test_events_from_the_cut_on_do_not_count() -> None:
     only = ItemTable.build(
         *known, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest
     ).events
-    for name in ("log_count", "log_popularity", "log_context", "context_lift", "fit", "first_ms"):
+    for name in ("log_count", "log_popularity", "fit", "first_ms"):
         np.testing.assert_array_equal(getattr(early, name), getattr(only, name))
     np.testing.assert_array_equal(early.similar.toarray(), only.similar.toarray())
+    pairs = np.repeat([0, 1], 11), np.tile(np.arange(11), 2)
+    np.testing.assert_array_equal(
+        early.in_context.of_pairs(*pairs), only.in_context.of_pairs(*pairs)
+    )
     with pytest.raises(ValueError, match="train reviews only"):
         ItemTable.build(*known, shop.reviews().with_columns(split=pl.lit("test")), *rest)
 
