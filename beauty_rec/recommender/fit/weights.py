@@ -64,10 +64,8 @@ class Judged:
     def _counts(self, marks: NDArray[np.bool_]) -> NDArray[np.int32]:
         """Return how many of the candidates ``[N]`` of each answered ask are marked."""
         # Of bytes into 32 bits NumPy adds five times as fast as of truth values into 64.
-        counts: NDArray[np.int32] = np.add.reduceat(
-            marks.view(np.uint8), self.starts, dtype=np.int32
-        )
-        return counts
+        counts = np.add.reduceat(marks.view(np.uint8), self.starts, dtype=np.int32)
+        return np.asarray(counts)
 
     @cached_property
     def _lengths(self) -> NDArray[np.int64]:
