@@ -30,7 +30,7 @@ def settings(**changes: object) -> FineTuneSettings:
         "temperature": 0.05,
         "frozen_layers": 0,
         "evaluations_per_epoch": 2,
-        "checkpoint_steps": 2,
+        "checkpoint_minutes": 0,
     }
     return FineTuneSettings(**(plain | changes))
 
@@ -142,7 +142,7 @@ def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
 ) -> None:
     """With dropout, gradient cache and mined negatives: the same losses, the same bytes."""
     pairs = make_pairs(16)
-    recipe = settings(mini_batch_size=4, hard_negatives=1, checkpoint_steps=3, patience=99)
+    recipe = settings(mini_batch_size=4, hard_negatives=1, patience=99)
     pairs.write_parquet(tmp_path / "pairs.parquet")
     arguments = [str(tmp_path), encoder_settings.model_dump_json(), recipe.model_dump_json()]
     killed = subprocess.run(
@@ -194,13 +194,13 @@ def test_a_checkpoint_of_other_data_is_not_resumed(
         fine_tune(
             make_pairs(16),
             encoder_settings,
-            settings(checkpoint_steps=1),
+            settings(checkpoint_minutes=0),
             tmp_path / "t",
             tmp_path / "c",
             interrupt,
         )
     assert list((tmp_path / "c").glob("step-*"))
-    recipe = settings(checkpoint_steps=1)
+    recipe = settings(checkpoint_minutes=0)
     logs = [
         fine_tune(make_pairs(12), encoder_settings, recipe, tmp_path / "t", folder, None)
         for folder in (tmp_path / "c", tmp_path / "fresh")
@@ -275,6 +275,19 @@ def test_freezing_every_layer_is_refused(
             tmp_path / "c",
             None,
         )
+
+
+def test_float16_learns_too(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    half = encoder_settings.model_copy(update={"precision": "float16"})
+    pairs = make_pairs(16)
+    losses = [
+        fine_tune(pairs, own, settings(), tmp_path / "t", tmp_path / "c", None).losses
+        for own in (encoder_settings, half)
+    ]
+    np.testing.assert_allclose(losses[1][0], losses[0][0], rtol=0.05)
+    assert np.mean(losses[1][-3:]) < 0.8 * np.mean(losses[1][:3])
 
 
 def test_mined_negatives_are_other_items_below_the_margin(
