@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from beauty_rec.settings.group import Group
 from beauty_rec.settings.secrets import refuse_secret
@@ -60,10 +60,23 @@ class FineTuneSettings(Group):
     )
     hard_negatives: int = Field(0, ge=0, description="mined per pair; 0: in-batch only")
     hard_negative_margin: float = Field(0.05, ge=0, description="below the positive's score")
+    guide_margin: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        description="in a batch, what the untuned encoder scores above a query's positive less "
+        "this is not taken for a negative of it; unset: all others are negatives",
+    )
     evaluations_per_epoch: int = Field(1, ge=1, description="on valid, for early stopping")
     patience: int = Field(3, ge=1, description="evaluations without a better valid Recall@100")
     checkpoint_minutes: float = Field(10, ge=0, description="between checkpoints; 0: every step")
     seed: int = Field(13, description="of every random draw")
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> "FineTuneSettings":
+        if self.symmetric and self.guide_margin is not None:
+            raise ValueError("guide_margin filters the negatives of queries: not with symmetric")
+        return self
 
 
 class TextIndexSettings(Group):

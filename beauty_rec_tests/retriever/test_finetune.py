@@ -66,8 +66,9 @@ def top1(pairs: pl.DataFrame) -> Callable[[TextEncoder], float]:
         {},
         {"mini_batch_size": 4, "symmetric": True, "decay": "cosine"},
         {"hard_negatives": 2, "frozen_layers": 1, "learning_rate": 1e-2, "epochs": 6},
+        {"guide_margin": 0.1, "mini_batch_size": 4, "hard_negatives": 1},
     ],
-    ids=["plain", "cached, symmetric", "hard negatives, frozen layers"],
+    ids=["plain", "cached, symmetric", "hard negatives, frozen layers", "guided"],
 )
 def test_it_learns_and_saves_the_best_weights(
     changes: dict[str, object],
@@ -275,6 +276,27 @@ def test_freezing_every_layer_is_refused(
             tmp_path / "c",
             None,
         )
+
+
+def test_a_guide_lets_near_items_be_no_negatives(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    """A margin that nothing passes leaves no negative to learn from: the loss is 0 at once."""
+    first = {
+        margin: fine_tune(
+            make_pairs(16),
+            encoder_settings,
+            settings(guide_margin=margin, epochs=1),
+            tmp_path / "t",
+            tmp_path / "c",
+            None,
+        ).losses[0]
+        for margin in (0.0, 2.0)
+    }
+    assert first[0.0] > 0.1
+    assert first[2.0] == pytest.approx(0, abs=1e-5)
+    with pytest.raises(ValueError, match="not with symmetric"):
+        settings(guide_margin=0.1, symmetric=True)
 
 
 def test_float16_learns_too(

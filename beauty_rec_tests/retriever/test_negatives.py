@@ -1,8 +1,10 @@
 """Hard negatives by index: the nearest other items below a ceiling."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from beauty_rec.retriever import negatives
@@ -52,14 +54,17 @@ class Vectors:
     encode_items = encode_queries
 
 
-def test_an_item_stands_for_itself_once_and_the_farthest_fill_up(monkeypatch) -> None:
+def test_an_item_stands_for_itself_once_and_the_farthest_fill_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Also where there are more items than every query is held against."""
+    encoder: Any = Vectors()
     names = [str(row % 20) for row in range(60)]
     texts = [str(row) for row in range(60)]
     for most in (negatives.EXACT_ITEMS, 10):
         monkeypatch.setattr(negatives, "EXACT_ITEMS", most)
-        mined = mine_hard_negatives(Vectors(), texts, texts, names, 4, 0.5)
-        again = mine_hard_negatives(Vectors(), texts, texts, names, 4, 9.0)  # none is far enough
+        mined = mine_hard_negatives(encoder, texts, texts, names, 4, 0.5)
+        again = mine_hard_negatives(encoder, texts, texts, names, 4, 9.0)  # none is far enough
         for row, (chosen, far) in enumerate(zip(mined, again, strict=True)):
             assert len({names[other] for other in chosen} - {names[row]}) == 4
             assert all(other < 20 for other in (*chosen, *far)), "the first pair of each item"

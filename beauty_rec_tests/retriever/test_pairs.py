@@ -65,7 +65,7 @@ def test_of_the_pairs_that_are_drawn_alone_the_texts_are_built(
     monkeypatch.setattr(ItemTextBuilder, "text", text)
     every = pairs()
     built.clear()
-    for most in (1, 2, every.height):
+    for most in (2, every.height):
         some = pairs(max_pairs=most)
         assert some.height == most
         assert set(some.iter_rows()) <= set(every.iter_rows())

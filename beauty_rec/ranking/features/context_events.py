@@ -74,7 +74,7 @@ class ContextEvents:
     @classmethod
     def of_tables(cls, log_count: Floats, lift: Floats) -> "ContextEvents":
         """Return the cells of whole tables ``[H, C, rows]``, as item tables were once saved."""
-        filled = (log_count > np.float32(np.log(FLOOR))).any(axis=0)
+        filled = np.asarray((log_count > np.float32(np.log(FLOOR))).any(axis=0))
         context, item = np.nonzero(filled)
         outside = np.where(filled, -np.inf, lift).max(axis=1, initial=-np.inf)
         return cls(
