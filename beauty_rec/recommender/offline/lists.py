@@ -118,14 +118,14 @@ class CandidateLists:
         lengths = np.bincount(self.ask, minlength=len(self))
         place = np.concatenate([[0], np.cumsum(lengths)])
         columns = {
-            name: _lists(pl.Series(self.scores[:, number]), place)
+            name: as_lists(pl.Series(self.scores[:, number]), place)
             for number, name in enumerate(SOURCES)
         }
         return pl.DataFrame(
             {
                 "review_id": pl.Series(self.review_ids, dtype=pl.String),
                 "scenario": pl.Series(self.scenarios, dtype=pl.String),
-                "parent_asin": _lists(self.items, place),
+                "parent_asin": as_lists(self.items, place),
                 **columns,
                 **{
                     f"{name}_{end}": pl.Series(self.tops[:, number, side], dtype=pl.Float32)
@@ -155,7 +155,7 @@ class CandidateLists:
         )
 
 
-def _lists(flat: pl.Series, starts: NDArray[np.int64]) -> pl.Series:
+def as_lists(flat: pl.Series, starts: NDArray[np.int64]) -> pl.Series:
     """Return consecutive parts of a series as one series of lists."""
     number = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     grouped = (

@@ -42,6 +42,22 @@ def test_serving_gives_the_features_of_the_frame() -> None:
         np.testing.assert_array_equal(served.item_row, offline.item_row[here])
 
 
+def test_queries_built_in_parts_and_items_in_a_series_give_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = shop.builder()
+    queries, candidates = shop.queries(), shop.candidates()
+    whole = made.build(queries, candidates)
+    monkeypatch.setattr("beauty_rec.ranking.features.build.QUERIES_AT_ONCE", 2)
+    series = Candidates(candidates.query_row, pl.Series(candidates.items), candidates.retrieval)
+    rows = np.arange(3, len(candidates.items))
+    for part, kept in ((series, slice(None)), (series.take(rows), rows)):
+        found = made.build(queries, part)
+        np.testing.assert_array_equal(found.raw, whole.raw[kept])
+        np.testing.assert_array_equal(found.item_row, whole.item_row[kept])
+        np.testing.assert_array_equal(found.user_ids, whole.user_ids)
+
+
 def test_counts_prices_and_ages_by_hand() -> None:
     query = Query(20 * shop.DAY, ["i0", "i1", "i1"], "Wedding ", {"height_cm": 160.0})
     values = one(query, "i1")
