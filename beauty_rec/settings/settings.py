@@ -90,12 +90,23 @@ _PRESETS: dict[str, dict[str, Any]] = {
             "batch_size": 512,
             "train_title_encoder": True,
         },
-        "fine_tune": {"batch_size": 256, "learning_rate": 2e-5, "frozen_layers": 0},
+        "pairs": {"query_type": "both"},
+        # The temperature is that of BGE-M3's own recipes.
+        "fine_tune": {
+            "batch_size": 256,
+            "learning_rate": 2e-5,
+            "frozen_layers": 0,
+            "temperature": 0.02,
+        },
     },
 }
 
 
-RETIRED = {"serve": {"rerank", "rrf_k"}, "ranking": {"train_candidates"}}
+RETIRED = {
+    "serve": {"rerank", "rrf_k"},
+    "ranking": {"train_candidates"},
+    "fine_tune": {"checkpoint_steps"},
+}
 """Settings of earlier versions that a data folder may hold, by group."""
 
 
