@@ -1,5 +1,6 @@
 """Atomic writes, content hashes, vectors, and paths that are no patterns."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -109,8 +110,11 @@ def test_a_hash_is_read_again_only_when_a_file_was_touched(tmp_path: Path) -> No
     path.write_bytes(b"two")
     os.utime(path, ns=(times, times))  # as a copy does that keeps times
     assert Verified.below(tmp_path).content_hash(path) == content_hash(path) != before
-    (tmp_path / "cache" / "verified.json").write_text("[torn")
-    assert Verified.below(tmp_path).content_hash(path) == content_hash(path)
+    kept = tmp_path / "cache" / "verified.json"
+    for damaged in ("[torn", "[" * 100_000, {str(path): []}, {str(path): 5}, {"x" * 5_000: "y"}):
+        kept.write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
+        path.touch()
+        assert Verified.below(tmp_path).content_hash(path) == content_hash(path)
 
 
 def test_vectors_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ class Settings(BaseSettings):
             env_settings,
             InitSettingsSource(settings_cls, remembered),
             InitSettingsSource(settings_cls, _SYNTHETIC_PRESET if synthetic else {}),
-            InitSettingsSource(settings_cls, _PRESETS.get(profile, {})),
+            InitSettingsSource(settings_cls, _PRESETS.get(str(profile), {})),
         )
 
     def model_post_init(self, context: Any) -> None:
@@ -244,12 +244,13 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); mend or delete it") from error
     if not isinstance(given, dict):
         raise ValueError(f"{path} holds {type(given).__name__}, not an object; mend or delete it")
     for group, names in RETIRED.items():
-        for name in names & given.get(group, {}).keys():
-            del given[group][name]
+        kept = given.get(group)
+        for name in names & kept.keys() if isinstance(kept, dict) else ():
+            del kept[name]
     return given
