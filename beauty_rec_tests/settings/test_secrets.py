@@ -164,6 +164,12 @@ TYPED = {
     "a language model's address": {
         "resources": {"language_model": {"config": {"base_urls": [f"http://u:{SECRET}@h/v1"]}}}
     },
+    "Chroma's address of a stage": {
+        "ops": {"text_index": {"config": {"text_index": {"url": f"http://u:{SECRET}@h:1"}}}}
+    },
+    "a server's command": {
+        "ops": {"keywords": {"config": {"llm": {"vllm_command": f"vllm --api-key {SECRET}"}}}}
+    },
     "a key": {"ops": {"keywords": {"config": {"llm": {"api_key": SECRET}}}}},
     "a connection string": {"ops": {"item_index": {"config": {"item_index": {"dsn": DSN}}}}},
 }
