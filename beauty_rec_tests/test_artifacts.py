@@ -4,6 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,8 +112,9 @@ def test_a_hash_is_read_again_only_when_a_file_was_touched(tmp_path: Path) -> No
     os.utime(path, ns=(times, times))  # as a copy does that keeps times
     assert Verified.below(tmp_path).content_hash(path) == content_hash(path) != before
     kept = tmp_path / "cache" / "verified.json"
-    for damaged in ("[torn", "[" * 100_000, {str(path): []}, {str(path): 5}, {"x" * 5_000: "y"}):
-        kept.write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
+    odd: list[dict[str, Any]] = [{str(path): []}, {str(path): 5}, {"x" * 5_000: "y"}]
+    for damaged in ("[torn", "[" * 100_000, *map(json.dumps, odd)):
+        kept.write_text(damaged)
         path.touch()
         assert Verified.below(tmp_path).content_hash(path) == content_hash(path)
 

@@ -250,7 +250,6 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ValueError(f"{path} holds {type(given).__name__}, not an object; mend or delete it")
     for group, names in RETIRED.items():
-        kept = given.get(group)
-        for name in names & kept.keys() if isinstance(kept, dict) else ():
-            del kept[name]
+        if isinstance(kept := given.get(group), dict):
+            given[group] = {name: value for name, value in kept.items() if name not in names}
     return given
