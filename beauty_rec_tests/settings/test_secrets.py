@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -157,7 +158,7 @@ def test_dagsters_records_hold_no_secret(tmp_path: Path) -> None:
     assert not any(SECRET.encode() in content or b"hunter2%2F" in content for content in kept)
 
 
-TYPED = {
+TYPED: dict[str, dict[str, Any]] = {
     "pgvector's address": {"resources": {"pgvector": {"config": {"dsn": DSN}}}},
     "Chroma's address": {"resources": {"chroma": {"config": {"url": f"http://u:{SECRET}@h:1"}}}},
     "the store's address": {"resources": {"store": {"config": {"url": f"s3://k:{SECRET}@b"}}}},
