@@ -49,7 +49,7 @@ test-live: $(READY)  ## a served set and a live daemon, through switches and kil
 test-api: $(READY)  ## 7,000 drawn requests against the OpenAPI document (some minutes)
 	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/http/test_contract.py
 
-test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at length (20 min)
+test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at length (40 min)
 	$(BIN)/python -m pytest -m faults --timeout 3600 beauty_rec_tests
 
 test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)

@@ -186,7 +186,7 @@ class Settings(BaseSettings):
             env_settings,
             InitSettingsSource(settings_cls, remembered),
             InitSettingsSource(settings_cls, _SYNTHETIC_PRESET if synthetic else {}),
-            InitSettingsSource(settings_cls, _PRESETS.get(profile, {})),
+            InitSettingsSource(settings_cls, _PRESETS.get(str(profile), {})),
         )
 
     def model_post_init(self, context: Any) -> None:
@@ -277,12 +277,12 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); mend or delete it") from error
     if not isinstance(given, dict):
         raise ValueError(f"{path} holds {type(given).__name__}, not an object; mend or delete it")
     for group, names in RETIRED.items():
-        for name in names & given.get(group, {}).keys():
-            del given[group][name]
+        if isinstance(kept := given.get(group), dict):
+            given[group] = {name: value for name, value in kept.items() if name not in names}
     return given

@@ -12,6 +12,7 @@ from beauty_rec.serving.http.ending import SHUTDOWN_SECONDS, Server
 from beauty_rec.serving.http.middleware import is_own
 from beauty_rec.serving.http.telemetry import log_as_json
 from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
@@ -67,6 +68,7 @@ def _serve(settings: Settings, door: socket.socket) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             **bounds(settings.serve),
         )
+        set_aside()
         Server(config).run(sockets=[door])
     finally:
         engine.close()
