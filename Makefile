@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs test test-live test-api test-faults test-ray test-ui test-vllm screenshots lint format benchmarks bench-peers clean
+.PHONY: help install run ui serve docs test test-live test-api test-faults test-full test-ray test-ui test-vllm screenshots lint format benchmarks bench-peers clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ test-api: $(READY)  ## 7,000 drawn requests against the OpenAPI document (some m
 
 test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at length (20 min)
 	$(BIN)/python -m pytest -m faults --timeout 3600 beauty_rec_tests
+
+test-full: $(READY)  ## the full profile on tiny models of its kinds, no hub and no GPU (MINUTES)
+	$(BIN)/python -m pytest -m full beauty_rec_tests/full
 
 test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)
 	$(BIN)/python -m pytest -m ray beauty_rec_tests/deployment/test_ray.py

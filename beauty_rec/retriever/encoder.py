@@ -44,7 +44,7 @@ class TextEncoder:
         self.max_query_tokens = _within(model, settings.max_query_tokens)
         self.max_item_tokens = _within(model, settings.max_item_tokens)
         self._batch_size = settings.batch_size
-        self._bfloat16 = _use_bfloat16(settings.precision, model.device)
+        self._bfloat16 = use_bfloat16(settings.precision, model.device)
         self._packed: PackedLinears | None = None
 
     @classmethod
@@ -201,7 +201,7 @@ def _within(model: "SentenceTransformer", tokens: int) -> int:
     return min(tokens, positions)
 
 
-def _use_bfloat16(precision: str, device: torch.device) -> bool:
+def use_bfloat16(precision: str, device: torch.device) -> bool:
     """Whether forward passes run in bfloat16; "auto": only where the hardware multiplies in it."""
     if precision != "auto":
         return precision == "bfloat16"
