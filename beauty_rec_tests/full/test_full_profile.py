@@ -116,9 +116,9 @@ def test_the_plan_says_what_the_run_then_did(shop: Shop) -> None:
     assert work.steps == tuned["steps"]
     assert plan.data.pairs == pytest.approx(tuned["pairs"], rel=0.1)
     assert plan.data.items == shop.facts("item_vectors")["dagster/row_count"]
-    assert plan.data.item_tokens == pytest.approx(
-        shop.facts("merged_items")["mean_tokens"] + 2, rel=0.15
-    )
+    # The sample is read by the rules; this model finds two keywords a facet, so texts are shorter.
+    made = shop.facts("merged_items")["mean_tokens"] + 2
+    assert made <= plan.data.item_tokens <= 1.5 * made
     lines = {line.asset: line for line in plan.lines}
     weights = (shop.data / "models" / "text_retriever" / "model.safetensors").stat().st_size
     assert lines["text_retriever"].disk == pytest.approx(weights, rel=0.1)
