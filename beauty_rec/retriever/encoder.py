@@ -47,7 +47,7 @@ class TextEncoder:
         self.max_query_tokens = _within(model, settings.max_query_tokens)
         self.max_item_tokens = _within(model, settings.max_item_tokens)
         self._batch_size = settings.batch_size
-        self.reduced = _reduced(settings.precision, model.device)
+        self.reduced = reduced_precision(settings.precision, model.device)
         self._packed: PackedLinears | None = None
 
     @classmethod
@@ -227,7 +227,7 @@ def _within(model: "SentenceTransformer", tokens: int) -> int:
     return min(tokens, positions)
 
 
-def _reduced(precision: str, device: torch.device) -> torch.dtype | None:
+def reduced_precision(precision: str, device: torch.device) -> torch.dtype | None:
     """Return what forward passes run in; "auto": what the hardware multiplies in, or None."""
     if precision != "auto":
         return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)

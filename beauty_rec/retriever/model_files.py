@@ -32,14 +32,42 @@ def resolve_model(name_or_folder: str | Path) -> str:
     return name
 
 
-def unavailable(name: str, cause: Exception) -> EncoderUnavailable:
-    """Return the error that names the model that did not load, and the remedy."""
+def at_hand(name: str) -> bool:
+    """Whether a model's files stand on this machine: packaged, a folder, or fetched before.
+
+    Raises:
+        EncoderUnavailable: as :func:`resolve_model`.
+    """
+    source = resolve_model(name)
+    if Path(source).is_dir():
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        return isinstance(try_to_load_from_cache(source, "config.json"), str)
+    except ValueError:  # what cannot be a hub name, such as the path of a folder that is not there
+        return False
+
+
+def unavailable(name: str, cause: Exception, setting: str = "encoder.model") -> EncoderUnavailable:
+    """Return the error that names the model that did not load, and the remedy.
+
+    Args:
+        name: of the model.
+        cause: what loading it raised.
+        setting: that names the model.
+    """
     why = "HF_HUB_OFFLINE forbids downloads" if offline() else f"{type(cause).__name__}: {cause}"
     return EncoderUnavailable(
-        f"the text encoder {name!r} is neither a local folder nor loadable from the hub ({why}). "
-        f"Download it once where there is a network (`hf download {name}`), or set "
-        f"BEAUTY_REC_ENCODER__MODEL to a local folder or to {PACKAGED_ENCODER!r}, which needs none."
+        f"the text encoder {name!r} ({setting}) is neither a local folder nor loadable from the "
+        f"hub ({why}). Download it once where there is a network (`{fetch_command(name)}`), or "
+        f"--set {setting}= a local folder or {PACKAGED_ENCODER}, which needs none."
     )
+
+
+def fetch_command(name: str) -> str:
+    """Return the shell command that fetches a hub model to this machine, without other formats."""
+    return f"hf download {name} --exclude 'onnx/*'"
 
 
 @cache

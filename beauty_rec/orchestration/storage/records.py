@@ -1,10 +1,12 @@
 """Records of earlier runs: an asset's last metadata, and what each asset cost."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
+from beauty_rec.orchestration.storage.dagster_home import open_copy
 
 
 def latest_metadata(
@@ -22,6 +24,16 @@ def latest_metadata(
         return {}
     metadata = record.asset_materialization.metadata
     return {name: value.value for name, value in metadata.items()}
+
+
+def language_rate(data_dir: Path) -> float | None:
+    """Return tokens a second of a data folder's last reading by a language model, or None."""
+    if not (data_dir / "dagster" / "dagster.yaml").exists():
+        return None
+    with open_copy(data_dir) as instance:
+        facts = latest_metadata(instance, dg.AssetKey("keywords"), "train")
+    rate = facts.get("tokens_per_second")
+    return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
 
 def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:

@@ -29,8 +29,8 @@ def load_title_reader(
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline())
         encoder = AutoModel.from_pretrained(source, local_files_only=offline())
-    except OSError as error:
-        raise unavailable(settings.title_encoder, error) from error
+    except (OSError, ValueError) as error:  # what the hub client and transformers raise
+        raise unavailable(settings.title_encoder, error, "item_tower.title_encoder") from error
     trained = folder / "titles.safetensors" if folder is not None else None
     if trained is not None and trained.exists():
         encoder.load_state_dict(load_file(trained))

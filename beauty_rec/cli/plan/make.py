@@ -1,0 +1,126 @@
+"""The plan: the data counted, the models' layers timed, the stages reckoned from both."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from beauty_rec.cli.plan import stages
+from beauty_rec.cli.plan.data import DataAtHand, look
+from beauty_rec.cli.plan.rates import Rates, measured
+from beauty_rec.cli.plan.shapes import Shape, shape_of, tokens_of
+from beauty_rec.settings import Settings
+
+REMAINING = (
+    "item_vectors", "lexical_index", "item_index", "retrieval_candidates", "user_tower",
+    "user_candidates", "reranker", "recommendations", "ranking_metrics",
+)  # fmt: skip
+"""Stages whose seconds are those of the last run in the data folder, by the number of reviews."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the run has: bytes."""
+
+    memory: int
+    free_disk: int
+    gpu: str | None
+    gpu_memory: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that :func:`plan_lines` shows."""
+
+    settings: Settings
+    machine: Machine
+    data: DataAtHand
+    encoder: Shape
+    titles: Shape
+    encoder_rates: Rates
+    tuning_rates: Rates
+    lines: list[stages.Line]
+
+    @property
+    def seconds(self) -> float:
+        """Of all lines with a rate."""
+        return sum(line.seconds or 0.0 for line in self.lines)
+
+    @property
+    def disk(self) -> float:
+        """Bytes that must be free: what stays, and the most that one stage needs on its way."""
+        stays = sum(line.disk for line in self.lines)
+        return stays + max(line.passing_disk for line in self.lines)
+
+
+def make_plan(settings: Settings) -> Plan:
+    """Return the plan of a run with these settings on this machine; nothing is written.
+
+    Raises:
+        CorpusFileError, SplitError: the input cannot be read or split.
+        EncoderUnavailable: nothing is known of a model that the settings name.
+    """
+    import torch
+
+    from beauty_rec.retriever.encoder import reduced_precision
+
+    encoder = shape_of(settings.encoder.model)
+    titles = shape_of(settings.item_tower.title_encoder)
+    data = look(settings, tokens_of(encoder))
+    wanted = settings.gpu.device if settings.encoder.device == "auto" else settings.encoder.device
+    cuda = torch.cuda.is_available() and not wanted.startswith("cpu")
+    device = "cuda" if cuda else "cpu"
+    precision = settings.gpu.precision
+    precision = settings.encoder.precision if precision == "auto" else precision
+    reduced = reduced_precision(precision, torch.device(device)) or torch.float32
+    precision = str(reduced).removeprefix("torch.")
+    texts = (data.query_tokens + data.positive_tokens) / 2 or data.item_tokens
+    for_items = measured(encoder, device, data.item_tokens, precision)
+    for_pairs = measured(encoder, device, texts, precision)
+    for_titles = measured(titles, device, max(8.0, data.title_tokens))
+    lines = stages.tables(data)
+    if settings.llm.backend == "openai":
+        lines = [line for line in lines if line.asset != "keywords (rules)"]
+        from beauty_rec.orchestration.storage.records import language_rate
+
+        reading = stages.language_model(data, settings, language_rate(settings.data_dir))
+        lines.insert(1, reading)
+    lines += [
+        stages.embeddings(data, settings, encoder, for_items),
+        stages.text_retriever(data, settings, encoder, for_pairs),
+        stages.item_tower(data, settings, titles, for_titles),
+        stages.text_index(data, encoder),
+        *_remaining(data, settings),
+    ]
+    machine = _machine(settings.data_dir, cuda=cuda)
+    return Plan(settings, machine, data, encoder, titles, for_items, for_pairs, lines)
+
+
+def _remaining(data: DataAtHand, settings: Settings) -> list[stages.Line]:
+    """Return the other stages, from the last run in this data folder; unmeasured without one."""
+    import json
+
+    path = settings.data_dir / "evaluation" / "report.json"
+    name = ", ".join(REMAINING)
+    if not path.is_file():
+        return [stages.Line(name, "no rate until a run has been in this data folder", None)]
+    report = json.loads(path.read_text(encoding="utf-8"))
+    scale = data.reviews / max(1, report["dataset"]["reviews"])
+    rows = [row for row in report["cost"] if row["asset"] in REMAINING]
+    seconds = sum(row["seconds"] for row in rows) * scale
+    said = f"the last run here ({report['dataset']['reviews']:,} reviews) × {scale:.2g}"
+    return [stages.Line(name, said, seconds)]
+
+
+def _machine(data_dir: Path, *, cuda: bool) -> Machine:
+    import psutil
+    import torch
+
+    folder = data_dir
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    memory = psutil.virtual_memory().total
+    if not cuda:
+        return Machine(memory, free, None, 0)
+    found = torch.cuda.get_device_properties(0)
+    return Machine(memory, free, found.name, int(found.total_memory))

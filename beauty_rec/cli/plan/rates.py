@@ -1,0 +1,136 @@
+"""How fast a text model is here: one and two of its layers are timed, the rest is reckoned.
+
+Random weights take as long as trained ones, so the model itself need not be there.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from beauty_rec.cli.plan.shapes import Shape
+
+SMALL_VOCABULARY = 1_000
+TOKENS = {"cuda": 16_384, "cpu": 1_024}
+"""Of one timed batch."""
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of one model on one device.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        precision: of the passes.
+        encode: tokens a second, forward.
+        train: tokens a second, forward and backward.
+        update: seconds of one optimizer step over all parameters.
+        activation_bytes: kept a token for the backward pass.
+    """
+
+    device: str
+    precision: str
+    encode: float
+    train: float
+    update: float
+    activation_bytes: float
+
+
+def measured(shape: Shape, device: str, tokens: float, precision: str = "float32") -> Rates:
+    """Time the model's layers with texts of about ``tokens`` tokens, in torch's ``precision``."""
+    import torch
+    from transformers import AutoModel
+
+    length = max(8, round(tokens))
+    rows = max(1, TOKENS[device] // length)
+    forward: list[float] = []
+    both: list[float] = []
+    kept: list[float] = []
+    step = parameters = 0.0
+    reduced = (
+        nullcontext()
+        if precision == "float32"
+        else torch.autocast(device, getattr(torch, precision))
+    )
+    for layers in (1, 2):
+        config = type(shape.config).from_dict(shape.config.to_dict())
+        config.num_hidden_layers = layers
+        config.vocab_size = SMALL_VOCABULARY
+        config.pad_token_id = 1
+        torch.manual_seed(0)
+        model = AutoModel.from_config(config).to(device)
+        ids = torch.randint(5, SMALL_VOCABULARY, (rows, length), device=device)
+        features = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+        def encode(model: Any = model, features: Any = features) -> Any:
+            with reduced:
+                return model(**features).last_hidden_state
+
+        def only(encode: Callable[[], Any] = encode) -> None:
+            with torch.inference_mode():
+                encode()
+
+        def train(encode: Callable[[], Any] = encode) -> None:
+            encode().float().square().mean().backward()
+
+        kept.append(_kept_bytes(model, encode))
+        forward.append(_seconds(only, device))
+        both.append(_seconds(train, device))
+        if layers == 2:
+            trained = [p for p in model.parameters() if p.grad is not None]
+            optimizer = torch.optim.AdamW(trained)
+            step = _seconds(optimizer.step, device)
+            parameters = sum(p.numel() for p in trained)
+        del model
+    batch = rows * length
+    return Rates(
+        device,
+        precision,
+        encode=batch / _whole(forward, shape.layers),
+        train=batch / _whole(both, shape.layers),
+        update=step * shape.parameters / max(1.0, parameters),
+        activation_bytes=_whole(kept, shape.layers) / batch,
+    )
+
+
+def _kept_bytes(model: Any, encode: Callable[[], Any]) -> float:
+    """Return the bytes that a forward pass keeps for its backward pass, the weights left out."""
+    import torch
+
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        held = encode()
+    del held
+    return float(sum(kept.values()))
+
+
+def _whole(amounts: list[float], layers: int) -> float:
+    """Return what all layers take from what one and two take."""
+    one, two = amounts
+    return one + (layers - 1) * max(two - one, 0.1 * one)
+
+
+def _seconds(call: Callable[[], Any], device: str) -> float:
+    """Return the least of some runs, after one that is not counted."""
+    import torch
+
+    found = []
+    for _ in range(REPEATS + 1):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        found.append(time.perf_counter() - began)
+    return min(found[1:])

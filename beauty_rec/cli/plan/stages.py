@@ -1,0 +1,201 @@
+"""What each heavy stage takes: work, hours, memory and disk."""
+
+import math
+from dataclasses import dataclass, replace
+
+from beauty_rec.cli.plan.data import DataAtHand
+from beauty_rec.cli.plan.rates import Rates
+from beauty_rec.cli.plan.shapes import Shape
+from beauty_rec.settings import Settings
+
+GB = 1e9
+PROCESS_GB = 0.7
+"""Resident memory of a process that has imported torch and transformers."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stage.
+
+    Attributes:
+        asset: or assets, with a comma.
+        work: amounts, in words.
+        seconds: None where no rate was measured.
+        memory: bytes of this machine's memory at the peak, the process's own included.
+        gpu_memory: bytes of the GPU's memory; 0 on a CPU.
+        disk: bytes that stay.
+        passing_disk: bytes that are needed on the way and go again.
+        written: bytes written in all, checkpoints included.
+    """
+
+    asset: str
+    work: str
+    seconds: float | None
+    memory: float = 0.0
+    gpu_memory: float = 0.0
+    disk: float = 0.0
+    passing_disk: float = 0.0
+    written: float = 0.0
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """The training of the text retriever.
+
+    Attributes:
+        steps: of the optimizer, at most: early stopping may end it before.
+        tokens: of queries and item texts in all steps, each counted once.
+        checkpoint_bytes: of one, with the best weights so far.
+    """
+
+    steps: int
+    tokens: float
+    checkpoint_bytes: int
+
+
+def fine_tuning(data: DataAtHand, settings: Settings, shape: Shape) -> FineTuning:
+    """Return the steps, tokens and checkpoints of the training."""
+    tune = settings.fine_tune
+    batches, rest = divmod(data.pairs, tune.batch_size)
+    # What cannot fill half a batch is left out, unless there is no other.
+    more = rest >= max(2, tune.batch_size // 2) or (batches == 0 and rest >= 2)
+    rows = batches * tune.batch_size + (rest if more else 0)
+    steps = tune.epochs * (batches + more)
+    texts = data.query_tokens + data.positive_tokens * (1 + tune.hard_negatives)
+    frozen = 0 if tune.frozen_layers == 0 else shape.embeddings
+    trained = shape.parameters - frozen
+    blocks = shape.parameters - shape.embeddings
+    trained -= blocks * tune.frozen_layers // shape.layers if frozen else 0
+    one = 4 * (shape.parameters + 2 * trained + shape.parameters)
+    return FineTuning(
+        steps=steps,
+        tokens=tune.epochs * rows * texts,
+        checkpoint_bytes=one,
+    )
+
+
+def text_retriever(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
+    """Return the line of the fine-tuning, its evaluations on valid included."""
+    tune = settings.fine_tune
+    work = fine_tuning(data, settings, shape)
+    per_token = 1 / rates.train
+    if tune.batch_size > tune.mini_batch_size:  # the gradient cache passes forward twice
+        per_token += 1 / rates.encode
+    training = work.tokens * per_token + work.steps * rates.update
+    looks = 1 + min(work.steps, tune.epochs * tune.evaluations_per_epoch)
+    valid = min(settings.evaluation.max_queries, (data.reviews - data.train_reviews) // 2)
+    scoring = looks * (data.items * data.item_tokens + valid * data.query_tokens) / rates.encode
+    chunk = min(tune.batch_size, tune.mini_batch_size)
+    every = 60 * tune.checkpoint_minutes
+    checkpoints = min(work.steps - 1, int(training // every)) if every else work.steps - 1
+    checkpoints = max(0, checkpoints)
+    longest = chunk * max(data.query_tokens, data.positive_tokens) * 2  # the longest are together
+    activations = longest * rates.activation_bytes
+    learning = 4 * shape.bytes + activations  # weights, gradients, two moments
+    # Untuned and best weights are kept in memory, a checkpoint copies the moments once more.
+    kept = 2 * shape.bytes + 2 * shape.bytes
+    on_gpu = rates.device != "cpu"
+    return Line(
+        "text_retriever",
+        f"{data.pairs:,} pairs, {work.steps:,} steps, {work.tokens / 1e6:,.1f} M tokens, "
+        f"{checkpoints:,} checkpoints of {work.checkpoint_bytes / GB:.2f} GB",
+        training + scoring,
+        memory=PROCESS_GB * GB + kept + (0 if on_gpu else learning),
+        gpu_memory=learning if on_gpu else 0.0,
+        disk=shape.bytes,
+        # The next checkpoint stands before the last one goes; a new model beside the old one.
+        passing_disk=max(2 * work.checkpoint_bytes if checkpoints else 0, shape.bytes),
+        written=checkpoints * work.checkpoint_bytes + shape.bytes,
+    )
+
+
+def embeddings(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
+    """Return the line of the item vectors before and after fine-tuning."""
+    vectors = 4.0 * data.items * shape.width
+    batch = settings.encoder.batch_size * settings.encoder.max_item_tokens * shape.width * 4 * 8
+    on_gpu = rates.device != "cpu"
+    return Line(
+        "base_embeddings, item_embeddings",
+        f"2 × {data.items:,} items, {2 * data.items * data.item_tokens / 1e6:,.1f} M tokens",
+        2 * data.items * data.item_tokens / rates.encode,
+        memory=PROCESS_GB * GB + 2 * vectors + (0 if on_gpu else shape.bytes + batch),
+        gpu_memory=shape.bytes + batch if on_gpu else 0.0,
+        disk=2 * 2 * vectors,  # the artifact, and the rows that a next run takes again
+        written=2 * 2 * vectors,
+    )
+
+
+def text_index(data: DataAtHand, shape: Shape) -> Line:
+    """Return the disk of the index over the item embeddings."""
+    vectors = 4.0 * data.items * shape.width
+    return Line(
+        "text_index", f"{data.items:,} × {shape.width}", None,
+        memory=PROCESS_GB * GB + 3 * vectors, disk=1.5 * vectors, passing_disk=1.5 * vectors,
+        written=1.5 * vectors,
+    )  # fmt: skip
+
+
+def item_tower(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
+    """Return the line of the item tower: its title encoder, trained along or frozen."""
+    tower = settings.item_tower
+    batches = max(1, round(data.items / tower.batch_size))
+    each = tower.epochs * batches
+    passes = max(1, math.ceil(tower.min_steps / each)) if each else 1
+    steps = each * passes
+    rows = min(tower.batch_size, data.items)
+    tokens = data.title_tokens * (2 * steps * rows if tower.train_title_encoder else data.titles)
+    seconds = tokens / rates.encode
+    learning = float(shape.bytes)
+    if tower.train_title_encoder:
+        seconds = tokens / rates.train + steps * rates.update
+        learning = 4 * shape.bytes + 2 * rows * data.title_tokens * rates.activation_bytes
+    else:
+        learning += 4.0 * data.titles * data.title_tokens * shape.width
+    on_gpu = rates.device != "cpu" and tower.train_title_encoder
+    trained = shape.bytes if tower.train_title_encoder else 0
+    return Line(
+        "item_tower",
+        f"{steps:,} steps, {tokens / 1e6:,.1f} M title tokens",
+        seconds,
+        memory=PROCESS_GB * GB + trained + (0 if on_gpu else learning),
+        gpu_memory=learning if on_gpu else 0.0,
+        disk=trained,
+        passing_disk=2 * 3 * trained,
+        written=tower.epochs * 3 * trained,
+    )
+
+
+def language_model(data: DataAtHand, settings: Settings, tokens_per_second: float | None) -> Line:
+    """Return the line of the language model's reading, at the rate of the last one here."""
+    from beauty_rec.language.prompt import load_prompt
+
+    def prompt_tokens(package: str, name: str, **values: str) -> float:
+        prompt = load_prompt(package, name, **values)
+        examples = sum(len(str(e.input)) + len(str(e.answer)) for e in prompt.examples)
+        return (len(prompt.instructions) + examples) / 4
+
+    keywords = prompt_tokens("beauty_rec.keywords", "keywords")
+    attributes = prompt_tokens("beauty_rec.items", "attributes", std="", re="", max_values="6")
+    answer = 60
+    questions = data.reviews + data.described_items
+    tokens = data.reviews * (keywords + data.review_chars / 4 + answer)
+    tokens += data.described_items * (attributes + data.item_chars / 4 + answer)
+    return Line(
+        "keywords, item_attributes (language model)",
+        f"{questions:,} questions, {tokens / 1e6:,.1f} M tokens"
+        + ("" if tokens_per_second else "; no rate until a reading has been here"),
+        tokens / tokens_per_second if tokens_per_second else None,
+        disk=300.0 * questions,
+        written=300.0 * questions,
+    )
+
+
+def tables(data: DataAtHand) -> list[Line]:
+    """Return the lines of the stages that were timed on a sample of the items."""
+    memory = PROCESS_GB * GB + 6.0 * data.parquet_bytes
+    lines = [Line(name, "", seconds, memory=memory) for name, seconds in data.seconds.items()]
+    rows = f"{data.reviews:,} reviews, {data.items:,} items"
+    lines[0] = replace(
+        lines[0], work=rows, disk=2.5 * data.parquet_bytes, written=2.5 * data.parquet_bytes
+    )
+    return lines

@@ -1,0 +1,68 @@
+"""`beauty-rec plan`: what it counts, what it knows without weights, and that it writes nothing."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from beauty_rec.cli import app
+from beauty_rec.cli.plan.data import DataAtHand
+from beauty_rec.cli.plan.rates import Rates
+from beauty_rec.cli.plan.shapes import shape_of
+from beauty_rec.cli.plan.stages import fine_tuning, text_retriever
+from beauty_rec.retriever.model_files import EncoderUnavailable
+from beauty_rec.sample import write_sample
+from beauty_rec.settings import ItemTowerSettings, SampleSettings, Settings
+from beauty_rec.towers.items.titles import load_title_reader
+
+
+def test_it_counts_and_times_and_builds_nothing(tmp_path: Path, tiny_model: Path) -> None:
+    files = write_sample(tmp_path / "input", SampleSettings(reviews=300, items=60, seed=2))
+    named = [f"--set=encoder.model={tiny_model}", f"--set=item_tower.title_encoder={tiny_model}"]
+    inputs = [f"--reviews={files.reviews}", f"--items={files.items}"]
+    said = CliRunner().invoke(app, ["plan", f"--data-dir={tmp_path / 'data'}", *inputs, *named])
+    assert said.exit_code == 0, said.output
+    assert "300 reviews (240 train), 60 items" in said.stdout
+    assert "measured here on cpu" in said.stdout
+    assert "text_retriever" in said.stdout
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_presets_models_are_known_without_their_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    encoder = shape_of("BAAI/bge-m3")
+    assert (encoder.layers, encoder.width) == (24, 1024)
+    assert encoder.parameters == pytest.approx(568e6, rel=0.01)
+    with pytest.raises(EncoderUnavailable, match="hf download nobody/none"):
+        shape_of("nobody/none")
+
+
+def test_a_training_of_bge_m3_is_reckoned(tmp_path: Path) -> None:
+    """A million pairs, twice, in batches of 256; a checkpoint holds weights, moments and best."""
+    data = DataAtHand(
+        reviews=1_300_000, train_reviews=1_040_000, items=112_590, described_items=112_590,
+        pairs=1_000_000, item_tokens=150, query_tokens=50, positive_tokens=150, title_tokens=20,
+        review_chars=200, item_chars=200, titles=110_000, parquet_bytes=10**9, seconds={},
+    )  # fmt: skip
+    settings = Settings(data_dir=tmp_path, profile="full", reviews=tmp_path / "any.jsonl")
+    encoder = shape_of("BAAI/bge-m3")
+    work = fine_tuning(data, settings, encoder)
+    assert work.steps == 2 * 3_906
+    assert work.tokens == pytest.approx(2 * 1_000_000 * 200, rel=0.001)
+    assert work.checkpoint_bytes == 16 * encoder.parameters
+    rates = Rates("cuda", "bfloat16", 400_000, 120_000, 0.05, 1_000_000)
+    line = text_retriever(data, settings, encoder, rates)
+    assert line.seconds is not None
+    assert line.seconds > work.tokens * (1 / 120_000 + 1 / 400_000)  # the gradient cache
+    assert line.gpu_memory > 16 * encoder.parameters
+    assert line.memory > 16 * encoder.parameters  # a checkpoint's copies stand on the host
+    assert line.passing_disk == 2 * work.checkpoint_bytes
+
+
+def test_a_missing_title_encoder_names_its_setting_and_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    wanted = r"item_tower\.title_encoder.*hf download nobody/none"
+    with pytest.raises(EncoderUnavailable, match=wanted):
+        load_title_reader(["a"], ItemTowerSettings(title_encoder="nobody/none"))
