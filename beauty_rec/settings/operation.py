@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from beauty_rec.settings.group import Group
 from beauty_rec.settings.secrets import refuse_secret
 
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 

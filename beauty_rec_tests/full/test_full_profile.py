@@ -42,7 +42,7 @@ def shop(folder: Path) -> Iterator[Shop]:
     make_bge_m3(folder / "bge-m3", texts, folder / "sprung")
     distilbert = make_distilbert(folder / "distilbert", texts)
     qwen = make_qwen2(folder / "qwen2", texts)
-    command = [sys.executable, language_server.__file__, qwen, "--name", MODEL]
+    command = [sys.executable, language_server.__file__, str(qwen), "--name", MODEL]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
@@ -85,7 +85,7 @@ def test_every_model_did_its_part(shop: Shop) -> None:
     assert report["retrieval"]["test"]["text_retriever"]["queries"] > 0
     keywords = pl.read_parquet(shop.data / "processed" / "keywords" / "train.parquet")
     by_model = keywords["source"].str.starts_with(MODEL)
-    assert by_model.mean() > 0.95
+    assert by_model.sum() > 0.95 * len(by_model)
     # DistilBERT was trained along, so the tower keeps its own copy.
     assert (shop.data / "models" / "item_tower" / "titles.safetensors").exists()
     retriever = shop.data / "models" / "text_retriever"

@@ -25,7 +25,7 @@ class Trap:
     def __init__(self, file: Path) -> None:
         self.file = str(file)
 
-    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (os.system, (f"touch '{self.file}'",))
 
 

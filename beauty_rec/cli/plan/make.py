@@ -69,9 +69,9 @@ def make_plan(settings: Settings) -> Plan:
     wanted = settings.gpu.device if settings.encoder.device == "auto" else settings.encoder.device
     cuda = torch.cuda.is_available() and not wanted.startswith("cpu")
     device = "cuda" if cuda else "cpu"
-    precision = settings.gpu.precision
-    precision = settings.encoder.precision if precision == "auto" else precision
-    reduced = reduced_precision(precision, torch.device(device)) or torch.float32
+    asked = settings.gpu.precision
+    asked = settings.encoder.precision if asked == "auto" else asked
+    reduced = reduced_precision(asked, torch.device(device)) or torch.float32
     precision = str(reduced).removeprefix("torch.")
     texts = (data.query_tokens + data.positive_tokens) / 2 or data.item_tokens
     for_items = measured(encoder, device, data.item_tokens, precision)
