@@ -139,9 +139,9 @@ def test_a_filter_passes_what_a_plain_loop_does(asked: dict[str, Any]) -> None:
 def test_unknown_names_and_values_are_named_with_the_nearest() -> None:
     with pytest.raises(UnknownFilter, match=r"'sent'.*nearest known: scent"):
         SHOP.passing(Filter.model_validate({"sent": "rose"}))
-    with pytest.raises(UnknownFilter, match="'lavendar'.*lavender"):
+    with pytest.raises(UnknownFilter, match=r"'lavendar'.*lavender"):
         SHOP.passing(Filter.model_validate({"any_of": [{"scent": ["rose", "lavendar"]}]}))
-    with pytest.raises(UnknownFilter, match="'hairs'.*hair"):
+    with pytest.raises(UnknownFilter, match=r"'hairs'.*hair"):
         SHOP.passing(Filter.model_validate({"max_price": 0, "not": {"categories": "hairs"}}))
 
 
@@ -171,9 +171,14 @@ def test_a_filter_without_measure_is_refused_at_once(asked: dict[str, Any]) -> N
     assert Filter.model_validate(nested(15)).not_ is not None
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '"x"', '{"price": {}}', '{"price": {"max": NaN}}',
-                                  '{"any_of": []}', '{"brand": ""}', '{"x\\u0000": "y"}',
-                                  '{"x\\ud800": "y"}', '{"scent": {"min": 1}}', "[" * 5000])  # fmt: skip
+NO_FILTERS = (
+    *("{", "[1]", '"x"', "[" * 5000, '{"price": {}}', '{"price": {"max": NaN}}'),
+    *('{"any_of": []}', '{"brand": ""}', '{"scent": {"min": 1}}'),
+    *('{"x\\u0000": "y"}', '{"x\\ud800": "y"}'),
+)
+
+
+@pytest.mark.parametrize("text", NO_FILTERS)
 def test_what_is_no_filter_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_filter(text)

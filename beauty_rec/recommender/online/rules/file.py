@@ -1,6 +1,7 @@
-"""The file of a shop's rules: what it may say, and what is wrong with one that says another thing.
+"""The file of a shop's rules: what it may say, and what is wrong with one that is not valid.
 
->>> parse_rules('[[rules]]\\nname = "a"\\ndo = "pin"\\nplace = 1\\nitems = ["B1"]', "rules.toml")[0].do
+>>> text = '[[rules]]\\nname = "a"\\ndo = "pin"\\nplace = 1\\nitems = ["B1"]'
+>>> parse_rules(text, "rules.toml")[0].do
 'pin'
 """
 
