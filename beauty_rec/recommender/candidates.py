@@ -140,6 +140,7 @@ def _union(
     hidden = torch.from_numpy(seen if gone is None else np.concatenate([seen, gone]))
     tops = np.full((len(scores), 2), np.nan, np.float32)
     parts: list[NDArray[np.int64]] = []
+    passing = None if allowed is None else torch.from_numpy(np.flatnonzero(allowed))
     for column, own in enumerate(scores):
         if own is None:
             continue
@@ -148,9 +149,8 @@ def _union(
         if len(rows):
             tops[column] = values[0], values[:REFERENCE][-1]
         if chosen[column]:
-            if allowed is not None:
-                passing = own.masked_fill(torch.from_numpy(~allowed), -torch.inf)
-                rows, _ = _best(passing, queries[column], space, depth)
+            if passing is not None:
+                rows, _ = _best(own, queries[column], space, depth, passing)
             parts.append(rows[:depth])
     union = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
     if allowed is not None and len(union) < least:
@@ -183,8 +183,8 @@ def _filled(
         missing[union] = False
         if own is None or len(union) >= least or not missing.any():
             continue
-        passing = own.masked_fill(torch.from_numpy(~missing), -torch.inf)
-        rows, _ = _best(passing, query, space, least - len(union))
+        passing = torch.from_numpy(np.flatnonzero(missing))
+        rows, _ = _best(own, query, space, least - len(union), passing)
         union = np.union1d(union, rows)
     return union
 
@@ -205,11 +205,17 @@ def _first(
 
 
 def _best(
-    scores: torch.Tensor, query: NDArray[np.float32] | None, space: ItemSpace, depth: int
+    scores: torch.Tensor,
+    query: NDArray[np.float32] | None,
+    space: ItemSpace,
+    depth: int,
+    passing: torch.Tensor | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    if query is not None:
+    """Return the rows of the best scores and the scores, of the rows ``passing`` alone if given."""
+    if passing is None and query is not None:
         return space.best(scores, query, depth)
-    found, values = leading(scores, depth + SLACK)
-    rows, own = found.numpy(), values.numpy()
+    found, values = leading(scores if passing is None else scores[passing], depth + SLACK)
+    rows = (found if passing is None else passing[found]).numpy()
+    own = values.numpy() if query is None else space.exact(rows, query)
     order = ranked(own, rows)[:depth]
     return rows[order], own[order]

@@ -22,7 +22,7 @@ def brand_of_the_first(engine: Engine) -> str:
 def test_a_changed_file_is_at_work_and_a_wrong_one_refused(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
     path.write_text(PIN.format("house 5"))
-    other = engine_with(engine, rules=str(path))
+    other = engine_with(engine, rules=str(path), poll_seconds=1_000)
     other.rules = RulesKeeper(path, engine.shop)
     assert brand_of_the_first(other) == "house 5"
     path.write_text(PIN.format("house 7"))

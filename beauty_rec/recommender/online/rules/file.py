@@ -17,7 +17,6 @@ from pydantic import (
     Field,
     Strict,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -122,7 +121,7 @@ class Cap(Rule):
 
     @field_validator("filter", "items")
     @classmethod
-    def _of_all(cls, value: Any, info: ValidationInfo) -> Any:
+    def _of_all(cls, value: Any) -> Any:
         if value is not None:
             raise ValueError("a cap is of all items: leave it out")
         return value

@@ -208,10 +208,12 @@ def _nodes(categories: pl.Series) -> pl.Series:
     """Return :func:`_path` of each item; few paths differ, so each is made once."""
     codes = categories.fill_null([]).list.join("\0", ignore_nulls=True)
     made = {joined: _path(joined.split("\0")) for joined in codes.unique().to_list()}
-    return codes.replace_strict(
-        list(made), pl.Series(list(made.values()), dtype=pl.List(pl.String)),
-        return_dtype=pl.List(pl.String),
-    )  # fmt: skip
+    known = pl.DataFrame(
+        {"joined": list(made), "nodes": list(made.values())},
+        schema={"joined": pl.String, "nodes": pl.List(pl.String)},
+    )
+    asked = pl.DataFrame({"joined": codes})
+    return asked.join(known, on="joined", how="left", maintain_order="left")["nodes"]
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -158,9 +158,6 @@ class Filter(BaseModel):
         }
 
 
-ANYTHING = Filter()
-
-
 def read_filter(text: str) -> Filter:
     """Return a filter that is written as a JSON object.
 
@@ -192,3 +189,6 @@ def _inner(value: dict[Any, Any] | list[Any]) -> list[Any]:
         if not isinstance(name, str) or len(name) > 100 or not _NAME.search(name):
             raise PydanticCustomError("name", "a name is a text of at most 100 plain characters")
     return list(value.values())
+
+
+ANYTHING = Filter()

@@ -37,7 +37,7 @@ def add_answers(app: FastAPI, ask: Ask) -> None:
         brand: Annotated[list[Label] | None, Query(max_length=100)] = None,
         min_price: Price | None = None,
         max_price: Price | None = None,
-        filter_text: FilterText | None = None,
+        filter_text: FilterText = None,
         order: requests.SearchOrder = "hybrid",
     ) -> Response:
         """Find items by what they are and what reviewers say of them."""

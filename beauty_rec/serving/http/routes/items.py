@@ -44,7 +44,7 @@ def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
         parent_asin: ItemId,
         k: K = 10,
         by: requests.SimilarBy = "text",
-        filter_text: FilterText | None = None,
+        filter_text: FilterText = None,
     ) -> Response:
         """Items whose texts are nearest to this one's, or that are taken together with it."""
         if http.scope.get("raw_path", b"").lower().endswith(b"%2fsimilar"):

@@ -49,7 +49,7 @@ ItemId = Annotated[
 ]
 K = Annotated[int, Query(ge=1, le=requests.MAX_K)]
 FilterText = Annotated[
-    str,
+    str | None,
     Query(
         alias="filter",
         max_length=MAX_TEXT,
