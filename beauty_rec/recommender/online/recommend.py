@@ -80,7 +80,7 @@ def recommend(
         allowed=[shop.catalogue.passing(one.request.filters) for one in understood],
         least=[one.request.k for one in understood],
         pinned=[
-            [] if one.ruling is None else [rows for _, rows in one.ruling.pins]
+            [] if one.ruling is None else [rows for _, rows, _ in one.ruling.pins]
             for one in understood
         ],
     )
@@ -138,7 +138,7 @@ def _ruled(shop: Snapshot, one: Understood, rules: ShopRules) -> Understood:
     )
     if ruling is None:
         return one
-    return replace(one, seen=np.union1d(one.seen, ruling.excluded), ruling=ruling)
+    return replace(one, seen=np.concatenate([one.seen, ruling.excluded]), ruling=ruling)
 
 
 def asks_of(shop: Snapshot, understood: Sequence[Understood]) -> Asks:

@@ -38,13 +38,13 @@ class Ruling:
 
     Attributes:
         excluded: int64, rows that are not answered.
-        pins: with the rows that may stand there.
+        pins: with the rows that may stand there, int64, and their mask.
         moves: boosts and buries, with a mask of their items, bool ``[N]``.
         caps: in the order of the file.
     """
 
     excluded: NDArray[np.int64]
-    pins: Sequence[tuple[Pin, NDArray[np.int64]]]
+    pins: Sequence[tuple[Pin, NDArray[np.int64], NDArray[np.bool_]]]
     moves: Sequence[tuple[Boost | Bury, NDArray[np.bool_]]]
     caps: Sequence[Cap]
 
@@ -78,20 +78,20 @@ class Ruling:
         """
         notes = []
         held: dict[int, int] = {}
-        standing = set(rows)
-        for pin, own in self.pins:
-            mine = set(own.tolist()) & standing - set(held.values())
-            best = next((row for row in rows if row in mine), None)
+        pinned: set[int] = set()
+        for pin, _, mask in self.pins:
+            best = next((row for row in rows if mask[row] and row not in pinned), None)
             place = next(p for p in range(pin.place, len(held) + pin.place + 1) if p not in held)
             if best is None:
                 notes.append(f"rule {pin.name}: no item of it can be answered")
             elif place <= k:
                 held[place] = best
+                pinned.add(best)
                 names.setdefault(best, []).append(pin.name)
         listing = _Listing(self.caps, catalogue, names)
         for place, row in held.items():
             listing.count(row, place)
-        waiting = [row for row in rows if row not in set(held.values())]
+        waiting = [row for row in rows if row not in pinned]
         found: list[int] = []
         for place in range(1, k + 1):
             if place in held:
@@ -99,7 +99,7 @@ class Ruling:
             elif waiting:
                 found.append(waiting.pop(listing.next_of(waiting, place)))
                 listing.count(found[-1], place)
-        found += [row for place, row in sorted(held.items()) if row not in set(found)]
+        found = list(dict.fromkeys([*found, *(row for _, row in sorted(held.items()))]))
         if listing.given_way:
             notes.append(f"rules that gave way, as nothing else is left: {listing.said}")
         return found[:k], notes
@@ -160,25 +160,23 @@ class _Listing:
 class ShopRules:
     """Rules made ready for the items of a snapshot.
 
-    ``made``: each rule with the rows of its items and, for a move, their mask.
+    ``made``: each rule with the rows of its items and their mask.
     """
 
-    made: Sequence[tuple[AnyRule, NDArray[np.int64], NDArray[np.bool_] | None]]
+    made: Sequence[tuple[AnyRule, NDArray[np.int64], NDArray[np.bool_]]]
 
     @classmethod
     def of(cls, rules: Sequence[AnyRule], shop: Snapshot) -> "ShopRules":
         """Return the rules for a shop; what one names that is not there any more, it is not of."""
-        made: list[tuple[AnyRule, NDArray[np.int64], NDArray[np.bool_] | None]] = []
+        made: list[tuple[AnyRule, NDArray[np.int64], NDArray[np.bool_]]] = []
         for rule in rules:
             try:
                 rows = rows_of(rule, shop)
             except UnknownFilter:
                 known = [shop.space.row_of.get(name, -1) for name in rule.items or ()]
                 rows = np.array([row for row in known if row >= 0], np.int64)
-            mask = None
-            if isinstance(rule, Boost | Bury):
-                mask = np.zeros(shop.catalogue.rows, bool)
-                mask[rows] = True
+            mask = np.zeros(shop.catalogue.rows, bool)
+            mask[rows] = True
             made.append((rule, rows, mask))
         return cls(made)
 
@@ -194,7 +192,7 @@ class ShopRules:
         excluded = [rows for rule, rows, _ in on if isinstance(rule, Exclude)]
         return Ruling(
             np.concatenate([np.zeros(0, np.int64), *excluded]),
-            [(rule, rows) for rule, rows, _ in on if isinstance(rule, Pin)],
-            [(r, mask) for r, _, mask in on if isinstance(r, Boost | Bury) and mask is not None],
+            [(rule, rows, mask) for rule, rows, mask in on if isinstance(rule, Pin)],
+            [(rule, mask) for rule, _, mask in on if isinstance(rule, Boost | Bury)],
             [rule for rule, _, _ in on if isinstance(rule, Cap)],
         )
