@@ -99,10 +99,9 @@ class Ruling:
             elif waiting:
                 found.append(waiting.pop(listing.next_of(waiting, place)))
                 listing.count(found[-1], place)
-        found = list(dict.fromkeys([*found, *(row for _, row in sorted(held.items()))]))
         if listing.given_way:
             notes.append(f"rules that gave way, as nothing else is left: {listing.said}")
-        return found[:k], notes
+        return found, notes
 
 
 @dataclass
