@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from beauty_rec.corpus.ids import PLAIN
 from beauty_rec.recommender.online import requests
-from beauty_rec.recommender.online.stock.filters import MAX_TEXT, Filter, faults_of, read_filter
+from beauty_rec.recommender.online.stock.filters import Filter, faults_of, read_filter
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.problems import MEDIA_TYPE
 from beauty_rec.serving.http.turns.cost import Question
@@ -52,8 +52,7 @@ FilterText = Annotated[
     str | None,
     Query(
         alias="filter",
-        max_length=MAX_TEXT,
-        description="a JSON object, as `filters` of /v1/recommend",
+        description="a JSON object, as `filters` of /v1/recommend, of at most 8,000 characters",
         examples=['{"price": {"max": 30}}'],
     ),
 ]
