@@ -22,7 +22,12 @@ from beauty_rec_tests.recommender.served_set import USER
 
 N, LATER = 120, 20
 SCENTS = ("rose", "lavender", "mint", "cedar")
-TREES = (["Beauty", "Hair", "Shampoo"], ["Beauty", "Hair"], ["Beauty", "Skin"], [])
+TREES: tuple[list[str], ...] = (
+    ["Beauty", "Hair", "Shampoo"],
+    ["Beauty", "Hair"],
+    ["Beauty", "Skin"],
+    [],
+)
 VOCABULARY = Vocabulary((), ("scent",), tuple(Entry("re", "scent", s, 9) for s in SCENTS), 2)
 
 
@@ -201,7 +206,7 @@ def test_as_many_rows_come_back_as_there_are(
         assert mask is not None
         alive = mask.copy()
         alive[engine.shop.catalogue.gone] = False
-        named = {} if sources is None else {"sources": sources}
+        named: dict[str, Any] = {} if sources is None else {"sources": sources}
         request = RecommendRequest(user_id=USER, context=context, exclude_seen=False, k=7,
                                    filters=filters, **named)  # fmt: skip
         items = engine.recommend([request])[0]["items"]
