@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.orchestration.catalogue.docs_link import docs_link
 from beauty_rec.orchestration.catalogue.markdown import frame_metadata, markdown_table
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import value_check
@@ -29,6 +30,7 @@ def _source(name: str, description: str) -> dg.SourceAsset:
     @dg.observable_source_asset(
         name=name,
         group_name=GROUP,
+        metadata=docs_link(),
         description=f"{description} Its data version is a hash of the file's content.",
     )
     def observe(settings: dg.ResourceParam[Settings]) -> dg.ObserveResult:

@@ -26,6 +26,7 @@ from beauty_rec.recommender.path import Ordered
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 from beauty_rec.settings import ServeSettings
 from beauty_rec.towers.users.inputs import join_requests, one_request
+from beauty_rec.tracing import stage
 
 HOUR_MS = 3_600_000
 CARD_FIELDS = (
@@ -72,22 +73,28 @@ def recommend(
     if rules is not None:
         understood = [_ruled(shop, one, rules) for one in understood]
     depth = max(settings.source_depth, *(request.k for request in requests))
-    answers = shop.path.answer(
-        asks_of(shop, understood),
-        depth,
-        chosen=[one.request.sources for one in understood],
-        gone=shop.catalogue.gone,
-        allowed=[shop.catalogue.passing(one.request.filters) for one in understood],
-        least=[one.request.k for one in understood],
-        pinned=[
-            [] if one.ruling is None else [rows for _, rows, _ in one.ruling.pins]
-            for one in understood
-        ],
-    )
-    return [
-        _answer(shop, one, ordered, settings)
-        for one, ordered in zip(understood, answers, strict=True)
-    ]
+    with stage("encode"):
+        asks = asks_of(shop, understood)
+    with stage("candidates"):
+        found = shop.path.answer(
+            asks,
+            depth,
+            chosen=[one.request.sources for one in understood],
+            gone=shop.catalogue.gone,
+            allowed=[shop.catalogue.passing(one.request.filters) for one in understood],
+            least=[one.request.k for one in understood],
+            pinned=[
+                [] if one.ruling is None else [rows for _, rows, _ in one.ruling.pins]
+                for one in understood
+            ],
+        )
+    with stage("order"):
+        answers = list(found)
+    with stage("answer"):
+        return [
+            _answer(shop, one, ordered, settings)
+            for one, ordered in zip(understood, answers, strict=True)
+        ]
 
 
 def understand(shop: Snapshot, request: RecommendRequest) -> Understood:

@@ -28,6 +28,7 @@ from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 from beauty_rec.recommender.online.stock.new_items import NewRow, add_rows, is_taken_in
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
 from beauty_rec.serving.state.database import READ_ONLY, STORE, DatabaseDown, Store
+from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.serving.state.given import GivenRows
 from beauty_rec.serving.state.rules import RulesKeeper
 from beauty_rec.serving.state.threads import in_passing
@@ -251,6 +252,7 @@ class Engine:
             self._begin(loaded)
         self._fill_in()
         self._rows.forget_others(loaded, list(self._given.values()))
+        set_aside()
         self.refused = None
         self.switches += 1
         LOG.info("switched", extra={"event": "set_switched", "set": manifest.set})
