@@ -12,7 +12,13 @@ import typer
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli.dry_run import dry_lines
-from beauty_rec.cli.inputs import checked, load_settings, make_sample_if_needed, refuse_read_only
+from beauty_rec.cli.inputs import (
+    checked,
+    given_filter,
+    load_settings,
+    make_sample_if_needed,
+    refuse_read_only,
+)
 from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
 from beauty_rec.cli.terminal import say, show
 from beauty_rec.recommender.online.requests import SearchOrder
@@ -40,6 +46,14 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="any setting: fine_tune.epochs=3"),
 ]
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="JSON", help='what items have to be: {"scent": ["rose"]}'),
+]
+Category = Annotated[list[str] | None, typer.Option(help="any of these; again for another")]
+Brand = Annotated[list[str] | None, typer.Option(help="any of these; again for another")]
+MinPrice = Annotated[float | None, typer.Option(min=0)]
+MaxPrice = Annotated[float | None, typer.Option(min=0)]
 
 
 def main() -> None:
@@ -207,6 +221,11 @@ def search(
     order: Annotated[
         SearchOrder, typer.Option(help="by words and vectors, or by one of them")
     ] = "hybrid",
+    filters: FilterOption = None,
+    category: Category = None,
+    brand: Brand = None,
+    min_price: MinPrice = None,
+    max_price: MaxPrice = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
     settings: Set = None,
 ) -> None:
@@ -216,8 +235,9 @@ def search(
 
     if not text.strip():
         raise ValueError("the search text is empty")
+    asked = given_filter(filters, category, brand, min_price, max_price)
     with Engine.open(load_settings(data_dir, settings)) as engine:
-        found = engine.search([SearchQuestion(text, k, order=order)])[0]
+        found = engine.search([SearchQuestion(text, k, asked, order)])[0]
     if as_json:
         show(json.dumps(found, indent=1, ensure_ascii=False))
         return
@@ -236,6 +256,11 @@ def recommend(
     height_cm: Annotated[float | None, typer.Option(min=0, max=300)] = None,
     weight_kg: Annotated[float | None, typer.Option(min=0, max=500)] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
+    filters: FilterOption = None,
+    category: Category = None,
+    brand: Brand = None,
+    min_price: MinPrice = None,
+    max_price: MaxPrice = None,
     as_json: Annotated[bool, typer.Option("--json", help="the API's answer")] = False,
     data_dir: DataDir = None,
     settings: Set = None,
@@ -255,6 +280,7 @@ def recommend(
         context=context,
         profile={name: value for name, value in profile.items() if value is not None},
         k=k,
+        filters=given_filter(filters, category, brand, min_price, max_price),
     )
     with Engine.open(load_settings(data_dir, settings)) as engine:
         answer = engine.recommend([request])[0]

@@ -7,6 +7,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from beauty_rec.recommender.online.stock.filters import (
+    ANYTHING,
+    Filter,
+    faults_of,
+    read_filter,
+)
 from beauty_rec.settings import Settings, is_secret_name, redacted
 
 M = TypeVar("M", bound=BaseModel)
@@ -67,6 +73,35 @@ def _fault(place: tuple[int | str, ...], message: str, fault: Any) -> str:
     shown = shown and not any(is_secret_name(part) for part in place)
     said = f"{'.'.join(map(str, place))}: {message}"
     return f"{said} (given: {value!r})" if shown else said
+
+
+def given_filter(
+    text: str | None,
+    category: list[str] | None,
+    brand: list[str] | None,
+    min_price: float | None,
+    max_price: float | None,
+) -> Filter:
+    """Return the filter of a command's options, which all have to hold.
+
+    Raises:
+        ValueError: one is not valid; the message names it.
+    """
+    plain: dict[str, Any] = {
+        "category": category or None,
+        "brand": brand or None,
+        "min_price": min_price,
+        "max_price": max_price,
+    }
+    beside = checked(Filter, "filter", **plain)
+    if text is None:
+        return beside
+    try:
+        asked = read_filter(text)
+    except ValueError as error:
+        faults = (f"{where}: {what}" if where else what for where, what in faults_of(error))
+        raise ValueError(f"--filter: {'; '.join(faults)}") from None
+    return asked if beside == ANYTHING else Filter(all_of=[beside, asked])
 
 
 def refuse_read_only(folder: Path) -> None:

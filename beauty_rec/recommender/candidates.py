@@ -44,6 +44,8 @@ def find_candidates(
     gone: NDArray[np.int64] | None = None,
     allowed: Sequence[NDArray[np.bool_] | None] | None = None,
     heard: Sequence[str] | None = None,
+    least: Sequence[int] | None = None,
+    pinned: Sequence[Sequence[NDArray[np.int64]]] | None = None,
 ) -> Iterator[Found]:
     """Yield the candidates of each ask: of every source the ``depth`` best unseen items.
 
@@ -59,6 +61,9 @@ def find_candidates(
         gone: rows that nobody is to be answered with.
         allowed: bool ``[N]`` for each ask, the rows that pass its filters; None: all.
         heard: names of the sources that are asked at all; None: every one. The others say nothing.
+        least: candidates that each ask with a filter has at least, as long as as many pass: where
+            the chosen sources bring fewer, the best of the other ones fill up.
+        pinned: rows for each ask; the best unseen of each array is a candidate in any case.
     """
     for part in chunks(len(asks), len(space) * len(sources)):
         some = asks.part(part)
@@ -74,6 +79,8 @@ def find_candidates(
                 gone,
                 None if allowed is None else allowed[number],
                 depth,
+                0 if least is None else least[number],
+                () if pinned is None else pinned[number],
             )
 
 
@@ -127,10 +134,13 @@ def _union(
     gone: NDArray[np.int64] | None,
     allowed: NDArray[np.bool_] | None,
     depth: int,
+    least: int,
+    pinned: Sequence[NDArray[np.int64]],
 ) -> Found:
     hidden = torch.from_numpy(seen if gone is None else np.concatenate([seen, gone]))
     tops = np.full((len(scores), 2), np.nan, np.float32)
     parts: list[NDArray[np.int64]] = []
+    passing = None if allowed is None else torch.from_numpy(np.flatnonzero(allowed))
     for column, own in enumerate(scores):
         if own is None:
             continue
@@ -139,11 +149,15 @@ def _union(
         if len(rows):
             tops[column] = values[0], values[:REFERENCE][-1]
         if chosen[column]:
-            if allowed is not None:
-                passing = own.masked_fill(torch.from_numpy(~allowed), -torch.inf)
-                rows, _ = _best(passing, queries[column], space, depth)
+            if passing is not None:
+                rows, _ = _best(own, queries[column], space, depth, passing)
             parts.append(rows[:depth])
     union = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
+    if allowed is not None and len(union) < least:
+        union = _filled(union, scores, queries, space, allowed, least)
+    if pinned:
+        best = [_first(rows, scores, allowed) for rows in pinned]
+        union = np.unique(np.concatenate([union, *best]))
     table = np.full((len(union), len(scores)), np.nan, np.float32)
     for column, own in enumerate(scores):
         if own is None:
@@ -155,12 +169,53 @@ def _union(
     return Found(union, table, tops)
 
 
+def _filled(
+    union: NDArray[np.int64],
+    scores: Sequence[torch.Tensor | None],
+    queries: Sequence[NDArray[np.float32] | None],
+    space: ItemSpace,
+    allowed: NDArray[np.bool_],
+    least: int,
+) -> NDArray[np.int64]:
+    """Return the candidates with the best further rows of each source in turn, ``least`` in all."""
+    missing = allowed.copy()
+    for own, query in zip(scores, queries, strict=True):
+        missing[union] = False
+        if own is None or len(union) >= least or not missing.any():
+            continue
+        passing = torch.from_numpy(np.flatnonzero(missing))
+        rows, _ = _best(own, query, space, least - len(union), passing)
+        union = np.union1d(union, rows)
+    return union
+
+
+def _first(
+    rows: NDArray[np.int64],
+    scores: Sequence[torch.Tensor | None],
+    allowed: NDArray[np.bool_] | None,
+) -> NDArray[np.int64]:
+    """Return the best of ``rows`` by the first source that knows any of them; or nothing."""
+    rows = rows if allowed is None else rows[allowed[rows]]
+    for own in scores:
+        if own is not None and len(rows):
+            here = own[torch.from_numpy(rows)]
+            if bool(torch.isfinite(here).any()):
+                return rows[[int(here.argmax())]]
+    return rows[:0]
+
+
 def _best(
-    scores: torch.Tensor, query: NDArray[np.float32] | None, space: ItemSpace, depth: int
+    scores: torch.Tensor,
+    query: NDArray[np.float32] | None,
+    space: ItemSpace,
+    depth: int,
+    passing: torch.Tensor | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    if query is not None:
+    """Return the rows of the best scores and the scores, of the rows ``passing`` alone if given."""
+    if passing is None and query is not None:
         return space.best(scores, query, depth)
-    found, values = leading(scores, depth + SLACK)
-    rows, own = found.numpy(), values.numpy()
+    found, values = leading(scores if passing is None else scores[passing], depth + SLACK)
+    rows = (found if passing is None else passing[found]).numpy()
+    own = values.numpy() if query is None else space.exact(rows, query)
     order = ranked(own, rows)[:depth]
     return rows[order], own[order]

@@ -87,6 +87,8 @@ class AnswerPath:
         chosen: Sequence[Sequence[str]] | None = None,
         gone: NDArray[np.int64] | None = None,
         allowed: Sequence[NDArray[np.bool_] | None] | None = None,
+        least: Sequence[int] | None = None,
+        pinned: Sequence[Sequence[NDArray[np.int64]]] | None = None,
     ) -> Iterator[Ordered]:
         """Yield the candidates of each ask in the order that is served.
 
@@ -95,8 +97,9 @@ class AnswerPath:
         kinds = [self.kind_of(query.context) for query in asks.queries]
         served = [self.orders.served[kind] for kind in kinds]
         found = find_candidates(
-            self.sources, asks, self.space, depth, chosen=chosen, gone=gone, allowed=allowed
-        )
+            self.sources, asks, self.space, depth, chosen=chosen, gone=gone, allowed=allowed,
+            least=least, pinned=pinned,
+        )  # fmt: skip
         return self._ordered(asks, list(found), kinds, served)
 
     def search(

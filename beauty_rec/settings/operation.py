@@ -1,6 +1,7 @@
 """Where and how the graph runs and answers, and when its checks speak up."""
 
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -201,8 +202,18 @@ class ServeSettings(Group):
         description="users whom the page offers to try, with their profiles, to whoever opens it; "
         "of the synthetic sample: 12",
     )
-    poll_seconds: float = Field(2, gt=0, description="between looks at the manifest")
+    rules: Path | None = Field(
+        None, description="TOML file of the shop's rules, read again when it changes; unset: none"
+    )
+    poll_seconds: float = Field(
+        2, gt=0, description="between looks at the manifest, and at the rules"
+    )
     keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")
+
+    @field_validator("rules")
+    @classmethod
+    def _from_anywhere(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -19,7 +19,7 @@ from beauty_rec_client import (
     ApiError,
     AsyncClient,
     Client,
-    ItemFilters,
+    Filter,
     NewEvent,
     NotFound,
     NotValid,
@@ -57,6 +57,9 @@ def test_threads_ask_a_running_server(url: str) -> None:
         answer = shop.recommend(RecommendRequest(user_id=USER, context="rose", k=3))
         assert [item.rank for item in answer.items] == [1, 2, 3]
         name = answer.items[0].parent_asin
+        soap = Filter(category=["soap", "serum"], not_=Filter(category="serum"))
+        filtered = shop.recommend(RecommendRequest(filters=soap, k=3))
+        assert [item.category for item in filtered.items] == ["soap"] * 3
         assert shop.item(name).version == answer.version == shop.version().version
         assert len(shop.similar(name, k=2).items) == 2
         assert shop.search("rose soap", k=4, order="lexical").order == "lexical"
@@ -84,7 +87,7 @@ def test_a_refusal_is_an_exception_with_its_problem(url: str) -> None:
             shop.item("a/similar?")
         assert missing.value.problem.detail == "no item 'a/similar?'"
         assert missing.value.problem.request_id
-        wrong = RecommendRequest(filters=ItemFilters(min_price=5, max_price=1))
+        wrong = RecommendRequest(filters=Filter(min_price=5, max_price=1))
         with pytest.raises(NotValid) as invalid:
             shop.recommend(wrong)
         assert invalid.value.problem.errors

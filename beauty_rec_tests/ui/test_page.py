@@ -107,9 +107,9 @@ def test_a_context_and_filters_change_the_answer(page: Page) -> None:
     expect(page.locator(".card .facts").first).to_contain_text("soap")
     for facts in page.locator(".card .facts").all_text_contents():
         assert "soap" in facts
-    page.get_by_label("Category").fill("no such thing")
+    page.get_by_label("Category").fill("soup")
     page.get_by_role("button", name="Recommend").click()
-    expect(page.locator("#notes")).to_contain_text("no item passes the filters")
+    expect(page.locator("#status")).to_contain_text("the nearest known: soap")
 
 
 def test_search_then_like_then_recommend(page: Page) -> None:

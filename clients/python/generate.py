@@ -81,20 +81,28 @@ def _model(name: str, schema: dict[str, Any]) -> str:
         return f"{name} = {_type(schema)}\n"
     about = schema.get("description", f"{name}.")
     lines = [f"class {name}(BaseModel):", f'    """{_cleaned(about)}"""', ""]
-    if schema.get("additionalProperties") is False:
-        lines += ['    model_config = ConfigDict(extra="forbid")', ""]
+    more, fields = schema.get("additionalProperties"), schema.get("properties", {})
+    config = []
+    if more is not None:
+        config.append(f'extra="{"forbid" if more is False else "allow"}"')
+    if any(_plain(field) != field for field in fields):
+        config += ["validate_by_alias=True", "validate_by_name=True"]
+    if config:
+        lines += [f"    model_config = ConfigDict({', '.join(config)})", ""]
     required = schema.get("required", [])
-    lines += [_field(n, s, n in required) for n, s in schema.get("properties", {}).items()]
+    lines += [_field(n, s, n in required, name) for n, s in fields.items()]
     return "\n".join(lines) + "\n"
 
 
-def _field(name: str, schema: dict[str, Any], required: bool) -> str:
+def _field(name: str, schema: dict[str, Any], required: bool, of: str) -> str:
     kind = _type(schema)
     arguments = []
     if not required:
         arguments.append(_default(schema))
         if arguments[0] == "None" and not kind.endswith("| None") and kind != "Any":
             kind = f"{kind} | None"
+    if of in _names(schema):  # the class itself, which is not there yet
+        kind = f'"{kind}"'
     plain = _plain(name)
     if plain != name:
         arguments.append(f"alias={name!r}")

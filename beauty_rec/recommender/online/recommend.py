@@ -6,7 +6,7 @@ defined here.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ from beauty_rec.recommender.diversity import diversify
 from beauty_rec.recommender.online.people import Past, together
 from beauty_rec.recommender.online.reasons import Reasons, profile_columns
 from beauty_rec.recommender.online.requests import PastItem, RecommendRequest
+from beauty_rec.recommender.online.rules.apply import Ruling, ShopRules
 from beauty_rec.recommender.online.snapshot import Snapshot
-from beauty_rec.recommender.online.stock.catalogue import Catalogue, Filters
+from beauty_rec.recommender.online.stock.catalogue import Catalogue
 from beauty_rec.recommender.path import Ordered
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 from beauty_rec.settings import ServeSettings
@@ -43,6 +44,7 @@ class Understood:
         past: the events that count, oldest first.
         seen: rows of the items that are left out.
         notes: what of the request could not be used.
+        ruling: the shop's rules that speak of it.
     """
 
     request: RecommendRequest
@@ -50,17 +52,26 @@ class Understood:
     past: list[Past]
     seen: NDArray[np.int64]
     notes: list[str]
+    ruling: Ruling | None = None
 
 
 def recommend(
-    shop: Snapshot, requests: Sequence[RecommendRequest], settings: ServeSettings
+    shop: Snapshot,
+    requests: Sequence[RecommendRequest],
+    settings: ServeSettings,
+    rules: ShopRules | None = None,
 ) -> list[dict[str, Any]]:
     """Answer ``requests`` together; each answer is a ``Recommendations`` in plain values.
 
     What a request holds that is not known here (a user, past items) is left out, and said in
     ``notes``.
+
+    Raises:
+        UnknownFilter: a filter names what no item has.
     """
     understood = [understand(shop, request) for request in requests]
+    if rules is not None:
+        understood = [_ruled(shop, one, rules) for one in understood]
     depth = max(settings.source_depth, *(request.k for request in requests))
     with stage("encode"):
         asks = asks_of(shop, understood)
@@ -70,8 +81,10 @@ def recommend(
             depth,
             chosen=[one.request.sources for one in understood],
             gone=shop.catalogue.gone,
-            allowed=[
-                shop.catalogue.passing(Filters(**one.request.filters.model_dump()))
+            allowed=[shop.catalogue.passing(one.request.filters) for one in understood],
+            least=[one.request.k for one in understood],
+            pinned=[
+                [] if one.ruling is None else [rows for _, rows, _ in one.ruling.pins]
                 for one in understood
             ],
         )
@@ -121,6 +134,20 @@ def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
     return Understood(request, query, past, np.unique(np.array(rows, dtype=np.int64)), notes)
 
 
+def _ruled(shop: Snapshot, one: Understood, rules: ShopRules) -> Understood:
+    """Return a request with the rules that speak of it; what they exclude is as if seen."""
+    context = one.query.context
+    ruling = rules.ruling(
+        one.query.time_ms if one.request.at is not None else int(time.time() * 1000),
+        context=bool(context),
+        user=one.request.user_id is not None,
+        kind=shop.path.kind_of(context),
+    )
+    if ruling is None:
+        return one
+    return replace(one, seen=np.concatenate([one.seen, ruling.excluded]), ruling=ruling)
+
+
 def asks_of(shop: Snapshot, understood: Sequence[Understood]) -> Asks:
     """Return the asks of requests."""
     path, tower = shop.path, shop.path.tower
@@ -158,13 +185,9 @@ def asks_of(shop: Snapshot, understood: Sequence[Understood]) -> Asks:
 def _answer(
     shop: Snapshot, one: Understood, ordered: Ordered, settings: ServeSettings
 ) -> dict[str, Any]:
-    request, order = one.request, np.arange(len(ordered.rows))
+    request, notes = one.request, list(one.notes)
     wanted = settings.diversity if request.diversity is None else request.diversity
-    if wanted:
-        texts = shop.space.texts(ordered.rows)
-        order = diversify(ordered.scores, texts, request.k, wanted)
-    order = order[: request.k]
-    notes = list(one.notes)
+    order, names = _arranged(shop, one, ordered, wanted, notes)
     if not len(order):
         notes.append("no item passes the filters")
     reasons = Reasons(shop.catalogue, shop.space, shop.path.builder, one.query)
@@ -176,6 +199,7 @@ def _answer(
             "probability": _probability(ordered, place),
             "sources": _standing(ordered, place),
             "why": reasons.of(int(ordered.rows[place])),
+            "rules": names.get(int(ordered.rows[place]), []),
         }
         for rank, place in enumerate(order.tolist(), 1)
     ]
@@ -186,6 +210,27 @@ def _answer(
         "notes": notes,
         "candidates": _candidates(shop, ordered, request.k) if request.stages else None,
     }
+
+
+def _arranged(
+    shop: Snapshot, one: Understood, ordered: Ordered, diversity: float, notes: list[str]
+) -> tuple[NDArray[np.int64], dict[int, list[str]]]:
+    """Return which of the candidates are answered, in their order, and the rules of each row."""
+    k, ruling = one.request.k, one.ruling
+    order, names = np.arange(len(ordered.rows)), dict[int, list[str]]()
+    if ruling is not None:
+        order, names = ruling.moved(ordered.rows)
+    if diversity:
+        # An item is as relevant as the place that it was moved to.
+        varied = diversify(ordered.scores, shop.space.texts(ordered.rows[order]), k, diversity)
+        order = np.concatenate([order[varied], np.delete(order, varied)])
+    if ruling is None or not (ruling.pins or ruling.caps):
+        return order[:k], names
+    rows = ordered.rows[order].tolist()
+    arranged, said = ruling.arranged(rows, k, shop.catalogue, names)
+    notes += said
+    place_of = dict(zip(rows, order.tolist(), strict=True))
+    return np.array([place_of[row] for row in arranged], np.int64), names
 
 
 def _probability(ordered: Ordered, place: int) -> float | None:

@@ -5,20 +5,20 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
-    model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from beauty_rec.corpus.ids import PLAIN, checked_id
+from beauty_rec.corpus.ids import PLAIN
 from beauty_rec.corpus.text import clean_text
 from beauty_rec.corpus.times import MIN_TIMESTAMP_MS, timestamp_fault
+from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
+from beauty_rec.recommender.online.values import Id, Label, Model, Number, Price
 
 MAX_K = 1_000
 
@@ -27,13 +27,6 @@ MAX_HISTORY = 1_000
 
 
 MAX_TEXT = 2_000
-
-
-Id = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=PLAIN),
-    AfterValidator(checked_id),
-]
 
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern=r"^[^\x00]*$")]
@@ -50,14 +43,6 @@ Clean = Annotated[Text, AfterValidator(clean_text)]
 
 
 Title = Annotated[Text, Field(min_length=1), AfterValidator(_cleaned)]
-
-
-Label = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=PLAIN)
-]
-
-
-Price = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 def _moment(value: int) -> int:
@@ -79,9 +64,6 @@ Moment = Annotated[
 Rating = Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)]
 
 
-Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
-
-
 ONLY_LABELS: JsonDict = {
     "additionalProperties": False,
     "propertyNames": {"minLength": 1, "maxLength": 100, "pattern": PLAIN},
@@ -99,12 +81,6 @@ Source = Literal[
 ]
 
 
-class Model(BaseModel):
-    """Unknown fields are errors: a misspelt filter must not be a filter that is not there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 class PastItem(Model):
     """An item of the shopper's past."""
 
@@ -118,22 +94,6 @@ Past = Annotated[
     Discriminator(lambda value: "id" if isinstance(value, str) else "event"),
 ]
 """An item that is only named, or an event; a fault of one is not said of the other."""
-
-
-class ItemFilters(Model):
-    """What an item has to be. A bound on the price leaves items without one out."""
-
-    category: Label | None = Field(None, examples=["shampoo"])
-    brand: Label | None = None
-    min_price: Price | None = None
-    max_price: Price | None = Field(None, examples=[30])
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> "ItemFilters":
-        low, high = self.min_price, self.max_price
-        if low is not None and high is not None and low > high:
-            raise ValueError("min_price is larger than max_price")
-        return self
 
 
 class RecommendRequest(Model):
@@ -167,7 +127,7 @@ class RecommendRequest(Model):
         json_schema_extra=ONLY_LABELS,
     )
     k: int = Field(10, ge=1, le=MAX_K)
-    filters: ItemFilters = ItemFilters()
+    filters: Filter = ANYTHING
     exclude_seen: bool = Field(True, description="leave out the items of the past")
     exclude: list[Id] = Field([], max_length=1_000, description="further items to leave out")
     sources: list[Source] = Field(

@@ -13,12 +13,12 @@ from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.online.recommend import Understood, asks_of
 from beauty_rec.recommender.online.requests import RecommendRequest, SearchOrder, SimilarBy
 from beauty_rec.recommender.online.snapshot import Snapshot
-from beauty_rec.recommender.online.stock.catalogue import Filters
+from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.settings import ServeSettings
 
 LABEL_CHARS = 100
-ANYTHING = Filters()
+UNSHOWN = ("summary", "categories")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SearchQuestion:
 
     text: str
     k: int = 10
-    filters: Filters = ANYTHING
+    filters: Filter = ANYTHING
     order: SearchOrder = "hybrid"
 
 
@@ -53,7 +53,9 @@ def search(
     return answers
 
 
-def similar(shop: Snapshot, row: int, k: int, by: SimilarBy = "text") -> dict[str, Any]:
+def similar(
+    shop: Snapshot, row: int, k: int, by: SimilarBy = "text", filters: Filter = ANYTHING
+) -> dict[str, Any]:
     """Return ``Hits``: the items whose texts are nearest to an item's, or its company in baskets.
 
     Args:
@@ -62,11 +64,15 @@ def similar(shop: Snapshot, row: int, k: int, by: SimilarBy = "text") -> dict[st
         k: items at most.
         by: ``text``: the cosine of the texts; ``baskets``: what its buyers took as well, as a share
             of the best; see :func:`~beauty_rec.ranking.features.co_purchase.co_purchase`.
+        filters: what they have to be.
     """
     space, near = shop.space, "text_retriever"
+    allowed = shop.catalogue.passing(filters)
     if by == "baskets":
         asks = asks_of(shop, [_anybody(space, None, row)])
-        found = next(shop.path.search(asks, k, "item_to_item", gone=shop.catalogue.gone))
+        found = next(
+            shop.path.search(asks, k, "item_to_item", gone=shop.catalogue.gone, allowed=[allowed])
+        )
         return _hits(shop, "item_to_item", found.rows[:k], found.scores[:k])
     if not space.has_text[row]:
         return _hits(shop, near, np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -74,6 +80,8 @@ def similar(shop: Snapshot, row: int, k: int, by: SimilarBy = "text") -> dict[st
     scores = space.scores(query)[0]
     hidden = ~space.has_text[: len(space)]
     hidden[[*shop.catalogue.gone, row]] = True
+    if allowed is not None:
+        hidden |= ~allowed
     scores[torch.from_numpy(hidden)] = -torch.inf
     return _hits(shop, near, *space.best(scores, query[0], k))
 
@@ -99,7 +107,7 @@ def _hits(
         "version": shop.manifest.set,
         "order": order,
         "items": [
-            {**{n: v for n, v in card.items() if n != "summary"}, "rank": rank, "score": score}
+            {**{n: v for n, v in card.items() if n not in UNSHOWN}, "rank": rank, "score": score}
             for rank, (card, score) in enumerate(zip(cards, scores.tolist(), strict=True), 1)
         ],
     }

@@ -57,11 +57,13 @@ class Snapshot:
         # The tower reads the space's copy, so that the mapped file can leave memory.
         copied = space.matrix.numpy()[: len(items.ids), : items.matrix.shape[1]]
         tower = replace(models.tower, items=replace(items, vectors=Vectors(items.ids, copied)))
+        table = models.table
+        attributes = table.sparse[table.rows(space.ids)]
         return cls(
             manifest,
             models,
             models.path(space, tower, reads_texts=manifest.facts.get("reads_texts", False)),
-            Catalogue.of(cards),
+            Catalogue.of(cards, attributes, models.builder.vocabulary),
             People.of(
                 pl.read_parquet(folder / EVENTS, glob=False),
                 pl.read_parquet(folder / PROFILES, glob=False),
@@ -107,6 +109,6 @@ class Snapshot:
         old = [row for name in names if (row := self.space.row_of.get(name)) is not None]
         return replace(
             self,
-            catalogue=self.catalogue.with_items(cards, old),
+            catalogue=self.catalogue.with_items(cards, old, sparse),
             path=self.path.with_items(names, vectors, texts, sparse, prices),
         )

@@ -13,6 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from beauty_rec import tracing
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
+from beauty_rec.recommender.online.stock.columns import UnknownFilter
 from beauty_rec.serving.http.middleware import Guard
 from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
@@ -63,7 +64,10 @@ def create_app(engine: Engine) -> FastAPI:
         known = engine.shop.space.ids[:WARM_HISTORY]
         await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), known)
         engine.store.keep_open()
-        with watching(engine.look, settings.poll_seconds):
+        with (
+            watching(engine.look, settings.poll_seconds),
+            watching(engine.look_at_rules, settings.poll_seconds),
+        ):
             yield
         await asyncio.to_thread(batcher.close)
 
@@ -104,16 +108,24 @@ def answer_all(engine: Engine, questions: Sequence[Question]) -> list[dict[str, 
     What cannot be answered has its exception in place of an answer.
     """
     answers: dict[int, dict[str, Any] | Exception] = {}
-    asked = {i: q for i, q in enumerate(questions) if isinstance(q, RecommendRequest)}
-    sought = {i: q for i, q in enumerate(questions) if isinstance(q, SearchQuestion)}
+    for i, question in enumerate(questions):
+        try:
+            engine.check(question.filters)
+        except UnknownFilter as error:
+            answers[i] = error
+    good = {i: q for i, q in enumerate(questions) if i not in answers}
+    asked = {i: q for i, q in good.items() if isinstance(q, RecommendRequest)}
+    sought = {i: q for i, q in good.items() if isinstance(q, SearchQuestion)}
     if asked:
         answers.update(zip(asked, engine.recommend(list(asked.values())), strict=True))
     if sought:
         answers.update(zip(sought, engine.search(list(sought.values())), strict=True))
-    for i, question in enumerate(questions):
+    for i, question in good.items():
         if isinstance(question, SimilarQuestion):
             try:
-                answers[i] = engine.similar(question.parent_asin, question.k, question.by)
+                answers[i] = engine.similar(
+                    question.parent_asin, question.k, question.by, question.filters
+                )
             except UnknownItem as error:
                 answers[i] = error
     return [answers[i] for i in range(len(questions))]

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from beauty_rec.recommender.online.stock.columns import UnknownFilter
 from beauty_rec.recommender.online.stock.new_items import UnknownAttribute
 from beauty_rec.serving.http.turns.batching import Overloaded
 from beauty_rec.serving.state.database import DatabaseDown
@@ -88,6 +89,11 @@ def add_handlers(app: FastAPI) -> None:
         first = errors[0] if errors else {"where": "request", "what": "not valid"}
         return ProblemResponse(request.scope, 422, f"{first['where']}: {first['what']}", errors)
 
+    async def unknown(request: Request, error: Exception) -> Response:
+        assert isinstance(error, UnknownFilter)
+        errors = [{"where": f"filters.{error.field}", "what": str(error)}]
+        return ProblemResponse(request.scope, 422, str(error), errors)
+
     def answering(status: int, **headers: str) -> Any:
         async def handle(request: Request, error: Exception) -> Response:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -104,5 +110,6 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(UnknownItem, answering(404))
     app.add_exception_handler(UnknownAttribute, answering(422))
+    app.add_exception_handler(UnknownFilter, unknown)
     app.add_exception_handler(DatabaseDown, answering(503, Retry_After="2"))
     app.add_exception_handler(Overloaded, overloaded)

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from beauty_rec.recommender.online.requests import Model, NewItem
+from beauty_rec.recommender.online.requests import NewItem
+from beauty_rec.recommender.online.values import Model
 
 
 class Evidence(BaseModel):
@@ -51,6 +52,7 @@ class Recommended(Card):
     )
     sources: dict[str, Standing] = Field(description="every source that knows of it")
     why: list[Evidence]
+    rules: list[str] = Field(description="names of the shop's rules that moved it")
 
 
 class CandidateCard(BaseModel):
@@ -96,6 +98,7 @@ class ItemDetail(Card):
 
     version: str
     summary: str
+    categories: list[str] = Field(description="the path of the category tree that it lies on")
     attributes: dict[str, list[str]]
     train_events: int = Field(description="events of train that popularity counts")
 
@@ -159,5 +162,10 @@ class Health(BaseModel):
     )
     refusals: int | None = Field(None, description="of newer sets, since the start")
     refuses_newest: bool | None = Field(None, description="the log says why")
+    rules: int | None = Field(None, description="of the shop, at work")
+    refuses_rules: bool | None = Field(
+        None,
+        description="their file is not valid as it is now, those from before stay; see the log",
+    )
     database: bool | None = None
     reasons: list[str] = []

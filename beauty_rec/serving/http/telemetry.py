@@ -103,6 +103,17 @@ class Metrics:
             f"{prefix}set_look_age_seconds", "Since the last look for a newer set came back.",
             registry=self.registry,
         )  # fmt: skip
+        self.rules = Gauge(
+            f"{prefix}rules", "Rules of the shop that are at work.", registry=self.registry
+        )
+        self.rules_refused = Gauge(
+            f"{prefix}rules_refused", "1 while the file of the rules is not valid.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.rules_refusals = Gauge(
+            f"{prefix}rules_refusals", "Versions of that file that were refused since the start.",
+            registry=self.registry,
+        )  # fmt: skip
         self.served = Gauge(
             f"{prefix}served_set", "1 for the set that is served.", ["set"],
             registry=self.registry,

@@ -24,11 +24,13 @@ from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.recommender.online.sets.trial import try_out
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 from beauty_rec.recommender.online.stock.new_items import NewRow, add_rows, is_taken_in
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
 from beauty_rec.serving.state.database import READ_ONLY, STORE, DatabaseDown, Store
 from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.serving.state.given import GivenRows
+from beauty_rec.serving.state.rules import RulesKeeper
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
 
@@ -59,6 +61,7 @@ class Engine:
         manifest = read_manifest(self.root)
         self._base = in_passing(load_set, self.root, manifest, settings.encoder)
         self._shop = self._base
+        self.rules = RulesKeeper(settings.serve.rules, self._base)
         self._changing = threading.RLock()
         self._restored = False
         self._given: dict[str, NewItem] = {}
@@ -135,20 +138,36 @@ class Engine:
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
         """See :func:`~beauty_rec.recommender.online.recommend.recommend`."""
-        return recommend(self._shop, requests, self.settings.serve)
+        shop = self._shop
+        return recommend(shop, requests, self.settings.serve, self.rules.of(shop))
 
     def search(self, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
         """See :func:`~beauty_rec.recommender.online.search.search`."""
         return search(self._shop, questions, self.settings.serve)
 
-    def similar(self, parent_asin: str, k: int, by: SimilarBy) -> dict[str, Any]:
+    def check(self, filters: Filter) -> None:
+        """Hold a filter against the shop of now.
+
+        Raises:
+            UnknownFilter: it names a field or a value that no item has.
+        """
+        self._shop.catalogue.passing(filters)
+
+    def look_at_rules(self) -> bool:
+        """See :meth:`~beauty_rec.serving.state.rules.RulesKeeper.look`."""
+        return self.rules.look(self._shop)
+
+    def similar(
+        self, parent_asin: str, k: int, by: SimilarBy, filters: Filter = ANYTHING
+    ) -> dict[str, Any]:
         """See :func:`~beauty_rec.recommender.online.search.similar`.
 
         Raises:
             UnknownItem: there is no such item.
+            UnknownFilter: a filter names what no item has.
         """
         shop = self._shop
-        return similar(shop, self._row(shop, parent_asin), k, by)
+        return similar(shop, self._row(shop, parent_asin), k, by, filters)
 
     def item(self, parent_asin: str) -> dict[str, Any]:
         """Return an item with all that is known of it.

@@ -9,7 +9,8 @@ from beauty_rec.ranking.features.build import Candidates, Query
 from beauty_rec.ranking.features.spec import RETRIEVAL
 from beauty_rec.recommender.candidates import REFERENCE
 from beauty_rec.recommender.fusion import normalised
-from beauty_rec.recommender.online.requests import ItemFilters, NewEvent, RecommendRequest
+from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
+from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
@@ -32,9 +33,7 @@ def test_a_batch_answers_each_as_alone(engine: Engine) -> None:
         RecommendRequest(at=AT, context="rose soap"),
         RecommendRequest(at=AT),
         RecommendRequest(at=AT, user_id=USER, context="wedding", profile={"height_cm": 168}),
-        RecommendRequest(
-            at=AT, history=["B130000003", "B130000009"], filters=ItemFilters(max_price=20)
-        ),
+        RecommendRequest(at=AT, history=["B130000003", "B130000009"], filters=Filter(max_price=20)),
     ]
     together = engine.recommend(questions)
     for question, answer in zip(questions, together, strict=True):

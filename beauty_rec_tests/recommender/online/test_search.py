@@ -5,7 +5,7 @@ import pytest
 
 from beauty_rec.recommender.fusion import normalised
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
-from beauty_rec.recommender.online.stock.catalogue import Filters
+from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.sources import SIGNED, SOURCES
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import ServeSettings
@@ -50,7 +50,7 @@ def test_each_order_is_that_of_all_items(engine: Engine, text: str) -> None:
 
 
 def test_questions_of_all_orders_are_answered_together(engine: Engine) -> None:
-    soap = Filters(category="soap")
+    soap = Filter(category="soap")
     asked = [
         SearchQuestion(TEXTS[0], 3),
         SearchQuestion(TEXTS[1], 5, order="lexical"),

@@ -49,6 +49,32 @@ def test_recommend_and_search_answer(client: TestClient) -> None:
     assert [hit["category"] for hit in found["items"]] == ["soap"] * 3
 
 
+def test_filters_by_query_and_body_mean_the_same(client: TestClient) -> None:
+    asked = {"category": ["soap", "serum"], "not": {"scent": "rose"}, "price": {"max": 40}}
+    text = json.dumps(asked)
+    found = client.get("/v1/search", params={"q": "rose soap", "k": 20, "filter": text}).json()
+    near = client.get("/v1/items/B130000003/similar", params={"k": 20, "filter": text}).json()
+    body = {"context": "rose soap", "k": 20, "filters": asked}
+    answer = client.post("/v1/recommend", json=body).json()
+    for items in (found["items"], near["items"], answer["items"]):
+        assert len(items) == 20
+        assert {item["category"] for item in items} == {"soap", "serum"}
+        assert all(item["price"] <= 40 for item in items)
+    plain = {"q": "soap", "category": ["soap", "serum"], "filter": '{"category": "serum"}'}
+    hits = client.get("/v1/search", params=plain).json()["items"]
+    assert {hit["category"] for hit in hits} == {"serum"}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"price": {"max": "x"}}', '{"scent": "rosse"}'])
+def test_filters_that_make_no_sense_are_422_everywhere(client: TestClient, text: str) -> None:
+    for path, more in (("/v1/search", {"q": "soap"}), ("/v1/items/B130000003/similar", {})):
+        response = client.get(path, params={**more, "filter": text})
+        assert response.status_code == 422
+        assert "filter" in problem(response)["errors"][0]["where"]
+    if "rosse" in text:
+        assert "the nearest known: rose" in problem(response)["detail"]
+
+
 def test_an_item_and_those_like_it(client: TestClient) -> None:
     item = client.get("/v1/items/B130000003").json()
     assert item["attributes"]["category"] == [item["category"]]
@@ -69,7 +95,6 @@ def test_an_item_and_those_like_it(client: TestClient) -> None:
         {"history": ["no such item"]},
         {"history": [{"parent_asin": "B130000003", "rating": 1, "timestamp": 1_600_000_000_000}]},
         {"k": 1000},
-        {"filters": {"category": "no such category"}},
         {"filters": {"min_price": 1e8}},
         {"context": "   "},
         {"context": "\ufffd 🧴 " + "x" * 1900},
@@ -99,6 +124,7 @@ def test_odd_questions_get_answers(client: TestClient, told: dict) -> None:
         {"user_id": ""},
         {"filters": {"min_price": 5, "max_price": 4}},
         {"filters": {"colour": "red"}},
+        {"filters": {"category": "no such category"}},
         {"sources": []},
         {"diversity": 2},
         {"at": -1},
@@ -279,5 +305,10 @@ def test_the_command_line_answers_alike(client: TestClient, data: Path) -> None:
         assert one == other
     plain = CliRunner().invoke(cli, [*words, "--data-dir", str(data)])
     assert over_http["items"][0]["parent_asin"] in plain.stdout
-    hits = CliRunner().invoke(cli, ["search", "rose soap", "-k", "3", "--data-dir", str(data)])
-    assert len(hits.stdout.splitlines()) == 3
+    narrow = ["--filter", '{"brand": "house 3"}', "--category", "soap", "--category", "serum"]
+    search = ["search", "rose soap", "-k", "3", "--data-dir", str(data), "--json"]
+    hits = json.loads(CliRunner().invoke(cli, [*search, *narrow]).stdout)["items"]
+    assert {hit["brand"] for hit in hits} == {"house 3"}
+    assert {hit["category"] for hit in hits} <= {"soap", "serum"}
+    refused = CliRunner().invoke(cli, [*words, "--filter", '{"brand": []}'])
+    assert "--filter: brand" in str(refused.exception)

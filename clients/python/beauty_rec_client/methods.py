@@ -21,10 +21,11 @@ class Client(Transport):
         q: str,
         *,
         k: int | None = None,
-        category: str | None = None,
-        brand: str | None = None,
+        category: list[str] | None = None,
+        brand: list[str] | None = None,
         min_price: float | None = None,
         max_price: float | None = None,
+        filter: str | None = None,
         order: Literal["hybrid", "text_retriever", "lexical"] | None = None,
     ) -> models.Hits:
         """Find items by what they are and what reviewers say of them."""
@@ -39,6 +40,7 @@ class Client(Transport):
                     "brand": brand,
                     "min_price": min_price,
                     "max_price": max_price,
+                    "filter": filter,
                     "order": order,
                 },
             ),
@@ -52,6 +54,7 @@ class Client(Transport):
         *,
         k: int | None = None,
         by: Literal["text", "baskets"] | None = None,
+        filter: str | None = None,
     ) -> models.Hits:
         """Items whose texts are nearest to this one's, or that are taken together with it."""
         answer: models.Hits = self.call(
@@ -59,7 +62,7 @@ class Client(Transport):
                 "GET",
                 "/v1/items/{parent_asin}/similar",
                 in_path={"parent_asin": parent_asin},
-                query={"k": k, "by": by},
+                query={"k": k, "by": by, "filter": filter},
             ),
             models.Hits,
         )
@@ -126,10 +129,11 @@ class AsyncClient(AsyncTransport):
         q: str,
         *,
         k: int | None = None,
-        category: str | None = None,
-        brand: str | None = None,
+        category: list[str] | None = None,
+        brand: list[str] | None = None,
         min_price: float | None = None,
         max_price: float | None = None,
+        filter: str | None = None,
         order: Literal["hybrid", "text_retriever", "lexical"] | None = None,
     ) -> models.Hits:
         """Find items by what they are and what reviewers say of them."""
@@ -144,6 +148,7 @@ class AsyncClient(AsyncTransport):
                     "brand": brand,
                     "min_price": min_price,
                     "max_price": max_price,
+                    "filter": filter,
                     "order": order,
                 },
             ),
@@ -157,6 +162,7 @@ class AsyncClient(AsyncTransport):
         *,
         k: int | None = None,
         by: Literal["text", "baskets"] | None = None,
+        filter: str | None = None,
     ) -> models.Hits:
         """Items whose texts are nearest to this one's, or that are taken together with it."""
         answer: models.Hits = await self.call(
@@ -164,7 +170,7 @@ class AsyncClient(AsyncTransport):
                 "GET",
                 "/v1/items/{parent_asin}/similar",
                 in_path={"parent_asin": parent_asin},
-                query={"k": k, "by": by},
+                query={"k": k, "by": by, "filter": filter},
             ),
             models.Hits,
         )

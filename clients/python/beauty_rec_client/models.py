@@ -7,16 +7,17 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "CandidateCard",
     "Evidence",
+    "Filter",
     "Health",
     "Hit",
     "Hits",
     "ItemDetail",
-    "ItemFilters",
     "NewEvent",
     "NewItem",
     "NewItems",
     "PastItem",
     "Problem",
+    "Range",
     "RecommendRequest",
     "Recommendations",
     "Recommended",
@@ -59,6 +60,37 @@ class Evidence(BaseModel):
     cosine: float | None = None
 
 
+class Range(BaseModel):
+    """Bounds of a number, both of them included."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Filter(BaseModel):
+    """What an item has to be: all that is named holds; nothing named: anything passes. Any other name is an attribute of the catalogue, as an item's ``attributes`` show it, with a value or a list of values of which the item has any. A number that is not known is within no range."""
+
+    model_config = ConfigDict(extra="allow", validate_by_alias=True, validate_by_name=True)
+
+    category: str | list[str] | None = None
+    brand: str | list[str] | None = None
+    store: str | list[str] | None = None
+    categories: str | list[str] | None = Field(
+        None, description="a node of the category tree, by name or by path (`Beauty > Hair`)"
+    )
+    min_price: float | None = None
+    max_price: float | None = None
+    price: Range | None = None
+    average_rating: Range | None = None
+    rating_number: Range | None = None
+    in_stock: bool | None = Field(None, description="in stock is what is not known to be out")
+    not_: "Filter | None" = Field(None, alias="not")
+    any_of: "list[Filter] | None" = None
+    all_of: "list[Filter] | None" = None
+
+
 class Health(BaseModel):
     """Whether the server lives, and whether it is ready."""
 
@@ -70,6 +102,11 @@ class Health(BaseModel):
     )
     refusals: int | None = Field(None, description="of newer sets, since the start")
     refuses_newest: bool | None = Field(None, description="the log says why")
+    rules: int | None = Field(None, description="of the shop, at work")
+    refuses_rules: bool | None = Field(
+        None,
+        description="their file is not valid as it is now, those from before stay; see the log",
+    )
     database: bool | None = None
     reasons: list[str] = []
 
@@ -114,19 +151,9 @@ class ItemDetail(BaseModel):
     keyword_reviews: list[int] = Field(description="how many of them said each")
     version: str
     summary: str
+    categories: list[str] = Field(description="the path of the category tree that it lies on")
     attributes: dict[str, list[str]]
     train_events: int = Field(description="events of train that popularity counts")
-
-
-class ItemFilters(BaseModel):
-    """What an item has to be. A bound on the price leaves items without one out."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    category: str | None = None
-    brand: str | None = None
-    min_price: float | None = None
-    max_price: float | None = None
 
 
 class NewEvent(BaseModel):
@@ -200,7 +227,7 @@ class RecommendRequest(BaseModel):
     context: str | None = Field(None, description="what is looked for, or the occasion")
     profile: dict[str, Any] = Field({}, description="over what is known of user_id")
     k: int = 10
-    filters: ItemFilters = ItemFilters()
+    filters: Filter = Filter()
     exclude_seen: bool = Field(True, description="leave out the items of the past")
     exclude: list[str] = Field([], description="further items to leave out")
     sources: list[
@@ -238,6 +265,7 @@ class Recommended(BaseModel):
     )
     sources: dict[str, Standing] = Field(description="every source that knows of it")
     why: list[Evidence]
+    rules: list[str] = Field(description="names of the shop's rules that moved it")
 
 
 class Recommendations(BaseModel):

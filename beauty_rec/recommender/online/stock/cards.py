@@ -20,6 +20,7 @@ CARD_SCHEMA: dict[str, Any] = {
     "summary": pl.String,
     "keywords": pl.List(pl.String),
     "keyword_reviews": pl.List(pl.Int32),
+    "categories": pl.List(pl.String),
 }
 
 
@@ -61,6 +62,7 @@ def item_cards(
     )
     known = [c for c in ("category", "brand", "summary") if c in attributes.columns]
     shown = ["parent_asin", "title", "store", "price", "average_rating", "rating_number"]
+    shown += ["categories"] if "categories" in items.columns else []
     cards = (
         asked.join(items.select(shown), on="parent_asin", how="left", maintain_order="left")
         .join(
@@ -76,7 +78,7 @@ def item_cards(
         cards.with_columns(missing)
         .with_columns(
             pl.col("title", "store", "summary").fill_null(""),
-            pl.col("keywords", "keyword_reviews").fill_null([]),
+            pl.col("keywords", "keyword_reviews", "categories").fill_null([]),
         )
         .select(pl.col(name).cast(dtype) for name, dtype in CARD_SCHEMA.items())
         .with_columns(pl.col("price", "average_rating").round(2))

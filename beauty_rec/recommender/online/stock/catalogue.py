@@ -1,26 +1,22 @@
 """What people see of the items, and which of them may be answered: cards, filters, replacements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.recommender.online.stock.cards import CARD_SCHEMA
+from beauty_rec.recommender.online.stock.columns import CARD_LABELS, Columns
+from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 
 SPARE_ROWS = 1_024
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What an item has to be; None: anything. Categories and brands ignore case."""
-
-    category: str | None = None
-    brand: str | None = None
-    min_price: float | None = None
-    max_price: float | None = None
+KEPT_FILTERS = 64
+"""Filters whose rows are kept, the latest used."""
 
 
 @dataclass(frozen=True)
@@ -30,30 +26,42 @@ class Catalogue:
     Attributes:
         rows: how many there are.
         cards: of the first rows; ``added`` has those of the rest, by row.
-        alive: bool ``[capacity]``; so have ``category``, ``brand`` and ``price`` spare rows.
+        alive: bool ``[capacity]``; so have ``price`` and ``in_stock`` spare rows.
+        in_stock: false where an item is known to be out of stock.
+        columns: what filters read.
     """
 
     rows: int
     cards: pl.DataFrame
     added: Mapping[int, Mapping[str, Any]]
     alive: NDArray[np.bool_]
-    category: NDArray[np.object_]
-    brand: NDArray[np.object_]
     price: NDArray[np.float32]
+    in_stock: NDArray[np.bool_]
+    columns: Columns
 
     @classmethod
-    def of(cls, cards: pl.DataFrame) -> "Catalogue":
-        """Return the catalogue of a set, whose cards are in the order of the item space."""
-        spare = [None] * SPARE_ROWS
+    def of(
+        cls,
+        cards: pl.DataFrame,
+        sparse: NDArray[np.int32] | None = None,
+        vocabulary: Vocabulary | None = None,
+    ) -> "Catalogue":
+        """Return the catalogue of a set, whose cards are in the order of the item space.
+
+        Args:
+            cards: one for each item.
+            sparse: int32 ``[N, S + R]``, ids of the attributes of each.
+            vocabulary: of the ids.
+        """
         prices = cards["price"].fill_null(np.nan).to_numpy()
         return cls(
             cards.height,
             cards,
             {},
             np.arange(cards.height + SPARE_ROWS) < cards.height,
-            np.array([*_lower(cards["category"]), *spare], dtype=object),
-            np.array([*_lower(cards["brand"]), *spare], dtype=object),
             np.concatenate([prices, np.full(SPARE_ROWS, np.nan)]).astype(np.float32),
+            np.ones(cards.height + SPARE_ROWS, bool),
+            Columns.of(cards, sparse, vocabulary),
         )
 
     def __len__(self) -> int:
@@ -63,23 +71,30 @@ class Catalogue:
         """Return the card of a row; see :mod:`~beauty_rec.recommender.online.stock.cards`."""
         return dict(self.added[row]) if row in self.added else self.cards.row(row, named=True)
 
-    def passing(self, filters: Filters) -> NDArray[np.bool_] | None:
-        """Return which rows pass, bool ``[rows]``; None when all do.
+    def passing(self, filters: Filter) -> NDArray[np.bool_] | None:
+        """Return which rows pass, bool ``[rows]``, not to be written to; None when all do.
 
-        A bound on the price leaves items without one out.
+        Raises:
+            UnknownFilter: a field or a value that no item has is named.
         """
-        if filters == Filters():
-            return None
-        mask = np.ones(self.rows, bool)
-        if filters.category is not None:
-            mask &= self.category[: self.rows] == filters.category.strip().lower()
-        if filters.brand is not None:
-            mask &= self.brand[: self.rows] == filters.brand.strip().lower()
-        if filters.min_price is not None:
-            mask &= self.price[: self.rows] >= np.float32(filters.min_price)
-        if filters.max_price is not None:
-            mask &= self.price[: self.rows] <= np.float32(filters.max_price)
-        return mask
+        return None if filters == ANYTHING else self._passing(filters)
+
+    @cached_property
+    def _passing(self) -> Callable[[Filter], NDArray[np.bool_]]:
+        @lru_cache(KEPT_FILTERS)
+        def passing(filters: Filter) -> NDArray[np.bool_]:
+            prices, stock = self.price[: self.rows], self.in_stock[: self.rows]
+            mask = self.columns.passing(filters, self.rows, prices, stock)
+            mask.flags.writeable = False
+            return mask
+
+        return passing
+
+    def label(self, row: int, field: str) -> str | None:
+        """Return the category, brand or store of a row in lower case; None where there is none."""
+        assert field in CARD_LABELS
+        value = self.added[row][field] if row in self.added else self.cards[field][row]
+        return str(value).strip().lower() if value else None
 
     @property
     def gone(self) -> NDArray[np.int64]:
@@ -87,14 +102,15 @@ class Catalogue:
         return np.flatnonzero(~self.alive[: self.rows])
 
     def with_items(
-        self, cards: Sequence[Mapping[str, Any]], replaced: Sequence[int]
+        self,
+        cards: Sequence[Mapping[str, Any]],
+        replaced: Sequence[int],
+        sparse: NDArray[np.int32] | None = None,
     ) -> "Catalogue":
         """Return a snapshot with further rows; the ``replaced`` rows are alive no more."""
         start, stop = self.rows, self.rows + len(cards)
         grown = self if stop <= len(self.alive) else self._with_room(stop)
         # Snapshots before this one do not look beyond their own rows: no copy is needed.
-        grown.category[start:stop] = [(card["category"] or "").lower() or None for card in cards]
-        grown.brand[start:stop] = [(card["brand"] or "").lower() or None for card in cards]
         grown.price[start:stop] = [
             np.nan if card["price"] is None else card["price"] for card in cards
         ]
@@ -102,25 +118,22 @@ class Catalogue:
         alive[list(replaced)] = False
         alive[start:stop] = True
         new = {row: dict(card) for row, card in zip(range(start, stop), cards, strict=True)}
-        return replace(grown, rows=stop, added={**self.added, **new}, alive=alive)
+        columns = self.columns.with_items(start, cards, sparse)
+        return replace(grown, rows=stop, added={**self.added, **new}, alive=alive, columns=columns)
 
     def _with_room(self, rows: int) -> "Catalogue":
         more = rows - len(self.alive) + SPARE_ROWS
         return replace(
             self,
             alive=np.concatenate([self.alive, np.zeros(more, bool)]),
-            category=np.concatenate([self.category, np.full(more, None)]),
-            brand=np.concatenate([self.brand, np.full(more, None)]),
             price=np.concatenate([self.price, np.full(more, np.nan, np.float32)]),
+            in_stock=np.concatenate([self.in_stock, np.ones(more, bool)]),
         )
 
 
 def new_card(parent_asin: str, **known: Any) -> dict[str, Any]:
     """Return a card with what is known; texts are empty and the rest None otherwise."""
     blank: dict[str, Any] = dict.fromkeys(CARD_SCHEMA)
-    empty = {"title": "", "store": "", "summary": "", "keywords": [], "keyword_reviews": []}
-    return blank | empty | known | {"parent_asin": parent_asin}
-
-
-def _lower(names: pl.Series) -> list[str | None]:
-    return names.str.to_lowercase().to_list()
+    texts = dict.fromkeys(("title", "store", "summary"), "")
+    lists: dict[str, Any] = {n: [] for n in ("keywords", "keyword_reviews", "categories")}
+    return blank | texts | lists | known | {"parent_asin": parent_asin}

@@ -94,6 +94,7 @@ def make_rows(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> l
                 category=shown[row]["category"],
                 brand=shown[row]["brand"],
                 summary=shown[row]["summary"],
+                categories=list(item.categories),
             ),
         )
         for row, item in enumerate(items)

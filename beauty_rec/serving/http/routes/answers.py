@@ -8,9 +8,9 @@ from starlette.responses import Response
 from beauty_rec.recommender.online import requests
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
-from beauty_rec.recommender.online.stock.catalogue import Filters
+from beauty_rec.recommender.online.values import Label, Price
 from beauty_rec.serving.http import schema
-from beauty_rec.serving.http.routes.responses import READ, Ask, Json, K
+from beauty_rec.serving.http.routes.responses import READ, Ask, FilterText, Json, K, filter_of
 
 
 def add_answers(app: FastAPI, ask: Ask) -> None:
@@ -33,12 +33,19 @@ def add_answers(app: FastAPI, ask: Ask) -> None:
             ),
         ],
         k: K = 10,
-        category: requests.Label | None = None,
-        brand: requests.Label | None = None,
-        min_price: requests.Price | None = None,
-        max_price: requests.Price | None = None,
+        category: Annotated[list[Label] | None, Query(max_length=50)] = None,
+        brand: Annotated[list[Label] | None, Query(max_length=50)] = None,
+        min_price: Price | None = None,
+        max_price: Price | None = None,
+        filter_text: FilterText = None,
         order: requests.SearchOrder = "hybrid",
     ) -> Response:
         """Find items by what they are and what reviewers say of them."""
-        filters = Filters(category, brand, min_price, max_price)
+        filters = filter_of(
+            filter_text,
+            category=category,
+            brand=brand,
+            min_price=min_price,
+            max_price=max_price,
+        )
         return Json(await ask(http, SearchQuestion(q, k, filters, order)))

@@ -8,7 +8,16 @@ from starlette.responses import Response
 from beauty_rec.recommender.online import requests
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.rate import Rate
-from beauty_rec.serving.http.routes.responses import ITEM, WRITE, Ask, ItemId, Json, K
+from beauty_rec.serving.http.routes.responses import (
+    ITEM,
+    WRITE,
+    Ask,
+    FilterText,
+    ItemId,
+    Json,
+    K,
+    filter_of,
+)
 from beauty_rec.serving.http.turns.cost import SimilarQuestion, cost_of_items
 from beauty_rec.serving.state.engine import Engine
 
@@ -31,12 +40,17 @@ def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
         tags=["items"],
     )
     async def similar(
-        http: Request, parent_asin: ItemId, k: K = 10, by: requests.SimilarBy = "text"
+        http: Request,
+        parent_asin: ItemId,
+        k: K = 10,
+        by: requests.SimilarBy = "text",
+        filter_text: FilterText = None,
     ) -> Response:
         """Items whose texts are nearest to this one's, or that are taken together with it."""
         if http.scope.get("raw_path", b"").lower().endswith(b"%2fsimilar"):
             return await item(f"{parent_asin}/similar")
-        return Json(await ask(http, SimilarQuestion(parent_asin, k, by)))
+        question = SimilarQuestion(parent_asin, k, by, filter_of(filter_text))
+        return Json(await ask(http, question))
 
     @app.get(
         "/v1/items/{parent_asin:path}",

@@ -41,6 +41,8 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
             "waiting_items": engine.waiting_items,
             "refusals": engine.refusals,
             "refuses_newest": engine.refused is not None,
+            "rules": len(engine.rules),
+            "refuses_rules": engine.rules.refused is not None,
             "database": engine.store.healthy,
             "reasons": reasons,
         }
@@ -71,6 +73,9 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         metrics.refusals.set(engine.refusals)
         metrics.set_age.set(engine.set_age_seconds)
         metrics.look_age.set(time.monotonic() - engine.looked)
+        metrics.rules.set(len(engine.rules))
+        metrics.rules_refused.set(engine.rules.refused is not None)
+        metrics.rules_refusals.set(engine.rules.refusals)
         metrics.served.clear()
         metrics.served.labels(engine.shop.manifest.set).set(1)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from beauty_rec.corpus.ids import PLAIN
 from beauty_rec.recommender.online import requests
+from beauty_rec.recommender.online.stock.filters import Filter, faults_of, read_filter
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.problems import MEDIA_TYPE
 from beauty_rec.serving.http.turns.cost import Question
@@ -46,3 +48,35 @@ ItemId = Annotated[
     Path(min_length=1, max_length=200, pattern=PLAIN, examples=["B0007FKCV5"]),
 ]
 K = Annotated[int, Query(ge=1, le=requests.MAX_K)]
+FilterText = Annotated[
+    str | None,
+    Query(
+        alias="filter",
+        description="a JSON object, as `filters` of /v1/recommend, of at most 8,000 characters",
+        examples=['{"price": {"max": 30}}'],
+    ),
+]
+
+
+def filter_of(text: str | None, **plain: Any) -> Filter:
+    """Return the filter of a query: what ``filter`` says, and the plain parameters beside it.
+
+    Raises:
+        RequestValidationError: it is none.
+    """
+    named = {name: value for name, value in plain.items() if value is not None}
+    try:
+        beside = Filter.model_validate(named)
+        if text is None:
+            return beside
+        asked = read_filter(text)
+        return Filter(all_of=[beside, asked]) if named else asked
+    except ValueError as error:
+        raise RequestValidationError(
+            [
+                {"loc": ("query", "filter", where), "msg": what, "type": "filter"}
+                if where
+                else {"loc": ("query", "filter"), "msg": what, "type": "filter"}
+                for where, what in faults_of(error)
+            ]
+        ) from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from beauty_rec.recommender.online.requests import NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion
+from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 
 CHARS = 1_000
 """Characters whose encoding costs as much as an ordinary question."""
@@ -27,6 +28,7 @@ class SimilarQuestion:
     parent_asin: str
     k: int
     by: SimilarBy = "text"
+    filters: Filter = ANYTHING
 
 
 Question = RecommendRequest | SearchQuestion | SimilarQuestion

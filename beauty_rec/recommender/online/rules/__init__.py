@@ -1,0 +1,1 @@
+"""What the shop says of answers: pin, boost, bury, exclude, cap."""

@@ -1,0 +1,104 @@
+"""The shop's rules: read from their file, and again whenever it changes."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from beauty_rec.recommender.online.rules.apply import ShopRules, rows_of
+from beauty_rec.recommender.online.rules.file import (
+    MAX_BYTES,
+    AnyRule,
+    RulesError,
+    parse_rules,
+    refusal,
+)
+from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.stock.columns import UnknownFilter
+
+LOG = logging.getLogger("beauty_rec.serving")
+
+
+def read_rules(path: Path, shop: Snapshot) -> tuple[str, list[AnyRule]]:
+    """Return the text of a file and its rules, held against the shop.
+
+    Raises:
+        RulesError: it cannot be read, is not valid, or names what the shop does not have.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise RulesError(f"{path}: more than {MAX_BYTES:,} bytes; shorten it")
+        text = content.decode("utf-8")
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise RulesError(f"{path}: {said}; put the file there, or unset serve.rules") from None
+    except UnicodeDecodeError as error:
+        raise RulesError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    rules = parse_rules(text, str(path))
+    for number, rule in enumerate(rules):
+        try:
+            rows_of(rule, shop)
+        except UnknownFilter as error:
+            raise refusal(str(path), text, number, str(error)) from None
+    return text, rules
+
+
+class RulesKeeper:
+    """The rules that are at work; threads may share it.
+
+    Args:
+        path: of the file; None: there are no rules.
+        shop: that the rules have to fit.
+
+    Raises:
+        RulesError: the file is not valid at the start, when there are none from before.
+    """
+
+    def __init__(self, path: Path | None, shop: Snapshot) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._text, self._rules = "", list[AnyRule]()
+        self._made: tuple[object, Sequence[AnyRule], ShopRules] | None = None
+        self.refused: str | None = None
+        """Why the file is not at work as it is now; None when it is."""
+        self.loads = self.refusals = 0
+        if path is not None:
+            self._text, self._rules = read_rules(path, shop)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def look(self, shop: Snapshot) -> bool:
+        """Read the file again; return whether other rules are at work now.
+
+        A file that is not valid is refused, and the rules from before stay.
+        """
+        if self._path is None:
+            return False
+        try:
+            text, rules = read_rules(self._path, shop)
+        except RulesError as error:
+            if str(error) != self.refused:
+                self.refusals += 1
+                LOG.error("rules", extra={"event": "rules_refused", "error": str(error)})
+            self.refused = str(error)
+            return False
+        self.refused = None
+        if text == self._text:
+            return False
+        self._text, self._rules = text, rules
+        self.loads += 1
+        LOG.info("rules", extra={"event": "rules_loaded", "rules": len(rules)})
+        return True
+
+    def of(self, shop: Snapshot) -> ShopRules | None:
+        """Return the rules made ready for a shop; None when there are none."""
+        rules = self._rules
+        if not rules:
+            return None
+        with self._lock:
+            made = self._made
+            if made is None or made[0] is not shop.catalogue or made[1] is not rules:
+                made = self._made = (shop.catalogue, rules, ShopRules.of(rules, shop))
+            return made[2]
