@@ -19,6 +19,7 @@ from beauty_rec.serving.http.routes.answers import add_answers
 from beauty_rec.serving.http.routes.items import add_items
 from beauty_rec.serving.http.routes.operations import add_operations
 from beauty_rec.serving.http.routes.people import add_people
+from beauty_rec.serving.http.shown import ShownAnswers
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.http.turns.batching import Batcher
 from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion, cost_of
@@ -38,6 +39,8 @@ def create_app(engine: Engine) -> FastAPI:
     metrics = Metrics()
 
     rate = Rate(settings.requests_per_second)
+    shown = ShownAnswers(engine)
+    metrics.registry.register(shown)
 
     def compute(questions: Sequence[Question]) -> list[dict[str, Any] | Exception]:
         started = time.perf_counter()
@@ -50,6 +53,7 @@ def create_app(engine: Engine) -> FastAPI:
         client, cost = request.state.client, cost_of(question)
         rate.charge(client, cost - 1)  # one was taken at the door
         answer: dict[str, Any] = await app.state.batcher.ask(question, client, cost)
+        shown.note(answer, question, is_seen=not request.state.is_head)
         return answer
 
     @asynccontextmanager
@@ -58,7 +62,7 @@ def create_app(engine: Engine) -> FastAPI:
         known = engine.shop.space.ids[:WARM_HISTORY]
         await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), known)
         engine.store.keep_open()
-        with watching(engine.look, settings.poll_seconds):
+        with watching(engine.look, settings.poll_seconds), shown.kept():
             yield
         await asyncio.to_thread(batcher.close)
 
@@ -75,7 +79,7 @@ def create_app(engine: Engine) -> FastAPI:
     add_handlers(app)
     add_answers(app, ask)
     add_items(app, engine, ask, rate)
-    add_people(app, engine)
+    add_people(app, engine, shown, rate)
     add_operations(app, engine, metrics)
     app.add_middleware(Guard, settings=settings, metrics=metrics, rate=rate)
     if settings.trusted_proxies:

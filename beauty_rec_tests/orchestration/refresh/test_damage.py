@@ -16,7 +16,7 @@ from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.search.pgvector.tables import connect
 from beauty_rec.serving.published.manifest import read_manifest
-from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 from beauty_rec_tests.command_line_shop import Shop
@@ -48,7 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shop:
     shop = Shop(tmp_path_factory.mktemp("shop"), tiny_model)
     assert set(shop.run().values()) == {"built"}
     with_store(shop, lambda store: store.put_items([ITEM]))
-    with_store(shop, lambda store: store.put_event("U", EVENT))
+    with_store(shop, lambda store: store.put_events([GivenEvent("U", EVENT)]))
     return shop
 
 
