@@ -127,10 +127,12 @@ def _keywords_table(sections: Mapping[str, Mapping[str, Block]]) -> Table | None
 def _online_table(online: Mapping[str, Any]) -> Table:
     """Return what people did with what they were shown; below a rate (80 columns) its interval."""
     found = Table(title=online_title(online), title_justify="left", box=SIMPLE_HEAD)
-    for number, name in enumerate(HEAD):
-        found.add_column(name.removesuffix(" [95%]"), justify="left" if number < 2 else "right")
-    for row in online_rows(online):
-        found.add_row(*(Text(cell.replace(" [", "\n[", 1)) for cell in row))
+    found.add_column(HEAD[0], no_wrap=True)
+    for name in HEAD[1:]:
+        found.add_column(name.removesuffix(" [95%]"), justify="right", no_wrap=name != HEAD[-1])
+    for title, shown, *rates in online_rows(online):
+        cells = (cell.replace(" [", "\n").replace(", ", "–").rstrip("]") for cell in rates)
+        found.add_row(title, shown, *map(Text, cells))
     return found
 
 

@@ -61,7 +61,7 @@ def markdown_page(report: Report, plots: Mapping[str, str] | None = None) -> str
             parts.append(f"*{LEGEND}*")
     parts += _answer(report.get("answer", {}))
     if online := report.get("online"):
-        parts += [f"## {online_title(online)}", table(HEAD, online_rows(online), left=2)]
+        parts += [f"## {online_title(online)}", table(HEAD, online_rows(online))]
         parts.append(f"*{ONLINE_LEGEND}*")
     parts += _reranker(report["reranker"])
     parts += _indexes(report["indexes"])

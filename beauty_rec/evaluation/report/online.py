@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-HEAD = ("Answers", "by", "shown", "CTR [95%]", "conversion [95%]", "coverage", "CTR, all first")
+HEAD = ("Answers", "Shown", "CTR [95%]", "Conversion [95%]", "Coverage", "CTR, all first")
+CHARS = 14
+"""Of a version that are shown."""
 ONLINE_LEGEND = (
     "CTR: shown items that were clicked, put into the cart or bought; conversion: bought; "
     "coverage: of the catalogue. Users are drawn whole. All first: the CTR as if every item had "
@@ -24,15 +26,13 @@ def online_rows(online: Mapping[str, Any]) -> list[Sequence[str]]:
             if dimension == "position" or (dimension != "all" and len(values) < 2):
                 continue
             for value, figures in values.items():
-                by = "all" if dimension == "all" else f"{dimension} {value[:12]}"
                 rows.append(
                     (
-                        kind,
-                        by,
+                        kind if dimension == "all" else f"{dimension} {value[:CHARS]}",
                         f"{figures['shown']:,}",
                         _share(figures, "ctr", "ctr"),
                         _share(figures, "conversion", "conversion"),
-                        "–" if "coverage" not in figures else f"{figures['coverage']:.3f}",
+                        "–" if "coverage" not in figures else f"{figures['coverage']:.1%}",
                         _share(figures, "debiased_ctr", "debiased"),
                     )
                 )
@@ -48,4 +48,5 @@ def online_title(online: Mapping[str, Any]) -> str:
 def _share(figures: Mapping[str, Any], name: str, ends: str) -> str:
     if name not in figures:
         return "–"
-    return f"{figures[name]:.4f} [{figures[f'{ends}_low']:.4f}, {figures[f'{ends}_high']:.4f}]"
+    low, high = figures[f"{ends}_low"], figures[f"{ends}_high"]
+    return f"{figures[name]:.2%} [{100 * low:.2f}, {100 * high:.2f}]"

@@ -16,12 +16,12 @@ from beauty_rec.settings import Settings
 
 NOTHING = "none"
 """The version of a store without an impression."""
-_IMPRESSIONS: dict[str, Any] = {
+IMPRESSIONS: dict[str, Any] = {
     "recommendation_id": pl.String, "time_ms": pl.Int64, "user_id": pl.String, "kind": pl.String,
     "version": pl.String, "variant": pl.String, "order": pl.String, "items": pl.List(pl.String),
     "sources": pl.List(pl.String), "catalogue_items": pl.Int64,
 }  # fmt: skip
-_EVENTS: dict[str, Any] = {
+EVENTS: dict[str, Any] = {
     "recommendation_id": pl.String, "parent_asin": pl.String, "type": pl.String,
     "time_ms": pl.Int64,
 }  # fmt: skip
@@ -67,8 +67,8 @@ def read_shown(settings: Settings) -> Shown:
                 " WHERE recommendation_id IS NOT NULL ORDER BY number"
             ).fetchall()
     return Shown(
-        pl.DataFrame(impressions, schema=_IMPRESSIONS, orient="row"),
-        pl.DataFrame(events, schema=_EVENTS, orient="row"),
+        pl.DataFrame(impressions, schema=IMPRESSIONS, orient="row"),
+        pl.DataFrame(events, schema=EVENTS, orient="row"),
     )
 
 
