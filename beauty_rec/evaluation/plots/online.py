@@ -18,6 +18,8 @@ def days_plot(rates: pl.DataFrame, *, title: str, note: str = "") -> bytes:
         title: of the figure.
         note: small print.
     """
+    from matplotlib.dates import AutoDateLocator, DateFormatter
+
     figure, axes = new_figure(len(_RATES), title, note, width=4.2, height=3.4)
     of_days = rates.filter(pl.col("day").is_not_null(), dimension="version").sort("day")
     versions = of_days["value"].reverse().unique(maintain_order=True).head(MOST_VERSIONS).to_list()
@@ -32,7 +34,10 @@ def days_plot(rates: pl.DataFrame, *, title: str, note: str = "") -> bytes:
             axis.plot(days, own[rate].to_list(), markersize=4, label=version[:8], **look)
         axis.set_title(name)
         axis.set_ylim(bottom=0)
-        axis.tick_params(axis="x", rotation=30)
+        axis.xaxis.set_major_locator(
+            AutoDateLocator(minticks=1, maxticks=6, interval_multiples=False)
+        )
+        axis.xaxis.set_major_formatter(DateFormatter("%b %d"))
     axes[0].legend(frameon=False, fontsize=8, title="version")
     return to_png(figure)
 

@@ -18,7 +18,7 @@ from beauty_rec.settings import Train
 
 EVALUATED = (
     "retrieval_candidates,retrieval_metrics,user_candidates,recommendations,"
-    "ranking_metrics,evaluation_report"
+    "ranking_metrics,online_metrics,evaluation_report"
 )
 PARENT_TAG = "beauty_rec/job_run"
 PATIENCE_SECONDS = 3_600
