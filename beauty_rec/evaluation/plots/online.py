@@ -5,6 +5,7 @@ import polars as pl
 from beauty_rec.evaluation.plots.canvas import COLOURS, look_of, new_figure, styled, to_png
 
 MOST_VERSIONS = 7
+MOST_TICKS = 6
 _RATES = (("ctr", "click-through rate"), ("conversion", "conversion"), ("coverage", "coverage"))
 
 
@@ -18,11 +19,11 @@ def days_plot(rates: pl.DataFrame, *, title: str, note: str = "") -> bytes:
         title: of the figure.
         note: small print.
     """
-    from matplotlib.dates import AutoDateLocator, DateFormatter
-
     figure, axes = new_figure(len(_RATES), title, note, width=4.2, height=3.4)
     of_days = rates.filter(pl.col("day").is_not_null(), dimension="version").sort("day")
     versions = of_days["value"].reverse().unique(maintain_order=True).head(MOST_VERSIONS).to_list()
+    every = of_days["day"].unique().sort().to_list()
+    ticks = every[:: 1 + len(every) // MOST_TICKS]
     for axis, (rate, name) in zip(axes, _RATES, strict=True):
         for version in versions:
             own = of_days.filter(value=version)
@@ -34,10 +35,7 @@ def days_plot(rates: pl.DataFrame, *, title: str, note: str = "") -> bytes:
             axis.plot(days, own[rate].to_list(), markersize=4, label=version[:8], **look)
         axis.set_title(name)
         axis.set_ylim(bottom=0)
-        axis.xaxis.set_major_locator(
-            AutoDateLocator(minticks=1, maxticks=6, interval_multiples=False)
-        )
-        axis.xaxis.set_major_formatter(DateFormatter("%b %d"))
+        axis.set_xticks(ticks, [f"{day:%b %d}" for day in ticks])
     axes[0].legend(frameon=False, fontsize=8, title="version")
     return to_png(figure)
 
