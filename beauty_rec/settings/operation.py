@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from beauty_rec.settings.events import EventSettings
 from beauty_rec.settings.group import Group
 from beauty_rec.settings.secrets import refuse_secret
 
@@ -146,7 +147,7 @@ class ScheduleSettings(Group):
         return name
 
 
-class ServeSettings(Group):
+class ServeSettings(EventSettings):
     """The HTTP API and the page."""
 
     host: str = Field("127.0.0.1", description="another address needs an api_key")

@@ -8,13 +8,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.settings import EventType
+
 
 class Past(NamedTuple):
-    """An event of a user: item, rating 1 to 5, when (Unix ms)."""
+    """An event of a user: item, rating 1 to 5, when (Unix ms), what was done.
+
+    What it means for an answer is decided in :mod:`beauty_rec.recommender.online.events`.
+    """
 
     parent_asin: str
     rating: float
     time_ms: int
+    type: EventType = "rating"
 
 
 @dataclass(frozen=True)
@@ -87,9 +93,15 @@ class People:
 
 
 def together(parts: Sequence[Sequence[Past]]) -> list[Past]:
-    """Return events of several sources, each once, oldest first."""
+    """Return events of several sources, each once, oldest first.
+
+    A set calls every event a rating, also one that was given to a server as a purchase.
+    """
     given = [part for part in parts if part]
     if len(given) == 1:
         return list(given[0])
-    distinct = dict.fromkeys(event for part in given for event in part)
-    return sorted(distinct, key=lambda event: event.time_ms)
+    distinct: dict[Past, Past] = {}
+    for event in (event for part in given for event in part):
+        taken = event._replace(type="rating") if event.type == "purchase" else event
+        distinct.setdefault(taken, event)
+    return sorted(distinct.values(), key=lambda event: event.time_ms)

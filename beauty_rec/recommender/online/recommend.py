@@ -16,6 +16,7 @@ from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.diversity import diversify
+from beauty_rec.recommender.online.events import meaning_of
 from beauty_rec.recommender.online.people import Past, together
 from beauty_rec.recommender.online.reasons import Reasons, profile_columns
 from beauty_rec.recommender.online.requests import PastItem, RecommendRequest
@@ -24,7 +25,7 @@ from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.catalogue import Catalogue
 from beauty_rec.recommender.path import Ordered
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
-from beauty_rec.settings import ServeSettings
+from beauty_rec.settings import EventSettings, ServeSettings
 from beauty_rec.towers.users.inputs import join_requests, one_request
 from beauty_rec.tracing import stage
 
@@ -33,6 +34,7 @@ CARD_FIELDS = (
     "parent_asin", "title", "store", "price", "average_rating", "rating_number", "category",
     "brand", "keywords", "keyword_reviews",
 )  # fmt: skip
+DEFAULTS = EventSettings()
 BRIEF_FIELDS = ("parent_asin", "title", "price", "category", "brand", "keywords")
 
 
@@ -69,7 +71,7 @@ def recommend(
     Raises:
         UnknownFilter: a filter names what no item has.
     """
-    understood = [understand(shop, request) for request in requests]
+    understood = [understand(shop, request, settings) for request in requests]
     if rules is not None:
         understood = [_ruled(shop, one, rules) for one in understood]
     depth = max(settings.source_depth, *(request.k for request in requests))
@@ -97,7 +99,9 @@ def recommend(
         ]
 
 
-def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
+def understand(
+    shop: Snapshot, request: RecommendRequest, settings: EventSettings = DEFAULTS
+) -> Understood:
     """Return what a request means here."""
     now = int(time.time() * 1000) // HOUR_MS * HOUR_MS  # of one hour, one answer
     at = now if request.at is None else request.at
@@ -114,7 +118,8 @@ def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
         Past(e.parent_asin, e.rating, at - DAY_MS if e.timestamp is None else e.timestamp)
         for e in named
     ]
-    past = together([known, given]) if known else given
+    done = meaning_of(known, settings)
+    past = together([done.past, given]) if known else given
     row_of = shop.space.row_of
     strangers = [e.parent_asin for e in given if e.parent_asin not in row_of]
     if strangers:
@@ -127,8 +132,9 @@ def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
     if context is None and set(request.sources) <= set(TEXT_SOURCES):
         notes.append(f"{' and '.join(request.sources)} need a context")
     # Only the latest events are read, as in training; an item is seen however long ago.
-    seen = [e.parent_asin for e in past] if request.exclude_seen else []
-    rows = [row for name in (*seen, *request.exclude) if (row := row_of.get(name)) is not None]
+    seen = [*done.seen, *(e.parent_asin for e in given)] if request.exclude_seen else []
+    left_out = (*seen, *request.exclude, *done.hidden)
+    rows = [row for name in left_out if (row := row_of.get(name)) is not None]
     latest = past[-shop.path.builder.spec.history_length :]
     query = Query(at, [e.parent_asin for e in latest], context, {**profile, **columns})
     return Understood(request, query, past, np.unique(np.array(rows, dtype=np.int64)), notes)

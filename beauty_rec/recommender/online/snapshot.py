@@ -83,11 +83,10 @@ class Snapshot:
         new = [e for e in self.since.get(user_id, ()) if before_ms is None or e.time_ms < before_ms]
         return None if known is None and not new else together([known or [], new])
 
-    def with_event(self, user_id: str, event: Past) -> "Snapshot":
-        """Return the snapshot in which the user also did ``event``."""
-        return replace(
-            self, since={**self.since, user_id: together([self.since.get(user_id, ()), [event]])}
-        )
+    def with_events(self, events: Mapping[str, Sequence[Past]]) -> "Snapshot":
+        """Return the snapshot in which users, by id, also did ``events``."""
+        new = {user: together([self.since.get(user, ()), done]) for user, done in events.items()}
+        return replace(self, since={**self.since, **new})
 
     def with_items(
         self,

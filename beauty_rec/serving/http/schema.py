@@ -72,6 +72,7 @@ class Recommendations(BaseModel):
     """An answer. ``version`` names the one set that all of it comes from."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
@@ -89,6 +90,7 @@ class Hits(BaseModel):
     """Found items, best first."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="how they were found: words, vectors, or both")
     items: list[Hit]
 
@@ -114,6 +116,13 @@ class Stored(BaseModel):
 
     stored: int
     version: str
+
+
+class StoredEvents(Stored):
+    """What was stored, and how many of the events that name an answer it showed the item of."""
+
+    attributed: int = Field(description="events whose recommendation_id showed their item")
+    unattributed: int = Field(description="events whose recommendation_id is not known to have")
 
 
 class SampleUser(BaseModel):

@@ -9,7 +9,7 @@ started again, and until then writes say so while answers go on from memory.
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from pydantic import SecretStr, ValidationError
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.serving.state.shown.tables import SHOWN
 from beauty_rec.settings import redacted
 
 LOG = logging.getLogger("beauty_rec.serving")
@@ -55,6 +56,14 @@ class KeptRow(NamedTuple):
     key: str
     made: dict[str, Any]
     vectors: bytes
+
+
+class GivenEvent(NamedTuple):
+    """An event of a user, and the answer that it is owed to, if any."""
+
+    user_id: str
+    event: Past
+    recommendation_id: str | None = None
 
 
 class DatabaseDown(ConnectionError):
@@ -168,20 +177,36 @@ class Store:
     def events(self) -> dict[str, list[Past]]:
         """Return all events that were given, by user, in their order."""
         found: dict[str, list[Past]] = {}
-        for user, parent_asin, rating, time_ms in self._run(
-            "SELECT user_id, parent_asin, rating, time_ms FROM serving_events ORDER BY number"
-        ):
-            found.setdefault(user, []).append(Past(parent_asin, rating, time_ms))
+        for given in self.given_events():
+            found.setdefault(given.user_id, []).append(given.event)
         return found
 
-    def put_event(self, user_id: str, event: Past) -> None:
-        """Insert an event of a user; the same one again changes its rating."""
+    def given_events(self) -> Iterator[GivenEvent]:
+        """Yield the same one by one, each with the answer that it is owed to."""
+        for user, parent_asin, rating, time_ms, kind, recommendation_id in self._run(
+            "SELECT user_id, parent_asin, rating, time_ms, type, recommendation_id"
+            " FROM serving_events ORDER BY number"
+        ):
+            yield GivenEvent(user, Past(parent_asin, rating, time_ms, kind), recommendation_id)
+
+    def put_events(self, events: Sequence[GivenEvent]) -> None:
+        """Insert events, all or none; the same one again changes its rating."""
         self._run(
-            "INSERT INTO serving_events (user_id, parent_asin, rating, time_ms)"
-            " VALUES (%s, %s, %s, %s) ON CONFLICT (user_id, parent_asin, time_ms)"
-            " DO UPDATE SET rating = excluded.rating",
-            many=[(user_id, *event)],
+            "INSERT INTO serving_events (user_id, parent_asin, rating, time_ms, type,"
+            " recommendation_id) VALUES (%s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (user_id, parent_asin, time_ms, type) DO UPDATE"
+            " SET rating = excluded.rating, recommendation_id ="
+            " coalesce(excluded.recommendation_id, serving_events.recommendation_id)",
+            many=[(given.user_id, *given.event, given.recommendation_id) for given in events],
         )
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement."""
+        return self._run(statement, values)
+
+    def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once a row, for all or for none."""
+        self._run(statement, many=rows)
 
     def _run(
         self,
@@ -230,6 +255,7 @@ class Store:
                 self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec'))")
                 is_new = not _has(self._connection, "serving_items")
                 self._connection.execute(_SCHEMA)
+                self._connection.execute(SHOWN)
                 if is_new and self._dsn is None:
                     _take_over(self._connection, self._folder.parent / INDEX_CLUSTER)
         except (psycopg.Error, RuntimeError, OSError) as error:

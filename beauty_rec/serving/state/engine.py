@@ -27,7 +27,7 @@ from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 from beauty_rec.recommender.online.stock.new_items import NewRow, add_rows, is_taken_in
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
-from beauty_rec.serving.state.database import READ_ONLY, STORE, DatabaseDown, Store
+from beauty_rec.serving.state.database import READ_ONLY, STORE, DatabaseDown, GivenEvent, Store
 from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.serving.state.given import GivenRows
 from beauty_rec.serving.state.rules import RulesKeeper
@@ -203,20 +203,24 @@ class Engine:
             self._add(made)
             return self._shop.manifest.set
 
-    def add_event(self, given: NewEvent) -> str:
-        """Store a user's event, which the next answer knows.
+    def add_events(self, given: Sequence[NewEvent]) -> str:
+        """Store users' events, all or none, which the next answers know.
 
         Raises:
             UnknownItem: there is no such item.
             DatabaseDown: nothing was stored.
         """
+        now = int(time.time() * 1000)
         with self._changing:
-            if given.parent_asin not in self._given:
-                self._row(self._shop, given.parent_asin)
-            at = int(time.time() * 1000) if given.timestamp is None else given.timestamp
-            event = Past(given.parent_asin, given.rating, at)
-            self.store.put_event(given.user_id, event)
-            self._shop = self._shop.with_event(given.user_id, event)
+            for one in given:
+                if one.parent_asin not in self._given:
+                    self._row(self._shop, one.parent_asin)
+            events = [GivenEvent(e.user_id, e.as_past(now), e.recommendation_id) for e in given]
+            self.store.put_events(events)
+            done: dict[str, list[Past]] = {}
+            for event in events:
+                done.setdefault(event.user_id, []).append(event.event)
+            self._shop = self._shop.with_events(done)
             return self._shop.manifest.set
 
     def look(self) -> bool:

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewEvent, NewItem
-from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.settings import Settings
 
 
@@ -33,15 +32,17 @@ def export_given(settings: Settings) -> Iterator[str]:
     with _store(settings) as store:
         for item in store.items():
             yield json.dumps({"item": item.model_dump(mode="json")}, ensure_ascii=False)
-        for user, events in store.events().items():
-            for event in events:
-                given = {
-                    "user_id": user,
-                    "parent_asin": event.parent_asin,
-                    "rating": event.rating,
-                    "timestamp": event.time_ms,
-                }
-                yield json.dumps({"event": given}, ensure_ascii=False)
+        for user, event, recommendation_id in store.given_events():
+            given = {
+                "user_id": user,
+                "parent_asin": event.parent_asin,
+                "type": event.type,
+                "rating": event.rating,
+                "timestamp": event.time_ms,
+            }
+            if recommendation_id is not None:
+                given["recommendation_id"] = recommendation_id
+            yield json.dumps({"event": given}, ensure_ascii=False)
 
 
 def import_given(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
@@ -73,9 +74,7 @@ def import_given(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
             events.append(line.event)
     with _store(settings) as store:
         store.put_items(items)
-        for event in events:
-            assert event.timestamp is not None
-            store.put_event(event.user_id, Past(event.parent_asin, event.rating, event.timestamp))
+        store.put_events([GivenEvent(e.user_id, e.as_past(0), e.recommendation_id) for e in events])
     return len(items), len(events)
 
 

@@ -90,7 +90,7 @@ def written(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return change
 
-    for name in ("add_items", "add_event"):
+    for name in ("add_items", "add_events"):
         monkeypatch.setattr(engine, name, changed(name), raising=False)
     return made
 

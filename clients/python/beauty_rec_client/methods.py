@@ -81,9 +81,11 @@ class Client(Transport):
         answer: models.Stored = self.call(Call("POST", "/v1/items", body=body), models.Stored)
         return answer
 
-    def put_event(self, body: models.NewEvent) -> models.Stored:
-        """Tell a user's event; the next answer to this user knows it."""
-        answer: models.Stored = self.call(Call("POST", "/v1/events", body=body), models.Stored)
+    def put_event(self, body: models.NewEvent | list[models.NewEvent]) -> models.StoredEvents:
+        """Tell a user's event, or up to 100 of them; the next answers to the users know them."""
+        answer: models.StoredEvents = self.call(
+            Call("POST", "/v1/events", body=body), models.StoredEvents
+        )
         return answer
 
     def sample_users(self) -> list[models.SampleUser]:
@@ -189,10 +191,10 @@ class AsyncClient(AsyncTransport):
         answer: models.Stored = await self.call(Call("POST", "/v1/items", body=body), models.Stored)
         return answer
 
-    async def put_event(self, body: models.NewEvent) -> models.Stored:
-        """Tell a user's event; the next answer to this user knows it."""
-        answer: models.Stored = await self.call(
-            Call("POST", "/v1/events", body=body), models.Stored
+    async def put_event(self, body: models.NewEvent | list[models.NewEvent]) -> models.StoredEvents:
+        """Tell a user's event, or up to 100 of them; the next answers to the users know them."""
+        answer: models.StoredEvents = await self.call(
+            Call("POST", "/v1/events", body=body), models.StoredEvents
         )
         return answer
 

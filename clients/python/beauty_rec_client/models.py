@@ -24,6 +24,7 @@ __all__ = [
     "SampleUser",
     "Standing",
     "Stored",
+    "StoredEvents",
     "Version",
 ]
 
@@ -132,6 +133,7 @@ class Hits(BaseModel):
     """Found items, best first."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="how they were found: words, vectors, or both")
     items: list[Hit]
 
@@ -163,8 +165,13 @@ class NewEvent(BaseModel):
 
     user_id: str
     parent_asin: str
-    rating: float = 5.0
+    type: Literal["view", "click", "cart", "purchase", "rating", "hide"] | None = Field(
+        None,
+        description="what was done; unset: a rating where one is given, else a purchase. hide: the item is not shown to this user again",
+    )
+    rating: float | None = Field(None, description="unset: 5")
     timestamp: int | None = Field(None, description="Unix ms; unset: now")
+    recommendation_id: str | None = Field(None, description="of the answer that showed the item")
 
 
 class NewItem(BaseModel):
@@ -272,6 +279,7 @@ class Recommendations(BaseModel):
     """An answer. ``version`` names the one set that all of it comes from."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
@@ -292,6 +300,15 @@ class Stored(BaseModel):
 
     stored: int
     version: str
+
+
+class StoredEvents(BaseModel):
+    """What was stored, and how many of the events that name an answer it showed the item of."""
+
+    stored: int
+    version: str
+    attributed: int = Field(description="events whose recommendation_id showed their item")
+    unattributed: int = Field(description="events whose recommendation_id is not known to have")
 
 
 class Version(BaseModel):

@@ -3,22 +3,43 @@
 import asyncio
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
 from beauty_rec.serving.http import schema
+from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.routes.responses import READ, WRITE, Json
+from beauty_rec.serving.http.shown import ShownAnswers
+from beauty_rec.serving.http.turns.cost import cost_of_events
 from beauty_rec.serving.state.engine import Engine
 
 
-def add_people(app: FastAPI, engine: Engine) -> None:
-    """Add the routes of the users."""
+def add_people(app: FastAPI, engine: Engine, shown: ShownAnswers, rate: Rate) -> None:
+    """Add the routes of the users.
 
-    @app.post("/v1/events", response_model=schema.Stored, responses=WRITE, tags=["users"])
-    async def put_event(given: requests.NewEvent) -> Response:
-        """Tell a user's event; the next answer to this user knows it."""
-        return Json({"stored": 1, "version": await asyncio.to_thread(engine.add_event, given)})
+    Args:
+        app: that they are added to.
+        engine: what the answers come from.
+        shown: knows the answers that events may name.
+        rate: charged for lists of events.
+    """
+
+    @app.post("/v1/events", response_model=schema.StoredEvents, responses=WRITE, tags=["users"])
+    async def put_event(http: Request, given: requests.Events) -> Response:
+        """Tell a user's event, or up to 100 of them; the next answers to the users know them."""
+        events = given if isinstance(given, list) else [given]
+        rate.charge(http.state.client, cost_of_events(events) - 1)
+        version = await asyncio.to_thread(engine.add_events, events)
+        attributed, unattributed = await shown.attribute(events)
+        return Json(
+            {
+                "stored": len(events),
+                "version": version,
+                "attributed": attributed,
+                "unattributed": unattributed,
+            }
+        )
 
     @app.get(
         "/v1/sample-users",

@@ -7,7 +7,7 @@ be right within a factor of two, so that nobody's share of the server is bought 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from beauty_rec.recommender.online.requests import NewItem, RecommendRequest, SimilarBy
+from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 
@@ -17,6 +17,8 @@ ROWS = 150
 """Recommended items whose reasons do."""
 NAMES = 1_000
 """Items of the past, or to leave out, that do."""
+EVENTS = 10
+"""Events in one call that do."""
 ADDED_ITEM = 0.5
 """Reading and indexing one given item, beside its text."""
 
@@ -49,6 +51,11 @@ def cost_of(question: Question) -> float:
 def cost_of_items(items: Sequence[NewItem]) -> float:
     """Return what it costs to add items."""
     return sum(ADDED_ITEM + _chars(item) / CHARS for item in items)
+
+
+def cost_of_events(events: Sequence[NewEvent]) -> float:
+    """Return what it costs to keep events: a list of them waits for one write."""
+    return 1 + (len(events) - 1) / EVENTS
 
 
 def _chars(item: NewItem) -> int:
