@@ -87,9 +87,13 @@ class People:
 
 
 def together(parts: Sequence[Sequence[Past]]) -> list[Past]:
-    """Return events of several sources, each once, oldest first."""
+    """Return events of several sources, each once, oldest first.
+
+    An event is an item at a moment; of two ratings that of the later source holds: what was given
+    while serving is in the next set as well, perhaps rounded.
+    """
     given = [part for part in parts if part]
     if len(given) == 1:
         return list(given[0])
-    distinct = dict.fromkeys(event for part in given for event in part)
-    return sorted(distinct, key=lambda event: event.time_ms)
+    distinct = {(event.parent_asin, event.time_ms): event for part in given for event in part}
+    return sorted(distinct.values(), key=lambda event: event.time_ms)

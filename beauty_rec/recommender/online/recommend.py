@@ -29,7 +29,7 @@ from beauty_rec.towers.users.inputs import join_requests, one_request
 HOUR_MS = 3_600_000
 CARD_FIELDS = (
     "parent_asin", "title", "store", "price", "average_rating", "rating_number", "category",
-    "brand", "keywords", "keyword_reviews",
+    "brand", "keywords", "keyword_reviews", "in_stock",
 )  # fmt: skip
 BRIEF_FIELDS = ("parent_asin", "title", "price", "category", "brand", "keywords")
 
@@ -65,7 +65,7 @@ def recommend(
         asks_of(shop, understood),
         depth,
         chosen=[one.request.sources for one in understood],
-        gone=shop.catalogue.gone,
+        gone=shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide"),
         allowed=[
             shop.catalogue.passing(Filters(**one.request.filters.model_dump()))
             for one in understood
@@ -85,7 +85,7 @@ def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
     known, profile = [], {}
     if request.user_id is not None:
         found = shop.past(request.user_id, request.at)
-        profile = shop.people.profile(request.user_id)
+        profile = shop.profile(request.user_id)
         if found is None and not profile:
             notes.append(f"user {request.user_id} is not known: answered without a past")
         known = found or []

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
 from beauty_rec.serving.http import schema
-from beauty_rec.serving.http.routes.responses import READ, WRITE, Json
+from beauty_rec.serving.http.routes.responses import READ, WRITE, Json, UserId
 from beauty_rec.serving.state.engine import Engine
 
 
@@ -20,6 +20,35 @@ def add_people(app: FastAPI, engine: Engine) -> None:
         """Tell a user's event; the next answer to this user knows it."""
         return Json({"stored": 1, "version": await asyncio.to_thread(engine.add_event, given)})
 
+    # Before the user, whose id may hold a slash.
+    @app.delete(
+        "/v1/users/{user_id:path}/events",
+        response_model=schema.Deleted,
+        responses=WRITE,
+        tags=["users"],
+    )
+    async def drop_events(
+        http: Request,
+        user_id: UserId,
+        parent_asin: requests.Id | None = None,
+        timestamp: requests.Moment | None = None,
+    ) -> Response:
+        """Delete events that were given of a user: all, or those of an item, of a moment."""
+        if http.scope.get("raw_path", b"").lower().endswith(b"%2fevents"):
+            return await forget_user(f"{user_id}/events")
+        dropped = engine.drop_events, user_id.strip(), parent_asin, timestamp
+        return Json(await asyncio.to_thread(*dropped))
+
+    @app.delete(
+        "/v1/users/{user_id:path}",
+        response_model=schema.Deleted,
+        responses=WRITE,
+        tags=["users"],
+    )
+    async def forget_user(user_id: UserId) -> Response:
+        """Forget a user, who is a stranger from the next answer on."""
+        return Json(await asyncio.to_thread(engine.forget, user_id.strip()))
+
     @app.get(
         "/v1/sample-users",
         response_model=list[schema.SampleUser],
@@ -30,14 +59,16 @@ def add_people(app: FastAPI, engine: Engine) -> None:
         """A few users to try; none when serve.sample_users is 0."""
         shop = engine.shop
         wanted = engine.settings.serve.sample_users
-        return Json([_sample(shop, user) for user in shop.samples["user_id"].head(wanted)])
+        users = shop.forgotten.left(shop.samples)["user_id"].head(wanted)
+        return Json([_sample(shop, user) for user in users])
 
 
 def _sample(shop: Any, user_id: str) -> dict[str, Any]:
     past = shop.past(user_id, None) or []
     rows = [shop.space.row_of.get(event.parent_asin) for event in reversed(past)]
-    titles = [shop.catalogue.card(row)["title"] for row in rows if row is not None]
-    profile = shop.people.profile(user_id)
+    known = [row for row in rows if row is not None and not shop.catalogue.hidden[row]]
+    titles = [shop.catalogue.card(row)["title"] for row in known]
+    profile = shop.profile(user_id)
     return {
         "user_id": user_id,
         "events": len(past),
