@@ -11,6 +11,8 @@ import orjson
 import polars as pl
 
 SALT_BYTES = 16
+_WORDS = r'"[^"]*"|[^\s",:;{}\[\]]+'
+"""What may be an id in a line that is perhaps no JSON: what is quoted, and words."""
 
 
 class Mark(NamedTuple):
@@ -93,6 +95,17 @@ class Forgotten:
         found = {user: self.at(user) for user in users.unique().to_list()}
         return {user: at for user, at in found.items() if at is not None}
 
+    def counts(self, users: pl.Series) -> dict[str, int]:
+        """Return how many rows each of the forgotten has in ``users``, by digest in hex."""
+        gone = self.among(users)
+        rows = users.filter(users.is_in(list(gone))).value_counts()
+        found: dict[str, int] = {}
+        for user, count in rows.iter_rows():
+            for salt, known in self.marks.items():
+                if (digest := digest_of(salt, user)) in known:
+                    found[digest.hex()] = count
+        return found
+
     def left(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows (``user_id``, perhaps ``timestamp``) that are nobody's who is forgotten.
 
@@ -105,3 +118,18 @@ class Forgotten:
         if "timestamp" not in frame.columns:
             return frame.filter(at.is_null())
         return frame.filter(at.is_null() | (pl.col("timestamp") > at))
+
+    def without_excerpts(self, refused: pl.DataFrame) -> pl.DataFrame:
+        """Return refused rows (``QUARANTINE_SCHEMA``) without what those of the forgotten say."""
+        words = refused["excerpt"].str.extract_all(_WORDS)
+        words = words.list.eval(pl.element().str.strip_chars('" '))
+        gone = self.among(words.explode().drop_nulls())
+        if not gone:
+            return refused
+        named = words.list.eval(pl.element().is_in(list(gone))).list.any()
+        return refused.with_columns(
+            excerpt=pl.when(named).then(pl.lit("")).otherwise(pl.col("excerpt"))
+        )
+
+
+NOBODY = Forgotten()

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.corpus.forgotten import Forgotten
+from beauty_rec.corpus.forgotten import NOBODY, Forgotten
 from beauty_rec.recommender.online.people import Past, People, together
 from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.recommender.online.sets.models import Models
@@ -43,7 +43,7 @@ class Snapshot:
     people: People
     since: Mapping[str, Sequence[Past]]
     samples: pl.DataFrame
-    forgotten: Forgotten = Forgotten()
+    forgotten: Forgotten = NOBODY
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest, settings: EncoderSettings) -> "Snapshot":

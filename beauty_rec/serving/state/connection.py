@@ -99,7 +99,7 @@ class Connection:
     def prepare(self, connection: psycopg.Connection[Any]) -> None:
         """Make the tables that are not there yet; called in a transaction of its own."""
 
-    def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a statement, none where it gives none.
 
         Raises:
@@ -143,7 +143,7 @@ class Connection:
         while not self._done.is_set():
             try:
                 if self.healthy:
-                    self.run("SELECT 1")
+                    self.read("SELECT 1")
                 else:
                     self.open()
             except Exception as error:  # whatever it is, the next look may find it mended

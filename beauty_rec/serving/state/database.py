@@ -44,7 +44,7 @@ class Store(Connection):
         What an older version took and this one would refuse is left out, and kept.
         """
         found = []
-        for (record,) in self.run("SELECT record FROM serving_items ORDER BY changed_at, id"):
+        for (record,) in self.read("SELECT record FROM serving_items ORDER BY changed_at, id"):
             try:
                 found.append(NewItem.model_validate(record))
             except ValidationError as error:
@@ -68,7 +68,7 @@ class Store(Connection):
 
     def states(self) -> dict[str, ItemState]:
         """Return what was said of items beside what they are, by id."""
-        rows = self.run("SELECT id, hidden, in_stock, price FROM serving_states")
+        rows = self.read("SELECT id, hidden, in_stock, price FROM serving_states")
         found = {name: ItemState(*state) for name, *state in rows}
         return {name: state for name, state in found.items() if state != ItemState()}
 
@@ -85,7 +85,7 @@ class Store(Connection):
 
     def rows(self, keys: Sequence[str]) -> list[KeptRow]:
         """Return what is kept under ``keys``."""
-        found = self.run(
+        found = self.read(
             "SELECT key, made, vectors FROM serving_rows WHERE key = ANY(%s)", [list(keys)]
         )
         return [KeptRow(key, made, bytes(vectors)) for key, made, vectors in found]
@@ -107,7 +107,7 @@ class Store(Connection):
     def events(self) -> dict[str, list[Past]]:
         """Return all events that were given, by user, in their order."""
         found: dict[str, list[Past]] = {}
-        for user, parent_asin, rating, time_ms in self.run(
+        for user, parent_asin, rating, time_ms in self.read(
             "SELECT user_id, parent_asin, rating, time_ms FROM serving_events ORDER BY number"
         ):
             found.setdefault(user, []).append(Past(parent_asin, rating, time_ms))
@@ -126,7 +126,7 @@ class Store(Connection):
 
     def drop_events(self, user_id: str, parent_asin: str | None, time_ms: int | None) -> int:
         """Delete given events of a user, all or those of an item, of a moment; return how many."""
-        dropped = self.run(
+        dropped = self.read(
             "DELETE FROM serving_events WHERE user_id = %s AND (%s::text IS NULL OR"
             " parent_asin = %s) AND (%s::bigint IS NULL OR time_ms = %s) RETURNING 1",
             [user_id, parent_asin, parent_asin, time_ms, time_ms],
@@ -135,12 +135,12 @@ class Store(Connection):
 
     def forgotten(self) -> Forgotten:
         """Return who is forgotten."""
-        rows = self.run("SELECT salt, digest, at_ms FROM serving_forgotten")
+        rows = self.read("SELECT salt, digest, at_ms FROM serving_forgotten")
         return Forgotten.of(Mark(bytes(salt), bytes(digest), at) for salt, digest, at in rows)
 
     def forget(self, user_id: str) -> Mark:
         """Delete all that was given of a user, and keep that the user is forgotten."""
-        known = self.run("SELECT salt FROM serving_forgotten ORDER BY at_ms LIMIT 1")
+        known = self.read("SELECT salt FROM serving_forgotten ORDER BY at_ms LIMIT 1")
         salt = bytes(known[0][0]) if known else new_salt()
         mark = Mark(salt, digest_of(salt, user_id), int(time.time() * 1000))
         deletions: list[Change] = [

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from beauty_rec.corpus.forgotten import Forgotten
+from beauty_rec.corpus.intake.given import taken_path
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.recommend import recommend
@@ -60,7 +62,9 @@ class Engine:
         self.root = settings.data_dir / "serving"
         manifest = read_manifest(self.root)
         self._base = in_passing(load_set, self.root, manifest, settings.encoder)
-        self._shop = self._base
+        # Until the store is read, which a read-only folder's never is, as of the last run.
+        forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
+        self._shop = replace(self._base, forgotten=forgotten)
         self._changing = threading.RLock()
         self._restored = False
         self._given: dict[str, NewItem] = {}

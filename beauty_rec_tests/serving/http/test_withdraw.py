@@ -20,7 +20,7 @@ from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
 
 SMALL = Size(items=40, events=300, users=30, seed=3)
 NEXT = Size(items=40, events=310, users=30, seed=3)
-ORDERS = (
+ORDERS: tuple[dict[str, Any], ...] = (
     {"context": "a gentle soap"},
     {"context": "wedding"},
     {},
@@ -52,15 +52,19 @@ def shop(folder: Path, **serve: Any) -> Iterator[tuple[Engine, TestClient]]:
 def shown(client: TestClient, item: str, other: str) -> set[str]:
     """By which doors an item is shown; ``other`` is one that it is like."""
     found = set()
-    for asked in ORDERS:
-        answer = client.post("/v1/recommend", json={**asked, "k": 40, "stages": True}).json()
+    for wish in ORDERS:
+        answer = client.post("/v1/recommend", json={**wish, "k": 40, "stages": True}).json()
         if any(item in (i["parent_asin"], *(w.get("parent_asin") for w in i["why"]))
                for i in answer["items"]):  # fmt: skip
-            found.add(f"recommend {asked}")
+            found.add(f"recommend {wish}")
         if any(item == i["parent_asin"] for i in answer["candidates"]):
-            found.add(f"stages {asked}")
+            found.add(f"stages {wish}")
     for order in ("hybrid", "text_retriever", "lexical"):
-        asked = {"q": "soap serum shampoo perfume mascara lipstick", "k": 40, "order": order}
+        asked: dict[str, Any] = {
+            "q": "soap serum shampoo perfume mascara lipstick",
+            "k": 40,
+            "order": order,
+        }
         hits = client.get("/v1/search", params=asked).json()["items"]
         if item in [hit["parent_asin"] for hit in hits]:
             found.add(f"search {order}")
@@ -116,7 +120,7 @@ def test_what_is_out_of_stock_is_not_recommended_unless_the_shop_says_so(folder:
         assert not [door for door in doors if door.startswith(("recommend", "stages"))]
         detail = client.get(f"/v1/items/{item}").json()
         assert (detail["in_stock"], detail["price"]) == (False, 7.5)
-        priced = {"q": "soap", "k": 40, "min_price": 7.5, "max_price": 7.5}
+        priced: dict[str, Any] = {"q": "soap", "k": 40, "min_price": 7.5, "max_price": 7.5}
         hits = client.get("/v1/search", params=priced).json()["items"]
         assert item in [hit["parent_asin"] for hit in hits]
     with shop(folder, out_of_stock="show") as (_, client):
@@ -177,7 +181,7 @@ def test_events_are_taken_back_one_by_one_or_all(folder: Path) -> None:
             event = {"user_id": "of/three", "parent_asin": item,
                      "timestamp": 1_600_000_000_000 + moment}  # fmt: skip
             assert client.post("/v1/events", json=event).status_code == 200
-        one = {"parent_asin": first, "timestamp": 1_600_000_000_002}
+        one: dict[str, Any] = {"parent_asin": first, "timestamp": 1_600_000_000_002}
         path = "/v1/users/of%2Fthree/events"
         assert client.delete(path, params=one).json()["events"] == 1
         assert client.delete(path, params=one).json()["events"] == 0

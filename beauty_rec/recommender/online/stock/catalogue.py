@@ -54,8 +54,8 @@ class Catalogue:
         """Return the catalogue of a set, whose cards are in the order of the item space."""
         spare = [None] * SPARE_ROWS
         prices = cards["price"].fill_null(np.nan).to_numpy()
-        names = cards["hidden"].fill_null(False).to_numpy() if "hidden" in cards.columns else []
-        listed = np.flatnonzero(names)
+        named = "hidden" in cards.columns
+        listed = np.flatnonzero(cards["hidden"].fill_null(False) if named else np.zeros(0, bool))
         hidden = np.zeros(cards.height + SPARE_ROWS, bool)
         hidden[listed] = True
         return cls(

@@ -36,8 +36,8 @@ def add_people(app: FastAPI, engine: Engine) -> None:
         """Delete events that were given of a user: all, or those of an item, of a moment."""
         if http.scope.get("raw_path", b"").lower().endswith(b"%2fevents"):
             return await forget_user(f"{user_id}/events")
-        dropped = engine.drop_events, user_id.strip(), parent_asin, timestamp
-        return Json(await asyncio.to_thread(*dropped))
+        drop = engine.drop_events
+        return Json(await asyncio.to_thread(drop, user_id.strip(), parent_asin, timestamp))
 
     @app.delete(
         "/v1/users/{user_id:path}",
