@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs test test-live test-api test-faults test-ray test-ui test-vllm screenshots lint format benchmarks bench-peers clean
+.PHONY: help install run ui serve docs client test test-live test-api test-faults test-mlflow test-ray test-ui test-vllm screenshots lint format benchmarks bench-peers clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ docs: $(READY_TEST)  ## the pages of docs/ as a site in build/site; writes docs/
 	$(BIN)/python docs/settings_page.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+client: $(READY)  ## the Python client of clients/python, from the OpenAPI document
+	$(BIN)/python clients/python/generate.py
+
 test: lint $(READY_TEST)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -46,11 +49,18 @@ test-live: $(READY)  ## a served set and a live daemon, through switches and kil
 test-api: $(READY)  ## 7,000 drawn requests against the OpenAPI document (some minutes)
 	BEAUTY_REC_API_EXAMPLES=600 $(BIN)/python -m pytest -s --timeout 1800 beauty_rec_tests/serving/http/test_contract.py
 
-test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at length (20 min)
+test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at length (40 min)
 	$(BIN)/python -m pytest -m faults --timeout 3600 beauty_rec_tests
 
 test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)
 	$(BIN)/python -m pytest -m ray beauty_rec_tests/deployment/test_ray.py
+
+MLFLOW_ENV ?= .cache/mlflow
+
+test-mlflow: $(READY)  ## a report logged to a store of MLflow, in an environment of its own
+	test -x $(MLFLOW_ENV)/bin/python || $(PYTHON) -m venv $(MLFLOW_ENV)
+	$(MLFLOW_ENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,mlflow]'
+	$(MLFLOW_ENV)/bin/python -m pytest -m mlflow beauty_rec_tests/orchestration/catalogue
 
 screenshots: $(READY)  ## the pictures of docs/, from the data folder DATA
 	BEAUTY_REC_UI_DATA=$(or $(DATA),data) BEAUTY_REC_SCREENSHOTS=docs $(BIN)/python -m pytest -m ui beauty_rec_tests/ui/test_dagster_ui.py

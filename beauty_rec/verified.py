@@ -32,8 +32,9 @@ class Verified:
         """Return :func:`~beauty_rec.artifacts.file_hashes`, reading only what has changed."""
         stamp = file_stamp(path)
         known = self._known().get(str(path.absolute()))
-        if isinstance(known, list) and known[0] == stamp:
-            return dict(known[1])
+        match known:
+            case [str(found), dict(hashes)] if found == stamp:
+                return dict(hashes)
         hashes = file_hashes(path)
         self._keep(str(path.absolute()), [stamp, hashes])
         return hashes
@@ -57,16 +58,23 @@ class Verified:
     def _known(self) -> dict[str, Any]:
         try:
             known = json.loads(self._memory.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) else {}
 
     def _keep(self, name: str, found: list[Any] | str) -> None:
         if not _KEEPS.get():
             return
-        known = {path: kept for path, kept in self._known().items() if Path(path).exists()}
+        known = {path: kept for path, kept in self._known().items() if _exists(path)}
         with suppress(OSError):
             write_text_atomic(self._memory, json.dumps({**known, name: found}))
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # no name of a file
+        return False
 
 
 @contextmanager

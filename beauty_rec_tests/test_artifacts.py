@@ -1,8 +1,10 @@
 """Atomic writes, content hashes, vectors, and paths that are no patterns."""
 
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,8 +111,12 @@ def test_a_hash_is_read_again_only_when_a_file_was_touched(tmp_path: Path) -> No
     path.write_bytes(b"two")
     os.utime(path, ns=(times, times))  # as a copy does that keeps times
     assert Verified.below(tmp_path).content_hash(path) == content_hash(path) != before
-    (tmp_path / "cache" / "verified.json").write_text("[torn")
-    assert Verified.below(tmp_path).content_hash(path) == content_hash(path)
+    kept = tmp_path / "cache" / "verified.json"
+    odd: list[dict[str, Any]] = [{str(path): []}, {str(path): 5}, {"x" * 5_000: "y"}]
+    for damaged in ("[torn", "[" * 100_000, *map(json.dumps, odd)):
+        kept.write_text(damaged)
+        path.touch()
+        assert Verified.below(tmp_path).content_hash(path) == content_hash(path)
 
 
 def test_vectors_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "beauty_rec"
 FLOORS = (
     {"settings"},
     {"artifacts"},
-    {"row_cache", "verified"},
+    {"row_cache", "tracing", "verified"},
     {"events", "search", "measures", "training"},
     {"language", "corpus", "sample"},
     {"keywords"},

@@ -74,6 +74,10 @@ def test_dagster_home_leads_to_its_data_folder(
         ("fine_tune.epochs=-1", "fine_tune.epochs.*greater than or equal to 0.*-1"),
         ("fine_tune.epoch=1", "fine_tune.epoch: Extra inputs"),
         ("epochs", "NAME=VALUE"),
+        ("", "NAME=VALUE"),
+        ("=5", "NAME=VALUE"),
+        ("recommendation.folds=[0.8", "--set recommendation.folds: no JSON"),
+        ("serve=" + "[" * 100_000, "--set serve: no JSON"),
         ("item_index.m=150", "item_index.m.*less than or equal to 100"),
         ("item_index.ef_construction=40", "ef_construction must be at least twice m"),
         ("profile=huge", "profile.*sample.*full"),
@@ -84,7 +88,18 @@ def test_a_wrong_setting_is_named(tmp_path: Path, pair: str, message: str) -> No
         load_settings(tmp_path, [pair])
 
 
-def test_a_broken_memory_names_its_file(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text("{")
+@pytest.mark.parametrize("kept", ["{", "", "[" * 100_000, "{}".encode("utf-16")])
+def test_a_broken_memory_names_its_file(tmp_path: Path, kept: str | bytes) -> None:
+    (tmp_path / "settings.json").write_bytes(kept.encode() if isinstance(kept, str) else kept)
     with pytest.raises(ValueError, match=r"settings\.json is not JSON"):
         Settings(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["serve", "ranking", "profile", "reviews"])
+@pytest.mark.parametrize("value", [[], "x", 5, ["x"]])
+def test_a_wrong_type_in_the_memory_is_named(tmp_path: Path, name: str, value: object) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({name: value}))
+    if (name, value) == ("reviews", "x"):
+        return  # a path
+    with pytest.raises(ValueError, match=f"settings: {name}: Input"):
+        load_settings(tmp_path)

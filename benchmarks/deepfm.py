@@ -27,10 +27,25 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from beauty_rec.ranking.deepfm import DeepFM, Fields
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.build import Features
+from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
 
 ROWS, ITEMS = 5_000, 5_572
-FIELDS = Fields(user=(8, 24, 1, 1, 1, 1), item=(1, 1, 1, 1, 1, 32), dense=23)
+SPEC = FeatureSpec(
+    vocabulary_version="",
+    user_fields={},
+    item_fields={},
+    numbers=[],
+    labels=[],
+    steps={},
+    number_mean=[],
+    number_std=[],
+    history_length=50,
+    half_lives_days=[14, 30, 60, 180, 720],
+    context_half_lives_days=[60, 365],
+)
+SPEC = SPEC.model_copy(update={"mean": [0.0] * len(SPEC.raw), "std": [1.0] * len(SPEC.raw)})
+FIELDS = Fields((8, 24, 1, 1, 1, 1), (1, 1, 1, 1, 1, 32), len(SPEC.dense))
 SETTINGS = RankingSettings(embedding_dim=16, hidden=(128, 64), dropout=0.0)
 
 
@@ -50,12 +65,10 @@ def some_examples(queries: int, each: int, uniform: bool = False) -> Examples:
     user_row = np.repeat(np.arange(queries), each)
     share = np.ones(ITEMS) if uniform else np.arange(1, ITEMS + 1) ** -0.8
     item_row = draw.choice(ITEMS, len(user_row), p=share / share.sum())
-    dense = draw.normal(size=(len(user_row), FIELDS.dense)).astype(np.float32)
+    raw = draw.normal(size=(len(user_row), len(SPEC.raw))).astype(np.float32)
     labels = (np.arange(len(user_row)) % each == 0).astype(np.float32)
-    features = Features(
-        ids(queries, FIELDS.user), ids(ITEMS, FIELDS.item), user_row, item_row, dense
-    )
-    return Examples(features, dense, labels)
+    features = Features(ids(queries, FIELDS.user), ids(ITEMS, FIELDS.item), user_row, item_row, raw)
+    return Examples(features, labels, SPEC)
 
 
 def ours(examples: Examples, batch: int) -> Callable[[], float]:
@@ -98,7 +111,7 @@ def theirs(examples: Examples, batch: int) -> Callable[[], float]:
         inputs[f"f{name}"] = plain[:, place : place + width]
         place += width
     columns.append(DenseFeat("dense", FIELDS.dense))
-    inputs["dense"] = examples.dense
+    inputs["dense"] = SPEC.standardise(told.raw)
     model = Reference(columns, columns, dnn_hidden_units=SETTINGS.hidden, seed=0)
     model.compile("adam", "binary_crossentropy")
 

@@ -26,15 +26,25 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
         chosen["data_dir"] = data_dir.absolute()
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--set {pair.split()[0]!r} is not NAME=VALUE")
+        if not equals or not name.strip():
+            raise ValueError(f"--set {pair.partition(' ')[0]!r} is not NAME=VALUE")
         *groups, leaf = name.strip().split(".")
         target = chosen
         for group in groups:
             target = target.setdefault(group, {})
+            if not isinstance(target, dict):
+                raise ValueError(f"--set {name.strip()}: {group} is given as a whole, too")
         value = value.strip()
-        target[leaf] = json.loads(value) if value[:1] in ("[", "{") else value
+        target[leaf] = _read(name.strip(), value) if value[:1] in ("[", "{") else value
     return checked(Settings, "settings", **chosen)
+
+
+def _read(name: str, value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        said = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        raise ValueError(f"--set {name}: no JSON ({said})") from None
 
 
 def checked(model: type[M], what: str, **values: Any) -> M:

@@ -51,13 +51,19 @@ _SIGN = "|".join(sorted(map(re.escape, _CURRENCIES), key=lambda sign: (-len(sign
 _NUMBER = r"[0-9]{1,3}(?: [0-9]{3})+(?![0-9])(?:[.,][0-9]+)?|[0-9]+(?:[.,'][0-9]+)*|[.,][0-9]{1,2}"
 _AMOUNT = re.compile(
     rf"(?P<minus>-)?(?:(?<![^\W\d_])(?P<before>{_SIGN}) ?(?P<inner>-)?|(?<![\w.,']))"
-    rf"(?P<number>{_NUMBER})(?![.,']*[0-9])(?:[.,] ?-{{1,2}}(?![0-9]))?"
+    rf"(?P<number>{_NUMBER})(?![.,']*[0-9])(?:(?P<dash>[.,]) ?-{{1,2}}(?![0-9]))?"
     rf"(?: ?(?P<after>{_SIGN})(?![^\W_]))?"
 )
-_GLUED = re.compile(r"[^\W_]|[%¢‰°]")
+_GLUED = re.compile(r"\w|[%¢‰°]|-(?!.*[0-9])")
+"""Behind a number that is no price: a letter, a per cent sign, the minus of book-keeping."""
+_HUNDREDTHS = re.compile(
+    r" ?(?:cents?|cts?|pence|penny|pennies|p|centimes?|centavos?|céntimos?|grosz[ey]?|gr|kopeks?"
+    r"|kopecks?|коп|paise|paisa|sen|øre|öre|haléř\w*|fill[ée]r)\b"
+)
 _ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _PER_UNIT = re.compile(r"(?:/|\bper\b|\bpro\b|\bje\b).*", re.DOTALL)
 _RANGE = re.compile(r" ?(?:-|~|\bto\b|\bbis\b|\band\b|\bà\b|\ba\b|\buntil\b) ?")
+_CENTS = re.compile(r" ?[0-9]{2}")
 _CENTS_BEHIND_SIGN = re.compile(r"([0-9]+)([€$£])([0-9]{2})")
 _PLAIN = str.maketrans(
     dict.fromkeys("‐‑‒–—―−", "-")
@@ -80,13 +86,16 @@ def parse_price(value: Any) -> float | None:
 
 
 def _amount(text: str) -> float | None:
-    if len(text) > MAX_CHARS:
-        return None
+    if len(text) > MAX_CHARS or any(unicodedata.category(c) in ("No", "Nl") for c in text):
+        return None  # "$12⁹⁹", "½": NFKC would make other numbers of them
     text = " ".join(unicodedata.normalize("NFKC", text).translate(_PLAIN).lower().split())
+    text = "".join(str(unicodedata.decimal(c, c)) for c in text)  # "١٢٫٥", "₹१,२९९"
     if whole := _CENTS_BEHIND_SIGN.fullmatch(text):  # 12€99
         return float(f"{whole[1]}.{whole[3]}")
     text = _ASIDE.sub(" ", text)
     if unit := _PER_UNIT.search(text.replace("s/", "s ")):
+        if not re.search(r"[^\W\d_]", unit[0]):
+            return None  # "12/99": of no unit
         text = text[: unit.start()]
     found = _amounts(text)
     # Beside an amount of money other numbers are counts: "12.99 € for 2".
@@ -96,9 +105,11 @@ def _amount(text: str) -> float | None:
     first = found[0]
     if (first["minus"] and not _has_number_before(text, first)) or first["inner"]:
         return None
-    if first["number"].isdigit() and re.match(" [0-9]", text[first.end("number") :]):
+    behind = (text[first.end("number") :], text[first.end() :])
+    if first["number"].isdigit() and (re.match(" [0-9]", behind[0]) or _CENTS.fullmatch(behind[1])):
         return None  # "$12 99": cents that stood above the line
-    return _read(first["number"], first["before"] or first["after"] or "")
+    number = first["number"] + (f"{first['dash']}00" if first["dash"] else "")
+    return _read(number, first["before"] or first["after"] or "")
 
 
 def _amounts(text: str) -> list[re.Match[str]]:
@@ -106,8 +117,9 @@ def _amounts(text: str) -> list[re.Match[str]]:
     found = []
     for match in _AMOUNT.finditer(text):
         following = text[match.end() : match.end() + 2].lstrip(" ")
-        glued = _GLUED.match(text[match.end() : match.end() + 1])
-        if glued is None and following[:1] not in ("%", "¢", "‰"):
+        glued = _GLUED.match(text, match.end())
+        hundredths = _HUNDREDTHS.match(text, match.end("number"))
+        if glued is None and following[:1] not in ("%", "¢", "‰") and hundredths is None:
             found.append(match)
     return found
 

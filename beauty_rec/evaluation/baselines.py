@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from beauty_rec.evaluation.popularity import tie_breaker
 from beauty_rec.events.places import item_lists, rows_of
-from beauty_rec.ranking.features.co_purchase import co_purchase
+from beauty_rec.ranking.features.co_purchase import Company
 from beauty_rec.search.ranks import (
     Indices,
     Ranks,
@@ -22,17 +22,14 @@ from beauty_rec.search.ranks import (
 )
 
 
-def item_similarity(train: pl.DataFrame, ids: list[str]) -> csr_array:
-    """Return the cosine of two items' sets of train users, sparse float32 ``[N, N]``, diagonal 0.
-
-    See :func:`beauty_rec.ranking.features.co_purchase.co_purchase`.
-    """
+def item_similarity(train: pl.DataFrame, ids: list[str]) -> Company:
+    """Return the train users of each item: by their cosine two items are alike."""
     users = train["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
-    return co_purchase(users, rows_of(train["parent_asin"], ids), len(ids))
+    return Company.of(users, rows_of(train["parent_asin"], ids), len(ids))
 
 
 def item_cf_ranks(
-    similarity: csr_array,
+    similarity: Company,
     history: pl.Series,
     ids: list[str],
     answers: Indices,
@@ -49,7 +46,9 @@ def item_cf_ranks(
     backoff = tie_breaker(popularity)
 
     def of_rows(rows: slice) -> Ranks:
-        scores = (bought[rows] @ similarity).toarray()
+        mine = bought[rows]
+        past = np.unique(mine.indices).astype(np.int64)
+        scores = (mine[:, past] @ similarity.similar(past)).toarray()
         scores = np.where(scores > 0, scores + 1, backoff).astype(np.float32)
         return ranks_of_answers(scores, answers[rows], seen=None if seen is None else seen[rows])
 

@@ -20,7 +20,6 @@ from beauty_rec.search.ranks import (
     Indices,
     Ranks,
     Scores,
-    ranks_in_chunks,
     ranks_of_answers,
 )
 
@@ -58,6 +57,8 @@ class Recency:
         return np.asarray(times >= np.sort(times)[-keep], dtype=np.float64)
 
 
+FEW = 16
+"""Queries of one context whose answers are looked for one by one: that is less than a sort."""
 DEPTH = 100
 """Of the lists that the forms are compared by."""
 EVER = Recency()
@@ -141,11 +142,19 @@ def context_popularity_ranks(
     if recency.half_life_days is not None:
         backoff *= np.float32(BACKOFF)  # faded events are no whole numbers that a tie lies between
 
-    def of_rows(rows: slice) -> Ranks:
-        scores = counts[of_query[rows]].toarray() + backoff
-        return ranks_of_answers(scores, answers[rows], seen=None if seen is None else seen[rows])
-
-    return ranks_in_chunks(of_rows, len(answers), len(ids))
+    ranks = np.empty(len(answers))
+    order = np.argsort(of_query, kind="stable")
+    for asked in np.split(order, np.flatnonzero(np.diff(of_query[order])) + 1):
+        # What is asked in one context sees the same scores.
+        for context in of_query[asked[:1]]:
+            scores = counts[[context]].toarray()[0] + backoff
+            own, left_out = answers[asked], None if seen is None else seen[asked]
+            if len(asked) < FEW:
+                same = np.broadcast_to(scores, (len(asked), len(ids)))
+                ranks[asked] = ranks_of_answers(same, own, seen=left_out)
+            else:
+                ranks[asked] = ranks_of_static_scores(scores, own, left_out)
+    return ranks
 
 
 def best_recency(ranks: Callable[[Recency], Ranks]) -> Recency:

@@ -100,6 +100,9 @@ class ChatClient:
                 except httpx.TransportError as error:
                     self.endpoints.lost(endpoint, "connection lost")
                     raise Transient("connection lost") from error
+                except httpx.RequestError as error:  # a body that is not encoded as its head says
+                    self.endpoints.failed(endpoint)
+                    raise Transient("an answer that cannot be read") from error
                 if answer.status_code == 429:
                     self.endpoints.pause(endpoint, retry_after_s(answer))
                     continue

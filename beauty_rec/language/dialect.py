@@ -27,6 +27,8 @@ _REFUSES = re.compile(
     r"|not (?:be )?allowed|deprecated|invalid (?:parameter|argument|field)|extra_forbidden",
     re.IGNORECASE,
 )
+ODD_ANSWERS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading JSON of any shape, depth and size may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,13 @@ def read_completion(answer: httpx.Response) -> Completion:
     try:
         body = answer.json()
         choice = body["choices"][0]
-        message, usage = choice["message"], body.get("usage") or {}
+        message, usage = choice["message"], body.get("usage")
         truncated = choice.get("finish_reason") == "length"
         text = _text(message.get("content"))
         if not text.strip() and not truncated:
             text = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-        tokens = [int(usage.get(f"{kind}_tokens") or 0) for kind in ("prompt", "completion")]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        tokens = [_count(usage, f"{kind}_tokens") for kind in ("prompt", "completion")]
+    except ODD_ANSWERS as error:
         raise ValueError("the server's answer is no chat completion") from error
     return Completion(text, truncated, *tokens)
 
@@ -90,7 +92,7 @@ def quoted(answer: httpx.Response, settings: LanguageSettings) -> str:
         body = answer.json()
         error = body.get("error", body)
         words = error if isinstance(error, str) else error["message"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ODD_ANSWERS:
         words = answer.text
     words = words if isinstance(words, str) else answer.text
     if settings.api_key is not None:
@@ -102,6 +104,12 @@ def excerpt(words: str) -> str:
     """Return the head of ``words`` in one line, without what a terminal would obey."""
     printable = "".join(c if c.isprintable() else " " for c in words[: 4 * EXCERPT])
     return " ".join(printable.split())[:EXCERPT]
+
+
+def _count(usage: Any, name: str) -> int:
+    """Return a count of tokens; 0 where none is said: an answer is good without it."""
+    found = usage.get(name) if isinstance(usage, dict) else None
+    return found if isinstance(found, int) and found >= 0 else 0
 
 
 def _text(content: Any) -> str:

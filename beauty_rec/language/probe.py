@@ -9,7 +9,14 @@ import httpx
 
 from beauty_rec.language.answers import json_text
 from beauty_rec.language.client import auth_headers
-from beauty_rec.language.dialect import Completion, Dialect, excerpt, quoted, read_completion
+from beauty_rec.language.dialect import (
+    ODD_ANSWERS,
+    Completion,
+    Dialect,
+    excerpt,
+    quoted,
+    read_completion,
+)
 from beauty_rec.language.endpoints import open_client
 from beauty_rec.language.errors import BadAnswer, ServerProblem
 from beauty_rec.settings import LanguageSettings
@@ -154,7 +161,7 @@ async def _structure(settings: LanguageSettings, url: str, client: httpx.AsyncCl
 def _obeys(completion: Completion) -> bool:
     try:
         return json.loads(json_text(completion.text))["code"] in _WORDS
-    except (ValueError, KeyError, TypeError, BadAnswer):
+    except (*ODD_ANSWERS, BadAnswer):
         return False
 
 
@@ -162,7 +169,7 @@ def _models(listing: httpx.Response) -> list[str] | None:
     try:
         given: Any = listing.json()
         return [str(model["id"]) for model in given["data"]] if listing.is_success else None
-    except (ValueError, KeyError, TypeError):
+    except ODD_ANSWERS:
         return None
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+from beauty_rec import tracing
+from beauty_rec.orchestration.catalogue.docs_link import docs_link
 from beauty_rec.orchestration.daemon.conditions import build_when_stale
 from beauty_rec.orchestration.refresh.refresh import TRAININGS
 from beauty_rec.orchestration.stage.cluster import executor_of
@@ -61,6 +63,7 @@ def build_definitions(
     settings: Settings, resources: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
     """Return the code location for ``settings``; ``resources`` replaces some, as tests do."""
+    tracing.start(settings.traces, "beauty_rec.pipeline")
     kept = frozenset() if settings.schedule.on_change_trains else TRAININGS
     given = {**resources_of(settings), **(resources or {})}
     condition = build_when_stale(settings.data_dir, kept, Holdings(settings, given))
@@ -70,7 +73,10 @@ def build_definitions(
             assets=[
                 *SOURCES,
                 *dg.map_asset_specs(
-                    lambda spec: spec.replace_attributes(automation_condition=condition),
+                    lambda spec: spec.replace_attributes(
+                        automation_condition=condition,
+                        metadata={**spec.metadata, **docs_link(settings.docs_url)},
+                    ),
                     for_settings(STAGES, settings),
                 ),
             ],

@@ -13,16 +13,11 @@ from beauty_rec.ranking.features.spec import FeatureSpec
 
 @dataclass(frozen=True)
 class Examples:
-    """Features with labels float32 [N]; ``dense`` float32 [N, D] is the standardised ``raw``."""
+    """Features with labels float32 [N]; ``spec`` standardises them batch by batch."""
 
     features: Features
-    dense: NDArray[np.float32]
     labels: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, features: Features, labels: NDArray[np.float32], spec: FeatureSpec) -> "Examples":
-        """Return the examples of ``features`` with the statistics of ``spec``."""
-        return cls(features, spec.standardise(features.raw), labels)
+    spec: FeatureSpec
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """Return the candidates ``rows``, each of their queries and items once."""
@@ -33,7 +28,7 @@ class Examples:
             torch.from_numpy(self.features.item_ids[items]),
             torch.from_numpy(user_row),
             torch.from_numpy(item_row),
-            torch.from_numpy(self.dense[rows]),
+            torch.from_numpy(self.spec.standardise(self.features.raw[rows])),
         )
 
     def targets(self, rows: NDArray[np.int64]) -> torch.Tensor:

@@ -75,11 +75,12 @@ def fit_rankers(
         features.append(builder.build(fold.queries, fold.candidates.take(rows)))
         labels.append(fold.labels[rows])
     joined, chosen = join_features(features), np.concatenate(labels)
+    features.clear()
     spec = spec.fitted(joined.raw)
     table = knowledge.table(valid.until_ms)
     held_out = FeatureBuilder(spec, vocabulary, table).build(valid.queries, valid.candidates)
-    train = Examples.of(joined, chosen, spec)
-    judged = Examples.of(held_out, valid.labels, spec)
+    train = Examples(joined, chosen, spec)
+    judged = Examples(held_out, valid.labels, spec)
     size = len(vocabulary)
     trial, served = None, settings
     if settings.transfer and settings.ablation and settings.trial_epochs:

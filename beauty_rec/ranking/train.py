@@ -201,7 +201,7 @@ def _fingerprint(
     for examples in (train, valid):
         features = examples.features
         arrays += [features.user_ids, features.item_ids, features.user_row, features.item_row]
-        arrays += [examples.dense, examples.labels]
+        arrays += [features.raw, examples.labels]
     recipe = settings.model_dump(mode="json", exclude={"epochs", "patience"})
     layout = spec.model_dump(mode="json")
     return fingerprint_of({"settings": recipe, "spec": layout, "rows": rows}, *arrays)

@@ -2,17 +2,20 @@
 
 The claim to be tested is about the start: fewer steps to the same quality. So a few short
 trainings of each kind, over several seeds, are held against each other step by step on valid, and
-the kind that is better there is the one that is trained in full.
+the kind that is better there is the one that is trained in full. Of a large shop they see a part of
+the examples: a start is not told better by more of them, and the trials would take several times as
+long as the training that they are for.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.ranking.draws import answered_rows
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.train import train_reranker
@@ -21,6 +24,9 @@ from beauty_rec.settings import RankingSettings
 LOSS, STEPS = "valid_log_loss", "steps"
 LEAST_GAIN = 1e-3
 """Of the untransferred loss; seeds differ by several times as much."""
+
+TRIAL_EXAMPLES = 200_000
+"""Of whole queries, spread over all, that a trial learns from."""
 
 History = Sequence[dict[str, float]]
 
@@ -83,6 +89,7 @@ def try_transfer(
 
     The arguments are those of :func:`~beauty_rec.ranking.train.train_reranker`.
     """
+    train = _spread(train, TRIAL_EXAMPLES)
     found: dict[bool, list[History]] = {True: [], False: []}
     for seed in range(settings.seed, settings.seed + settings.trial_seeds):
         for transfer in (True, False):
@@ -98,6 +105,25 @@ def try_transfer(
             trained = train_reranker(train, valid, spec, rows, short, embeddings, aside)
             found[transfer].append(trained.history)
     return TransferTrial(found[True], found[False])
+
+
+def _spread(examples: Examples, most: int) -> Examples:
+    """Return about ``most`` examples: those of answered queries, evenly drawn among all."""
+    features, labels = examples.features, examples.labels
+    rows = answered_rows(labels, features.user_row)
+    if len(rows) <= most:
+        return examples
+    queries = np.unique(features.user_row[rows])
+    count = max(1, len(queries) * most // len(rows))
+    kept = queries[np.linspace(0, len(queries) - 1, count).astype(np.int64)]
+    rows = rows[np.isin(features.user_row[rows], kept)]
+    some = replace(
+        features,
+        user_row=features.user_row[rows],
+        item_row=features.item_row[rows],
+        raw=features.raw[rows],
+    )
+    return Examples(some, labels[rows], examples.spec)
 
 
 def _best(history: History) -> float:

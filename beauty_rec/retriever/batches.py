@@ -1,11 +1,12 @@
 """Batches in which no pair is a false negative of another."""
 
 import random
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Hashable, Sequence
 
 
 def no_duplicate_batches(
-    keys: Sequence[Sequence[str]], batch_size: int, seed: int, epoch: int
+    keys: Sequence[Sequence[Hashable]], batch_size: int, seed: int, epoch: int
 ) -> list[list[int]]:
     """Return batches of row numbers in which no two rows share a key.
 
@@ -19,23 +20,22 @@ def no_duplicate_batches(
         batch_size: rows of a full batch.
         seed, epoch: the same two give the same batches, on every run.
     """
-    waiting = list(range(len(keys)))
-    random.Random(f"{seed}/{epoch}").shuffle(waiting)
+    rows = list(range(len(keys)))
+    random.Random(f"{seed}/{epoch}").shuffle(rows)
+    waiting = deque(rows)
     batches: list[list[int]] = []
     while waiting:
         batch: list[int] = []
-        used: set[str] = set()
+        used: set[Hashable] = set()
         clashing: list[int] = []
-        left = iter(waiting)
-        for row in left:
+        while waiting and len(batch) < batch_size:
+            row = waiting.popleft()
             if used.isdisjoint(keys[row]):
                 batch.append(row)
                 used.update(keys[row])
-                if len(batch) == batch_size:
-                    break
             else:
                 clashing.append(row)
-        waiting = [*clashing, *left]
+        waiting.extendleft(reversed(clashing))
         if len(batch) < max(2, batch_size // 2) and (batches or len(batch) < 2):
             break
         batches.append(batch)

@@ -9,7 +9,9 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,7 @@ class TextEncoder:
         model: the sentence-transformers model, weights in float32.
         name: what a model card calls it (never a path).
         max_query_tokens, max_item_tokens: with the encoder's own first and last token.
+        reduced: what forward passes run in: bfloat16 or float16; None: float32, as it is.
     """
 
     def __init__(self, model: "SentenceTransformer", name: str, settings: EncoderSettings) -> None:
@@ -44,7 +47,7 @@ class TextEncoder:
         self.max_query_tokens = _within(model, settings.max_query_tokens)
         self.max_item_tokens = _within(model, settings.max_item_tokens)
         self._batch_size = settings.batch_size
-        self._bfloat16 = _use_bfloat16(settings.precision, model.device)
+        self.reduced = _reduced(settings.precision, model.device)
         self._packed: PackedLinears | None = None
 
     @classmethod
@@ -133,7 +136,11 @@ class TextEncoder:
         outer = vars(self.model).get("forward")  # set when an evaluation runs within a training
 
         def forward(features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
-            with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self._bfloat16):
+            with torch.autocast(
+                self.model.device.type,
+                self.reduced or torch.bfloat16,
+                enabled=self.reduced is not None,
+            ):
                 out = plain(features, **kwargs)
             out["sentence_embedding"] = out["sentence_embedding"].float()
             return out
@@ -173,9 +180,7 @@ class TextEncoder:
         bar = tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None)
         passes = self.mixed_precision() if reduced else self._packed_layers()
         with bar, torch.inference_mode(), passes:
-            for start in range(0, len(order), self._batch_size):
-                rows = order[start : start + self._batch_size]
-                batch = self.features([texts[i] for i in rows], max_tokens)
+            for rows, batch in self._batches(texts, order, max_tokens):
                 vectors[rows] = self.model(batch)["sentence_embedding"].cpu().numpy()
                 bar.update(len(rows))
         if was_training:
@@ -184,6 +189,27 @@ class TextEncoder:
             np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12
         )
         return found
+
+    def _batches(
+        self, texts: Sequence[str], order: list[int], max_tokens: int
+    ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """Yield rows of ``texts`` and their features; the next ones are made meanwhile."""
+        size = self._batch_size
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+
+        def features(rows: list[int]) -> dict[str, torch.Tensor]:
+            return self.features([texts[row] for row in rows], max_tokens)
+
+        if len(parts) < 2:  # a thread takes longer to start than a request's texts to be cut
+            yield from ((rows, features(rows)) for rows in parts)
+            return
+        with ThreadPoolExecutor(1, "tokenize") as worker:
+            ahead = worker.submit(features, parts[0])
+            for rows, following in pairwise([*parts, []]):
+                batch = ahead.result()
+                if following:
+                    ahead = worker.submit(features, following)
+                yield rows, batch
 
     def _packed_layers(self) -> AbstractContextManager[None]:
         if self._packed is None and PackedLinears.fit(self.model):
@@ -201,14 +227,15 @@ def _within(model: "SentenceTransformer", tokens: int) -> int:
     return min(tokens, positions)
 
 
-def _use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether forward passes run in bfloat16; "auto": only where the hardware multiplies in it."""
+def _reduced(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return what forward passes run in; "auto": what the hardware multiplies in, or None."""
     if precision != "auto":
-        return precision == "bfloat16"
+        return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
     if device.type == "cuda":
-        found: bool = torch.cuda.is_bf16_supported(including_emulation=False)
-        return found
+        bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if bfloat16 else torch.float16
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
-        return False
+        return None
     capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    found = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return torch.bfloat16 if found else None

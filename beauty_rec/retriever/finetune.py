@@ -8,6 +8,7 @@ alone, so a resumed run repeats the losses of an uninterrupted one.
 
 import math
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def fine_tune(
     card_settings = {
         "max_query_tokens": encoder.max_query_tokens,
         "max_item_tokens": encoder.max_item_tokens,
-        **settings.model_dump(exclude={"checkpoint_steps"}),
+        **settings.model_dump(exclude={"checkpoint_minutes"}),
     }
     card = model_card(encoder.name, pairs, card_settings, log, score_name)
     with atomic_path(target) as draft:
@@ -107,17 +108,21 @@ def _train(
     fingerprint = _fingerprint(encoder, pairs, settings)
     untuned = weights_of(model)
     best: Tensors | None = None
+    # The gradients of float16 vanish unless the loss is scaled; other kinds are left as they are.
+    scaler = torch.amp.GradScaler(model.device.type, enabled=encoder.reduced is torch.float16)
 
     resumed = load_checkpoint(checkpoints, model, optimizer, fingerprint)
     if resumed is not None:
         state, best = resumed
+        if state.get("scaler"):
+            scaler.load_state_dict(state["scaler"])
         log.losses, log.best_step = state["losses"], state["best_step"]
         log.evaluations = [(step, score) for step, score in state["evaluations"]]
     elif evaluate is not None:
         log.evaluations.append((0, evaluate(encoder)))
 
     evaluation_steps = _evaluation_steps(len(batches), settings)
-    start = len(log.losses)
+    start, kept_at = len(log.losses), time.monotonic()
     with (
         tqdm(
             total=len(batches), initial=start, desc="fine-tune", unit="batch", disable=None
@@ -142,9 +147,11 @@ def _train(
                 for rank in range(settings.hard_negatives)
             ]
             loss = batch_loss(encoder, loss_of, columns)
-            loss.backward()
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad(set_to_none=True)
             log.losses.append(round(float(loss.detach()), 6))
             bar.update()
@@ -156,13 +163,16 @@ def _train(
                     model.train()
                 if _is_best(log):
                     log.best_step, best = step, weights_of(model)
-            if step % settings.checkpoint_steps == 0 and step < len(batches):
+            due = time.monotonic() - kept_at >= 60 * settings.checkpoint_minutes
+            if due and step < len(batches):
                 state = {
+                    "scaler": scaler.state_dict(),
                     "losses": log.losses,
                     "evaluations": log.evaluations,
                     "best_step": log.best_step,
                 }
                 save_checkpoint(checkpoints, step, model, optimizer, fingerprint, state, best)
+                kept_at = time.monotonic()
     model.load_state_dict(best or untuned)
     if log.best_step == 0:
         log.note = "Not tuned: no step scored better than the untuned encoder, which is kept."
@@ -171,10 +181,10 @@ def _train(
 
 def _plan(pairs: pl.DataFrame, settings: FineTuneSettings) -> list[list[int]]:
     """Return the rows of every batch of every epoch."""
-    keys = [
-        (f"item {asin}", f"query {query}", f"text {positive}")
-        for query, positive, asin in pairs.select("query", "positive", "parent_asin").iter_rows()
-    ]
+    columns = ("parent_asin", "query", "positive")
+    codes = [pairs[name].rank("dense").cast(pl.Int64).to_list() for name in columns]
+    # A number of one column is no number of another.
+    keys = [tuple(3 * code + i for i, code in enumerate(row)) for row in zip(*codes, strict=True)]
     return [
         batch
         for epoch in range(settings.epochs)
@@ -259,6 +269,6 @@ def _fingerprint(encoder: TextEncoder, pairs: pl.DataFrame, settings: FineTuneSe
         {
             "encoder": [encoder.name, encoder.max_query_tokens, encoder.max_item_tokens],
             "pairs": pairs_digest(pairs),
-            "settings": settings.model_dump(mode="json", exclude={"checkpoint_steps"}),
+            "settings": settings.model_dump(mode="json", exclude={"checkpoint_minutes"}),
         }
     )

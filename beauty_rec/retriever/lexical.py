@@ -57,11 +57,14 @@ class LexicalIndex:
         if not any(lengths):
             empty = np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
             return cls(list(ids), {}, *empty, 1.0, len(lengths), {})
+        # Numbered by us: the package numbers a set, whose order is another in every process.
+        words = {word: number for number, word in enumerate(sorted({w for t in tokens for w in t}))}
         index = bm25s.BM25(k1=K1, b=B)
-        index.index(tokens, show_progress=False)
+        numbered = [[words[word] for word in text] for text in tokens]
+        index.index((numbered, words), create_empty_token=False, show_progress=False)
         return cls(
             list(ids),
-            {word: int(number) for word, number in index.vocab_dict.items() if word},
+            words,
             np.asarray(index.scores["indptr"], dtype=np.int64),
             np.asarray(index.scores["indices"], dtype=np.int32),
             np.asarray(index.scores["data"], dtype=np.float32),

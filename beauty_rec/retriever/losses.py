@@ -1,5 +1,6 @@
 """The ranking loss of a batch, with as little padding as its texts allow."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -11,12 +12,28 @@ _CHUNK = 32
 
 
 def ranking_loss(model: Any, settings: FineTuneSettings) -> torch.nn.Module:
-    """Return the ranking loss: plain where a batch is one piece, through a gradient cache else."""
+    """Return the ranking loss: plain where a batch is one piece, through a gradient cache else.
+
+    With a ``guide_margin`` the model as it is now judges what is a negative (Solatorio, GISTEmbed,
+    2024, https://arxiv.org/abs/2402.16829): in a shop of likes, what a batch holds beside the
+    answer is often an answer too.
+    """
     from sentence_transformers.sentence_transformer.losses import (
+        CachedGISTEmbedLoss,
         CachedMultipleNegativesRankingLoss,
         MultipleNegativesRankingLoss,
     )
 
+    if settings.guide_margin is not None:
+        return CachedGISTEmbedLoss(
+            model,
+            deepcopy(model).requires_grad_(False),
+            temperature=settings.temperature,
+            mini_batch_size=min(settings.mini_batch_size, settings.batch_size),
+            margin=settings.guide_margin,
+            contrast_anchors=False,
+            contrast_positives=False,
+        )
     options: dict[str, Any] = {"scale": 1 / settings.temperature}
     if settings.symmetric:
         options |= {

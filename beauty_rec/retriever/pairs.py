@@ -6,7 +6,10 @@ model that learns to match a review with itself learns what no future query can 
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
 
+import numpy as np
 import polars as pl
 from tqdm import tqdm
 
@@ -47,21 +50,50 @@ def training_pairs(
         count_tokens: of the encoder to be tuned.
         attributes: ``parent_asin``, ``summary``, if there are any.
     """
-    builder = ItemTextBuilder(items, attributes, train_keywords, text_settings, count_tokens)
+    builder = ItemTextBuilder(
+        items, attributes, train_keywords, text_settings, _remembered(count_tokens)
+    )
     queries = _queries(train_reviews, train_keywords, settings)
-    rows: list[tuple[str, str, str, str]] = []
-    groups = queries.partition_by("parent_asin", maintain_order=True)
-    for group in tqdm(groups, desc="training pairs", unit="item", disable=None):
-        kept = without_near_duplicates(group["query"].to_list(), settings.near_duplicate)
-        chosen = sorted(kept, key=lambda row: _digest(group["review_id"][row]))
-        for row in chosen[: settings.max_pairs_per_item]:
-            query, asin, review_id = group.select("query", "parent_asin", "review_id").row(row)
-            positive = builder.text(asin, without=review_id)
-            if positive:
-                rows.append((query, positive, asin, review_id))
-    rows.sort(key=lambda row: (_digest(row[3]), row))
-    frame = pl.DataFrame(rows[: settings.max_pairs], schema=PAIRS_SCHEMA, orient="row")
+    digests = np.fromiter(map(_digest, queries["review_id"]), np.uint64, queries.height)
+    ends = queries.group_by("parent_asin", maintain_order=True).len()["len"].cum_sum().to_list()
+    chosen: list[int] = []
+    for start, end in tqdm(
+        pairwise([0, *ends]), "near duplicates", len(ends), unit="item", disable=None
+    ):
+        part = queries["query"][start:end].to_list()
+        kept = [start + row for row in without_near_duplicates(part, settings.near_duplicate)]
+        kept.sort(key=digests.__getitem__)
+        chosen += kept[: settings.max_pairs_per_item]
+    rows = np.array(chosen, dtype=np.int64)
+    drawn = rows[np.lexsort((queries["query"][rows].rank("dense").to_numpy(), digests[rows]))]
+    wanted = len(drawn) if settings.max_pairs is None else settings.max_pairs
+    frame = _with_texts(queries[drawn], builder, wanted)
     return frame.sort("parent_asin", "review_id", "query")
+
+
+def _with_texts(queries: pl.DataFrame, builder: ItemTextBuilder, wanted: int) -> pl.DataFrame:
+    """Return the first ``wanted`` pairs whose item has a text without the query's review.
+
+    The texts of an item are built one after the other, since they share most of their parts.
+    """
+    done, found = 0, pl.DataFrame(schema=PAIRS_SCHEMA)
+    with tqdm(total=queries.height, desc="training pairs", unit="pair", disable=None) as bar:
+        while done < queries.height and found.height < wanted:
+            part = queries[done : done + wanted - found.height].sort("parent_asin")
+            done += part.height
+            texts = []
+            for asin, review_id in part.select("parent_asin", "review_id").iter_rows():
+                texts.append(builder.text(asin, without=review_id))
+                bar.update()
+            part = part.with_columns(positive=pl.Series(texts, dtype=pl.String))
+            found = pl.concat([found, part.filter(pl.col("positive") != "").select(*PAIRS_SCHEMA)])
+    return found
+
+
+def _remembered(count_tokens: CountTokens) -> CountTokens:
+    """Return a counter that knows the texts of late: an item's title stands in all its texts."""
+    one = lru_cache(4096)(lambda text: count_tokens([text])[0])
+    return lambda texts: [one(texts[0])] if len(texts) == 1 else count_tokens(texts)
 
 
 def without_near_duplicates(queries: Sequence[str], threshold: float) -> list[int]:

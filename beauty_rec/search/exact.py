@@ -10,7 +10,12 @@ from beauty_rec.search.protocol import SearchResult
 from beauty_rec.search.top import top_k
 
 QUERIES_AT_ONCE = 256
-CHUNK = 512
+ITEMS_AT_ONCE = 32_768
+"""Whose scores stand beside one another: 32 MB, whatever the size of the shop."""
+CHUNK_BYTES = 64 << 20
+MOST_QUERIES = 512
+FACTORS = 2**64 - 1
+"""The largest of a hash."""
 
 
 class ExactIndex:
@@ -29,10 +34,24 @@ class ExactIndex:
         ids: list[list[str]] = []
         scores = np.empty((len(queries), min(k, len(self._ids))), dtype=np.float32)
         for start in range(0, len(queries), QUERIES_AT_ONCE):
-            block = queries[start : start + QUERIES_AT_ONCE] @ self._matrix.T  # [B, N]
-            best, scores[start : start + len(block)] = top_k(block, k)
+            asked = queries[start : start + QUERIES_AT_ONCE]
+            best, scores[start : start + len(asked)] = _best(asked, self._matrix, k)
             ids.extend(self._ids[row].tolist() for row in best)
         return SearchResult(ids, scores)
+
+
+def _best(
+    queries: NDArray[np.float32], matrix: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return :func:`top_k` of ``queries @ matrix.T``, block by block of the items."""
+    rows, scores = top_k(queries @ matrix[:ITEMS_AT_ONCE].T, k)
+    for start in range(ITEMS_AT_ONCE, len(matrix), ITEMS_AT_ONCE):
+        further, values = top_k(queries @ matrix[start : start + ITEMS_AT_ONCE].T, k)
+        both = np.concatenate([rows, np.where(further < 0, -1, further + start)], axis=1)
+        # Of equal scores the earlier place is the lower row, here as there.
+        place, scores = top_k(np.concatenate([scores, values], axis=1), k)
+        rows = np.where(place < 0, -1, np.take_along_axis(both, np.maximum(place, 0), axis=1))
+    return rows, scores
 
 
 def unseen_scores(
@@ -50,11 +69,38 @@ def unseen_scores(
         matrix: ``[N, W]``.
         seen: per user the rows of ``matrix`` that are left out.
     """
-    rows = np.ascontiguousarray(matrix).view(f"V{matrix.itemsize * matrix.shape[1]}")[:, 0]
-    _, first, place = np.unique(rows, return_index=True, return_inverse=True)
-    distinct = np.ascontiguousarray(matrix[first].T)
-    for start in range(0, len(user_vectors), CHUNK):
-        block = (user_vectors[start : start + CHUNK] @ distinct)[:, place]
-        for row, items in enumerate(seen[start : start + CHUNK]):
+    first, place = distinct_rows(matrix)
+    distinct = matrix if len(first) == len(matrix) else np.ascontiguousarray(matrix[first])
+    step = max(1, min(MOST_QUERIES, CHUNK_BYTES // (4 * max(len(matrix), 1))))
+    for start in range(0, len(user_vectors), step):
+        block = user_vectors[start : start + step] @ distinct.T
+        if distinct is not matrix:
+            block = block[:, place]
+        for row, items in enumerate(seen[start : start + step]):
             block[row, items] = -np.inf
         yield slice(start, start + len(block)), block
+
+
+def distinct_rows(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first row of each kind, and for every row which kind it is of.
+
+    Rows of the same bytes are of one kind. They are told apart by a hash, which takes one pass
+    over the matrix and sorts numbers, not rows; what has one hash is compared.
+
+    Args:
+        matrix: float32 ``[N, W]``.
+    """
+    bits = np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32)
+    factors = np.random.default_rng(0).integers(0, FACTORS, bits.shape[1], np.uint64, endpoint=True)
+    step = max(1, CHUNK_BYTES // (8 * max(bits.shape[1], 1)))
+    parts = [slice(start, start + step) for start in range(0, len(bits), step)]
+    hashes = [(bits[part].astype(np.uint64) * factors).sum(axis=1) for part in parts]
+    _, first, place = np.unique(
+        np.concatenate([np.zeros(0, np.uint64), *hashes]), return_index=True, return_inverse=True
+    )
+    if len(first) < len(bits) and any(
+        not np.array_equal(bits[first[place[part]]], bits[part]) for part in parts
+    ):
+        rows = bits.view(f"V{4 * bits.shape[1]}")[:, 0]
+        _, first, place = np.unique(rows, return_index=True, return_inverse=True)
+    return first, place

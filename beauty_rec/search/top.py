@@ -31,10 +31,13 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
         scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
     columns = np.argpartition(scores, scores.shape[1] - width, axis=1)[:, -width:]
     values = np.take_along_axis(scores, columns, axis=1)
-    # The partition picks freely among equals at the edge; those rows are sorted in full.
+    # The partition picks freely among equals at the edge, of which the first ones are taken.
     edge = values.min(axis=1, keepdims=True)
     torn = np.count_nonzero(scores >= edge, axis=1) > width
-    columns[torn] = np.argsort(-scores[torn], axis=1, kind="stable")[:, :width]
+    for row in np.flatnonzero(torn):
+        above = np.flatnonzero(scores[row] > edge[row])
+        level = np.flatnonzero(scores[row] == edge[row])
+        columns[row] = np.concatenate([above, level[: width - len(above)]])
     values = np.take_along_axis(scores, columns, axis=1)
     order = np.lexsort((columns, -values), axis=1)
     columns = np.take_along_axis(columns, order, axis=1)

@@ -1,5 +1,6 @@
 """All settings: paths, profile, backends and hyper-parameters; one file a part of the pipeline."""
 
+from beauty_rec.settings.alerts import AlertSettings
 from beauty_rec.settings.environment import (
     child_environment,
     debugging,
@@ -58,11 +59,13 @@ from beauty_rec.settings.settings import (
     Train,
     read_remembered,
 )
+from beauty_rec.settings.watching import MlflowSettings, TraceSettings
 
 __all__ = [
     "PACKAGED_ENCODER",
     "SAMPLE_FILES",
     "SPLITS",
+    "AlertSettings",
     "AttributeSettings",
     "CheckSettings",
     "CorpusSettings",
@@ -77,6 +80,7 @@ __all__ = [
     "ItemTowerSettings",
     "KeywordSettings",
     "LanguageSettings",
+    "MlflowSettings",
     "PairSettings",
     "Profile",
     "RankingSettings",
@@ -88,6 +92,7 @@ __all__ = [
     "Split",
     "StorageSettings",
     "TextIndexSettings",
+    "TraceSettings",
     "Train",
     "UserTowerSettings",
     "VectorType",

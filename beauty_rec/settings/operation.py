@@ -106,11 +106,17 @@ class CheckSettings(Group):
         26, ge=0.05, description="age at which what is served is worth a warning"
     )
     served_fail_hours: float = Field(50, ge=0.05, description="age at which it counts as stale")
+    built_warn_days: float = Field(
+        8, ge=0.05, description="age at which any other asset is worth a warning: a week's retrain"
+    )
+    built_fail_days: float = Field(15, ge=0.05, description="age at which it counts as stale")
 
     @model_validator(mode="after")
     def _warn_first(self) -> "CheckSettings":
         if self.served_warn_hours >= self.served_fail_hours:
             raise ValueError("served_warn_hours must be below served_fail_hours")
+        if self.built_warn_days >= self.built_fail_days:
+            raise ValueError("built_warn_days must be below built_fail_days")
         return self
 
 

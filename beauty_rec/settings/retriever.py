@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from beauty_rec.settings.group import Group
 from beauty_rec.settings.secrets import refuse_secret
@@ -18,8 +18,9 @@ class EncoderSettings(Group):
     max_query_tokens: int = Field(128, ge=8, le=8192, description="a longer query is cut")
     max_item_tokens: int = Field(128, ge=16, le=8192, description="a longer item text is cut")
     batch_size: int = Field(64, ge=1, description="texts encoded together")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the device computes it well"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="auto: bfloat16 where the device computes it well, float16 on another GPU",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
 
@@ -59,10 +60,23 @@ class FineTuneSettings(Group):
     )
     hard_negatives: int = Field(0, ge=0, description="mined per pair; 0: in-batch only")
     hard_negative_margin: float = Field(0.05, ge=0, description="below the positive's score")
+    guide_margin: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        description="in a batch, what the untuned encoder scores above a query's positive less "
+        "this is not taken for a negative of it; unset: all others are negatives",
+    )
     evaluations_per_epoch: int = Field(1, ge=1, description="on valid, for early stopping")
     patience: int = Field(3, ge=1, description="evaluations without a better valid Recall@100")
-    checkpoint_steps: int = Field(50, ge=1, description="steps between checkpoints")
+    checkpoint_minutes: float = Field(10, ge=0, description="between checkpoints; 0: every step")
     seed: int = Field(13, description="of every random draw")
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> "FineTuneSettings":
+        if self.symmetric and self.guide_margin is not None:
+            raise ValueError("guide_margin filters the negatives of queries: not with symmetric")
+        return self
 
 
 class TextIndexSettings(Group):

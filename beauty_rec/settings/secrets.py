@@ -37,7 +37,7 @@ _FORMS = [
     (re.compile(r"\b(?:sk|hf|ghp|xox[bp])[-_][\w-]{6,}"), HIDDEN),
     (re.compile(r"\bA[KS]IA[0-9A-Z]{12,}\b"), HIDDEN),
 ]
-_NAMES = re.compile(rf"(?:{_NAME}|dsn)", re.IGNORECASE)
+_NAMES = re.compile(rf"(?:{_NAME}|dsn|webhook_url)", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:

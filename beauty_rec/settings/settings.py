@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from beauty_rec.settings.alerts import AlertSettings
 from beauty_rec.settings.environment import _default_data_dir
 from beauty_rec.settings.features import (
     AttributeSettings,
@@ -54,6 +55,7 @@ from beauty_rec.settings.retriever import (
     TextIndexSettings,
 )
 from beauty_rec.settings.secrets import know, without_secrets
+from beauty_rec.settings.watching import MlflowSettings, TraceSettings
 
 Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
@@ -88,12 +90,23 @@ _PRESETS: dict[str, dict[str, Any]] = {
             "batch_size": 512,
             "train_title_encoder": True,
         },
-        "fine_tune": {"batch_size": 256, "learning_rate": 2e-5, "frozen_layers": 0},
+        "pairs": {"query_type": "both"},
+        # The temperature is that of BGE-M3's own recipes.
+        "fine_tune": {
+            "batch_size": 256,
+            "learning_rate": 2e-5,
+            "frozen_layers": 0,
+            "temperature": 0.02,
+        },
     },
 }
 
 
-RETIRED = {"serve": {"rerank", "rrf_k"}, "ranking": {"train_candidates"}}
+RETIRED = {
+    "serve": {"rerank", "rrf_k"},
+    "ranking": {"train_candidates"},
+    "fine_tune": {"checkpoint_steps"},
+}
 """Settings of earlier versions that a data folder may hold, by group."""
 
 
@@ -122,6 +135,11 @@ class Settings(BaseSettings):
     hidden_items: Path | None = Field(
         None, description="items that are never shown, and still learned from: ids, one a line"
     )
+    docs_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="where the site of `make docs` stands, for links on Dagster's pages",
+    )
 
     sample: SampleSettings = SampleSettings()
     corpus: CorpusSettings = CorpusSettings()
@@ -146,6 +164,9 @@ class Settings(BaseSettings):
     execution: ExecutionSettings = ExecutionSettings()
     checks: CheckSettings = CheckSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    alerts: AlertSettings = AlertSettings()
+    traces: TraceSettings = TraceSettings()
+    mlflow: MlflowSettings = MlflowSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -168,12 +189,16 @@ class Settings(BaseSettings):
             env_settings,
             InitSettingsSource(settings_cls, remembered),
             InitSettingsSource(settings_cls, _SYNTHETIC_PRESET if synthetic else {}),
-            InitSettingsSource(settings_cls, _PRESETS.get(profile, {})),
+            InitSettingsSource(settings_cls, _PRESETS.get(str(profile), {})),
         )
 
     def model_post_init(self, context: Any) -> None:
         """Have every error and log hide these secrets."""
-        for secret in (self.item_index.dsn, self.llm.api_key, self.serve.api_key):
+        alerts = self.alerts
+        for secret in (
+            *(self.item_index.dsn, self.llm.api_key, self.serve.api_key),
+            *(alerts.webhook_url, alerts.smtp_password),
+        ):
             know(secret)
 
     @property
@@ -212,9 +237,10 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the variables by which a process elsewhere gets these settings.
 
-        Secrets are left out, and the data folder, which is a matter of the machine.
+        Secrets are left out, alerts, which the daemon sends, and the data folder, which is a
+        matter of the machine.
         """
-        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir"})
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir", "alerts"})
         for group, values in given.items():
             if isinstance(values, dict):
                 kept = getattr(self, group)
@@ -230,13 +256,19 @@ class Settings(BaseSettings):
         """Return what differs from the defaults, as JSON for :attr:`memory_path`.
 
         A DSN is kept without its passwords: later commands take that from ``PGPASSWORD``, from
-        ``~/.pgpass`` or from their own settings, and fail without it. API keys are not
-        kept: they are to be in the environment.
+        ``~/.pgpass`` or from their own settings, and fail without it. API keys and other secrets
+        are not kept: they are to be in the environment.
         """
         given = self.model_dump(
             mode="json",
             exclude_defaults=True,
-            exclude={"data_dir": True, "serve": {"api_key"}, "llm": {"api_key"}},
+            exclude={
+                "data_dir": True,
+                "serve": {"api_key"},
+                "llm": {"api_key"},
+                # A mail server without its password would not be a whole setting.
+                "alerts": {"webhook_url", "smtp_user", "smtp_password"},
+            },
         )
         if self.item_index.dsn is not None:
             given["item_index"]["dsn"] = without_secrets(self.item_index.dsn.get_secret_value())
@@ -253,12 +285,12 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        given = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); mend or delete it") from error
     if not isinstance(given, dict):
         raise ValueError(f"{path} holds {type(given).__name__}, not an object; mend or delete it")
     for group, names in RETIRED.items():
-        for name in names & given.get(group, {}).keys():
-            del given[group][name]
+        if isinstance(kept := given.get(group), dict):
+            given[group] = {name: value for name, value in kept.items() if name not in names}
     return given

@@ -43,6 +43,8 @@ def save_checkpoint(
 ) -> None:
     """Write ``folder/step-…`` and delete the older ones.
 
+    The best weights are written once: a later checkpoint that has the same ones links the file.
+
     Args:
         folder: of one training.
         step: optimizer steps or epochs done.
@@ -54,12 +56,13 @@ def save_checkpoint(
         best: weights of the best evaluation so far, of :func:`weights_of`; None: there is none.
     """
     target = folder / f"step-{step:08d}"
-    document = {"step": step, "fingerprint": fingerprint, "state": state}
+    kind = None if best is None else _kind_of(best)
+    document = {"step": step, "fingerprint": fingerprint, "state": state, "best": kind}
     with atomic_path(target) as draft:
         draft.mkdir(parents=True)
         save_file(weights_of(model), draft / _MODEL)
         save_file(_optimizer_tensors(optimizer), draft / _OPTIMIZER)
-        if best is not None:
+        if best is not None and not _linked(folder, kind, draft / _BEST):
             save_file(best, draft / _BEST)
         files = {path.name: content_hash(path) for path in draft.glob("*.safetensors")}
         whole = {**document, "check": _digest({**document, "files": files}), "files": files}
@@ -91,6 +94,29 @@ def load_checkpoint(
         best = path / _BEST
         return Checkpoint(document["state"], load_file(best) if best.exists() else None)
     return None
+
+
+def _kind_of(tensors: Tensors) -> str:
+    """Return 32 hex digits that stand for tensors, whatever the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:32]
+
+
+def _linked(folder: Path, kind: str | None, target: Path) -> bool:
+    """Link ``target`` to the best weights of an earlier checkpoint, if they are of a kind."""
+    for path in reversed(_whole(folder)):
+        try:
+            document = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            same = document["best"] == kind
+            if same and content_hash(path / _BEST) == document["files"][_BEST]:
+                target.hardlink_to(path / _BEST)
+                return True
+        except (OSError, ValueError, KeyError):  # damaged, or a file system without links
+            continue
+    return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:

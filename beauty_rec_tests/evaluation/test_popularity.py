@@ -77,7 +77,9 @@ def test_a_faded_event_within_the_occasion_comes_before_one_without(train):
         assert found[item] == 1 + sum(w > within[item] for w in within)
 
 
-def test_context_popularity_equals_a_slow_sort(train, seen):
+@pytest.mark.parametrize("few", [0, 1_000], ids=["sorted once", "one by one"])
+def test_context_popularity_equals_a_slow_sort(train, seen, few, monkeypatch):
+    monkeypatch.setattr("beauty_rec.evaluation.popularity.FEW", few)
     answers, left_out = seen
     kept = Recency(share=0.3).weights(train["timestamp"]) > 0
     recent = train.filter(pl.Series(kept)).rows(named=True)

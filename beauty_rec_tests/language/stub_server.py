@@ -86,7 +86,8 @@ class Stub:
         elif options.habit in HABITS:
             message = {"content": HABITS[options.habit].format(answer)}
         choice = {"index": 0, "finish_reason": finish, "message": message}
-        return 200, {"choices": [choice], "usage": usage}, {}
+        more = {"Content-Encoding": "gzip"} if options.habit == "encoded" else {}
+        return 200, {"choices": [choice], "usage": usage}, more
 
     def answer(self, body: dict[str, Any], review: str, digest: str) -> str:
         if self.options.plain:

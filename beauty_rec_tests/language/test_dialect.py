@@ -9,7 +9,7 @@ import pytest
 
 from beauty_rec.cli.doctor import language_model_findings
 from beauty_rec.corpus.download import DownloadError, download_file
-from beauty_rec.language.dialect import Dialect
+from beauty_rec.language.dialect import Completion, Dialect, quoted, read_completion
 from beauty_rec.language.endpoints import is_loopback
 from beauty_rec.language.probe import look
 from beauty_rec.settings import LanguageSettings, Settings
@@ -32,6 +32,37 @@ def test_a_server_with_habits_is_read(
     assert usage.quarantined == 0
     said = asyncio.run(look(server.settings(), server.url, ask=True))
     assert said.problem is None
+
+
+@pytest.mark.parametrize(
+    "usage", ['"many"', "[1]", '{"prompt_tokens": 1e999}', '{"prompt_tokens": "x"}', "null"]
+)
+def test_an_answer_is_good_whatever_it_says_of_its_cost(usage: str) -> None:
+    said = f'{{"choices": [{{"message": {{"content": "x"}}}}], "usage": {usage}}}'
+    assert read_completion(httpx.Response(200, text=said)) == Completion("x", False, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<html>Log in</html>", "", "null", "[]", "5", "[" * 100_000, '{"a":' * 100_000,
+        'data: {"choices":[{"delta":{"content":"x"}}]}', '{"choices": []}', '{"choices": {}}',
+        '{"choices": [{"message": null}]}', '{"choices": [{"text": "x"}]}', '{"error": {}}',
+    ],
+)  # fmt: skip
+def test_what_is_no_completion_is_called_so(said: str) -> None:
+    answer = httpx.Response(200, text=said)
+    with pytest.raises(ValueError, match="no chat completion"):
+        read_completion(answer)
+    assert len(quoted(answer, LanguageSettings())) <= 200
+
+
+def test_a_body_that_is_not_encoded_as_its_head_says(
+    stub: Callable[..., Stub], tmp_path: Path
+) -> None:
+    server = stub("--habit", "encoded")
+    _, usage = read(tmp_path, server.settings(attempts=1), "keyword: one")
+    assert usage.quarantined == 1
 
 
 def test_refused_fields_are_left_out_from_then_on() -> None:

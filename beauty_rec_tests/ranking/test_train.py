@@ -34,7 +34,7 @@ def examples(seed: int, spec: FeatureSpec, queries: int = 40, each: int = 8) -> 
     user_ids = draw.integers(0, 9, (queries, sum(spec.user_fields.values()))).astype(np.int32)
     item_row = draw.integers(0, 10, len(user_row))
     features = Features(user_ids, made.table.sparse, user_row, item_row, raw)
-    return Examples.of(features, labels.ravel(), spec)
+    return Examples(features, labels.ravel(), spec)
 
 
 def train(
@@ -143,7 +143,7 @@ def test_without_valid_candidates_the_last_of_train_decide() -> None:
         item_row=nothing,
         raw=known.features.raw[:0],
     )
-    empty = Examples(features, known.dense[:0], known.labels[:0])
+    empty = Examples(features, known.labels[:0], spec)
     trained = train_reranker(known, empty, spec, len(shop.vocabulary()), shop.SETTINGS)
     assert trained.judged_by == "the last tenth of train: valid asks nothing"
     assert all(np.isfinite(list(figures.values())).all() for figures in trained.history)

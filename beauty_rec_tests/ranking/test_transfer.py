@@ -68,6 +68,18 @@ def test_a_trial_trains_each_kind_by_each_seed() -> None:
     assert steps == [steps[0], 2 * steps[0], 3 * steps[0]]
 
 
+def test_of_many_examples_a_trial_sees_some_queries_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each epoch then takes fewer steps; the valid queries stay as they are."""
+    spec, words = shop.builder().spec, shop.vocabulary()
+    settings = shop.SETTINGS.model_copy(update={"trial_seeds": 1, "trial_epochs": 1})
+    tower = np.random.default_rng(0).normal(size=(len(words), 4)).astype(np.float32)
+    data = (examples(1, spec), examples(2, spec), spec, len(words))  # 39 queries of 8 have answers
+    whole = try_transfer(*data, settings, tower).plain[0][0]["steps"]
+    monkeypatch.setattr("beauty_rec.ranking.transfer.TRIAL_EXAMPLES", 8 * 10)
+    some = try_transfer(*data, settings, tower).plain[0][0]["steps"]
+    assert some < whole
+
+
 def test_what_is_transferred_stands_still_and_then_moves_slower(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

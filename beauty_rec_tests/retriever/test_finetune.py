@@ -30,7 +30,7 @@ def settings(**changes: object) -> FineTuneSettings:
         "temperature": 0.05,
         "frozen_layers": 0,
         "evaluations_per_epoch": 2,
-        "checkpoint_steps": 2,
+        "checkpoint_minutes": 0,
     }
     return FineTuneSettings(**(plain | changes))
 
@@ -66,8 +66,9 @@ def top1(pairs: pl.DataFrame) -> Callable[[TextEncoder], float]:
         {},
         {"mini_batch_size": 4, "symmetric": True, "decay": "cosine"},
         {"hard_negatives": 2, "frozen_layers": 1, "learning_rate": 1e-2, "epochs": 6},
+        {"guide_margin": 0.0, "mini_batch_size": 4, "learning_rate": 1e-2, "epochs": 6},
     ],
-    ids=["plain", "cached, symmetric", "hard negatives, frozen layers"],
+    ids=["plain", "cached, symmetric", "hard negatives, frozen layers", "guided"],
 )
 def test_it_learns_and_saves_the_best_weights(
     changes: dict[str, object],
@@ -142,7 +143,7 @@ def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
 ) -> None:
     """With dropout, gradient cache and mined negatives: the same losses, the same bytes."""
     pairs = make_pairs(16)
-    recipe = settings(mini_batch_size=4, hard_negatives=1, checkpoint_steps=3, patience=99)
+    recipe = settings(mini_batch_size=4, hard_negatives=1, patience=99)
     pairs.write_parquet(tmp_path / "pairs.parquet")
     arguments = [str(tmp_path), encoder_settings.model_dump_json(), recipe.model_dump_json()]
     killed = subprocess.run(
@@ -194,13 +195,13 @@ def test_a_checkpoint_of_other_data_is_not_resumed(
         fine_tune(
             make_pairs(16),
             encoder_settings,
-            settings(checkpoint_steps=1),
+            settings(checkpoint_minutes=0),
             tmp_path / "t",
             tmp_path / "c",
             interrupt,
         )
     assert list((tmp_path / "c").glob("step-*"))
-    recipe = settings(checkpoint_steps=1)
+    recipe = settings(checkpoint_minutes=0)
     logs = [
         fine_tune(make_pairs(12), encoder_settings, recipe, tmp_path / "t", folder, None)
         for folder in (tmp_path / "c", tmp_path / "fresh")
@@ -275,6 +276,40 @@ def test_freezing_every_layer_is_refused(
             tmp_path / "c",
             None,
         )
+
+
+def test_a_guide_lets_near_items_be_no_negatives(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    """A margin that nothing passes leaves no negative to learn from: the loss is 0 at once."""
+    first = {
+        margin: fine_tune(
+            make_pairs(16),
+            encoder_settings,
+            settings(guide_margin=margin, epochs=1),
+            tmp_path / "t",
+            tmp_path / "c",
+            None,
+        ).losses[0]
+        for margin in (0.0, 2.0)
+    }
+    assert first[0.0] > 0.1
+    assert first[2.0] == pytest.approx(0, abs=1e-5)
+    with pytest.raises(ValueError, match="not with symmetric"):
+        settings(guide_margin=0.1, symmetric=True)
+
+
+def test_float16_learns_too(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    half = encoder_settings.model_copy(update={"precision": "float16"})
+    pairs = make_pairs(16)
+    losses = [
+        fine_tune(pairs, own, settings(), tmp_path / "t", tmp_path / "c", None).losses
+        for own in (encoder_settings, half)
+    ]
+    np.testing.assert_allclose(losses[1][0], losses[0][0], rtol=0.05)
+    assert np.mean(losses[1][-3:]) < 0.8 * np.mean(losses[1][:3])
 
 
 def test_mined_negatives_are_other_items_below_the_margin(

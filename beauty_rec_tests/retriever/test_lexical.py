@@ -31,6 +31,13 @@ IDS = [f"i{row}" for row in range(len(TEXTS))]
 QUERIES = ["a rose soap", "soaps, soaps and SOAP", "nothing known: qwxz", "", "dry scalp mint"]
 
 
+def test_words_are_numbered_by_themselves_and_not_by_the_process() -> None:
+    """A set of strings has another order in every process, and a run is to give the same bytes."""
+    words = LexicalIndex.build(IDS, TEXTS).words
+    assert list(words) == sorted(words)
+    assert list(words.values()) == list(range(len(words)))
+
+
 def test_scores_are_those_of_the_library() -> None:
     index = LexicalIndex.build(IDS, TEXTS)
     library = bm25s.BM25(k1=K1, b=B)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beauty_rec.items.text import merge_items
+from beauty_rec.items.text import ItemTextBuilder, merge_items
 from beauty_rec.retriever.pairs import training_pairs, without_near_duplicates, words_in_order
 from beauty_rec.settings import ItemTextSettings, PairSettings
 
@@ -50,6 +50,28 @@ def pairs(reviews: pl.DataFrame = REVIEWS, **changes: object) -> pl.DataFrame:
     return training_pairs(
         reviews, KEYWORDS, ITEMS, PairSettings(**changes), ItemTextSettings(), count
     )
+
+
+def test_of_the_pairs_that_are_drawn_alone_the_texts_are_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[str | None] = []
+    plain = ItemTextBuilder.text
+
+    def text(builder: ItemTextBuilder, parent_asin: str, without: str | None = None) -> str:
+        built.append(without)
+        return plain(builder, parent_asin, without)
+
+    monkeypatch.setattr(ItemTextBuilder, "text", text)
+    every = pairs()
+    built.clear()
+    for most in (2, every.height):
+        some = pairs(max_pairs=most)
+        assert some.height == most
+        assert set(some.iter_rows()) <= set(every.iter_rows())
+        # Beside those of the pairs, at most the empty ones of items that nobody else has reviewed.
+        assert len(built) <= most + 1
+        built.clear()
 
 
 def test_positives_hold_nothing_of_the_querys_own_review() -> None:

@@ -5,20 +5,19 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from beauty_rec.cli import commands, main
 from beauty_rec.cli.terminal import say, show
+from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
-from beauty_rec.orchestration.storage.indexes import ItemIndexResource, TextIndexResource
-from beauty_rec.orchestration.storage.resources import LanguageModelResource
-from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.serving.http.telemetry import JsonLines
-from beauty_rec.settings import LanguageSettings, Settings, child_environment, redacted
+from beauty_rec.settings import Settings, child_environment, redacted
 
 SECRET = "hunter2/planted"  # 15 characters: too few for serve.api_key
 DSN = f"postgresql://shop:{SECRET.replace('/', '%2F')}@db/items?sslpassword=xx{SECRET}"
@@ -50,6 +49,10 @@ def hidden(text: str) -> bool:
         f"storage.url=s3://key:{SECRET}@bucket/shop",
         f"storage.url=az://bucket/shop?sig={SECRET}",
         f"text_index.url=http://u:{SECRET}@chroma:8000",
+        f"alerts.webhook_url=ftp://hooks/{SECRET}",
+        f"alerts.webhook_urls=https://hooks/{SECRET}",
+        f"mlflow.tracking_uri=http://u:{SECRET}@mlflow:5000",
+        f"traces.endpoint=http://u:{SECRET}@collector:4317",
         f"execution.ray_address=http://u:{SECRET}@head:8265",
     ],
 )
@@ -159,24 +162,35 @@ def test_dagsters_records_hold_no_secret(tmp_path: Path) -> None:
     assert not any(SECRET.encode() in content or b"hunter2%2F" in content for content in kept)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: ArtifactStore(url=f"s3://key:{SECRET}@bucket", scratch="."),
-        lambda: ItemIndexResource(folder=".", dsn=DSN),
-        lambda: ItemIndexResource(folder=".", dsn=f"host='un {SECRET}"),
-        lambda: LanguageModelResource.of(
-            LanguageSettings.model_construct(base_urls=(f"http://u:{SECRET}@h/v1",))
-        ),
-        lambda: TextIndexResource(
-            store=ArtifactStore(url=".", scratch="."), folder=".", url=f"http://u:{SECRET}@h:1"
-        ),
-    ],
-)
-def test_the_launchpad_takes_no_secret(make) -> None:
-    with pytest.raises(ValidationError) as refused:
-        make()
-    assert [fault["msg"] for fault in refused.value.errors() if hidden(fault["msg"])]
+TYPED: dict[str, dict[str, Any]] = {
+    "pgvector's address": {"resources": {"pgvector": {"config": {"dsn": DSN}}}},
+    "Chroma's address": {"resources": {"chroma": {"config": {"url": f"http://u:{SECRET}@h:1"}}}},
+    "the store's address": {"resources": {"store": {"config": {"url": f"s3://k:{SECRET}@b"}}}},
+    "a language model's address": {
+        "resources": {"language_model": {"config": {"base_urls": [f"http://u:{SECRET}@h/v1"]}}}
+    },
+    "Chroma's address of a stage": {
+        "ops": {"text_index": {"config": {"text_index": {"url": f"http://u:{SECRET}@h:1"}}}}
+    },
+    "a server's command": {
+        "ops": {"keywords": {"config": {"llm": {"vllm_command": f"vllm --api-key {SECRET}"}}}}
+    },
+    "a key": {"ops": {"keywords": {"config": {"llm": {"api_key": SECRET}}}}},
+    "a connection string": {"ops": {"item_index": {"config": {"item_index": {"dsn": DSN}}}}},
+}
+"""Run configs of the launchpad in which somebody put a password or a key."""
+
+
+def test_no_field_of_the_launchpad_takes_a_secret(tmp_path: Path) -> None:
+    """What no field takes, Dagster refuses before there is a run that would keep it."""
+    job = build_definitions(Settings(data_dir=tmp_path)).resolve_implicit_global_asset_job_def()
+    with open_instance(tmp_path) as instance:
+        for typed in TYPED.values():
+            with pytest.raises(dg.DagsterInvalidConfigError):
+                job.execute_in_process(typed, instance, partition_key="train")
+        assert not instance.get_runs()
+    kept = [path.read_bytes() for path in (tmp_path / "dagster").rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in content for content in kept)
 
 
 def test_users_are_shown_of_the_synthetic_sample_alone(tmp_path: Path) -> None:

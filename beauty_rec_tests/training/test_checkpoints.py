@@ -52,6 +52,24 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None
     assert same(resumed[0], whole[0])
 
 
+def test_the_best_weights_are_written_once(tmp_path: Path) -> None:
+    part = fresh()
+    best = weights_of(part[0])
+    files = []
+    for step in range(1, 5):
+        train(part, range(step, step + 1))
+        if step == 4:
+            best = weights_of(part[0])
+        save_checkpoint(tmp_path, step, *part, "mine", {}, best)
+        files.append((tmp_path / f"step-{step:08d}/best.safetensors").stat().st_ino)
+        kept = load_checkpoint(tmp_path, *fresh(), "mine")
+        assert kept is not None
+        assert kept.best is not None
+        assert all(torch.equal(kept.best[name], own) for name, own in best.items())
+    assert len({*files[:3]}) == 1
+    assert files[3] != files[0]
+
+
 def test_a_checkpoint_of_other_data_or_settings_changes_nothing(tmp_path: Path) -> None:
     part, other = fresh(), fresh(seed=9)
     save_checkpoint(tmp_path, 1, *part, "mine", {})

@@ -20,6 +20,18 @@ BLOCK_BYTES = 8 << 20
 PARQUET_ROWS = 8192
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 _HEAD_BYTES = 2000
+_UNPACK = "Unpack it, or compress it with gzip and name it .jsonl.gz"
+_UTF_16 = ("text in UTF-16 or UTF-32", "Write it as UTF-8")
+_OTHER_KINDS = {
+    b"\xff\xfe": _UTF_16, b"\xfe\xff": _UTF_16, b"{\0": _UTF_16, b"\0{": _UTF_16,
+    b"\0\0\xfe\xff": _UTF_16, b"\0\0\0{": _UTF_16,
+    b"PAR1": ("a Parquet file", "Name it .parquet"),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", _UNPACK),
+    b"BZh": ("compressed with bzip2", _UNPACK),
+    b"\xfd7zXZ\0": ("compressed with xz", _UNPACK),
+    b"PK\x03\x04": ("a zip archive", _UNPACK),
+}  # fmt: skip
+"""What a file may be instead, by its first bytes, none of which begins a line of JSON."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,10 @@ def iter_blocks(path: Path, max_line_bytes: int) -> Iterator[Block]:
         with path.open("rb") as raw:
             if kind == ".jsonl.gz":
                 with gzip.GzipFile(fileobj=raw) as unpacked:
+                    _refuse_other_kinds(path, unpacked.peek(8)[:8])
                     yield from _line_blocks(unpacked.read, raw.tell, max_line_bytes)
             else:
+                _refuse_other_kinds(path, raw.peek(8)[:8])
                 yield from _line_blocks(raw.read, raw.tell, max_line_bytes)
     except gzip.BadGzipFile as error:
         raise CorpusFileError(
@@ -86,11 +100,18 @@ def _kind_of(path: Path) -> str:
         raise CorpusFileError(path, "has an unknown suffix", f"Give one of {', '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise CorpusFileError(path, "is empty", "Download or copy the file again")
-    if kind == ".jsonl":
-        with path.open("rb") as file:
-            if file.read(2) == b"\x1f\x8b":
-                raise CorpusFileError(path, "is gzip-compressed", "Name it .jsonl.gz")
     return kind
+
+
+def _refuse_other_kinds(path: Path, head: bytes) -> None:
+    """Raise where the first bytes are those of something else than lines of UTF-8."""
+    if head.startswith(b"\x1f\x8b"):
+        packed = path.name.lower().endswith(".gz")
+        remedy = "Unpack it once" if packed else "Name it .jsonl.gz"
+        raise CorpusFileError(path, f"is gzip-compressed{' twice' if packed else ''}", remedy)
+    for start, (what, remedy) in _OTHER_KINDS.items():
+        if head.startswith(start):
+            raise CorpusFileError(path, f"is {what}", remedy)
 
 
 def _line_blocks(
@@ -99,10 +120,7 @@ def _line_blocks(
     line, carry, head = 1, b"", b""
     skipping = False
     oversized: list[tuple[int, bytes]] = []
-    start = True
     while chunk := read(BLOCK_BYTES):
-        if start:
-            chunk, start = chunk.removeprefix(b"\xef\xbb\xbf"), False
         if skipping:
             end = chunk.find(b"\n")
             if end < 0:

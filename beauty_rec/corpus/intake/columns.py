@@ -1,7 +1,8 @@
 """The columns of a Parquet file, as what JSON lines of the same rows would hold.
 
-Only columns that an intake can use are read: single values, and the nested native fields. What
-has no form in JSON (bytes, images, objects) is left out, wherever it stands.
+Only columns that an intake can use are read: single values, and native fields of any kind, so that
+a row is refused for the same reason in every format. What has no form in JSON (bytes, images,
+objects) is left out, wherever it stands.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from polars import selectors
 from beauty_rec.corpus.schema import ITEM_FIELDS, REVIEW_FIELDS
 
 NATIVE_FIELDS = REVIEW_FIELDS | ITEM_FIELDS
-NESTED_FIELDS = ("features", "description", "categories", "details")
 UNUSED_FIELDS = ("images", "asin", "videos", "bought_together")
 _MOST_LEVELS = 8
 """Of lists and structs in one another; what lies deeper is left out."""
@@ -23,7 +23,7 @@ def readable(schema: pl.Schema) -> Iterator[pl.Expr]:
     """Yield an expression for each column of use, named as the column and fit to be JSON."""
     for name, dtype in schema.items():
         column = selectors.by_name(name).as_expr()  # pl.col would take "*" and "^…$" for patterns
-        if name in UNUSED_FIELDS or (dtype.is_nested() and name not in NESTED_FIELDS):
+        if name in UNUSED_FIELDS or (dtype.is_nested() and name not in NATIVE_FIELDS):
             continue
         if name == "timestamp" and isinstance(dtype, pl.Datetime | pl.Date):
             yield column.dt.epoch("ms")
@@ -48,8 +48,13 @@ def _plain(column: pl.Expr, dtype: Any, is_native: bool, levels: int) -> pl.Expr
         return column.cast(pl.String)
     if dtype.is_temporal():
         return column.dt.to_string("iso")
+    if isinstance(dtype, pl.BaseExtension):  # as JSON and UUIDs are written
+        return _plain(column.ext.storage(), dtype.ext_storage(), is_native, levels)
     if not levels:
         return None
+    if isinstance(dtype, pl.Map):
+        pairs = pl.List(pl.Struct({"key": dtype.key, "value": dtype.value}))
+        return _plain(column.cast(pairs), pairs, is_native, levels)
     if isinstance(dtype, pl.Array):
         return _plain(column.arr.to_list(), pl.List(dtype.inner), is_native, levels)
     if isinstance(dtype, pl.List):

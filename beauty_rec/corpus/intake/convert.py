@@ -17,6 +17,8 @@ from beauty_rec.corpus.times import timestamp_fault
 
 Kind = Literal["reviews", "items"]
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Before the first line of some files, and within those that were joined of them."""
 LINE = "line"
 """Column of a part file: where the row stood, so that the first of duplicates can be kept."""
 _PART_ROWS_PER_GROUP = 4096
@@ -80,6 +82,7 @@ def valid_rows(
     """
     validate = adapter.validator.validate_json
     for number, line in enumerate(block.data.split(b"\n"), block.first_line):
+        line = line.removeprefix(BYTE_ORDER_MARK)
         if len(line) > max_line_bytes:
             refusals.add(number, TOO_LONG, line)
             continue

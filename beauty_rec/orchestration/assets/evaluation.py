@@ -20,7 +20,7 @@ from beauty_rec.orchestration.storage.indexes import TextIndexResource
 from beauty_rec.orchestration.storage.records import cost_table, latest_metadata
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
-from beauty_rec.settings import Settings
+from beauty_rec.settings import Settings, redacted
 
 CANDIDATES = 100
 
@@ -192,6 +192,14 @@ def evaluation_report(
             },
         }
     )
+    if settings.mlflow.tracking_uri is not None:
+        from beauty_rec.orchestration.catalogue.mlflow_log import log_report
+
+        try:
+            run = log_report(settings, report, draft, context.run.run_id)
+            context.add_asset_metadata({"mlflow_run": run})
+        except Exception as error:  # a report does not wait for those who watch
+            context.log.warning(redacted(f"not logged to MLflow: {type(error).__name__}: {error}"))
     return draft
 
 

@@ -44,7 +44,7 @@ def reranker(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     store: ArtifactStore,
-    user_candidates: dict[str, pl.DataFrame],
+    user_candidates: dict[str, pl.LazyFrame],
     user_tower: Path,
     item_tower: Path,
     vocabulary: Path,
@@ -66,7 +66,9 @@ def reranker(
         item_attributes, raw_items, known, user_profiles, Vocabulary.load(vocabulary), settings
     )
     train, valid = (
-        split_asks(user_candidates[split], known, split, user_profiles, settings, user_tower)
+        split_asks(
+            user_candidates[split].collect(), known, split, user_profiles, settings, user_tower
+        )
         for split in ("train", "valid")
     )
     target = store.draft("reranker")

@@ -15,6 +15,7 @@ from beauty_rec.orchestration.assets.intake import (
     without_forgotten,
 )
 from beauty_rec.orchestration.assets.shop import forgotten_users, shop_events, shop_items
+from beauty_rec.orchestration.catalogue.docs_link import docs_link
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import value_check
 from beauty_rec.orchestration.stage.partitions import encode_parts
@@ -38,6 +39,7 @@ def _source(name: str, description: str) -> dg.SourceAsset:
     @dg.observable_source_asset(
         name=name,
         group_name=GROUP,
+        metadata=docs_link(),
         description=f"{description} Its data version is a hash of the file's content.",
     )
     def observe(settings: dg.ResourceParam[Settings]) -> dg.ObserveResult:

@@ -64,7 +64,7 @@ def serving_manifest(
 
     orders = Orders.load(reranker)
     table = store.draft("item_table")
-    shutil.rmtree(table, ignore_errors=True)  # its files may be links of the set before
+    shutil.rmtree(table, ignore_errors=True)  # of a killed run; its files may be links of a set
     # What train says of the items now; the reranker's own table is of when it was trained.
     ItemKnowledge.of(
         item_attributes,
@@ -116,6 +116,7 @@ def serving_manifest(
         settings.serve,
         settings.encoder,
     )
+    shutil.rmtree(table)  # the set has links of its own
     context.set_data_version(context.asset_key, dg.DataVersion(manifest.set))
     context.add_asset_metadata(
         {"served": dg.MetadataValue.json({str(k): v for k, v in orders.served.items()})}

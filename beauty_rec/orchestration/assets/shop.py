@@ -4,6 +4,7 @@ import dagster as dg
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.corpus.intake.given import GivenKind
+from beauty_rec.orchestration.catalogue.docs_link import docs_link
 from beauty_rec.settings import Settings
 
 GROUP = "raw"
@@ -13,6 +14,7 @@ def _source(name: str, kind: GivenKind, description: str) -> dg.SourceAsset:
     @dg.observable_source_asset(
         name=name,
         group_name=GROUP,
+        metadata=docs_link(),
         description=f"{description} Its data version is a hash of what the store holds when it is "
         "observed; none where there is no store.",
     )

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from beauty_rec.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
-from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
+from beauty_rec.orchestration.refresh.folder import PARENT_TAG, Request, folder_refresh
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.settings import Train
 
@@ -20,7 +20,6 @@ EVALUATED = (
     "retrieval_candidates,retrieval_metrics,user_candidates,recommendations,"
     "ranking_metrics,evaluation_report"
 )
-PARENT_TAG = "beauty_rec/job_run"
 PATIENCE_SECONDS = 3_600
 """A job waits for another refresh, or for steps that were started by hand."""
 

@@ -1,4 +1,4 @@
-"""Sensors of the daemon: input files that changed, stale assets, runs that were killed."""
+"""Sensors of the daemon: input files that changed, stale assets, killed runs, alerts."""
 
 import json
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.orchestration.alerts.sensor import alert_sensor
 from beauty_rec.orchestration.assets.raw import INPUT_OF
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
 from beauty_rec.settings import Settings
@@ -32,7 +33,7 @@ def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
             default_status=_running(settings.schedule.on_change),
             description="Builds what is stale as soon as all above it is settled, all day long.",
         )
-    return [_watch_inputs(settings), rebuild, _end_dead_runs()]
+    return [_watch_inputs(settings), rebuild, _end_dead_runs(), alert_sensor(settings)]
 
 
 def _watch_inputs(settings: Settings) -> dg.SensorDefinition:

@@ -28,6 +28,9 @@ from beauty_rec.orchestration.refresh.refresh import (
 from beauty_rec.orchestration.refresh.worker import Worker
 from beauty_rec.settings import Train
 
+PARENT_TAG = "beauty_rec/job_run"
+"""Names the run of the job that a step's run belongs to."""
+
 
 @dataclass(frozen=True)
 class Request:

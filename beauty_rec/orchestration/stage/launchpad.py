@@ -23,9 +23,13 @@ from beauty_rec.settings import Settings
 
 NOT_OFFERED = (
     "encoder.device",
-    *(f"llm.{name}" for name in ("base_urls", "serve", "gpus", "gpu_memory_utilization")),
+    *(f"llm.{name}" for name in ("serve", "gpus", "gpu_memory_utilization")),
+    "llm.base_urls",
+    "llm.vllm_command",
+    "text_index.url",
 )
-"""Where a step runs, and whom it asks, are fields of the resources ``gpu``, ``language_model``."""
+"""Where a step runs is a field of the resources ``gpu`` and ``language_model``. An address and a
+command are of the settings alone: somebody could put a password there, which Dagster would keep."""
 
 
 class OverrideError(ValueError):

@@ -33,6 +33,7 @@ from beauty_rec.orchestration.stage.measure import measure
 from beauty_rec.orchestration.stage.retryable import is_passing
 from beauty_rec.orchestration.stage.versions import CODE_VERSION_TAG, with_code_versions
 from beauty_rec.settings import ExecutionSettings, Settings, holds_secret, redacted
+from beauty_rec.tracing import span
 
 OWNERS = ["team:recommendations"]
 GPU_POOL = "gpu"
@@ -76,7 +77,14 @@ def stage(
             given = kwargs.get("settings")
             config = context.op_execution_context.op_config
             lent = _lent(kwargs.pop("gpu", None))
-            with beside_no_refresh(context), measure() as cost, lent as device:
+            split = context.partition_key if context.has_partition_key else None
+            traced = span(
+                "asset",
+                asset=str(context.asset_key.to_user_string()),
+                split=split,
+                run_id=context.run.run_id,
+            )
+            with beside_no_refresh(context), measure() as cost, traced, lent as device:
                 used = given if given is None else overridden(given, config)
                 changed = {} if given is None or used is None else differences(given, used)
                 tags = _overridden_tags(context, changed)
@@ -118,7 +126,7 @@ def stage(
                 pool=GPU_POOL if gpu else pool,
                 retry_policy=_retry_policy(built_for.execution) if retries else None,
                 op_tags=cluster_tags(built_for, gpu=gpu),
-                freshness_policy=_freshness(built_for) if served else None,
+                freshness_policy=_freshness(built_for, served=served),
                 **asset_arguments,
             )(measured)
             return found
@@ -195,9 +203,14 @@ def _retry_policy(execution: ExecutionSettings) -> dg.RetryPolicy:
     )
 
 
-def _freshness(settings: Settings) -> dg.FreshnessPolicy:
+def _freshness(settings: Settings, *, served: bool) -> dg.FreshnessPolicy:
+    """Return how old an asset may be: what is served a night and some, others a weekly retrain."""
     checks = settings.checks
+    warn, fail = (
+        (checks.served_warn_hours, checks.served_fail_hours)
+        if served
+        else (checks.built_warn_days * 24, checks.built_fail_days * 24)
+    )
     return dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(hours=checks.served_fail_hours),
-        warn_window=timedelta(hours=checks.served_warn_hours),
+        fail_window=timedelta(hours=fail), warn_window=timedelta(hours=warn)
     )

@@ -1,4 +1,8 @@
-"""Resources of the two vector indexes: where they stand, how they are built, held and asked."""
+"""Resources of the two vector indexes: where they stand, how they are built, held and asked.
+
+An address may hold a password, and Dagster keeps for good what is typed into its launchpad, refused
+or not. So no address is a field of a run's config: they come from the settings, as dependencies.
+"""
 
 import logging
 import shutil
@@ -8,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field
 
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.orchestration.storage.remote import is_local, upload
@@ -16,8 +20,6 @@ from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import (
     ItemIndexSettings,
     TextIndexSettings,
-    readable_dsn,
-    refuse_secret,
 )
 from beauty_rec.verified import Verified, file_stamp
 
@@ -38,15 +40,14 @@ class TextIndexResource(dg.ConfigurableResource[Any]):
 
     With a server, the folder (pointer and what is said of each version) is handed on through the
     store, so that another worker finds what this one built.
+
+    Args:
+        url: of a Chroma server, such as ``http://chroma:8000``; None: files in ``folder``.
     """
 
     store: dg.ResourceDependency[ArtifactStore]
     folder: str = Field(description="local folder of the versions")
-    url: str | None = Field(
-        None, pattern=r"^https?://[^/]+/?$", description="of a Chroma server: http://chroma:8000"
-    )
-
-    _no_secret = field_validator("url")(refuse_secret)
+    url: dg.ResourceDependency[str | None]
 
     def build(
         self, vectors: "Vectors", version: str, settings: TextIndexSettings
@@ -101,34 +102,16 @@ class TextIndexResource(dg.ConfigurableResource[Any]):
 
 
 class ItemIndexResource(dg.ConfigurableResource[Any]):
-    """PostgreSQL with pgvector: a server that is named, or an embedded one."""
+    """PostgreSQL with pgvector: the server that the settings name, or an embedded one."""
 
     folder: str = Field(description="of the embedded server, where no DSN is given")
-    dsn: str | None = Field(
-        None,
-        description="another database with pgvector, for this run, its password in PGPASSWORD or "
-        "~/.pgpass; unset: item_index.dsn",
-    )
-
-    @field_validator("dsn")
-    @classmethod
-    def _readable(cls, dsn: str | None) -> str | None:
-        # What is typed into the launchpad is kept in Dagster's records.
-        refuse_secret(dsn)
-        if dsn is not None:
-            readable_dsn(SecretStr(dsn))
-        return dsn
 
     @contextmanager
     def server(self, settings: ItemIndexSettings) -> Iterator[str]:
-        """Yield the DSN of a running server.
-
-        The settings' own DSN is no field here, because the launchpad shows what is one.
-        """
+        """Yield the DSN of a running server."""
         from beauty_rec.search.pgvector.server import postgres
 
-        secret = settings.dsn if self.dsn is None else SecretStr(self.dsn)
-        with postgres(Path(self.folder), secret) as dsn:
+        with postgres(Path(self.folder), settings.dsn) as dsn:
             yield dsn
 
     def build(
@@ -154,11 +137,11 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
 
             with self.server(settings) as dsn:
                 built = build_index(dsn, vectors, version, settings, queries=queries)
-            if self._is_embedded(settings):
+            if settings.dsn is None:
                 self._keep(version, verified)
             return built
 
-        if not self._is_embedded(settings):
+        if settings.dsn is not None:
             return attempt()
         if (Path(self.folder) / "cluster").exists():
             found = cluster_fault(Path(self.folder))
@@ -187,7 +170,7 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
         from beauty_rec.search.pgvector.server import ClusterError
 
         cluster = Path(self.folder).resolve() / "cluster"
-        embedded = self._is_embedded(settings)
+        embedded = settings.dsn is None
         if embedded and not status_lines(cluster):
             stamp = f"{version} {file_stamp(cluster)}" if cluster.is_dir() else ""
             if verified.holds(cluster, stamp):
@@ -212,9 +195,6 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
         cluster = Path(self.folder).resolve() / "cluster"
         if not status_lines(cluster):
             verified.found_right(cluster, f"{version} {file_stamp(cluster)}")
-
-    def _is_embedded(self, settings: ItemIndexSettings) -> bool:
-        return self.dsn is None and settings.dsn is None
 
     def _make_room(self, reason: str) -> None:
         from beauty_rec.search.pgvector.cluster import set_aside

@@ -141,7 +141,7 @@ class FrameIOManager(ArtifactIOManager):
             return path
         return (
             pl.scan_parquet(path, glob=False)
-            if annotation is pl.LazyFrame
+            if annotation in (pl.LazyFrame, dict[str, pl.LazyFrame])
             else pl.read_parquet(path, glob=False)
         )
 

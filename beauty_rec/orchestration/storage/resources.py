@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from beauty_rec.orchestration.stage.gpu import GpuResource
 from beauty_rec.orchestration.storage.indexes import ItemIndexResource, TextIndexResource
@@ -20,7 +20,6 @@ from beauty_rec.settings import (
     LanguageSettings,
     Settings,
     offline,
-    refuse_secret,
 )
 
 if TYPE_CHECKING:
@@ -49,24 +48,17 @@ class EncoderResource(dg.ConfigurableResource[Any]):
 
 
 class LanguageModelResource(dg.ConfigurableResource[Any]):
-    """The servers that read reviews and items, where the settings ask for a language model."""
+    """The servers that read reviews and items, where the settings ask for a language model.
 
-    base_urls: list[str] = Field(
-        description="servers of one model, asked side by side: http://127.0.0.1:8000/v1"
-    )
+    Args:
+        base_urls: servers of one model, asked side by side; of the settings alone, see
+            :mod:`~beauty_rec.orchestration.storage.indexes`.
+    """
+
+    base_urls: dg.ResourceDependency[list[str]]
     serve: bool = Field(False, description="start the server for the time that it is needed")
     gpus: str | None = Field(None, description="CUDA_VISIBLE_DEVICES of that server: 0 or 0,1")
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="of that server")
-
-    @field_validator("base_urls")
-    @classmethod
-    def _addresses(cls, urls: list[str]) -> list[str]:
-        for url in urls:
-            refuse_secret(url)
-        wrong = [url for url in urls if not url.startswith(("http://", "https://"))]
-        if wrong or not urls:
-            raise ValueError(f"base_urls must be http:// or https:// addresses, not {wrong}")
-        return urls
 
     @classmethod
     def of(cls, settings: LanguageSettings) -> "LanguageModelResource":
@@ -116,5 +108,5 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         "chroma": TextIndexResource(
             store=store, folder=str(data / "chromadb"), url=settings.text_index.url
         ),
-        "pgvector": ItemIndexResource(folder=str(data / "postgres"), dsn=None),
+        "pgvector": ItemIndexResource(folder=str(data / "postgres")),
     }

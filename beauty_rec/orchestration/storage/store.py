@@ -12,13 +12,17 @@ from upath import UPath
 
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.orchestration.storage.remote import fetch, is_local, upload
-from beauty_rec.settings import refuse_secret
 
 
 class ArtifactStore(dg.ConfigurableResource[Any]):
-    """Where artifacts stand, and the local disk that a step writes them on first."""
+    """Where artifacts stand, and the local disk that a step writes them on first.
 
-    url: str = Field(description="local folder, or an fsspec URL: s3://bucket/shop")
+    Args:
+        url: local folder, or an fsspec URL such as ``s3://bucket/shop``; of the settings alone, see
+            :mod:`~beauty_rec.orchestration.storage.indexes`.
+    """
+
+    url: dg.ResourceDependency[str]
     scratch: str = Field(description="local folder for drafts and fetched copies")
     cache_gb: float = Field(default=50, gt=0, description="of fetched copies that are kept")
 
@@ -27,7 +31,6 @@ class ArtifactStore(dg.ConfigurableResource[Any]):
     def _known_protocol(cls, url: str) -> str:
         import fsspec
 
-        refuse_secret(url)
         protocol = url.partition("://")[0] if "://" in url else "file"
         if protocol not in fsspec.available_protocols():
             raise ValueError(f"{url}: fsspec knows no {protocol}://")

@@ -10,15 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.events.arrays import DAY_MS
+from beauty_rec.events.places import rows_of
 from beauty_rec.items.event_evidence import band
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.features.history import HistoryIds, history_ids
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
+
+QUERIES_AT_ONCE = 512
+"""Whose features are built together."""
 
 Columns = dict[str, NDArray[np.float32]]
 """Dense values ``[N]`` by their name in ``FeatureSpec.raw``."""
@@ -39,15 +44,18 @@ class Candidates:
     """N candidates of Q queries, those of one query in consecutive rows.
 
     ``query_row`` int [N]; ``retrieval`` float32 [N, 4], the columns of
-    :data:`~beauty_rec.ranking.features.spec.RETRIEVAL`.
+    :data:`~beauty_rec.ranking.features.spec.RETRIEVAL`. ``items`` [N] of many queries are better a
+    series: a list of strings takes ten times the memory.
     """
 
     query_row: NDArray[np.int64]
-    items: Sequence[str]
+    items: Sequence[str] | pl.Series
     retrieval: NDArray[np.float32]
 
     def take(self, rows: NDArray[np.int64]) -> "Candidates":
         """Return the candidates ``rows``, ascending, of the same queries."""
+        if isinstance(self.items, pl.Series):
+            return Candidates(self.query_row[rows], self.items[rows], self.retrieval[rows])
         items = [self.items[row] for row in rows.tolist()]
         return Candidates(self.query_row[rows], items, self.retrieval[rows])
 
@@ -56,7 +64,7 @@ class Candidates:
 class Features:
     """Input of the model: the arrays of :class:`beauty_rec.ranking.deepfm.Batch`, ``raw`` dense.
 
-    ``user_ids`` int32 [Q, …], ``item_ids`` int32 [I + 1, …] (the table's, shared), ``user_row``
+    ``user_ids`` int32 [Q, …], ``item_ids`` int32 [I, …] (the table's, shared), ``user_row``
     and ``item_row`` int64 [N], ``raw`` float32 [N, len(spec.raw)].
     """
 
@@ -70,20 +78,22 @@ class Features:
 def join_features(folds: Sequence[Features]) -> Features:
     """Return the features of several folds as one: queries, items and candidates in order.
 
-    Each fold has its own item table, as it stood before the fold.
+    Each fold has its own item table, as it stood before the fold, of which the items that are
+    candidates are kept: seven tables of a large shop are larger than what is learned from.
 
     Raises:
         ValueError: there is no fold.
     """
     if not folds:
         raise ValueError("there is no fold of train to learn from")
+    used = [np.unique(fold.item_row, return_inverse=True) for fold in folds]
     queries = np.cumsum([0, *(len(fold.user_ids) for fold in folds)])
-    items = np.cumsum([0, *(len(fold.item_ids) for fold in folds)])
+    items = np.cumsum([0, *(len(rows) for rows, _ in used)])
     return Features(
         np.concatenate([fold.user_ids for fold in folds]),
-        np.concatenate([fold.item_ids for fold in folds]),
+        np.concatenate([f.item_ids[rows] for f, (rows, _) in zip(folds, used, strict=True)]),
         np.concatenate([f.user_row + start for f, start in zip(folds, queries, strict=False)]),
-        np.concatenate([f.item_row + start for f, start in zip(folds, items, strict=False)]),
+        np.concatenate([place + start for (_, place), start in zip(used, items, strict=False)]),
         np.concatenate([fold.raw for fold in folds]),
     )
 
@@ -105,26 +115,48 @@ class FeatureBuilder:
             raise ValueError("the features were laid out with another version of the vocabulary")
 
     def build(self, queries: Sequence[Query], candidates: Candidates) -> Features:
-        """Return the features. An item that the table does not know has no ids and no counts."""
-        table = self.table
-        other = len(table.ids)
-        query_row = candidates.query_row
-        item_row = np.fromiter(
-            (table.row_of.get(item, other) for item in candidates.items), np.int64, len(query_row)
-        )
-        past = history_ids([q.history for q in queries], table, self.spec.history_length)
-        columns = {
-            **dict(zip(RETRIEVAL, candidates.retrieval.T, strict=True)),
+        """Return the features. An item that the table does not know has no ids and no counts.
+
+        Queries are gone through :data:`QUERIES_AT_ONCE` at a time: beside the result that is all
+        the memory it takes.
+        """
+        query_row, item_row = candidates.query_row, self._item_rows(candidates.items)
+        raw = np.empty((len(query_row), len(self.spec.raw)), dtype=np.float32)
+        user_ids = np.zeros((len(queries), sum(self.spec.user_fields.values())), dtype=np.int32)
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            some = queries[start : start + QUERIES_AT_ONCE]
+            first, last = np.searchsorted(query_row, [start, start + len(some)])
+            rows = slice(first, last)
+            past = history_ids([q.history for q in some], self.table, self.spec.history_length)
+            user_ids[start : start + len(some)] = self._user_ids(some, past)
+            columns = {
+                **dict(zip(RETRIEVAL, candidates.retrieval[rows].T, strict=True)),
+                **self._columns(some, past, query_row[rows] - start, item_row[rows]),
+            }
+            for place, name in enumerate(self.spec.raw):
+                raw[rows, place] = columns[name]
+        return Features(user_ids, self.table.sparse, query_row, item_row, raw)
+
+    def _item_rows(self, items: Sequence[str] | pl.Series) -> NDArray[np.int64]:
+        """Return the row of the table of each item."""
+        if isinstance(items, pl.Series):
+            rows = rows_of(items, self.table.ids)
+            return np.where(rows < 0, len(self.table.ids), rows)
+        return self.table.rows(items)
+
+    def _columns(
+        self,
+        queries: Sequence[Query],
+        past: HistoryIds,
+        query_row: NDArray[np.int64],
+        item_row: NDArray[np.int64],
+    ) -> Columns:
+        return {
             **self._item(queries, past, query_row, item_row),
             **self._popularity(item_row),
             **self._in_context(queries, query_row, item_row),
             **self._profile(queries, query_row, item_row),
         }
-        names = self.spec.raw
-        raw = np.empty((len(query_row), len(names)), dtype=np.float32)
-        for place, name in enumerate(names):
-            raw[:, place] = columns[name]
-        return Features(self._user_ids(queries, past), table.sparse, query_row, item_row, raw)
 
     def _item(
         self,
@@ -157,13 +189,7 @@ class FeatureBuilder:
         events = self.table.events
         rows = np.array([self.table.context_row_of.get(_plain(q.context), -1) for q in queries])
         context = rows[query_row].astype(np.int64)
-        found: list[NDArray[np.float32]] = []
-        for of_contexts in (events.log_context, events.context_lift):  # [Hc, C, I + 1]
-            if not events.contexts:
-                found += [np.full(len(query_row), np.nan, dtype=np.float32) for _ in of_contexts]
-            else:
-                known = of_contexts[:, context, item_row]
-                found += list(np.where(context >= 0, known, np.float32(np.nan)))
+        found = events.in_context.of_pairs(context, item_row)
         return dict(zip(self.spec.in_context, found, strict=True))
 
     def _profile(

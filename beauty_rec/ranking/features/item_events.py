@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.co_purchase import co_purchase
+from beauty_rec.ranking.features.context_events import ContextEvents
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
 from beauty_rec.towers.users.statistics import decay, log_lift, weighted_counts
@@ -39,8 +40,7 @@ class ItemEvents:
     Attributes:
         log_count: ``[I + 1]``, log(1 + events).
         log_popularity: ``[H, I + 1]``, log(0.1 + decayed events) for each half-life.
-        log_context: ``[Hc, C, I + 1]``, the same of the events in a context.
-        context_lift: ``[Hc, C, I + 1]``, log p(context | item) / p(context), shrunk.
+        in_context: the same of the events in a context, and how much likelier it is than others.
         first_ms: int64 ``[I + 1]``, Unix ms of the first event.
         fit: ``[P, BINS, I + 1]``, log p(bin | item) / p(bin) of a profile number, smoothed, shrunk.
         similar: sparse ``[I + 1, I + 1]``, see :func:`co_purchase`.
@@ -49,8 +49,7 @@ class ItemEvents:
 
     log_count: Floats
     log_popularity: Floats
-    log_context: Floats
-    context_lift: Floats
+    in_context: ContextEvents
     first_ms: NDArray[np.int64]
     fit: Floats
     similar: csr_array
@@ -85,19 +84,14 @@ class ItemEvents:
         popularity = [
             np.log(np.bincount(item, decay(age, days), size) + 0.1) for days in spec.half_lives_days
         ]
-        per_context = [
-            weighted_counts(item, size, context, len(contexts), decay(age, days))
-            for days in spec.context_half_lives_days
-        ]
-        lifts = [log_lift(counts, prior).T for counts in per_context]
+        fading = [decay(age, days) for days in spec.context_half_lives_days]
         first = np.full(size, NEVER, dtype=np.int64)
         np.minimum.at(first, item, events["timestamp"].to_numpy())
         user = events["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
         return cls(
             log_count=np.log1p(np.bincount(item, minlength=size)).astype(np.float32),
             log_popularity=_stack(popularity, (0, size)),
-            log_context=_stack([np.log(c.T + 0.1) for c in per_context], (0, len(contexts), size)),
-            context_lift=_stack(lifts, (0, len(contexts), size)),
+            in_context=ContextEvents.build(item, size, context, len(contexts), fading, prior),
             first_ms=first,
             fit=_fit(events, item, size, profiles, spec, decay(age, settings.fit_half_life), prior),
             similar=co_purchase(user, item, size, shrinkage=prior, neighbours=settings.neighbours),
@@ -150,7 +144,12 @@ class ItemEvents:
         arrays = {
             f.name: getattr(self, f.name)[..., order] for f in fields(self) if f.name not in _OTHER
         }
-        return ItemEvents(**arrays, similar=self.similar[order][:, order], contexts=self.contexts)
+        return ItemEvents(
+            **arrays,
+            in_context=self.in_context.taken(order),
+            similar=self.similar[order][:, order],
+            contexts=self.contexts,
+        )
 
     def save(self, folder: Path) -> None:
         """Write ``events.safetensors`` and ``contexts.parquet``."""
@@ -158,6 +157,8 @@ class ItemEvents:
 
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _OTHER}
         arrays |= {f"similar_{name}": getattr(self.similar, name) for name in _SPARSE}
+        cells = fields(self.in_context)
+        arrays |= {f"context_{f.name}": getattr(self.in_context, f.name) for f in cells}
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(arrays, folder / "events.safetensors")
         frame = pl.DataFrame({"id": self.contexts}, schema={"id": pl.String})
@@ -174,10 +175,16 @@ class ItemEvents:
             tuple(arrays.pop(f"similar_{name}") for name in _SPARSE), shape=(size, size)
         )
         contexts = pl.read_parquet(folder / "contexts.parquet", glob=False)["id"].to_list()
-        return cls(**arrays, similar=similar, contexts=contexts)
+        if "log_context" in arrays:  # a set that was published before the cells were
+            tables = arrays.pop("log_context"), arrays.pop("context_lift")
+            in_context = ContextEvents.of_tables(*tables)
+        else:
+            cells = [f.name for f in fields(ContextEvents)]
+            in_context = ContextEvents(**{name: arrays.pop(f"context_{name}") for name in cells})
+        return cls(**arrays, in_context=in_context, similar=similar, contexts=contexts)
 
 
-_OTHER = ("similar", "contexts")
+_OTHER = ("in_context", "similar", "contexts")
 _SPARSE = ("data", "indices", "indptr")
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from beauty_rec.recommender.fit.champion import champion
 from beauty_rec.recommender.fit.weights import Judged, choose_weights
-from beauty_rec.recommender.offline.lists import CandidateLists
+from beauty_rec.recommender.offline.lists import ROWS_AT_ONCE, CandidateLists
 from beauty_rec.recommender.orders import DEFAULT, KINDS, ORDERS, Kind, Orders
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 
@@ -46,13 +46,23 @@ class Labelled:
         return np.array([own in kinds for own in self.kinds], dtype=bool)
 
     def of_kinds(self, kinds: Sequence[Kind], scales: Mapping[str, float]) -> Judged:
-        """Return the asks of some kinds, with the sources' and the models' columns."""
-        asks = self.are(kinds)
-        kept = asks[self.lists.ask]
-        columns = [self.lists.values, *(p / scales[n] for n, p in self.learned.items())]
-        values = np.column_stack(columns).astype(np.float32)[kept]
+        """Return the asks of some kinds, with the sources' and the models' columns.
+
+        Candidates of asks without their answer are not looked at: they decide nothing.
+        """
+        asks, lists = self.are(kinds), self.lists
+        answered = np.zeros(len(lists), bool)
+        answered[lists.ask[self.hits]] = True
+        kept = np.flatnonzero((asks & answered)[lists.ask])
+        width = lists.scores.shape[1]
+        values = np.empty((len(kept), width + len(self.learned)), np.float32)
+        for start in range(0, len(kept), ROWS_AT_ONCE):
+            rows = kept[start : start + ROWS_AT_ONCE]
+            values[start : start + len(rows), :width] = lists.part_values(rows)
+        for column, (name, p) in enumerate(self.learned.items(), width):
+            values[:, column] = p[kept] / scales[name]
         number = np.cumsum(asks) - 1
-        return Judged.of(values, number[self.lists.ask[kept]], self.hits[kept], int(asks.sum()))
+        return Judged.of(values, number[lists.ask[kept]], self.hits[kept], int(asks.sum()))
 
     def scales(self) -> dict[str, float]:
         """Return the best probability of an ask, on average, by model."""

@@ -117,5 +117,5 @@ def _asked(
     hits: NDArray[np.bool_],
     until_ms: int | None,
 ) -> Asked:
-    candidates = Candidates(lists.ask, lists.items.to_list(), retrieval(lists.values))
+    candidates = Candidates(lists.ask, lists.items, retrieval(lists.values))
     return Asked(until_ms, queries, candidates, hits.astype(np.float32))

@@ -11,6 +11,9 @@ from beauty_rec.recommender.candidates import Found
 from beauty_rec.recommender.fusion import normalised
 from beauty_rec.recommender.sources import SIGNED, SOURCES
 
+ROWS_AT_ONCE = 1 << 18
+"""Candidates that are brought to one scale together: it takes several times their own memory."""
+
 
 @dataclass(frozen=True)
 class CandidateLists:
@@ -87,9 +90,13 @@ class CandidateLists:
     @property
     def values(self) -> NDArray[np.float32]:
         """Scores on one scale, float32 ``[N, S]``; see :func:`normalised`."""
-        return self.part_values(slice(0, len(self.ask)))
+        found = np.empty_like(self.scores)
+        for start in range(0, len(found), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            found[rows] = self.part_values(rows)
+        return found
 
-    def part_values(self, rows: slice) -> NDArray[np.float32]:
+    def part_values(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         """Return :attr:`values` of some rows."""
         return normalised(self.scores[rows], self.tops[self.ask[rows]], SIGNED)
 
@@ -121,14 +128,14 @@ class CandidateLists:
         lengths = np.bincount(self.ask, minlength=len(self))
         place = np.concatenate([[0], np.cumsum(lengths)])
         columns = {
-            name: _lists(pl.Series(self.scores[:, number]), place)
+            name: as_lists(pl.Series(self.scores[:, number]), place)
             for number, name in enumerate(SOURCES)
         }
         return pl.DataFrame(
             {
                 "review_id": pl.Series(self.review_ids, dtype=pl.String),
                 "scenario": pl.Series(self.scenarios, dtype=pl.String),
-                "parent_asin": _lists(self.items, place),
+                "parent_asin": as_lists(self.items, place),
                 **columns,
                 **{
                     f"{name}_{end}": pl.Series(self.tops[:, number, side], dtype=pl.Float32)
@@ -158,7 +165,7 @@ class CandidateLists:
         )
 
 
-def _lists(flat: pl.Series, starts: NDArray[np.int64]) -> pl.Series:
+def as_lists(flat: pl.Series, starts: NDArray[np.int64]) -> pl.Series:
     """Return consecutive parts of a series as one series of lists."""
     number = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     grouped = (

@@ -12,7 +12,7 @@ from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query
 from beauty_rec.ranking.features.skew import feature_skew
 from beauty_rec.ranking.ranker import Ranker
 from beauty_rec.recommender.learned import retrieval
-from beauty_rec.recommender.offline.lists import CandidateLists
+from beauty_rec.recommender.offline.lists import CandidateLists, as_lists
 from beauty_rec.recommender.offline.split_asks import SplitAsks
 from beauty_rec.recommender.orders import KINDS, ORDERS, Kind, Orders
 from beauty_rec.recommender.path import kind_of
@@ -55,7 +55,7 @@ def order_split(
     learned = probabilities(models, builder, queries, asks.lists)
     kinds = [kind_of(query.context, builder.table, reads_texts) for query in queries]
     some = asks.lists.asked(np.arange(len(asks.lists)) < ASKS_AT_ONCE)
-    sample = Candidates(some.ask, some.items.to_list(), retrieval(some.values))
+    sample = Candidates(some.ask, some.items, retrieval(some.values))
     shifts, alone = feature_skew(builder, queries[:ASKS_AT_ONCE], sample)
     frame = ordered_lists(asks.lists, kinds, hits, orders, learned, LENGTH)
     return OrderedSplit(frame, hits, learned["reranked"], shifts, alone)
@@ -90,8 +90,9 @@ def ordered_lists(
     ranks = {order: _ranks(own, lists.ask, hits, len(lists)) for order, own in scores.items()}
     starts = np.searchsorted(lists.ask, np.arange(len(lists) + 1))
     served = np.full(len(lists), np.nan)
-    items, own_scores, chances = [], [], []
-    tops: dict[str, list[list[str]]] = {name: [] for name in LISTED}
+    best: list[NDArray[np.int64]] = []
+    own_scores: list[NDArray[np.float32]] = []
+    tops: dict[str, list[NDArray[np.int64]]] = {name: [] for name in LISTED}
     probability = learned.get("reranked")
     for row, kind in enumerate(kinds):
         here = np.arange(starts[row], starts[row + 1])
@@ -99,24 +100,30 @@ def ordered_lists(
         order = here[ranked(own, np.arange(len(here)))][:k]
         place = np.flatnonzero(hits[order])
         served[row] = place[0] + 1 if len(place) else np.nan
-        items.append(lists.items[order].to_list())
-        own_scores.append(scores[orders.served[kind]][order].tolist())
-        chances.append(None if probability is None else probability[order].tolist())
+        best.append(order)
+        own_scores.append(scores[orders.served[kind]][order])
         for name, top in tops.items():
             known = here[~np.isnan(scores[name][here])]
             first = known[ranked(scores[name][known], np.arange(len(known)))][:TOP]
-            top.append(lists.items[first].to_list())
+            top.append(first)
+    ends = np.cumsum([0, *map(len, best)])
+    rows = np.concatenate([np.zeros(0, np.int64), *best])
+    chances = None if probability is None else as_lists(pl.Series(probability[rows]), ends)
+    flat_scores = pl.Series(np.concatenate([np.zeros(0, np.float32), *own_scores]))
     return pl.DataFrame(
         {
             "review_id": lists.review_ids,
             "scenario": lists.scenarios,
             "kind": list(kinds),
             "order": [orders.served[kind] for kind in kinds],
-            "parent_asin": items,
-            "score": own_scores,
-            "probability": chances,
+            "parent_asin": as_lists(lists.items[rows], ends),
+            "score": as_lists(flat_scores, ends),
+            "probability": [None] * len(lists) if chances is None else chances,
             **{
-                f"top_{order}": pl.Series(own, dtype=pl.List(pl.String))
+                f"top_{order}": as_lists(
+                    lists.items[np.concatenate([np.zeros(0, np.int64), *own])],
+                    np.cumsum([0, *map(len, own)]),
+                )
                 for order, own in tops.items()
             },
             **{f"rank_{order}": own for order, own in ranks.items()},

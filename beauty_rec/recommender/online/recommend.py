@@ -25,6 +25,7 @@ from beauty_rec.recommender.path import Ordered
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 from beauty_rec.settings import ServeSettings
 from beauty_rec.towers.users.inputs import join_requests, one_request
+from beauty_rec.tracing import stage
 
 HOUR_MS = 3_600_000
 CARD_FIELDS = (
@@ -61,20 +62,26 @@ def recommend(
     """
     understood = [understand(shop, request) for request in requests]
     depth = max(settings.source_depth, *(request.k for request in requests))
-    answers = shop.path.answer(
-        asks_of(shop, understood),
-        depth,
-        chosen=[one.request.sources for one in understood],
-        gone=shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide"),
-        allowed=[
-            shop.catalogue.passing(Filters(**one.request.filters.model_dump()))
-            for one in understood
-        ],
-    )
-    return [
-        _answer(shop, one, ordered, settings)
-        for one, ordered in zip(understood, answers, strict=True)
-    ]
+    with stage("encode"):
+        asks = asks_of(shop, understood)
+    with stage("candidates"):
+        found = shop.path.answer(
+            asks,
+            depth,
+            chosen=[one.request.sources for one in understood],
+            gone=shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide"),
+            allowed=[
+                shop.catalogue.passing(Filters(**one.request.filters.model_dump()))
+                for one in understood
+            ],
+        )
+    with stage("order"):
+        answers = list(found)
+    with stage("answer"):
+        return [
+            _answer(shop, one, ordered, settings)
+            for one, ordered in zip(understood, answers, strict=True)
+        ]
 
 
 def understand(shop: Snapshot, request: RecommendRequest) -> Understood:

@@ -7,12 +7,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.ranking.features.context_events import FLOOR
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.space import ItemSpace
 
-FLOOR = 0.1
-"""Events that a logarithm of a count starts from, as in ItemEvents."""
 BACKOFF = 0.1
 """Weight of what sells in all, beside what sells within the occasion."""
 
@@ -37,7 +36,8 @@ class PopularSource:
             occasion = self.table.context_row_of.get((query.context or "").strip().lower())
             out[row] = BACKOFF * self._overall if occasion is not None else self._overall
             if occasion is not None:
-                out[row] += self.table.events.log_context[0, occasion, self.places] - np.log(FLOOR)
+                sold = self.table.events.in_context.log_counts(occasion)
+                out[row] += sold[self.places] - np.log(FLOOR)
         return out
 
     @cached_property

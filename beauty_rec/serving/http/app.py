@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from beauty_rec import tracing
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.serving.http.middleware import Guard
@@ -20,6 +21,7 @@ from beauty_rec.serving.http.routes.items import add_items
 from beauty_rec.serving.http.routes.operations import add_operations
 from beauty_rec.serving.http.routes.people import add_people
 from beauty_rec.serving.http.telemetry import Metrics
+from beauty_rec.serving.http.traces import Traced, Turns
 from beauty_rec.serving.http.turns.batching import Batcher
 from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion, cost_of
 from beauty_rec.serving.state.engine import Engine, UnknownItem
@@ -38,10 +40,12 @@ def create_app(engine: Engine) -> FastAPI:
     metrics = Metrics()
 
     rate = Rate(settings.requests_per_second)
+    turns = Turns()
 
     def compute(questions: Sequence[Question]) -> list[dict[str, Any] | Exception]:
         started = time.perf_counter()
-        answers = answer_all(engine, questions)
+        with turns.computing(questions):
+            answers = answer_all(engine, questions)
         metrics.batch.observe(len(questions))
         metrics.compute.observe(time.perf_counter() - started)
         return answers
@@ -49,7 +53,8 @@ def create_app(engine: Engine) -> FastAPI:
     async def ask(request: Request, question: Question) -> dict[str, Any]:
         client, cost = request.state.client, cost_of(question)
         rate.charge(client, cost - 1)  # one was taken at the door
-        answer: dict[str, Any] = await app.state.batcher.ask(question, client, cost)
+        with turns.waiting(question):
+            answer: dict[str, Any] = await app.state.batcher.ask(question, client, cost)
         return answer
 
     @asynccontextmanager
@@ -78,6 +83,8 @@ def create_app(engine: Engine) -> FastAPI:
     add_people(app, engine)
     add_operations(app, engine, metrics)
     app.add_middleware(Guard, settings=settings, metrics=metrics, rate=rate)
+    if tracing.tracing():
+        app.add_middleware(Traced)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     if settings.cors_origins:

@@ -145,6 +145,9 @@ class Guard:
         if size > self.settings.max_head_bytes:
             most = f"{self.settings.max_head_bytes:,}"
             raise Refused(431, f"the head may have {most} bytes", Connection="close")
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            # Whoever stands before us may see another end of this request than we do.
+            raise Refused(400, "a length and chunks at once are refused", Connection="close")
         host = headers.get(b"host", b"").decode("latin-1")
         # Another name than ours is a page that had its name pointed to us (DNS rebinding).
         if self._own and _name(host) not in self._hosts:

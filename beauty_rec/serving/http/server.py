@@ -6,11 +6,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from beauty_rec import tracing
 from beauty_rec.recommender.online.sets.memory import map_large_blocks
 from beauty_rec.serving.http.ending import SHUTDOWN_SECONDS, Server
 from beauty_rec.serving.http.middleware import is_own
 from beauty_rec.serving.http.telemetry import log_as_json
 from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
@@ -46,6 +48,7 @@ def _serve(settings: Settings, door: socket.socket) -> None:
         torch.set_num_threads(settings.serve.threads)
     log_as_json()
     map_large_blocks()
+    tracing.start(settings.traces, "beauty_rec.serve")
     engine = Engine(settings)
     try:
         host, port = door.getsockname()[:2]
@@ -65,6 +68,7 @@ def _serve(settings: Settings, door: socket.socket) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             **bounds(settings.serve),
         )
+        set_aside()
         Server(config).run(sockets=[door])
     finally:
         engine.close()

@@ -31,6 +31,7 @@ from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
 from beauty_rec.serving.state.connection import READ_ONLY, DatabaseDown
 from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.serving.state.given import GivenRows
 from beauty_rec.serving.state.nearest import nearest
 from beauty_rec.serving.state.threads import in_passing
@@ -299,6 +300,7 @@ class Engine:
             self._begin(loaded)
         self._fill_in()
         self._rows.forget_others(loaded, list(self._given.values()))
+        set_aside()
         self.refused = None
         self.switches += 1
         LOG.info("switched", extra={"event": "set_switched", "set": manifest.set})

@@ -45,6 +45,24 @@ def test_faults_of_a_whole_file_name_the_path_and_leave_nothing(tmp_path):
     assert fault(tmp_path, folder) == "is a folder"
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ('{"x": 1}\n'.encode("utf-16"), "is text in UTF-16 or UTF-32"),
+        ('{"x": 1}\n'.encode("utf-16-le"), "is text in UTF-16 or UTF-32"),
+        ('{"x": 1}\n'.encode("utf-32-be"), "is text in UTF-16 or UTF-32"),
+        (b"PAR1\x15\x04", "is a Parquet file"),
+        (b"\x28\xb5\x2f\xfd\x04", "is compressed with zstd"),
+        (b"PK\x03\x04\x14", "is a zip archive"),
+    ],
+)
+def test_another_kind_of_file_is_called_so(tmp_path, data, said):
+    assert fault(tmp_path, make(tmp_path / "a.jsonl", data)) == said
+    assert fault(tmp_path, make(tmp_path / "a.jsonl.gz", gzip.compress(data))) == said
+    twice = gzip.compress(gzip.compress(data))
+    assert fault(tmp_path, make(tmp_path / "b.jsonl.gz", twice)) == "is gzip-compressed twice"
+
+
 def test_a_fault_keeps_what_stood_there_before(tmp_path):
     target, quarantine = tmp_path / "r.parquet", tmp_path / "q.parquet"
     good = write_lines(tmp_path / "a.jsonl", [review()])
@@ -66,7 +84,7 @@ def test_a_fault_keeps_what_stood_there_before(tmp_path):
 def test_a_byte_order_mark_and_gzip_of_several_members(tmp_path):
     one = write_lines(tmp_path / "1.jsonl", [review()]).read_bytes()
     two = write_lines(tmp_path / "2.jsonl", [review(user_id="U2")]).read_bytes()
-    both = gzip.compress(b"\xef\xbb\xbf" + one) + gzip.compress(two)
+    both = gzip.compress(b"\xef\xbb\xbf" + one) + gzip.compress(b"\xef\xbb\xbf" + two)
     result = ingest_reviews(
         make(tmp_path / "m.jsonl.gz", both),
         tmp_path / "r.parquet", tmp_path / "q.parquet", CorpusSettings(), NOW_MS,

@@ -132,6 +132,30 @@ def test_native_fields_may_be_bytes_and_nested(tmp_path):
     assert row["price"] == pytest.approx(12.99)
 
 
+@pytest.mark.parametrize(
+    "details",
+    [
+        pl.Series([{"Brand": "X"}], dtype=pl.Map(pl.String, pl.String)),
+        pl.Series(['{"Brand": "X"}']).ext.to(pl.Extension("arrow.json", pl.String, "")),
+    ],
+    ids=["a map", "JSON"],
+)
+def test_details_may_be_a_map_or_json(tmp_path, details):
+    frame = pl.DataFrame({"parent_asin": ["B1"], "details": details})
+    frame.write_parquet(tmp_path / "i.parquet")
+    _, kept = items_of(tmp_path / "i.parquet", tmp_path)
+    assert json.loads(kept["details"][0]) == {"Brand": "X"}
+
+
+def test_a_list_for_a_text_is_refused_in_both_formats(tmp_path):
+    row = {"user_id": "u", "parent_asin": "b", "timestamp": 1_600_000_000_000, "rating": 5.0}
+    for wrong in ({"text": ["a"]}, {"rating": [5.0]}, {"title": {"en": "a"}}):
+        pl.DataFrame([{**row, **wrong}]).write_parquet(tmp_path / "r.parquet")
+        (tmp_path / "r.jsonl").write_text(json.dumps({**row, **wrong}))
+        found = [reviews_of(tmp_path / f"r.{kind}", tmp_path)[0] for kind in ("parquet", "jsonl")]
+        assert found[0].refused == found[1].refused != {}
+
+
 def test_files_without_rows_or_columns_are_named(tmp_path):
     path = tmp_path / "r.parquet"
     for frame, fault in (

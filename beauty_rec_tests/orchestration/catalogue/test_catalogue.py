@@ -12,6 +12,7 @@ from beauty_rec.orchestration.catalogue.markdown import markdown_table
 from beauty_rec.orchestration.code_location import CHECKS, STAGES, build_definitions
 from beauty_rec.settings import Settings
 
+ROOT = Path(__file__).parents[3]
 BLOCKING = {
     "raw_reviews": {"few_refused_rows", "each_event_once"},
     "raw_items": {"few_refused_rows", "each_item_once"},
@@ -61,16 +62,34 @@ def test_assets_say_what_they_are(definitions: dg.Definitions) -> None:
             assert spec.owners, asset.key
 
 
-def test_what_is_served_has_to_be_fresh(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, checks={"served_warn_hours": 1, "served_fail_hours": 2})
-    fresh: dict[str, Any] = {}
-    for asset in build_definitions(settings).assets or ():
+def test_every_asset_has_to_be_fresh_what_is_served_above_all(tmp_path: Path) -> None:
+    checks = {
+        **{"served_warn_hours": 1, "served_fail_hours": 2},
+        **{"built_warn_days": 1, "built_fail_days": 2},
+    }
+    definitions = build_definitions(Settings(data_dir=tmp_path, checks=checks))
+    hours: dict[str, float] = {}
+    for asset in definitions.assets or ():
         if isinstance(asset, dg.AssetsDefinition):
-            policy = asset.get_asset_spec(asset.key).freshness_policy
-            if policy is not None:
-                fresh[asset.key.to_user_string()] = policy
-    assert set(fresh) == SERVED
-    assert fresh["text_index"].fail_window.to_timedelta().total_seconds() == 7200
+            policy: Any = asset.get_asset_spec(asset.key).freshness_policy
+            seconds = policy.fail_window.to_timedelta().total_seconds()
+            hours[asset.key.to_user_string()] = seconds / 3600
+    assert {name for name, found in hours.items() if found == 2} == SERVED
+    assert {name for name, found in hours.items() if found == 48} == set(hours) - SERVED
+
+
+@pytest.mark.parametrize("url", [None, "https://docs.example.com/shop/"])
+def test_every_asset_leads_to_its_description(url: str | None, tmp_path: Path) -> None:
+    definitions = build_definitions(Settings(data_dir=tmp_path, docs_url=url))
+    for key in definitions.resolve_asset_graph().get_all_asset_keys():
+        link = definitions.resolve_asset_graph().get(key).metadata["docs"].value
+        source = key.to_user_string().endswith("_file")
+        if url is None or source:
+            page, _, anchor = link.partition("#")
+            title = f"## {anchor.replace('-', ' ').capitalize()}"
+            assert title in (ROOT / page).read_text(encoding="utf-8").splitlines()
+        else:
+            assert link == "https://docs.example.com/shop/architecture.html#the-graph"
 
 
 def test_steps_that_fill_a_gpu_share_a_pool(definitions: dg.Definitions) -> None:

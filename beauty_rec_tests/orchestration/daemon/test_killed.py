@@ -20,6 +20,7 @@ from beauty_rec.orchestration.refresh.lock import refresh_turn
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.sample import write_sample
 from beauty_rec.settings import SampleSettings, child_environment
+from beauty_rec_tests.settings.test_secrets import SECRET, TYPED
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 ASSET = "raw_reviews"
@@ -51,6 +52,13 @@ class DagsterDev:
                 assert time.monotonic() < deadline
                 time.sleep(1)
 
+    def type(self, config: dict) -> str:
+        """Submit a run with this config, as the launchpad does; return why it is refused."""
+        client = DagsterGraphQLClient("127.0.0.1", port_number=self.port)
+        with pytest.raises(DagsterGraphQLClientError) as refused:
+            client.submit_job_execution("__ASSET_JOB", run_config=config, asset_selection=[ASSET])
+        return str(refused.value)
+
     def end(self, number: int) -> None:
         os.killpg(self.process.pid, number)
         self.process.wait(60)
@@ -73,8 +81,12 @@ def test_what_ran_when_it_was_killed_is_ended_and_started_again(tmp_path: Path) 
             until(lambda: status(instance, run) == dg.DagsterRunStatus.FAILURE, 180)
             later = second.materialize()
             until(lambda: status(instance, later) == dg.DagsterRunStatus.SUCCESS, 120)
+            for config in TYPED.values():
+                assert "unexpected config entry" in second.type(config)
         finally:
             second.end(signal.SIGTERM)
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in content for content in kept)
 
 
 def waits(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -2,26 +2,22 @@
 
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.cli.doctor import examine
-from beauty_rec.recommender.online.people import Past
-from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.search.pgvector.tables import connect
 from beauty_rec.serving.published.manifest import read_manifest
-from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.serving.state.database import STORE
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 from beauty_rec_tests.command_line_shop import Shop
 from beauty_rec_tests.harm import HARMS, delete, flip_bit, served_table
-from beauty_rec_tests.orchestration.refresh.test_kills import artifacts
+from beauty_rec_tests.orchestration.refresh.shop_state import artifacts, give, given_is_there
 
 pytestmark = pytest.mark.faults
 PARTS = {
@@ -40,32 +36,14 @@ PARTS = {
 }
 """Of each kind of artifact one, with what its asset is called."""
 BUILT = re.compile(r"^build +(\S+) +(.*)$", re.M)
-ITEM = NewItem(parent_asin="KEPT1", title="A soap that outlives repairs")
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shop:
     shop = Shop(tmp_path_factory.mktemp("shop"), tiny_model)
     assert set(shop.run().values()) == {"built"}
-    with_store(shop, lambda store: store.put_items([ITEM]))
-    with_store(shop, lambda store: store.put_event("U", EVENT))
+    give(shop.data)
     return shop
-
-
-EVENT = Past("KEPT1", 4.0, 1_700_000_000_000)
-
-
-def with_store(shop: Shop, do: Callable[[Store], Any]) -> Any:
-    store = Store(shop.data / STORE, None)
-    store.open()
-    try:
-        return do(store)
-    finally:
-        store.close()
-
-
-def given_is_there(shop: Shop) -> Any:
-    return with_store(shop, lambda s: s.items() == [ITEM] and s.events() == {"U": [EVENT]})
 
 
 def due(shop: Shop) -> dict[str, str]:
@@ -96,7 +74,7 @@ def test_every_kind_is_found_named_and_repaired(shop: Shop, harm: str) -> None:
     assert not {s for s in shop.run().values() if s == "failed"}
     assert artifacts(shop.data) == before
     assert due(shop) == {}
-    assert given_is_there(shop)
+    assert given_is_there(shop.data)
 
 
 @pytest.mark.parametrize("harm", ["truncated", "one bit flipped"])
@@ -135,7 +113,7 @@ def test_a_lost_table_is_built_anew(shop: Shop, loss: str) -> None:
     assert statuses["item_index"] == "built"
     assert "failed" not in statuses.values()
     assert due(shop) == {}
-    assert given_is_there(shop)
+    assert given_is_there(shop.data)
 
 
 def test_caches_may_be_cut(shop: Shop) -> None:
@@ -155,7 +133,7 @@ def test_what_was_given_goes_to_a_file_and_back(shop: Shop, tmp_path: Path) -> N
     before = content_hash(file)
     delete(shop.data / STORE)
     assert shop.call("import", file).exit_code == 0
-    assert given_is_there(shop)
+    assert given_is_there(shop.data)
     assert shop.call("export", file).exit_code == 0
     assert content_hash(file) == before
     file.write_text('{"item": {"parent_asin": ""}}\n')

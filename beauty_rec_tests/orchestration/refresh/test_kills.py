@@ -1,6 +1,5 @@
-"""`kill -9` at random moments of a small shop's run: the next run ends as if nothing had been."""
+"""`kill -9` at random moments of a small shop's run: a plain run ends as if nothing had been."""
 
-import json
 import os
 import random
 import signal
@@ -14,7 +13,6 @@ import dagster as dg
 import psutil
 import pytest
 
-from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.refresh.dead_runs import IN_PROGRESS
 from beauty_rec.orchestration.refresh.lock import is_refreshing
 from beauty_rec.orchestration.storage.dagster_home import open_instance
@@ -22,23 +20,13 @@ from beauty_rec.settings import child_environment
 from beauty_rec_tests.command_line_shop import Shop
 from beauty_rec_tests.harm import delete
 from beauty_rec_tests.orchestration.daemon.live_shop import COMMAND
+from beauty_rec_tests.orchestration.refresh.shop_state import artifacts, give, given_is_there
 
 pytestmark = pytest.mark.faults
 KILLS = int(os.environ.get("BEAUTY_REC_KILLS", "50"))
+BACKGROUND = "processed/word_background.json"
+"""A by-product that is made anew with its asset alone."""
 LEFTOVERS = ("**/.*.draft*", "**/.*.old", "**/.draft-*", "**/.intake-*", ".drafts/*")
-
-
-def artifacts(data: Path) -> dict[str, str]:
-    """The content of all that is built; of the report without what each step cost."""
-    found = {
-        str(path.relative_to(data)): content_hash(path)
-        for folder in ("processed", "models")
-        for path in (data / folder).iterdir()
-        if not path.name.startswith(".")
-    }
-    report = json.loads((data / "evaluation" / "report.json").read_text())
-    del report["cost"]
-    return {**found, "report": json.dumps(report, sort_keys=True)}
 
 
 def processes_of(data: Path) -> list[str]:
@@ -72,40 +60,71 @@ def command(shop: Shop) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-@pytest.fixture
-def shops(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> list[Shop]:
-    return [Shop(tmp_path_factory.mktemp(name), tiny_model) for name in ("undisturbed", "killed")]
-
-
 @pytest.mark.timeout(3600)
-def test_after_kills_a_run_ends_as_if_nothing_had_been(shops: list[Shop]) -> None:
-    undisturbed, killed = shops
-    began = time.monotonic()
-    assert set(undisturbed.run().values()) == {"built"}
-    whole = time.monotonic() - began
-    wanted = artifacts(undisturbed.data)
+def test_after_each_kill_a_run_ends_as_if_nothing_had_been(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    shop = Shop(tmp_path, tiny_model)
+    steps = shop.run()
+    assert set(steps.values()) == {"built"}
+    undisturbed, those = artifacts(shop.data), parts(shop.data)
+    give(shop.data)
     dice = random.Random(7)
     kills = 0
     while kills < KILLS:
-        process = command(killed)
-        try:
-            process.wait(dice.uniform(2.0, max(6.0, whole / 4)))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-            print(f"kill {kills}")
-        else:
-            assert process.returncode == 0, (killed.data.parent / "run.log").read_text()[-3000:]
-            assert artifacts(killed.data) == wanted
-            delete(killed.data)
-    assert "failed" not in killed.run().values()
-    assert artifacts(killed.data) == wanted
-    assert set(killed.run().values()) == {"fresh"}
-    left = {path for pattern in LEFTOVERS for path in killed.data.glob(pattern)}
-    assert not left
-    assert not is_refreshing(killed.data)
-    assert not processes_of(killed.data)
-    with open_instance(killed.data) as instance:
+        wholly = kills % 25 == 24
+        lost = lose(shop.data, those, dice, wholly)
+        if not kill_within(shop, dice.randrange(len(steps) if wholly else len(lost)), dice):
+            assert artifacts(shop.data) == undisturbed
+            continue
+        kills += 1
+        statuses = [*shop.run().values()]
+        print(f"kill {kills}, without {lost}: {statuses.count('built')} were left to build")
+        assert "failed" not in statuses
+        assert artifacts(shop.data) == undisturbed
+        assert_nothing_is_left(shop.data)
+        assert given_is_there(shop.data)
+    assert set(shop.run().values()) == {"fresh"}
+
+
+def parts(data: Path) -> list[Path]:
+    """Return what can be lost and built again: every artifact, split, index and published set."""
+    kinds = ("processed/*", "processed/*/*", "models/*", "chromadb/*", "serving/*")
+    globs = (*kinds, "serving/versions/*", "postgres", "evaluation")
+    found = {path for kind in globs for path in data.glob(kind) if path.name[0] != "."}
+    return sorted(found - {path.parent for path in found} - {data / BACKGROUND})
+
+
+def lose(data: Path, those: list[Path], dice: random.Random, wholly: bool) -> list[str]:
+    """Delete two parts, or all of them and the records; return their names."""
+    chosen = [*those, data / "dagster", data / "cache"] if wholly else dice.sample(those, 2)
+    for path in chosen:
+        delete(path)
+    return ["everything"] if wholly else [str(path.relative_to(data)) for path in chosen]
+
+
+def kill_within(shop: Shop, after: int, dice: random.Random) -> bool:
+    """Start a run and kill it soon after so many steps were built; False where it ended before."""
+    log = shop.data.parent / "run.log"
+    log.unlink(missing_ok=True)
+    process = command(shop)
+    while process.poll() is None and log.read_text().count("built ") < after:
+        time.sleep(0.02)
+    try:
+        # The first moments also hold the start of the program.
+        process.wait(dice.uniform(0.0, 1.5 if after else 12.0))
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    assert process.returncode == 0, log.read_text()[-3000:]
+    return False
+
+
+def assert_nothing_is_left(data: Path) -> None:
+    assert not {path for pattern in LEFTOVERS for path in data.glob(pattern)}
+    assert not is_refreshing(data)
+    assert not processes_of(data)
+    with open_instance(data) as instance:
         assert not instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS))
         assert slots(instance) == 0

@@ -19,7 +19,6 @@ from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.stage import gpu
 from beauty_rec.orchestration.stage.gpu import Device, GpuResource
 from beauty_rec.orchestration.stage.retryable import is_passing
-from beauty_rec.orchestration.storage.indexes import ItemIndexResource
 from beauty_rec.orchestration.storage.remote import fetch, upload
 from beauty_rec.orchestration.storage.resources import resources_of
 from beauty_rec.orchestration.storage.store import ArtifactStore
@@ -33,7 +32,6 @@ from beauty_rec.settings import Settings
         (lambda: GpuResource(memory_share=0), "memory_share"),
         (lambda: GpuResource(visible_devices=[1, 1]), "different numbers"),
         (lambda: ArtifactStore(url="nowhere://x", scratch="."), "fsspec knows no nowhere://"),
-        (lambda: ItemIndexResource(folder=".", dsn="host='unclosed"), "no connection string"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(make, message: str) -> None:

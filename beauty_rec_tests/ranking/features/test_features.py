@@ -42,6 +42,22 @@ def test_serving_gives_the_features_of_the_frame() -> None:
         np.testing.assert_array_equal(served.item_row, offline.item_row[here])
 
 
+def test_queries_built_in_parts_and_items_in_a_series_give_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = shop.builder()
+    queries, candidates = shop.queries(), shop.candidates()
+    whole = made.build(queries, candidates)
+    monkeypatch.setattr("beauty_rec.ranking.features.build.QUERIES_AT_ONCE", 2)
+    series = Candidates(candidates.query_row, pl.Series(candidates.items), candidates.retrieval)
+    rows = np.arange(3, len(candidates.items))
+    for part, kept in ((series, slice(None)), (series.take(rows), rows)):
+        found = made.build(queries, part)
+        np.testing.assert_array_equal(found.raw, whole.raw[kept])
+        np.testing.assert_array_equal(found.item_row, whole.item_row[kept])
+        np.testing.assert_array_equal(found.user_ids, whole.user_ids)
+
+
 def test_counts_prices_and_ages_by_hand() -> None:
     query = Query(20 * shop.DAY, ["i0", "i1", "i1"], "Wedding ", {"height_cm": 160.0})
     values = one(query, "i1")
@@ -116,9 +132,13 @@ def test_events_from_the_cut_on_do_not_count() -> None:
     only = ItemTable.build(
         *known, shop.reviews().filter(pl.col("timestamp") < 8 * shop.DAY), *rest
     ).events
-    for name in ("log_count", "log_popularity", "log_context", "context_lift", "fit", "first_ms"):
+    for name in ("log_count", "log_popularity", "fit", "first_ms"):
         np.testing.assert_array_equal(getattr(early, name), getattr(only, name))
     np.testing.assert_array_equal(early.similar.toarray(), only.similar.toarray())
+    pairs = np.repeat([0, 1], 11), np.tile(np.arange(11), 2)
+    np.testing.assert_array_equal(
+        early.in_context.of_pairs(*pairs), only.in_context.of_pairs(*pairs)
+    )
     with pytest.raises(ValueError, match="train reviews only"):
         ItemTable.build(*known, shop.reviews().with_columns(split=pl.lit("test")), *rest)
 

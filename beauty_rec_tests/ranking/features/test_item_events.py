@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beauty_rec.ranking.features.co_purchase import co_purchase
+from beauty_rec.ranking.features.co_purchase import Company, co_purchase
 from beauty_rec.ranking.features.item_events import BIN_WIDTH, BINS, SMOOTHING_BINS
 from beauty_rec_tests.ranking import small_shop as shop
 
@@ -88,3 +88,15 @@ def test_events_of_unknown_items_and_users_add_nothing() -> None:
     assert events.similar[[10], :].nnz == 0
     assert isinstance(events.contexts, list)
     assert pl.Series(events.contexts).to_list() == ["wedding", "work"]
+
+
+def test_co_purchase_in_parts_is_that_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    user, item = rng.integers(0, 60, 900), rng.integers(-1, 40, 900)
+    whole = co_purchase(user, item, 40, shrinkage=2, neighbours=7)
+    monkeypatch.setattr("beauty_rec.ranking.features.co_purchase.PAIRS_AT_ONCE", 500)
+    parts = list(Company.of(user, item, 40).blocks())
+    assert len(parts) > 5
+    assert np.concatenate(parts).tolist() == list(range(40))
+    again = co_purchase(user, item, 40, shrinkage=2, neighbours=7)
+    np.testing.assert_array_equal(again.toarray(), whole.toarray())

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from beauty_rec.recommender.fit.orders import Labelled
 from beauty_rec.recommender.offline.lists import CandidateLists
 from beauty_rec.recommender.offline.ordering import ordered_lists
 from beauty_rec.recommender.offline.split_candidates import found_shares
@@ -48,6 +49,27 @@ def test_hidden_items_are_in_no_list() -> None:
     kept = ~lists.items.is_in(list(hidden)).to_numpy()
     np.testing.assert_array_equal(left.values, lists.values[kept])
     assert same(lists.without([]), lists)
+
+
+def test_scores_are_brought_to_one_scale_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all candidates, and for those that weights are judged by."""
+    lists = drawn_lists(30, 9, 5, empty=(4,))
+    hits = hits_by(lists, SOURCES.index("popular"), 0.5, 3)
+    chance = np.random.default_rng(1).random(len(lists.ask), dtype=np.float32)
+    kinds: list[Kind] = [("nothing", "text")[ask % 2] for ask in range(30)]
+    made = Labelled(lists, kinds, np.arange(30), hits, {"reranked": chance})
+    values, judged = lists.values, made.of_kinds(["text"], {"reranked": 0.5})
+    for module in ("offline.lists", "fit.orders"):
+        monkeypatch.setattr(f"beauty_rec.recommender.{module}.ROWS_AT_ONCE", 7)
+    np.testing.assert_array_equal(lists.values, values)
+    again = made.of_kinds(["text"], {"reranked": 0.5})
+    np.testing.assert_array_equal(again.values, judged.values)
+    # Only asks of the kind whose answer is a candidate are kept, all their candidates.
+    asks = np.unique(lists.ask[hits])
+    kept = np.isin(lists.ask, asks[asks % 2 == 1])
+    np.testing.assert_array_equal(judged.values[:, :-1], values[kept])
+    np.testing.assert_allclose(judged.values[:, -1], chance[kept] / 0.5)
+    assert judged.asks == 15
 
 
 def test_ordered_lists_have_every_rank_of_the_answer() -> None:

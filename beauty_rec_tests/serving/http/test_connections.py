@@ -114,6 +114,13 @@ def test_half_sent_requests_are_closed(port: int, sent: bytes) -> None:
     assert answer == b"" or status_of(answer) in (200, 403, 401, 408)
 
 
+def test_a_request_with_two_ends_is_refused_and_nothing_behind_it_is_read(port: int) -> None:
+    both = POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    answer = answer_to(port, both + HEAD + b"\r\n")
+    assert status_of(answer) == 400
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_a_dripping_head_has_one_deadline(port: int) -> None:
     started = time.monotonic()
     with connect(port) as knocking:
