@@ -196,6 +196,9 @@ class ServeSettings(EventSettings):
     diversity: float = Field(
         0, ge=0, le=1, description="maximal marginal relevance: 0 is the reranker's order"
     )
+    out_of_stock: Literal["hide", "show"] = Field(
+        "hide", description="items out of stock in recommendations; search shows them"
+    )
     sample_users: int = Field(
         0,
         ge=0,

@@ -95,13 +95,14 @@ class People:
 def together(parts: Sequence[Sequence[Past]]) -> list[Past]:
     """Return events of several sources, each once, oldest first.
 
-    A set calls every event a rating, also one that was given to a server as a purchase.
+    An event is an item, a moment and a kind; of two ratings that of the later source holds: what
+    was given while serving is in the next set as well, perhaps rounded, a purchase as a rating.
     """
     given = [part for part in parts if part]
     if len(given) == 1:
         return list(given[0])
-    distinct: dict[Past, Past] = {}
+    distinct: dict[tuple[str, int, str], Past] = {}
     for event in (event for part in given for event in part):
-        taken = event._replace(type="rating") if event.type == "purchase" else event
-        distinct.setdefault(taken, event)
+        kind = "rating" if event.type == "purchase" else event.type
+        distinct[event.parent_asin, event.time_ms, kind] = event
     return sorted(distinct.values(), key=lambda event: event.time_ms)

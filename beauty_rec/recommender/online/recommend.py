@@ -32,7 +32,7 @@ from beauty_rec.tracing import stage
 HOUR_MS = 3_600_000
 CARD_FIELDS = (
     "parent_asin", "title", "store", "price", "average_rating", "rating_number", "category",
-    "brand", "keywords", "keyword_reviews",
+    "brand", "keywords", "keyword_reviews", "in_stock",
 )  # fmt: skip
 DEFAULTS = EventSettings()
 BRIEF_FIELDS = ("parent_asin", "title", "price", "category", "brand", "keywords")
@@ -82,7 +82,7 @@ def recommend(
             asks,
             depth,
             chosen=[one.request.sources for one in understood],
-            gone=shop.catalogue.gone,
+            gone=shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide"),
             allowed=[shop.catalogue.passing(one.request.filters) for one in understood],
             least=[one.request.k for one in understood],
             pinned=[
@@ -109,7 +109,7 @@ def understand(
     known, profile = [], {}
     if request.user_id is not None:
         found = shop.past(request.user_id, request.at)
-        profile = shop.people.profile(request.user_id)
+        profile = shop.profile(request.user_id)
         if found is None and not profile:
             notes.append(f"user {request.user_id} is not known: answered without a past")
         known = found or []

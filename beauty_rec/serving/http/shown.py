@@ -19,7 +19,7 @@ from beauty_rec.recommender.online.events import CLICKS, CONVERSIONS
 from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion
-from beauty_rec.serving.state.database import DatabaseDown
+from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.shown.impression import Impression, Kind, impression_of
 from beauty_rec.serving.state.shown.writer import ImpressionLog
@@ -89,6 +89,10 @@ class ShownAnswers(Collector):
             counts.shown[impression.kind, impression.order, _bucket(position)] += 1
             counts.found[source] += 1
         counts.items.update(impression.items)
+
+    async def forget(self, user_id: str) -> None:
+        """Drop impressions of a user that are not written yet."""
+        await asyncio.to_thread(self._log.forget, user_id)
 
     async def attribute(self, events: Sequence[NewEvent]) -> tuple[int, int]:
         """Count stored events; return how many name an answer that showed their item, or did not.

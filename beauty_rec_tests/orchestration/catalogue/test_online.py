@@ -65,7 +65,7 @@ def test_what_was_shown_is_measured_and_drawn_and_waits_for_a_store_that_is_away
     store = Store(data / STORE, None)
     store.open()
     row = (name, now, "U", "recommend", "a set", "default", "fused", ["N1", "N2"], ["a", "b"], 4)
-    store.write(INSERT, [row])
+    store.change((INSERT, [row]))
     store.put_events([GivenEvent("U", Past("N2", 5.0, now, "click"), name)])
     status, found = look_and_build(settings)  # beside a server that has the store open
     assert status == "built"

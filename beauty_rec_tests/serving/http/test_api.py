@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from beauty_rec.cli import app as cli
 from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.http.server import serve
-from beauty_rec.serving.state.database import DatabaseDown
+from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import ServeSettings, Settings
 from beauty_rec_tests.recommender.served_set import KEY, USER

@@ -25,14 +25,20 @@ from beauty_rec_tests.recommender.served_set import KEY
 EXAMPLES = int(os.environ.get("BEAUTY_REC_API_EXAMPLES", "4"))
 
 HOST = {"Host": "127.0.0.1"}
-WRITES = ("POST /v1/items", "POST /v1/events")
+WRITES = (
+    "POST /v1/items",
+    "PATCH /v1/items/{parent_asin}",
+    "DELETE /v1/items/{parent_asin}",
+    "POST /v1/events",
+    "DELETE /v1/users/{user_id}",
+    "DELETE /v1/users/{user_id}/events",
+)
 ROUTES = (
     "POST /v1/recommend",
     "GET /v1/search",
     "GET /v1/items/{parent_asin}",
     "GET /v1/items/{parent_asin}/similar",
-    "POST /v1/items",
-    "POST /v1/events",
+    *WRITES,
     "GET /v1/sample-users",
     "GET /healthz",
     "GET /readyz",

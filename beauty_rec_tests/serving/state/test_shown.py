@@ -11,7 +11,8 @@ import pytest
 
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.search.pgvector.server import postgres
-from beauty_rec.serving.state.database import STORE, DatabaseDown, GivenEvent, Store
+from beauty_rec.serving.state.connection import DatabaseDown
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.serving.state.shown import writer
 from beauty_rec.serving.state.shown.impression import Impression, new_id
 from beauty_rec.serving.state.shown.reading import NOTHING, read_shown, shown_version
@@ -101,14 +102,14 @@ def test_impressions_wait_for_the_database_and_the_rest_is_counted(
 ) -> None:
     monkeypatch.setattr(writer, "MOST_WAITING", 3)
     away = threading.Event()
-    write = store.write
+    write = store.change
 
     def perhaps(*given: Any) -> None:
         if away.is_set():
             raise DatabaseDown("away")
         write(*given)
 
-    monkeypatch.setattr(store, "write", perhaps)
+    monkeypatch.setattr(store, "change", perhaps)
     log = ImpressionLog(store, 90, lambda: 7)
     now = int(time.time() * 1000)
     given = [impression(now + number) for number in range(5)]

@@ -11,7 +11,8 @@ import pytest
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
-from beauty_rec.serving.state.database import INDEX_CLUSTER, STORE, GivenEvent, Store
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
+from beauty_rec.serving.state.tables import INDEX_CLUSTER
 
 ITEM = NewItem(parent_asin="N1", title="A soap of before", price=3.5)
 EVENT = Past("N1", 4.0, 1_700_000_000_000)

@@ -6,12 +6,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "CandidateCard",
+    "Deleted",
     "Evidence",
     "Filter",
     "Health",
     "Hit",
     "Hits",
+    "ItemChange",
     "ItemDetail",
+    "ItemState",
     "NewEvent",
     "NewItem",
     "NewItems",
@@ -47,6 +50,16 @@ class CandidateCard(BaseModel):
     keywords: list[str]
     rank: int
     sources: dict[str, Standing]
+
+
+class Deleted(BaseModel):
+    """What was deleted of a user."""
+
+    events: int = Field(description="given events that are deleted")
+    erased: bool = Field(
+        description="nothing of them is left in the database's files, as far as the server may see to it; the next run tries again"
+    )
+    version: str
 
 
 class Evidence(BaseModel):
@@ -125,6 +138,7 @@ class Hit(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
     rank: int
     score: float
 
@@ -136,6 +150,16 @@ class Hits(BaseModel):
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="how they were found: words, vectors, or both")
     items: list[Hit]
+
+
+class ItemChange(BaseModel):
+    """What is said of an item beside what it is; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hidden: bool | None = Field(None, description="never shown, and still learned from")
+    in_stock: bool | None = Field(None, description="see serve.out_of_stock")
+    price: float | None = Field(None, description="shown, and filtered by")
 
 
 class ItemDetail(BaseModel):
@@ -151,11 +175,23 @@ class ItemDetail(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
     version: str
+    hidden: bool = Field(False, description="withdrawn: in no answer but this one")
     summary: str
     categories: list[str] = Field(description="the path of the category tree that it lies on")
     attributes: dict[str, list[str]]
     train_events: int = Field(description="events of train that popularity counts")
+
+
+class ItemState(BaseModel):
+    """An item as it stands from the next answer on."""
+
+    parent_asin: str
+    hidden: bool | None = None
+    in_stock: bool | None = None
+    price: float | None = None
+    version: str
 
 
 class NewEvent(BaseModel):
@@ -265,6 +301,7 @@ class Recommended(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
     rank: int
     score: float
     probability: float | None = Field(

@@ -7,9 +7,10 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
+from beauty_rec.recommender.online.values import Id
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.rate import Rate
-from beauty_rec.serving.http.routes.responses import READ, WRITE, Json
+from beauty_rec.serving.http.routes.responses import READ, WRITE, Json, UserId
 from beauty_rec.serving.http.shown import ShownAnswers
 from beauty_rec.serving.http.turns.cost import cost_of_events
 from beauty_rec.serving.state.engine import Engine
@@ -41,6 +42,36 @@ def add_people(app: FastAPI, engine: Engine, shown: ShownAnswers, rate: Rate) ->
             }
         )
 
+    # Before the user, whose id may hold a slash.
+    @app.delete(
+        "/v1/users/{user_id:path}/events",
+        response_model=schema.Deleted,
+        responses=WRITE,
+        tags=["users"],
+    )
+    async def drop_events(
+        http: Request,
+        user_id: UserId,
+        parent_asin: Id | None = None,
+        timestamp: requests.Moment | None = None,
+    ) -> Response:
+        """Delete events that were given of a user: all, or those of an item, of a moment."""
+        if http.scope.get("raw_path", b"").lower().endswith(b"%2fevents"):
+            return await forget_user(f"{user_id}/events")
+        drop = engine.drop_events
+        return Json(await asyncio.to_thread(drop, user_id.strip(), parent_asin, timestamp))
+
+    @app.delete(
+        "/v1/users/{user_id:path}",
+        response_model=schema.Deleted,
+        responses=WRITE,
+        tags=["users"],
+    )
+    async def forget_user(user_id: UserId) -> Response:
+        """Forget a user, who is a stranger from the next answer on."""
+        await shown.forget(user_id.strip())
+        return Json(await asyncio.to_thread(engine.forget, user_id.strip()))
+
     @app.get(
         "/v1/sample-users",
         response_model=list[schema.SampleUser],
@@ -51,14 +82,16 @@ def add_people(app: FastAPI, engine: Engine, shown: ShownAnswers, rate: Rate) ->
         """A few users to try; none when serve.sample_users is 0."""
         shop = engine.shop
         wanted = engine.settings.serve.sample_users
-        return Json([_sample(shop, user) for user in shop.samples["user_id"].head(wanted)])
+        users = shop.forgotten.left(shop.samples)["user_id"].head(wanted)
+        return Json([_sample(shop, user) for user in users])
 
 
 def _sample(shop: Any, user_id: str) -> dict[str, Any]:
     past = shop.past(user_id, None) or []
     rows = [shop.space.row_of.get(event.parent_asin) for event in reversed(past)]
-    titles = [shop.catalogue.card(row)["title"] for row in rows if row is not None]
-    profile = shop.people.profile(user_id)
+    known = [row for row in rows if row is not None and not shop.catalogue.hidden[row]]
+    titles = [shop.catalogue.card(row)["title"] for row in known]
+    profile = shop.profile(user_id)
     return {
         "user_id": user_id,
         "events": len(past),

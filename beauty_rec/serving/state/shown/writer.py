@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from beauty_rec.serving.state.database import DatabaseDown, Store
+from beauty_rec.serving.state.connection import DatabaseDown
+from beauty_rec.serving.state.database import Store
 from beauty_rec.serving.state.shown.impression import Impression
 from beauty_rec.serving.state.shown.tables import INSERT, PURGE, SELECT
 
@@ -47,6 +48,7 @@ class ImpressionLog:
         self._store, self._days, self._catalogue_items = store, days, catalogue_items
         self._waiting: OrderedDict[str, Impression] = OrderedDict()
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
         self._purged = float("-inf")
@@ -74,6 +76,12 @@ class ImpressionLog:
             else:
                 self._waiting[impression.recommendation_id] = impression
 
+    def forget(self, user_id: str) -> None:
+        """Drop what waits of a user; when this returns, nothing of it is being written either."""
+        with self._writing, self._lock:
+            for name in [n for n, one in self._waiting.items() if one.user_id == user_id]:
+                del self._waiting[name]
+
     def find(self, ids: Sequence[str]) -> dict[str, Impression]:
         """Return the impressions of these ids that are known, written or not.
 
@@ -96,8 +104,10 @@ class ImpressionLog:
 
     def _tick(self) -> None:
         try:
-            while self._write_some():
-                pass
+            more = True
+            while more:
+                with self._writing:
+                    more = self._write_some()
             if time.monotonic() - self._purged > PURGE_SECONDS and not self._done.is_set():
                 self._purge()
         except DatabaseDown:  # they wait; the store says that it is away
@@ -119,7 +129,7 @@ class ImpressionLog:
             return False
         items, kept = self._catalogue_items(), len(batch)
         try:
-            self._store.write(INSERT, [(*one, items) for one in batch])
+            self._store.change((INSERT, [(*one, items) for one in batch]))
         except DatabaseDown:
             raise
         except Exception as error:  # no later try would fare better
