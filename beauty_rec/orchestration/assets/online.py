@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from beauty_rec.orchestration.catalogue.docs_link import docs_link
 from beauty_rec.orchestration.catalogue.online import online_metadata
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.settings import Settings
@@ -10,6 +11,7 @@ from beauty_rec.settings import Settings
 
 @dg.observable_source_asset(
     group_name="raw",
+    metadata=docs_link(),
     description="Answers that the server showed, and the events that name one, in its store. Its "
     "data version stands for all of them; none where nothing was shown.",
 )

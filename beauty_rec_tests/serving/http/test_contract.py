@@ -75,7 +75,9 @@ def test_the_api_keeps_to_its_document(api: BaseSchema, mode: GenerationMode) ->
             sent[response.status_code] += 1
             assert response.status_code < 500
             if case.operation.label in WRITES:
-                assert case.call(headers=HOST).status_code in (401, 405)  # without the key
+                without_key = case.call(headers=HOST).status_code
+                nowhere = without_key == response.status_code == 404  # no route has a line break
+                assert without_key in (401, 405) or nowhere
             # What a schema cannot say (min_price above max_price) is refused all the same.
             case.validate_response(response, excluded_checks=[positive_data_acceptance])
 
