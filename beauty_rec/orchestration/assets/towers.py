@@ -59,15 +59,18 @@ def item_tower(
     from beauty_rec.towers.items.titles import load_title_reader
     from beauty_rec.towers.items.train import train_item_tower
     from beauty_rec.towers.users.item_matrix import aligned
+    from beauty_rec.training.device import device_of
 
     reviews = split_reviews.filter(pl.col("split") != "test").collect()
     train = reviews.filter(split="train")
     inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
     features = inputs.features
-    target = store.draft("item_tower")
+    target, device = store.draft("item_tower"), device_of(settings.encoder.device)
     log = train_item_tower(
         inputs,
-        load_title_reader(features.titles, settings.item_tower),
+        load_title_reader(
+            features.titles, settings.item_tower, device=device, scratch=Path(store.scratch)
+        ),
         settings.item_tower,
         target,
         texts=aligned(base_embeddings, features.ids),
@@ -76,6 +79,7 @@ def item_tower(
             np.flatnonzero(reviews["split"].to_numpy() == "valid"),
         ),
         checkpoints=store.checkpoints("item_tower"),
+        device=device,
     )
     context.add_asset_metadata(
         epochs_metadata(
@@ -115,6 +119,7 @@ def item_tower(
 def item_vectors(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     item_tower: Path,
     item_attributes: pl.DataFrame,
     merged_items: pl.DataFrame,
@@ -125,6 +130,7 @@ def item_vectors(
     from beauty_rec.towers.items.inputs import item_inputs
     from beauty_rec.towers.items.served import item_vectors, load_item_tower
     from beauty_rec.towers.items.titles import load_title_reader
+    from beauty_rec.training.device import device_of
 
     train = split_reviews.filter(split="train").collect()
     features = item_inputs(
@@ -132,9 +138,15 @@ def item_vectors(
     ).features
 
     def encode(rows: list[int]) -> NDArray[np.float32]:
-        part = features.take(rows)
-        titles = load_title_reader(part.titles, settings.item_tower, item_tower)
-        return item_vectors(load_item_tower(item_tower), titles, part).matrix
+        part, device = features.take(rows), device_of(settings.encoder.device)
+        titles = load_title_reader(
+            part.titles,
+            settings.item_tower,
+            item_tower,
+            device=device,
+            scratch=Path(store.scratch),
+        )
+        return item_vectors(load_item_tower(item_tower).to(device), titles, part).matrix
 
     matrix = reused_vectors(context, settings, item_tower, features.contents(), encode)
     vectors = Vectors(features.ids, matrix)
@@ -162,6 +174,7 @@ def user_tower(
 ) -> Path:
     """Behaviour, context and profile fused into the item space; one more tower for each fold."""
     from beauty_rec.towers.users.train.folds import train_with_folds
+    from beauty_rec.training.device import device_of
 
     target = store.draft("user_tower")
     log = train_with_folds(
@@ -173,6 +186,7 @@ def user_tower(
         settings,
         target,
         store.checkpoints("user_tower"),
+        device_of(settings.encoder.device),
     )
     reached: dict[str, Any] = {}
     if log["valid_recall"] is not None:

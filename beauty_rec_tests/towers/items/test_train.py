@@ -10,11 +10,12 @@ from transformers import BertConfig, BertModel
 
 from beauty_rec.settings import ItemTowerSettings
 from beauty_rec.towers.items import train as recipe
-from beauty_rec.towers.items.features import MASK, ItemFeatures, TitleReader, item_features
+from beauty_rec.towers.items.features import MASK, ItemFeatures, item_features
 from beauty_rec.towers.items.inputs import ItemInputs
 from beauty_rec.towers.items.losses import simcse_loss
 from beauty_rec.towers.items.model import ItemTower
 from beauty_rec.towers.items.served import item_vectors, load_item_tower, value_rows
+from beauty_rec.towers.items.title_states import TitleReader
 from beauty_rec.towers.items.train import CollapseError, train_item_tower
 from beauty_rec.training.seeds import seeded
 from beauty_rec_tests.training.kills import kill_in_call
