@@ -1,6 +1,6 @@
 """Seconds and memory of every stage at several sizes, and how both grow.
 
-    python benchmarks/stages.py --folder DIR [--sizes 0.01,0.1] [--stages SELECTION] [--force]
+    python benchmarks/stages.py [--folder build/stages] [--sizes 0.01,0.1] [--stages SELECTION] [--force]
                                 [--set NAME=VALUE ...] [--page FILE.md]
 
 A size is a share of All_Beauty (701,528 reviews of 112,590 items); ``--shop 10000000x500000`` adds
@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=Path("build/stages"))
     parser.add_argument("--sizes", default="0.01,0.1", help="shares of All_Beauty")
     parser.add_argument("--shop", action="append", default=[], metavar="REVIEWSxITEMS")
     parser.add_argument("--stages", help="Dagster's selection syntax; all when left out")

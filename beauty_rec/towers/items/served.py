@@ -15,9 +15,9 @@ from beauty_rec.towers.items.attribute_space import attribute_vectors, side_by_s
 from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures
 from beauty_rec.towers.items.model import ItemTower
 from beauty_rec.towers.items.title_states import TitleReader
-from beauty_rec.training.seeds import CPU
 
 CHUNK = 1024
+CPU = torch.device("cpu")
 
 
 @torch.inference_mode()
