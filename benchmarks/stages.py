@@ -1,13 +1,14 @@
 """Seconds and memory of every stage at several sizes, and how both grow.
 
-    python benchmarks/stages.py [--folder build/stages] [--sizes 0.01,0.1] [--stages SELECTION] [--force]
+    python benchmarks/stages.py [--folder DIR] [--sizes 0.01,0.1] [--stages SELECTION] [--force]
                                 [--set NAME=VALUE ...] [--page FILE.md]
 
 A size is a share of All_Beauty (701,528 reviews of 112,590 items); ``--shop 10000000x500000`` adds
-sizes of one's own. For each, a synthetic sample is written to ``DIR/SIZE`` and the stages run on
-it in the order of the graph, every stage and split in a process of its own (``beauty-rec run``):
-so a peak is that of the stage alone. A stage that is fresh is not run again, but its figures are
-shown: stages can be measured bit by bit, and only the first call needs ``--set``.
+sizes of one's own. For each, a synthetic sample is written to ``DIR/SIZE`` (``build/stages``
+unless named), and the stages run on it in the order of the graph, every stage and split in a
+process of its own (``beauty-rec run``): so a peak is that of the stage alone. A stage that is fresh
+is not run again, but its figures are shown: stages can be measured bit by bit, and only the first
+call needs ``--set``.
 
 ``--stages`` takes Dagster's selection syntax: ``*merged_items`` is it and all that it needs,
 ``item_tower,item_vectors`` these two (what they read must have been built). ``--table`` measures

@@ -19,7 +19,7 @@ Kind = Literal["reviews", "items"]
 
 LINE = "line"
 """Column of a part file: where the row stood, so that the first of duplicates can be kept."""
-_PART_ROWS_PER_GROUP = 4096
+_PART_ROWS_PER_GROUP = 1024
 
 _ADAPTERS: dict[Kind, TypeAdapter[Any]] = {"reviews": REVIEW, "items": ITEM}
 _FRAMES: dict[Kind, Callable[[Sequence[dict[str, Any]]], pl.DataFrame]] = {

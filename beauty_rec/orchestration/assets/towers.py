@@ -29,6 +29,9 @@ EVENTS = (
     "recommendation",
 )
 VOCABULARY = "vocabulary.json"
+# Texts are nine tenths of what reviews take in memory.
+WITH_CONTEXTS = pl.exclude("title", "raw_title", "raw_text")
+WITHOUT_TEXTS = pl.exclude("title", "text", "raw_title", "raw_text")
 
 
 @stage(
@@ -61,7 +64,7 @@ def item_tower(
     from beauty_rec.towers.users.item_matrix import aligned
     from beauty_rec.training.device import device_of
 
-    reviews = split_reviews.filter(pl.col("split") != "test").collect()
+    reviews = split_reviews.filter(pl.col("split") != "test").select(WITHOUT_TEXTS).collect()
     train = reviews.filter(split="train")
     inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
     features = inputs.features
@@ -132,7 +135,7 @@ def item_vectors(
     from beauty_rec.towers.items.titles import load_title_reader
     from beauty_rec.training.device import device_of
 
-    train = split_reviews.filter(split="train").collect()
+    train = split_reviews.filter(split="train").select(WITHOUT_TEXTS).collect()
     features = item_inputs(
         item_attributes, item_tower / VOCABULARY, merged_items, train, user_profiles, settings
     ).features
@@ -169,7 +172,7 @@ def user_tower(
     item_vectors: Vectors,
     item_embeddings: Vectors,
     text_retriever: Path,
-    split_reviews: pl.DataFrame,
+    split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
 ) -> Path:
     """Behaviour, context and profile fused into the item space; one more tower for each fold."""
@@ -178,7 +181,7 @@ def user_tower(
 
     target = store.draft("user_tower")
     log = train_with_folds(
-        split_reviews.filter(pl.col("split") != "test"),
+        split_reviews.filter(pl.col("split") != "test").select(WITH_CONTEXTS).collect(),
         item_vectors,
         item_embeddings,
         text_retriever,
