@@ -32,7 +32,8 @@ def item_ranges(
     )
     counts = pl.concat([counts, without.unique().with_columns(len=pl.lit(0, counts["len"].dtype))])
     counts = counts.sort("parent_asin")
-    starts, held, items = [], 0, 0
+    starts: list[str] = []
+    held = items = 0
     for name, count in counts.iter_rows():
         if not starts or held + count > most_rows or items >= most_items:
             starts.append(name)

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from beauty_rec.events.item_ranges import item_ranges
 from beauty_rec.items import event_evidence
 from beauty_rec.items.attributes import choose_domain, item_attributes, record_model
 from beauty_rec.items.brand import BrandClues, find_brands
@@ -252,6 +253,6 @@ def test_keywords_of_a_few_items_at_a_time_are_held_against_those_of_all(
     )
     whole = event_evidence.telling_keywords(keywords, keywords, SETTINGS)
     assert dict(whole.select("parent_asin", "values").iter_rows())["B2"] == ["cheap"]
-    ranges = partial(event_evidence.item_ranges, most_rows=1)
+    ranges = partial(item_ranges, most_rows=1)
     monkeypatch.setattr(event_evidence, "item_ranges", ranges)
     assert event_evidence.telling_keywords(keywords, keywords.lazy(), SETTINGS).equals(whole)

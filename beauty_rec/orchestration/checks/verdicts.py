@@ -112,8 +112,8 @@ def splits_in_time(reviews: Frame) -> Verdict:
     time = pl.col("timestamp")
     found = reviews.lazy().group_by("split").agg(first=time.min(), last=time.max(), rows=pl.len())
     spans = {row["split"]: row for row in found.collect(engine="streaming").iter_rows(named=True)}
-    first = {split: spans.get(split, {}).get("first") for split in SPLITS}
-    last = {split: spans.get(split, {}).get("last") for split in SPLITS}
+    first: dict[str, Any] = {split: spans.get(split, {}).get("first") for split in SPLITS}
+    last: dict[str, Any] = {split: spans.get(split, {}).get("last") for split in SPLITS}
     empty = [split for split in SPLITS if first[split] is None]
     early = [
         f"{after} begins before {before} has ended"
