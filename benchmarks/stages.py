@@ -227,7 +227,9 @@ def plot(figures: Sequence[Figure]) -> bytes:
         memory.plot(reviews, [found.peak_mb for found in own], label=stage, **look)
     for axes, label in ((time, "seconds"), (memory, "peak of the process, MB")):
         axes.set(xscale="log", yscale="log", xlabel="reviews", ylabel=label)
-    time.legend(fontsize=7, title="stage (exponent of its seconds)", title_fontsize=8)
+    lines, names = time.get_legend_handles_labels()
+    title = "stage (exponent of its seconds)"
+    figure.legend(lines, names, loc="outside right upper", title=title, fontsize=8)
     return to_png(figure)
 
 
