@@ -1,7 +1,9 @@
 """Rows of numbers in a file: what a training reads at random and memory need not hold."""
 
 import mmap
+import os
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 
 MAPPED_BYTES = 256 << 20
 """Read or written before the pages are let go of."""
+LONG_ROW_BYTES = 4_096
+"""A touched page may bring megabytes around it into the map: longer rows are read past it."""
 
 
 class RowFile:
@@ -36,6 +40,8 @@ class RowFile:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.truncate(size)
             self._map = mmap.mmap(file.fileno(), size)
+            self._number = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._number)
         self._rows = np.frombuffer(self._map, dtype, count).reshape(shape)
         self._touched = 0
 
@@ -49,8 +55,16 @@ class RowFile:
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return a copy of some rows."""
-        found: NDArray[Any] = self._rows[rows]
-        self._touch(found.nbytes)
+        found: NDArray[Any]
+        length = self._rows.strides[0] if self._rows.size else 0
+        if length < LONG_ROW_BYTES:
+            found = self._rows[rows]
+            self._touch(found.nbytes)
+            return found
+        found = np.empty((len(rows), *self._rows.shape[1:]), self._rows.dtype)
+        lines = found.reshape(len(rows), -1).view(np.uint8)
+        for line, row in zip(lines, rows.tolist(), strict=True):
+            os.preadv(self._number, [line], row * length)
         return found
 
     def _touch(self, size: int) -> None:

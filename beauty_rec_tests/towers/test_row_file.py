@@ -7,7 +7,11 @@ from beauty_rec.towers import row_file
 from beauty_rec.towers.row_file import RowFile
 
 
-def test_rows_come_back_as_they_were_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("long", [1, 4_096])
+def test_rows_come_back_as_they_were_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: int
+) -> None:
+    monkeypatch.setattr(row_file, "LONG_ROW_BYTES", long)
     monkeypatch.setattr(row_file, "MAPPED_BYTES", 64)  # pages are let go of all the time
     given = np.random.default_rng(0).normal(size=(50, 3, 4)).astype(np.float16)
     kept = RowFile(given.shape, np.float16, tmp_path)
