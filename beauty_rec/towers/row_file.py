@@ -64,7 +64,7 @@ class RowFile:
         found = np.empty((len(rows), *self._rows.shape[1:]), self._rows.dtype)
         lines = found.reshape(len(rows), -1).view(np.uint8)
         for line, row in zip(lines, rows.tolist(), strict=True):
-            os.preadv(self._number, [line], row * length)
+            os.preadv(self._number, [line.data], row * length)
         return found
 
     def _touch(self, size: int) -> None:
