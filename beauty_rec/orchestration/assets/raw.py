@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import polars as pl
@@ -138,17 +138,24 @@ def user_profiles(
 def split_reviews(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
-    raw_reviews: pl.DataFrame,
-) -> pl.DataFrame:
+    store: ArtifactStore,
+    raw_reviews: pl.LazyFrame,
+) -> Path:
     """Reviews with their split, cut by time; rows of one instant are on one side of a cut."""
     from beauty_rec.corpus import split as time_split
 
-    cuts = time_split.cut_times(raw_reviews["timestamp"], settings.corpus)
-    reviews = time_split.split_reviews(raw_reviews, cuts)
+    times = raw_reviews.select("timestamp").collect()["timestamp"]
+    cuts = time_split.cut_times(times, settings.corpus)
+    draft = store.draft("split_reviews.parquet")
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    _stream(time_split.split_reviews(raw_reviews, cuts), draft, "zstd")
+    reviews = pl.scan_parquet(draft, glob=False)
     context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(_versions(reviews))))
-    rows = {f"rows_{split}": reviews.filter(split=split).height for split in SPLITS}
+    counts = reviews.group_by("split").len().collect(engine="streaming")
+    rows = {f"rows_{split}": int(counts.filter(split=split)["len"].sum()) for split in SPLITS}
     context.add_asset_metadata(
         {
+            **frame_metadata("split_reviews", reviews),
             "train_end_ms": cuts.train_end_ms,
             "valid_end_ms": cuts.valid_end_ms,
             "train_end": dg.MetadataValue.timestamp(cuts.train_end_ms / 1000),
@@ -156,21 +163,27 @@ def split_reviews(
             **rows,
         }
     )
-    return reviews
+    return draft
 
 
-def _versions(reviews: pl.DataFrame) -> dict[str, str]:
+def _stream(rows: pl.LazyFrame, path: Path, compression: Literal["zstd", "lz4"]) -> None:
+    """Write the same bytes as ``write_parquet`` of all rows, of which only some are in memory."""
+    rows.sink_parquet(path, compression=compression, maintain_order=True)
+
+
+def _versions(reviews: pl.LazyFrame) -> dict[str, str]:
     """Return a version of each split's rows, and of the set of items, which is all that a
     measurement on one split needs to know of the others."""
 
-    def digest(frame: pl.DataFrame) -> str:
+    def digest(rows: pl.LazyFrame) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.parquet"
-            frame.write_parquet(path, compression="lz4")
+            _stream(rows, path, "lz4")
             return content_hash(path)[:16]
 
     parts: dict[str, str] = {split: digest(reviews.filter(split=split)) for split in SPLITS}
-    return {**parts, "items": digest(reviews.select(pl.col("parent_asin").unique().sort()))}
+    items = reviews.select("parent_asin").unique().sort("parent_asin")
+    return {**parts, "items": digest(items)}
 
 
 def _few_refused_rows(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
@@ -204,35 +217,35 @@ checks = [
     value_check(
         raw_reviews,
         "each_event_once",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.unique(frame, ["user_id", "parent_asin", "timestamp"]),
         "No user reviewed an item twice at one instant.",
     ),
     value_check(
         raw_items,
         "each_item_once",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.unique(frame, ["parent_asin"]),
         "No item has two rows.",
     ),
     value_check(
         user_profiles,
         "each_user_once",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.unique(frame, ["user_id"]),
         "No user has two profiles.",
     ),
     value_check(
         split_reviews,
         "splits_in_time",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.splits_in_time(frame),
         "Every split has rows, and all of train lies before valid, all of valid before test.",
     ),
     value_check(
         split_reviews,
         "split_sizes",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, settings: verdicts.split_sizes(
             frame, settings.corpus, settings.checks.max_split_drift
         ),
