@@ -177,7 +177,8 @@ def exponent(figures: Sequence[Figure]) -> float | None:
         return None
     x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
     rise = sum((a - x) * (b - y) for a, b in points)
-    return round(rise / sum((a - x) ** 2 for a, _ in points), 3)
+    spread = sum((a - x) ** 2 for a, _ in points)
+    return float(round(rise / spread, 3))
 
 
 def by_stage(figures: Sequence[Figure]) -> dict[str, list[Figure]]:

@@ -16,6 +16,7 @@ from beauty_rec.orchestration.assets.intake import (
 )
 from beauty_rec.orchestration.assets.shop import forgotten_users, shop_events, shop_items
 from beauty_rec.orchestration.catalogue.docs_link import docs_link
+from beauty_rec.orchestration.catalogue.markdown import frame_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import value_check
 from beauty_rec.orchestration.stage.partitions import encode_parts
