@@ -73,8 +73,8 @@ ONLY_LABELS: JsonDict = {
 SearchOrder = Literal["hybrid", "text_retriever", "lexical"]
 """How a search orders what it finds: by vectors and words, or by one of them."""
 
-SimilarBy = Literal["text", "baskets"]
-"""What makes two items alike: their texts, or who takes them together."""
+SimilarBy = Literal["text", "vectors", "baskets"]
+"""What makes two items alike: their texts, the item tower's vectors, or who takes them together."""
 
 Source = Literal[
     "user_tower", "text_retriever", "lexical", "item_to_item", "popular", "new_arrivals"

@@ -93,6 +93,32 @@ class Hits(BaseModel):
     items: list[Hit]
 
 
+class FeedHit(Hit):
+    """An item of a feed, with the figures that put it there."""
+
+    figures: dict[str, float] = Field(
+        description="trending: recent and usual, decayed events; bought together: users, support, "
+        "confidence, lift; new arrivals: days_since_first_sold, where it was sold"
+    )
+
+
+class Shelf(BaseModel):
+    """Items that the buyers of one past item took as well."""
+
+    because: Card
+    items: list[FeedHit]
+
+
+class Feed(BaseModel):
+    """A list that is shown without a question; ``order`` is its name."""
+
+    version: str
+    order: str
+    items: list[FeedHit]
+    shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
+    notes: list[str] = Field(description="what of the question could not be used")
+
+
 class ItemDetail(Card):
     """One item with all that is known of it."""
 

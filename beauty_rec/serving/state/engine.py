@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from beauty_rec.recommender.online.feeds.answer import feed
+from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.recommend import recommend
@@ -168,6 +170,11 @@ class Engine:
         """
         shop = self._shop
         return similar(shop, self._row(shop, parent_asin), k, by, filters)
+
+    def feed(self, question: FeedQuestion) -> dict[str, Any]:
+        """See :func:`~beauty_rec.recommender.online.feeds.answer.feed`."""
+        shop = self._shop
+        return feed(shop, question, self.rules.of(shop))
 
     def item(self, parent_asin: str) -> dict[str, Any]:
         """Return an item with all that is known of it.

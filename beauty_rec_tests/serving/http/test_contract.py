@@ -29,6 +29,7 @@ WRITES = ("POST /v1/items", "POST /v1/events")
 ROUTES = (
     "POST /v1/recommend",
     "GET /v1/search",
+    "GET /v1/feeds/{feed}",
     "GET /v1/items/{parent_asin}",
     "GET /v1/items/{parent_asin}/similar",
     "POST /v1/items",

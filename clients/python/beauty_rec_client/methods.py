@@ -48,15 +48,49 @@ class Client(Transport):
         )
         return answer
 
+    def feed(
+        self,
+        feed: Literal[
+            "trending", "new-arrivals", "popular", "bought-together", "because-you-bought"
+        ],
+        *,
+        k: int | None = None,
+        category: list[str] | None = None,
+        user_id: str | None = None,
+        parent_asin: str | None = None,
+        context: str | None = None,
+        shelves: int | None = None,
+        filter: str | None = None,
+    ) -> models.Feed:
+        """A list that a page shows without a question, with the figures that put each item there. trending, new-arrivals, popular (within an occasion), bought-together (with an item), or because-you-bought: a shelf for each of the user's latest items."""
+        answer: models.Feed = self.call(
+            Call(
+                "GET",
+                "/v1/feeds/{feed}",
+                in_path={"feed": feed},
+                query={
+                    "k": k,
+                    "category": category,
+                    "user_id": user_id,
+                    "parent_asin": parent_asin,
+                    "context": context,
+                    "shelves": shelves,
+                    "filter": filter,
+                },
+            ),
+            models.Feed,
+        )
+        return answer
+
     def similar(
         self,
         parent_asin: str,
         *,
         k: int | None = None,
-        by: Literal["text", "baskets"] | None = None,
+        by: Literal["text", "vectors", "baskets"] | None = None,
         filter: str | None = None,
     ) -> models.Hits:
-        """Items whose texts are nearest to this one's, or that are taken together with it."""
+        """Items whose texts or vectors are nearest to this one's, or taken together with it."""
         answer: models.Hits = self.call(
             Call(
                 "GET",
@@ -156,15 +190,49 @@ class AsyncClient(AsyncTransport):
         )
         return answer
 
+    async def feed(
+        self,
+        feed: Literal[
+            "trending", "new-arrivals", "popular", "bought-together", "because-you-bought"
+        ],
+        *,
+        k: int | None = None,
+        category: list[str] | None = None,
+        user_id: str | None = None,
+        parent_asin: str | None = None,
+        context: str | None = None,
+        shelves: int | None = None,
+        filter: str | None = None,
+    ) -> models.Feed:
+        """A list that a page shows without a question, with the figures that put each item there. trending, new-arrivals, popular (within an occasion), bought-together (with an item), or because-you-bought: a shelf for each of the user's latest items."""
+        answer: models.Feed = await self.call(
+            Call(
+                "GET",
+                "/v1/feeds/{feed}",
+                in_path={"feed": feed},
+                query={
+                    "k": k,
+                    "category": category,
+                    "user_id": user_id,
+                    "parent_asin": parent_asin,
+                    "context": context,
+                    "shelves": shelves,
+                    "filter": filter,
+                },
+            ),
+            models.Feed,
+        )
+        return answer
+
     async def similar(
         self,
         parent_asin: str,
         *,
         k: int | None = None,
-        by: Literal["text", "baskets"] | None = None,
+        by: Literal["text", "vectors", "baskets"] | None = None,
         filter: str | None = None,
     ) -> models.Hits:
-        """Items whose texts are nearest to this one's, or that are taken together with it."""
+        """Items whose texts or vectors are nearest to this one's, or taken together with it."""
         answer: models.Hits = await self.call(
             Call(
                 "GET",

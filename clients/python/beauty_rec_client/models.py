@@ -6,7 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "CandidateCard",
+    "Card",
     "Evidence",
+    "Feed",
+    "FeedHit",
     "Filter",
     "Health",
     "Hit",
@@ -22,6 +25,7 @@ __all__ = [
     "Recommendations",
     "Recommended",
     "SampleUser",
+    "Shelf",
     "Standing",
     "Stored",
     "Version",
@@ -48,6 +52,21 @@ class CandidateCard(BaseModel):
     sources: dict[str, Standing]
 
 
+class Card(BaseModel):
+    """An item as people see it."""
+
+    parent_asin: str
+    title: str
+    store: str
+    price: float | None
+    average_rating: float | None
+    rating_number: int | None
+    category: str | None
+    brand: str | None
+    keywords: list[str] = Field(description="said by reviewers, the most telling first")
+    keyword_reviews: list[int] = Field(description="how many of them said each")
+
+
 class Evidence(BaseModel):
     """A reason that the data hold; nothing here is made up."""
 
@@ -58,6 +77,43 @@ class Evidence(BaseModel):
     of: int | None = Field(None, description="past items looked at")
     parent_asin: str | None = None
     cosine: float | None = None
+
+
+class FeedHit(BaseModel):
+    """An item of a feed, with the figures that put it there."""
+
+    parent_asin: str
+    title: str
+    store: str
+    price: float | None
+    average_rating: float | None
+    rating_number: int | None
+    category: str | None
+    brand: str | None
+    keywords: list[str] = Field(description="said by reviewers, the most telling first")
+    keyword_reviews: list[int] = Field(description="how many of them said each")
+    rank: int
+    score: float
+    figures: dict[str, float] = Field(
+        description="trending: recent and usual, decayed events; bought together: users, support, confidence, lift; new arrivals: days_since_first_sold, where it was sold"
+    )
+
+
+class Shelf(BaseModel):
+    """Items that the buyers of one past item took as well."""
+
+    because: Card
+    items: list[FeedHit]
+
+
+class Feed(BaseModel):
+    """A list that is shown without a question; ``order`` is its name."""
+
+    version: str
+    order: str
+    items: list[FeedHit]
+    shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
+    notes: list[str] = Field(description="what of the question could not be used")
 
 
 class Range(BaseModel):

@@ -7,6 +7,7 @@ be right within a factor of two, so that nobody's share of the server is bought 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.requests import NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
@@ -31,13 +32,16 @@ class SimilarQuestion:
     filters: Filter = ANYTHING
 
 
-Question = RecommendRequest | SearchQuestion | SimilarQuestion
+Question = RecommendRequest | SearchQuestion | SimilarQuestion | FeedQuestion
 
 
 def cost_of(question: Question) -> float:
     """Return what an answer costs, 1 for an ordinary one."""
     if isinstance(question, SimilarQuestion):
         return 1 + question.k / (10 * ROWS)
+    if isinstance(question, FeedQuestion):
+        shelves = question.shelves if question.feed == "because-you-bought" else 1
+        return 1 + shelves * question.k / (10 * ROWS)
     if isinstance(question, SearchQuestion):
         return 1 + question.k / (10 * ROWS) + len(question.text) / CHARS
     rows = question.k / ROWS
