@@ -23,6 +23,11 @@ from beauty_rec.recommender.online.values import Id, Label, Model, Number, Price
 MAX_K = 1_000
 
 
+MAX_USERS = 1_000
+"""Of a batch."""
+MAX_BATCH_K = 100
+
+
 MAX_HISTORY = 1_000
 
 
@@ -147,6 +152,27 @@ class RecommendRequest(Model):
         None, description="as if asked then, with the events before; unset: now"
     )
     stages: bool = Field(False, description="also what every source says of the candidates")
+
+
+class BatchRequest(Model):
+    """One question for many users: what :class:`RecommendRequest` says of each field holds here."""
+
+    user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
+    context: Text | None = None
+    k: int = Field(10, ge=1, le=MAX_BATCH_K)
+    filters: Filter = ANYTHING
+    exclude_seen: bool = True
+    exclude: list[Id] = Field([], max_length=1_000)
+    diversity: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    at: Moment | None = None
+
+    def alone(self) -> list[RecommendRequest]:
+        """Return the request of each user, as it would be made one by one."""
+        # Its parts are checked already, and a thousand copies of them need not be again.
+        shared = {name: getattr(self, name) for name in type(self).model_fields}
+        del shared["user_ids"]
+        one = RecommendRequest().model_copy(update=shared)
+        return [one.model_copy(update={"user_id": user}) for user in self.user_ids]
 
 
 class NewItem(Model):

@@ -26,7 +26,7 @@ from beauty_rec.serving.http.routes.people import add_people
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.http.traces import Traced, Turns
 from beauty_rec.serving.http.turns.batching import Batcher
-from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion, cost_of
+from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion, cost_of
 from beauty_rec.serving.state.engine import Engine, UnknownItem
 from beauty_rec.serving.state.watcher import watching
 
@@ -131,6 +131,11 @@ def answer_all(engine: Engine, questions: Sequence[Question]) -> list[dict[str, 
                 )
             except UnknownItem as error:
                 answers[i] = error
+        elif isinstance(question, SeveralQuestions):
+            given = [request.user_id for request in question.requests]
+            found = engine.recommend(question.requests)
+            named = [{**a, "user_id": user} for a, user in zip(found, given, strict=True)]
+            answers[i] = {"answers": named}
         elif isinstance(question, FeedQuestion):
             try:
                 answers[i] = engine.feed(question)

@@ -78,6 +78,18 @@ class Recommendations(BaseModel):
     notes: list[str] = Field(description="what of the question could not be used")
 
 
+class UserRecommendations(Recommendations):
+    """An answer of a batch."""
+
+    user_id: str
+
+
+class Batch(BaseModel):
+    """The answers of a batch, in the order of its users; each names the set that it comes from."""
+
+    answers: list[UserRecommendations]
+
+
 class Hit(Card):
     """A found item; ``score`` is that of the order: a cosine, or a sum of shares of the best."""
 

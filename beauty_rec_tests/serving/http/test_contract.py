@@ -28,6 +28,7 @@ HOST = {"Host": "127.0.0.1"}
 WRITES = ("POST /v1/items", "POST /v1/events")
 ROUTES = (
     "POST /v1/recommend",
+    "POST /v1/recommend/batch",
     "GET /v1/search",
     "GET /v1/feeds/{feed}",
     "GET /v1/items/{parent_asin}",

@@ -16,6 +16,13 @@ class Client(Transport):
         )
         return answer
 
+    def recommend_batch(self, body: models.BatchRequest) -> models.Batch:
+        """Recommend items to many users at once, with the answers that each would get alone. Users are answered some at a time, so that nobody else waits for all of them."""
+        answer: models.Batch = self.call(
+            Call("POST", "/v1/recommend/batch", body=body), models.Batch
+        )
+        return answer
+
     def search(
         self,
         q: str,
@@ -155,6 +162,13 @@ class AsyncClient(AsyncTransport):
         """Recommend items to a shopper, known by id or described here."""
         answer: models.Recommendations = await self.call(
             Call("POST", "/v1/recommend", body=body), models.Recommendations
+        )
+        return answer
+
+    async def recommend_batch(self, body: models.BatchRequest) -> models.Batch:
+        """Recommend items to many users at once, with the answers that each would get alone. Users are answered some at a time, so that nobody else waits for all of them."""
+        answer: models.Batch = await self.call(
+            Call("POST", "/v1/recommend/batch", body=body), models.Batch
         )
         return answer
 

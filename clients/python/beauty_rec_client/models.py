@@ -5,6 +5,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Batch",
+    "BatchRequest",
     "CandidateCard",
     "Card",
     "Evidence",
@@ -28,6 +30,7 @@ __all__ = [
     "Shelf",
     "Standing",
     "Stored",
+    "UserRecommendations",
     "Version",
 ]
 
@@ -37,6 +40,41 @@ class Standing(BaseModel):
 
     score: float
     rank: int
+
+
+class Evidence(BaseModel):
+    """A reason that the data hold; nothing here is made up."""
+
+    kind: Literal["similar", "attribute", "context", "profile", "keyword"]
+    text: str = Field(description="the value, keyword or title itself")
+    field: str | None = Field(None, description="name of the attribute")
+    count: int | None = Field(None, description="reviews that say it, or past items that share it")
+    of: int | None = Field(None, description="past items looked at")
+    parent_asin: str | None = None
+    cosine: float | None = None
+
+
+class Recommended(BaseModel):
+    """A recommended item; ``score`` is that of the served order."""
+
+    parent_asin: str
+    title: str
+    store: str
+    price: float | None
+    average_rating: float | None
+    rating_number: int | None
+    category: str | None
+    brand: str | None
+    keywords: list[str] = Field(description="said by reviewers, the most telling first")
+    keyword_reviews: list[int] = Field(description="how many of them said each")
+    rank: int
+    score: float
+    probability: float | None = Field(
+        description="of being chosen, calibrated; null where no learned order was asked"
+    )
+    sources: dict[str, Standing] = Field(description="every source that knows of it")
+    why: list[Evidence]
+    rules: list[str] = Field(description="names of the shop's rules that moved it")
 
 
 class CandidateCard(BaseModel):
@@ -52,6 +90,69 @@ class CandidateCard(BaseModel):
     sources: dict[str, Standing]
 
 
+class UserRecommendations(BaseModel):
+    """An answer of a batch."""
+
+    version: str
+    order: str = Field(description="the order that this ask is answered in: see /version")
+    items: list[Recommended]
+    candidates: list[CandidateCard] | None = None
+    notes: list[str] = Field(description="what of the question could not be used")
+    user_id: str
+
+
+class Batch(BaseModel):
+    """The answers of a batch, in the order of its users; each names the set that it comes from."""
+
+    answers: list[UserRecommendations]
+
+
+class Range(BaseModel):
+    """Bounds of a number, both of them included."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Filter(BaseModel):
+    """What an item has to be: all that is named holds; nothing named: anything passes. Any other name is an attribute of the catalogue, as an item's ``attributes`` show it, with a value or a list of values of which the item has any. A number that is not known is within no range."""
+
+    model_config = ConfigDict(extra="allow", validate_by_alias=True, validate_by_name=True)
+
+    category: str | list[str] | None = None
+    brand: str | list[str] | None = None
+    store: str | list[str] | None = None
+    categories: str | list[str] | None = Field(
+        None, description="a node of the category tree, by name or by path (`Beauty > Hair`)"
+    )
+    min_price: float | None = None
+    max_price: float | None = None
+    price: Range | None = None
+    average_rating: Range | None = None
+    rating_number: Range | None = None
+    in_stock: bool | None = Field(None, description="in stock is what is not known to be out")
+    not_: "Filter | None" = Field(None, alias="not")
+    any_of: "list[Filter] | None" = None
+    all_of: "list[Filter] | None" = None
+
+
+class BatchRequest(BaseModel):
+    """One question for many users: what :class:`RecommendRequest` says of each field holds here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_ids: list[str]
+    context: str | None = None
+    k: int = 10
+    filters: Filter = Filter()
+    exclude_seen: bool = True
+    exclude: list[str] = []
+    diversity: float | None = None
+    at: int | None = None
+
+
 class Card(BaseModel):
     """An item as people see it."""
 
@@ -65,18 +166,6 @@ class Card(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
-
-
-class Evidence(BaseModel):
-    """A reason that the data hold; nothing here is made up."""
-
-    kind: Literal["similar", "attribute", "context", "profile", "keyword"]
-    text: str = Field(description="the value, keyword or title itself")
-    field: str | None = Field(None, description="name of the attribute")
-    count: int | None = Field(None, description="reviews that say it, or past items that share it")
-    of: int | None = Field(None, description="past items looked at")
-    parent_asin: str | None = None
-    cosine: float | None = None
 
 
 class FeedHit(BaseModel):
@@ -114,37 +203,6 @@ class Feed(BaseModel):
     items: list[FeedHit]
     shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
     notes: list[str] = Field(description="what of the question could not be used")
-
-
-class Range(BaseModel):
-    """Bounds of a number, both of them included."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    min: float | None = None
-    max: float | None = None
-
-
-class Filter(BaseModel):
-    """What an item has to be: all that is named holds; nothing named: anything passes. Any other name is an attribute of the catalogue, as an item's ``attributes`` show it, with a value or a list of values of which the item has any. A number that is not known is within no range."""
-
-    model_config = ConfigDict(extra="allow", validate_by_alias=True, validate_by_name=True)
-
-    category: str | list[str] | None = None
-    brand: str | list[str] | None = None
-    store: str | list[str] | None = None
-    categories: str | list[str] | None = Field(
-        None, description="a node of the category tree, by name or by path (`Beauty > Hair`)"
-    )
-    min_price: float | None = None
-    max_price: float | None = None
-    price: Range | None = None
-    average_rating: Range | None = None
-    rating_number: Range | None = None
-    in_stock: bool | None = Field(None, description="in stock is what is not known to be out")
-    not_: "Filter | None" = Field(None, alias="not")
-    any_of: "list[Filter] | None" = None
-    all_of: "list[Filter] | None" = None
 
 
 class Health(BaseModel):
@@ -299,29 +357,6 @@ class RecommendRequest(BaseModel):
     )
     at: int | None = Field(None, description="as if asked then, with the events before; unset: now")
     stages: bool = Field(False, description="also what every source says of the candidates")
-
-
-class Recommended(BaseModel):
-    """A recommended item; ``score`` is that of the served order."""
-
-    parent_asin: str
-    title: str
-    store: str
-    price: float | None
-    average_rating: float | None
-    rating_number: int | None
-    category: str | None
-    brand: str | None
-    keywords: list[str] = Field(description="said by reviewers, the most telling first")
-    keyword_reviews: list[int] = Field(description="how many of them said each")
-    rank: int
-    score: float
-    probability: float | None = Field(
-        description="of being chosen, calibrated; null where no learned order was asked"
-    )
-    sources: dict[str, Standing] = Field(description="every source that knows of it")
-    why: list[Evidence]
-    rules: list[str] = Field(description="names of the shop's rules that moved it")
 
 
 class Recommendations(BaseModel):

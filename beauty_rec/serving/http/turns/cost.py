@@ -18,6 +18,10 @@ ROWS = 150
 """Recommended items whose reasons do."""
 NAMES = 1_000
 """Items of the past, or to leave out, that do."""
+USERS_AT_ONCE = 32
+"""Users of a batch that are answered together; then it is another client's turn."""
+IN_COMPANY = 0.25
+"""What a question in a batch costs, to one that is asked alone."""
 ADDED_ITEM = 0.5
 """Reading and indexing one given item, beside its text."""
 
@@ -32,11 +36,25 @@ class SimilarQuestion:
     filters: Filter = ANYTHING
 
 
-Question = RecommendRequest | SearchQuestion | SimilarQuestion | FeedQuestion
+@dataclass(frozen=True)
+class SeveralQuestions:
+    """Some questions of a batch, which are answered together."""
+
+    requests: tuple[RecommendRequest, ...]
+
+    @property
+    def filters(self) -> Filter:
+        """What the items of all of them have to be: it is the same for a whole batch."""
+        return self.requests[0].filters
+
+
+Question = SeveralQuestions | RecommendRequest | SearchQuestion | SimilarQuestion | FeedQuestion
 
 
 def cost_of(question: Question) -> float:
     """Return what an answer costs, 1 for an ordinary one."""
+    if isinstance(question, SeveralQuestions):
+        return sum(IN_COMPANY * cost_of(one) for one in question.requests)
     if isinstance(question, SimilarQuestion):
         return 1 + question.k / (10 * ROWS)
     if isinstance(question, FeedQuestion):
