@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beauty_rec.recommender.online.feeds.answer import feed
 from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.reasons import attributes_of
-from beauty_rec.recommender.online.recommend import recommend
+from beauty_rec.recommender.online.recommend import best_of, recommend
 from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.sets.manifest import Manifest
@@ -142,6 +143,14 @@ class Engine:
         """See :func:`~beauty_rec.recommender.online.recommend.recommend`."""
         shop = self._shop
         return recommend(shop, requests, self.settings.serve, self.rules.of(shop))
+
+    def best(
+        self, requests: Sequence[RecommendRequest]
+    ) -> list[tuple[list[str], NDArray[np.float32]]]:
+        """Return ids and scores of the items that :meth:`recommend` answers, without all else."""
+        shop = self._shop
+        found = best_of(shop, requests, self.settings.serve, self.rules.of(shop))
+        return [([shop.space.ids[row] for row in rows], scores) for rows, scores in found]
 
     def search(self, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
         """See :func:`~beauty_rec.recommender.online.search.search`."""
