@@ -231,7 +231,7 @@ class ListSettings(Group):
         1_000,
         ge=1,
         le=100_000,
-        description="users between two files that a killed run goes on from",
+        description="users of each file that a killed run goes on from",
     )
 
 

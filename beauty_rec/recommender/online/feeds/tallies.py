@@ -66,7 +66,8 @@ class Together:
     @property
     def lift(self) -> NDArray[np.float64]:
         """How many times more users take both than by chance."""
-        return self.users / np.maximum(self.by_chance, 1e-12)
+        found: NDArray[np.float64] = self.users / np.maximum(self.by_chance, 1e-12)
+        return found
 
     @property
     def score(self) -> NDArray[np.float64]:
@@ -170,7 +171,7 @@ class Tallies:
     def _faded(self, half_life: float) -> NDArray[np.float64]:
         age = (self._latest - self.times) / DAY_MS
         weights = decay(age, half_life) * _rate(half_life)
-        return np.bincount(self.items, weights, len(self.names))
+        return np.bincount(self.items, weights, len(self.names)).astype(np.float64)
 
 
 def _rate(half_life: float) -> float:
