@@ -70,7 +70,7 @@ def find_candidates(
     """
     common = CommonScores()
     hidden = np.zeros(0, np.int64) if gone is None else gone
-    for part in chunks(len(asks), len(space) * len(sources)):
+    for part in chunks(len(asks), len(space) * _arrays(sources, asks)):
         some = asks.part(part)
         scores, queries = _scores(sources, some, space, heard, common, hidden, depth)
         for row in range(len(some)):
@@ -87,6 +87,15 @@ def find_candidates(
                 0 if least is None else least[number],
                 () if pinned is None else pinned[number],
             )
+
+
+def _arrays(sources: Sequence[AnySource], asks: Asks) -> int:
+    """Return how many arrays of all items an ask takes."""
+    texts = bool(asks.has_text.any())
+    return max(1, sum(
+        not (hasattr(source, "few") or hasattr(source, "key")) and (texts or not source.reads_text)
+        for source in sources
+    ))  # fmt: skip
 
 
 def _scores(
