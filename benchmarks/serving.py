@@ -1,6 +1,7 @@
 """`POST /v1/recommend` at the size of All_Beauty: latency, throughput, errors, memory.
 
     python benchmarks/serving.py [--items 112590 --events 701528] [--seconds 300] [--requests 20000]
+    python benchmarks/serving.py --batch
 
 A set with untrained models and drawn vectors is published (the real formats and the real encoder),
 `beauty-rec serve` answers from it in a process of its own, and a client on the same machine asks:
@@ -9,6 +10,9 @@ sources find.
 First one request at a time, then 16 at once, then as many requests as it takes to see whether
 memory grows. Beside it a bare loop in a process of its own: encode the context, multiply the item
 texts with it, take the best 100.
+
+With ``--batch`` known users are asked for instead: one by one over HTTP, a thousand in a call, and
+as the asset `user_lists` makes their lists.
 """
 
 import argparse
@@ -53,14 +57,16 @@ class Questions:
     def context(self) -> str:
         return " ".join(self._draw.choice(WORDS, 11)) + f" {self._draw.integers(10**9)}"
 
-    def __call__(self) -> bytes:
+    def told(self) -> dict[str, Any]:
         past = self._draw.integers(self._size.items, size=10)
-        told = {
+        return {
             "history": [f"B{self._size.seed % 100:02d}{row:07d}" for row in past],
             "context": self.context(),
             "k": 10,
         }
-        body = json.dumps(told).encode()
+
+    def __call__(self) -> bytes:
+        body = json.dumps(self.told()).encode()
         head = (
             "POST /v1/recommend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
@@ -91,7 +97,9 @@ async def ask(port: int, people: int, until: float, most: int, questions: Questi
     return latencies, bad
 
 
-def run(name: str, port: int, people: int, seconds: float, most: int, questions: Questions) -> dict:
+def run(
+    name: str, port: int, people: int, seconds: float, most: int, questions: Questions
+) -> dict[str, float]:
     """Ask, and print what it took."""
     started = time.perf_counter()
     latencies, bad = asyncio.run(ask(port, people, started + seconds, most, questions))
@@ -131,6 +139,52 @@ def bare_loop(data: Path, size: Size, seconds: float, results: Any) -> None:
     results.put((float(np.median(took)), len(took) / sum(took) * 1000))
 
 
+class OfUsers(Questions):
+    """The same of known users, who look for nothing in particular."""
+
+    def told(self) -> dict[str, Any]:
+        return {"user_id": user_of(int(self._draw.integers(self._size.users // 2))), "k": 10}
+
+
+def user_of(number: int) -> str:
+    return f"AUSER{number:020d}"
+
+
+def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
+    """Users per second: one by one, by the batch, and by lists."""
+    import httpx
+
+    from beauty_rec.recommender.online.requests import RecommendRequest
+    from beauty_rec.serving.lists import USERS_AT_ONCE
+    from beauty_rec.serving.state.engine import Engine
+    from beauty_rec.settings import Settings
+
+    rates: dict[str, float] = {}
+    with live_server(folder, folder / "serve.log", "request_timeout_s=120") as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        questions = OfUsers(size, 7)
+        run("warm up", port, AT_ONCE, 3, 10**9, questions)
+        for name, people in (("one at a time", 1), (f"{AT_ONCE} at once", AT_ONCE)):
+            rates[name] = run(name, port, people, told.seconds, 10**9, questions)["per_s"]
+        with httpx.Client(base_url=server.url, timeout=130) as client:
+            started = time.perf_counter()
+            asked = {"user_ids": [user_of(number) for number in range(1_000)], "k": 10}
+            answer = client.post("/v1/recommend/batch", json=asked)
+            assert len(answer.json()["answers"]) == 1_000
+            rates["batch over HTTP"] = 1_000 / (time.perf_counter() - started)
+    with Engine.open(Settings(data_dir=folder)) as engine:
+        took: list[float] = []
+        for block in range(9):
+            names = range(block * USERS_AT_ONCE, (block + 1) * USERS_AT_ONCE)
+            requests = [RecommendRequest(user_id=user_of(n), k=10) for n in names]
+            started = time.perf_counter()
+            engine.best(requests)
+            took.append(time.perf_counter() - started)
+        rates["lists"] = USERS_AT_ONCE / float(np.median(took[1:]))
+    for name, rate in rates.items():
+        print(f"{name:<22} per_s {rate:.1f}  to one at a time {rate / rates['one at a time']:.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--items", type=int, default=112_590)
@@ -138,6 +192,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=631_986)
     parser.add_argument("--seconds", type=float, default=20, help="of each of the two loads")
     parser.add_argument("--requests", type=int, default=0, help="of the memory run; 0: none")
+    parser.add_argument("--batch", action="store_true", help="known users, one by one and many")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--folder", type=Path, help="kept and used again; default: a new one")
     told = parser.parse_args()
@@ -148,7 +203,7 @@ def main() -> None:
             started = time.perf_counter()
             publish_synthetic(folder, size, load_encoder(PACKAGED_ENCODER), encode=False)
             print(f"published {told.items:,} items in {time.perf_counter() - started:.0f} s")
-        measure(folder, size, told)
+        (measure_batches if told.batch else measure)(folder, size, told)
     finally:
         if told.folder is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -8,12 +8,15 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.recommender.asks import Asks
+from beauty_rec.recommender.scored import Common, CommonScores, Scored
 from beauty_rec.recommender.sources import AnySource
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.search.near_ties import SLACK, ranked
 from beauty_rec.search.ranks import chunks
 from beauty_rec.search.top import leading
 
+Own = torch.Tensor | Scored
+"""What a source says of every item to one ask."""
 REFERENCE = 100
 """The candidate of a source that its scale ends with, however many are asked for."""
 
@@ -65,9 +68,11 @@ def find_candidates(
             the chosen sources bring fewer, the best of the other ones fill up.
         pinned: rows for each ask; the best unseen of each array is a candidate in any case.
     """
-    for part in chunks(len(asks), len(space) * len(sources)):
+    common = CommonScores()
+    hidden = np.zeros(0, np.int64) if gone is None else gone
+    for part in chunks(len(asks), len(space) * _arrays(sources, asks)):
         some = asks.part(part)
-        scores, queries = _scores(sources, some, space, heard)
+        scores, queries = _scores(sources, some, space, heard, common, hidden, depth)
         for row in range(len(some)):
             number = part.start + row
             yield _union(
@@ -76,7 +81,7 @@ def find_candidates(
                 [True if chosen is None else s.name in chosen[number] for s in sources],
                 space,
                 some.seen[row],
-                gone,
+                hidden,
                 None if allowed is None else allowed[number],
                 depth,
                 0 if least is None else least[number],
@@ -84,15 +89,30 @@ def find_candidates(
             )
 
 
+def _arrays(sources: Sequence[AnySource], asks: Asks) -> int:
+    """Return how many arrays of all items an ask takes."""
+    texts = bool(asks.has_text.any())
+    return max(1, sum(
+        not (hasattr(source, "few") or hasattr(source, "key")) and (texts or not source.reads_text)
+        for source in sources
+    ))  # fmt: skip
+
+
 def _scores(
-    sources: Sequence[AnySource], asks: Asks, space: ItemSpace, heard: Sequence[str] | None
-) -> tuple[list[list[torch.Tensor | None] | None], list[list[NDArray[np.float32] | None] | None]]:
+    sources: Sequence[AnySource],
+    asks: Asks,
+    space: ItemSpace,
+    heard: Sequence[str] | None,
+    common: CommonScores,
+    gone: NDArray[np.int64],
+    depth: int,
+) -> tuple[list[list[Own | None] | None], list[list[NDArray[np.float32] | None] | None]]:
     """Return each source's scores of all items for each ask, and its query where it has one.
 
     None where a source cannot answer an ask. All query vectors meet the matrix in one pass.
     """
     has_text = asks.has_text
-    found: list[list[torch.Tensor | None] | None] = []
+    found: list[list[Own | None] | None] = []
     queries: list[list[NDArray[np.float32] | None] | None] = []
     stacked: list[NDArray[np.float32]] = []
     places: list[tuple[int, int]] = []
@@ -108,6 +128,12 @@ def _scores(
             for row in np.flatnonzero(able):
                 stacked.append(vectors[row])
                 places.append((column, int(row)))
+        elif hasattr(source, "few"):
+            found.append([*source.few(asks, space)])
+            queries.append(None)
+        elif len(asks) > 1 and hasattr(source, "key"):
+            found.append(_common(source, asks, space, common, gone, max(depth, REFERENCE)))
+            queries.append(None)
         else:
             own = torch.from_numpy(source.scores(asks, space))
             own.masked_fill_(own <= 0, -torch.inf)
@@ -126,47 +152,84 @@ def _scores(
 
 
 def _union(
-    scores: Sequence[torch.Tensor | None],
+    given: Sequence[Own | None],
     queries: Sequence[NDArray[np.float32] | None],
     chosen: Sequence[bool],
     space: ItemSpace,
     seen: NDArray[np.int64],
-    gone: NDArray[np.int64] | None,
+    gone: NDArray[np.int64],
     allowed: NDArray[np.bool_] | None,
     depth: int,
     least: int,
     pinned: Sequence[NDArray[np.int64]],
 ) -> Found:
-    hidden = torch.from_numpy(seen if gone is None else np.concatenate([seen, gone]))
+    hidden = np.concatenate([seen, gone])
+    apart = allowed is not None or bool(pinned)  # what looks at single rows needs all scores
+    scores = [own if own is None else _hidden(own, hidden, dense=apart) for own in given]
     tops = np.full((len(scores), 2), np.nan, np.float32)
     parts: list[NDArray[np.int64]] = []
     passing = None if allowed is None else torch.from_numpy(np.flatnonzero(allowed))
     for column, own in enumerate(scores):
         if own is None:
             continue
-        own[hidden] = -torch.inf
-        rows, values = _best(own, queries[column], space, max(depth, REFERENCE))
+        most = max(depth, REFERENCE)
+        if isinstance(own, torch.Tensor):
+            rows, values = _best(own, queries[column], space, most)
+        else:
+            rows, values = own.best(hidden, most)
         if len(rows):
             tops[column] = values[0], values[:REFERENCE][-1]
         if chosen[column]:
-            if passing is not None:
+            if passing is not None and isinstance(own, torch.Tensor):
                 rows, _ = _best(own, queries[column], space, depth, passing)
             parts.append(rows[:depth])
     union = np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
+    every = [own if isinstance(own, torch.Tensor) else None for own in scores]
     if allowed is not None and len(union) < least:
-        union = _filled(union, scores, queries, space, allowed, least)
+        union = _filled(union, every, queries, space, allowed, least)
     if pinned:
-        best = [_first(rows, scores, allowed) for rows in pinned]
+        best = [_first(rows, every, allowed) for rows in pinned]
         union = np.unique(np.concatenate([union, *best]))
     table = np.full((len(union), len(scores)), np.nan, np.float32)
     for column, own in enumerate(scores):
         if own is None:
+            continue
+        if not isinstance(own, torch.Tensor):
+            table[:, column] = own.at(union)
             continue
         here = own[torch.from_numpy(union)].numpy()
         query = queries[column]
         exact = here if query is None else space.exact(union, query)
         table[:, column] = np.where(np.isfinite(here), exact, np.nan)
     return Found(union, table, tops)
+
+
+def _common(
+    source: AnySource,
+    asks: Asks,
+    space: ItemSpace,
+    common: CommonScores,
+    gone: NDArray[np.int64],
+    depth: int,
+) -> list[Own | None]:
+    """Return the scores of a source that says the same to all asks of one key."""
+    found: list[Own | None] = []
+    for number, query in enumerate(asks.queries):
+        one = asks.part(slice(number, number + 1))
+
+        def make(one: Asks = one) -> Common:
+            return Common(source.scores(one, space)[0], gone, depth)  # type: ignore[union-attr]
+
+        found.append(common.of((source.name, source.key(query)), make))  # type: ignore[union-attr]
+    return found
+
+
+def _hidden(own: Own, hidden: NDArray[np.int64], *, dense: bool) -> Own:
+    """Return scores without those of hidden rows, which :class:`Scored` ones leave out later."""
+    if isinstance(own, torch.Tensor):
+        own[torch.from_numpy(hidden)] = -torch.inf
+        return own
+    return own.dense(hidden) if dense else own
 
 
 def _filled(

@@ -1,5 +1,6 @@
 """The best of many scores, without sorting them all."""
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,10 +71,19 @@ def leading(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tens
     edge = maxima.topk(k).values[-1]
     some = (maxima > edge) if edge == -torch.inf else (maxima >= edge)
     held = some.nonzero()[:, 0]
-    rest = torch.arange(blocks * BLOCK, len(scores))
-    rows = torch.cat([(held[:, None] * BLOCK + torch.arange(BLOCK)).flatten(), rest])
+    within = _within_block()
+    rest = within[: len(scores) - blocks * BLOCK] + blocks * BLOCK
+    rows = torch.cat([(held[:, None] * BLOCK + within).flatten(), rest])
     found, values = _first(torch.cat([grid[held].flatten(), scores[blocks * BLOCK :]]), k)
     return rows[found], values
+
+
+@cache
+def _within_block() -> "torch.Tensor":
+    """Return 0 to ``BLOCK - 1``; made once, as thousands of requests need it."""
+    import torch
+
+    return torch.arange(BLOCK)
 
 
 def _first(scores: "torch.Tensor", k: int) -> tuple["torch.Tensor", "torch.Tensor"]:

@@ -223,6 +223,21 @@ class RankingSettings(Group):
     seed: int = Field(13, description="of every random draw")
 
 
+class ListSettings(Group):
+    """Lists of all users, for mails and caches."""
+
+    enabled: bool = Field(
+        False, description="make them: a thousand users take some seconds; off: an empty table"
+    )
+    k: int = Field(10, ge=1, le=100, description="items of a user")
+    chunk: int = Field(
+        1_000,
+        ge=1,
+        le=100_000,
+        description="users of each file that a killed run goes on from",
+    )
+
+
 class EvaluationSettings(Group):
     """The protocol of the measurements."""
 

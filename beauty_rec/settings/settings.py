@@ -44,6 +44,7 @@ from beauty_rec.settings.recommender import (
     EvaluationSettings,
     ItemIndexSettings,
     ItemTowerSettings,
+    ListSettings,
     RankingSettings,
     RecommendationSettings,
     UserTowerSettings,
@@ -158,6 +159,7 @@ class Settings(BaseSettings):
     recommendation: RecommendationSettings = RecommendationSettings()
     item_index: ItemIndexSettings = ItemIndexSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    lists: ListSettings = ListSettings()
     serve: ServeSettings = ServeSettings()
     gpu: GpuSettings = GpuSettings()
     storage: StorageSettings = StorageSettings()

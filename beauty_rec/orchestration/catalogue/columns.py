@@ -55,6 +55,13 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "weight_kg": ("body weight", "profiles_file.weight_kg"),
         "age": ("years", "profiles_file.age"),
     },
+    "user_lists": {
+        "user_id": ("the user", "split_reviews.user_id"),
+        "rank": ("1 for the best", ""),
+        "parent_asin": ("the item", "raw_items.parent_asin"),
+        "score": ("of the served order", ""),
+        "version": ("the served set that it comes from", ""),
+    },
     "split_reviews": {"split": ("train, valid or test, by time", "raw_reviews.timestamp")},
     "keywords": {
         "review_id": ("the review", "split_reviews.review_id"),

@@ -26,6 +26,8 @@ LOOKS: tuple[EventType, ...] = ("view", "click", "cart")
 CLICKS: tuple[EventType, ...] = ("click", "cart", "purchase")
 """Events that show that a shown item was gone to: the numerator of the click-through rate."""
 CONVERSIONS: tuple[EventType, ...] = ("purchase",)
+CHOICES: tuple[EventType, ...] = ("rating", "purchase")
+"""Events that say what is taken, as reviews do: models and feeds learn from them alone."""
 LEAST_RATING = 1.0
 
 

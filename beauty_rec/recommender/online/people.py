@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.recommender.online.feeds.tallies import Tallies
 from beauty_rec.settings import EventType
 
 
@@ -85,6 +87,11 @@ class People:
                 strict=True,
             )
         ]
+
+    @cached_property
+    def tallies(self) -> Tallies:
+        """Counts over the events, for feeds."""
+        return Tallies(self.starts, self.items, self.times, self.item_ids)
 
     def profile(self, user_id: str) -> dict[str, Any]:
         """Return the user's profile, column → value; empty when there is none."""

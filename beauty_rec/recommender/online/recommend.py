@@ -71,6 +71,37 @@ def recommend(
     Raises:
         UnknownFilter: a filter names what no item has.
     """
+    answers = ordered(shop, requests, settings, rules)
+    with stage("answer"):
+        return [_answer(shop, one, found, settings) for one, found in answers]
+
+
+def best_of(
+    shop: Snapshot,
+    requests: Sequence[RecommendRequest],
+    settings: ServeSettings,
+    rules: ShopRules | None = None,
+) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Return rows and scores of the items that :func:`recommend` answers, without all else."""
+    found = []
+    for one, answer in ordered(shop, requests, settings, rules):
+        wanted = settings.diversity if one.request.diversity is None else one.request.diversity
+        places, _ = _arranged(shop, one, answer, wanted, [])
+        found.append((answer.rows[places], answer.scores[places]))
+    return found
+
+
+def ordered(
+    shop: Snapshot,
+    requests: Sequence[RecommendRequest],
+    settings: ServeSettings,
+    rules: ShopRules | None,
+) -> list[tuple[Understood, Ordered]]:
+    """Return each request as it is understood, and its candidates in the order that is served.
+
+    Raises:
+        UnknownFilter: a filter names what no item has.
+    """
     understood = [understand(shop, request, settings) for request in requests]
     if rules is not None:
         understood = [_ruled(shop, one, rules) for one in understood]
@@ -91,12 +122,7 @@ def recommend(
             ],
         )
     with stage("order"):
-        answers = list(found)
-    with stage("answer"):
-        return [
-            _answer(shop, one, ordered, settings)
-            for one, ordered in zip(understood, answers, strict=True)
-        ]
+        return list(zip(understood, found, strict=True))
 
 
 def understand(

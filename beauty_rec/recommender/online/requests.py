@@ -27,6 +27,11 @@ from beauty_rec.settings import EventType
 MAX_K = 1_000
 
 
+MAX_USERS = 1_000
+"""Of a batch."""
+MAX_BATCH_K = 100
+
+
 MAX_HISTORY = 1_000
 
 
@@ -77,8 +82,8 @@ ONLY_LABELS: JsonDict = {
 SearchOrder = Literal["hybrid", "text_retriever", "lexical"]
 """How a search orders what it finds: by vectors and words, or by one of them."""
 
-SimilarBy = Literal["text", "baskets"]
-"""What makes two items alike: their texts, or who takes them together."""
+SimilarBy = Literal["text", "vectors", "baskets"]
+"""What makes two items alike: their texts, the item tower's vectors, or who takes them together."""
 
 Source = Literal[
     "user_tower", "text_retriever", "lexical", "item_to_item", "popular", "new_arrivals"
@@ -151,6 +156,27 @@ class RecommendRequest(Model):
         None, description="as if asked then, with the events before; unset: now"
     )
     stages: bool = Field(False, description="also what every source says of the candidates")
+
+
+class BatchRequest(Model):
+    """One question for many users: what :class:`RecommendRequest` says of each field holds here."""
+
+    user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
+    context: Text | None = None
+    k: int = Field(10, ge=1, le=MAX_BATCH_K)
+    filters: Filter = ANYTHING
+    exclude_seen: bool = True
+    exclude: list[Id] = Field([], max_length=1_000)
+    diversity: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    at: Moment | None = None
+
+    def alone(self) -> list[RecommendRequest]:
+        """Return the request of each user, as it would be made one by one."""
+        # Its parts are checked already, and a thousand copies of them need not be again.
+        shared = {name: getattr(self, name) for name in type(self).model_fields}
+        del shared["user_ids"]
+        one = RecommendRequest().model_copy(update=shared)
+        return [one.model_copy(update={"user_id": user}) for user in self.user_ids]
 
 
 class NewItem(Model):

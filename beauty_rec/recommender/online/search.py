@@ -56,17 +56,18 @@ def search(
 def similar(
     shop: Snapshot, row: int, k: int, by: SimilarBy = "text", filters: Filter = ANYTHING
 ) -> dict[str, Any]:
-    """Return ``Hits``: the items whose texts are nearest to an item's, or its company in baskets.
+    """Return ``Hits``: the items whose texts or vectors are nearest, or the company in baskets.
 
     Args:
         shop: what is asked.
         row: of the item, in the item space.
         k: items at most.
-        by: ``text``: the cosine of the texts; ``baskets``: what its buyers took as well, as a share
+        by: ``text``: the cosine of the texts; ``vectors``: that of the item tower's vectors, which
+            attributes and titles make; ``baskets``: what its buyers took as well, as a share
             of the best; see :func:`~beauty_rec.ranking.features.co_purchase.co_purchase`.
         filters: what they have to be.
     """
-    space, near = shop.space, "text_retriever"
+    space, near = shop.space, "item_tower" if by == "vectors" else "text_retriever"
     allowed = shop.catalogue.passing(filters)
     if by == "baskets":
         asks = asks_of(shop, [_anybody(space, None, row)])
@@ -74,16 +75,20 @@ def similar(
             shop.path.search(asks, k, "item_to_item", gone=shop.catalogue.gone, allowed=[allowed])
         )
         return _hits(shop, "item_to_item", found.rows[:k], found.scores[:k])
-    if not space.has_text[row]:
+    own = space.vectors(np.array([row]))
+    if by == "vectors":
+        own[:, space.tower_stop :] = 0
+    else:
+        own[:, : space.text_start] = 0
+    if not own.any():
         return _hits(shop, near, np.zeros(0, np.int64), np.zeros(0, np.float32))
-    query = space.text_queries(space.texts(np.array([row])))
-    scores = space.scores(query)[0]
-    hidden = ~space.has_text[: len(space)]
+    scores = space.scores(own)[0]
+    hidden = np.zeros(len(space), bool) if by == "vectors" else ~space.has_text[: len(space)]
     hidden[[*shop.catalogue.gone, row]] = True
     if allowed is not None:
         hidden |= ~allowed
     scores[torch.from_numpy(hidden)] = -torch.inf
-    return _hits(shop, near, *space.best(scores, query[0], k))
+    return _hits(shop, near, *space.best(scores, own[0], k))
 
 
 def label(hit: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.events.arrays import DAY_MS
+from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.recommender.asks import Asks
@@ -39,6 +40,10 @@ class ArrivalsSource:
         faded = np.exp(np.clip(-since / FADES_DAYS, -MOST, MOST)).astype(np.float32)
         found: NDArray[np.float32] = np.minimum(faded[:, None] * fresh, np.float32(1))
         return found
+
+    def key(self, query: Query) -> int:
+        """Return the moment: asks of one get the same scores."""
+        return query.time_ms
 
     @cached_property
     def _fresh(self) -> tuple[int, NDArray[np.float32]]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.context_events import FLOOR
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.recommender.asks import Asks
@@ -33,12 +34,16 @@ class PopularSource:
         """Return float32 ``[Q, N]``; without a known occasion what sells in all."""
         out = np.empty((len(asks), len(space)), np.float32)
         for row, query in enumerate(asks.queries):
-            occasion = self.table.context_row_of.get((query.context or "").strip().lower())
+            occasion = self.key(query)
             out[row] = BACKOFF * self._overall if occasion is not None else self._overall
             if occasion is not None:
                 sold = self.table.events.in_context.log_counts(occasion)
                 out[row] += sold[self.places] - np.log(FLOOR)
         return out
+
+    def key(self, query: Query) -> int | None:
+        """Return the occasion: asks of one get the same scores."""
+        return self.table.context_row_of.get((query.context or "").strip().lower())
 
     @cached_property
     def _overall(self) -> NDArray[np.float32]:

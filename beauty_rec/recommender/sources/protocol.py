@@ -40,7 +40,12 @@ class VectorSource(Source, Protocol):
 
 
 class ScoreSource(Source, Protocol):
-    """A source that scores items by itself."""
+    """A source that scores items by itself.
+
+    It may also have ``few(asks, space)``, where it knows few items of each ask (see
+    :class:`~beauty_rec.recommender.scored.Few`), or ``key(query)``, where asks of one key get the
+    same scores: batches of asks are faster by either.
+    """
 
     def scores(self, asks: Asks, space: ItemSpace) -> NDArray[np.float32]:
         """Return float32 ``[Q, N]``, at least 0; 0 where it has nothing to say."""

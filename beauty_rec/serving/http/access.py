@@ -14,7 +14,12 @@ PROBES = frozenset({"healthz", "readyz"})
 """Routes that a load balancer asks: nobody is too fast for them."""
 OPEN = PROBES | {"page", "assets", "openapi"}
 """Names of the routes that need no key anywhere."""
-READS = frozenset({"recommend", "search", "item", "similar", "sample_users", "version", "metrics"})
+READS = frozenset(
+    {
+        *("recommend", "recommend_batch", "search", "feed", "item", "similar"),
+        *("sample_users", "version", "metrics"),
+    }
+)
 """Names of the routes that need no key on this machine's own address. Every other one needs it."""
 
 

@@ -11,6 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from beauty_rec import tracing
+from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
@@ -18,6 +19,7 @@ from beauty_rec.serving.http.middleware import Guard
 from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.routes.answers import add_answers
+from beauty_rec.serving.http.routes.feeds import add_feeds
 from beauty_rec.serving.http.routes.items import add_items
 from beauty_rec.serving.http.routes.operations import add_operations
 from beauty_rec.serving.http.routes.people import add_people
@@ -25,7 +27,7 @@ from beauty_rec.serving.http.shown import ShownAnswers
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.http.traces import Traced, Turns
 from beauty_rec.serving.http.turns.batching import Batcher
-from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion, cost_of
+from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion, cost_of
 from beauty_rec.serving.state.engine import Engine, UnknownItem
 from beauty_rec.serving.state.watcher import watching
 
@@ -88,6 +90,7 @@ def create_app(engine: Engine) -> FastAPI:
     )
     add_handlers(app)
     add_answers(app, ask)
+    add_feeds(app, ask)
     add_items(app, engine, ask, rate)
     add_people(app, engine, shown, rate)
     add_operations(app, engine, metrics)
@@ -132,6 +135,16 @@ def answer_all(engine: Engine, questions: Sequence[Question]) -> list[dict[str, 
                     question.parent_asin, question.k, question.by, question.filters
                 )
             except UnknownItem as error:
+                answers[i] = error
+        elif isinstance(question, SeveralQuestions):
+            given = [request.user_id for request in question.requests]
+            found = engine.recommend(question.requests)
+            named = [{**a, "user_id": user} for a, user in zip(found, given, strict=True)]
+            answers[i] = {"answers": named}
+        elif isinstance(question, FeedQuestion):
+            try:
+                answers[i] = engine.feed(question)
+            except UnfitFeed as error:
                 answers[i] = error
     return [answers[i] for i in range(len(questions))]
 

@@ -80,6 +80,18 @@ class Recommendations(BaseModel):
     notes: list[str] = Field(description="what of the question could not be used")
 
 
+class UserRecommendations(Recommendations):
+    """An answer of a batch."""
+
+    user_id: str
+
+
+class Batch(BaseModel):
+    """The answers of a batch, in the order of its users; each names the set that it comes from."""
+
+    answers: list[UserRecommendations]
+
+
 class Hit(Card):
     """A found item; ``score`` is that of the order: a cosine, or a sum of shares of the best."""
 
@@ -94,6 +106,33 @@ class Hits(BaseModel):
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="how they were found: words, vectors, or both")
     items: list[Hit]
+
+
+class FeedHit(Hit):
+    """An item of a feed, with the figures that put it there."""
+
+    figures: dict[str, float] = Field(
+        description="trending: recent and usual, decayed events; bought together: users, support, "
+        "confidence, lift; new arrivals: days_since_first_sold, where it was sold"
+    )
+
+
+class Shelf(BaseModel):
+    """Items that the buyers of one past item took as well."""
+
+    because: Card
+    items: list[FeedHit]
+
+
+class Feed(BaseModel):
+    """A list that is shown without a question; ``order`` is its name."""
+
+    version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
+    order: str
+    items: list[FeedHit]
+    shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
+    notes: list[str] = Field(description="what of the question could not be used")
 
 
 class ItemDetail(Card):

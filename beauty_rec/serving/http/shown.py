@@ -16,9 +16,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from beauty_rec.recommender.online.events import CLICKS, CONVERSIONS
+from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
-from beauty_rec.serving.http.turns.cost import Question, SimilarQuestion
+from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.shown.impression import Impression, Kind, impression_of
@@ -75,10 +76,20 @@ class ShownAnswers(Collector):
     def note(self, answer: dict[str, Any], question: Question, *, is_seen: bool) -> None:
         """Give an answer its id, and keep it as an impression if people see it.
 
-        One that is asked as if in the past is none, and neither is one without an item.
+        One that is asked as if in the past is none, and neither is one without an item. Of a batch
+        each answer is one.
         """
-        user_id = question.user_id if isinstance(question, RecommendRequest) else None
-        impression = impression_of(answer, _kind_of(question), user_id)
+        if isinstance(question, SeveralQuestions):
+            for one, request in zip(answer["answers"], question.requests, strict=True):
+                self._note(one, request, "batch", is_seen=is_seen)
+        else:
+            self._note(answer, question, _kind_of(question), is_seen=is_seen)
+
+    def _note(
+        self, answer: dict[str, Any], question: Question, kind: Kind, *, is_seen: bool
+    ) -> None:
+        user_id = getattr(question, "user_id", None)  # search and similar have none
+        impression = impression_of(answer, kind, user_id)
         answer["recommendation_id"] = impression.recommendation_id
         is_past = isinstance(question, RecommendRequest) and question.at is not None
         if not self._is_kept or not is_seen or is_past or not impression.items:

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.corpus.intake.given import taken_path
+from beauty_rec.recommender.online.feeds.answer import feed
+from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.reasons import attributes_of
-from beauty_rec.recommender.online.recommend import recommend
+from beauty_rec.recommender.online.recommend import best_of, recommend
 from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.sets.manifest import Manifest
@@ -149,6 +152,14 @@ class Engine:
         shop = self._shop
         return recommend(shop, requests, self.settings.serve, self.rules.of(shop))
 
+    def best(
+        self, requests: Sequence[RecommendRequest]
+    ) -> list[tuple[list[str], NDArray[np.float32]]]:
+        """Return ids and scores of the items that :meth:`recommend` answers, without all else."""
+        shop = self._shop
+        found = best_of(shop, requests, self.settings.serve, self.rules.of(shop))
+        return [([shop.space.ids[row] for row in rows], scores) for rows, scores in found]
+
     def search(self, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
         """See :func:`~beauty_rec.recommender.online.search.search`."""
         return search(self._shop, questions, self.settings.serve)
@@ -176,6 +187,11 @@ class Engine:
         """
         shop = self._shop
         return similar(shop, self._row(shop, parent_asin), k, by, filters)
+
+    def feed(self, question: FeedQuestion) -> dict[str, Any]:
+        """See :func:`~beauty_rec.recommender.online.feeds.answer.feed`."""
+        shop = self._shop
+        return feed(shop, question, self.rules.of(shop), self.settings.serve)
 
     def item(self, parent_asin: str) -> dict[str, Any]:
         """Return an item with all that is known of it.

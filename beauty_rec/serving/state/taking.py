@@ -13,14 +13,13 @@ from typing import Any
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.corpus.intake.given import GivenKind, taken_path
+from beauty_rec.recommender.online.events import CHOICES
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, Store
-from beauty_rec.settings import EventType, Settings
+from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
-CHOICES: tuple[EventType, ...] = ("rating", "purchase")
-"""Events that the models learn from, as they do from reviews: looks are no choices."""
 
 
 def take(settings: Settings, kind: GivenKind) -> Path | None:

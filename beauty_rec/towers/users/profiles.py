@@ -68,6 +68,14 @@ class ProfileEncoder:
 
     def encode_one(self, person: Mapping[str, Any]) -> NDArray[np.float32]:
         """Return float32 ``[P]`` of one person, given as column → value."""
+        numbers = [person.get(name) for name in self.numeric]
+        if all(value is None or isinstance(value, int | float) for value in numbers):
+            x = np.array([np.nan if value is None else value for value in numbers], np.float64)
+            missing = ~np.isfinite(x)
+            z = (np.where(missing, 0, x) - np.array(self.mean)) / np.array(self.deviation)
+            pairs = np.stack([np.clip(np.where(missing, 0, z), -CLIP, CLIP), missing], axis=1)
+            same = [person.get(name) == v for name, values in self.values.items() for v in values]
+            return np.concatenate([pairs.ravel(), same]).astype(np.float32)
         row = {"user_id": [None]} | {name: [value] for name, value in person.items()}
         found: NDArray[np.float32] = self.encode(pl.DataFrame(row, strict=False))[0]
         return found

@@ -35,7 +35,9 @@ WRITES = (
 )
 ROUTES = (
     "POST /v1/recommend",
+    "POST /v1/recommend/batch",
     "GET /v1/search",
+    "GET /v1/feeds/{feed}",
     "GET /v1/items/{parent_asin}",
     "GET /v1/items/{parent_asin}/similar",
     *WRITES,

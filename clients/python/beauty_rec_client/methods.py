@@ -16,6 +16,13 @@ class Client(Transport):
         )
         return answer
 
+    def recommend_batch(self, body: models.BatchRequest) -> models.Batch:
+        """Recommend items to many users at once, with the answers that each would get alone. Users are answered some at a time, so that nobody else waits for all of them."""
+        answer: models.Batch = self.call(
+            Call("POST", "/v1/recommend/batch", body=body), models.Batch
+        )
+        return answer
+
     def search(
         self,
         q: str,
@@ -48,15 +55,49 @@ class Client(Transport):
         )
         return answer
 
+    def feed(
+        self,
+        feed: Literal[
+            "trending", "new-arrivals", "popular", "bought-together", "because-you-bought"
+        ],
+        *,
+        k: int | None = None,
+        category: list[str] | None = None,
+        user_id: str | None = None,
+        parent_asin: str | None = None,
+        context: str | None = None,
+        shelves: int | None = None,
+        filter: str | None = None,
+    ) -> models.Feed:
+        """A list that a page shows without a question, with the figures that put each item there. trending, new-arrivals, popular (within an occasion), bought-together (with an item), or because-you-bought: a shelf for each of the user's latest items."""
+        answer: models.Feed = self.call(
+            Call(
+                "GET",
+                "/v1/feeds/{feed}",
+                in_path={"feed": feed},
+                query={
+                    "k": k,
+                    "category": category,
+                    "user_id": user_id,
+                    "parent_asin": parent_asin,
+                    "context": context,
+                    "shelves": shelves,
+                    "filter": filter,
+                },
+            ),
+            models.Feed,
+        )
+        return answer
+
     def similar(
         self,
         parent_asin: str,
         *,
         k: int | None = None,
-        by: Literal["text", "baskets"] | None = None,
+        by: Literal["text", "vectors", "baskets"] | None = None,
         filter: str | None = None,
     ) -> models.Hits:
-        """Items whose texts are nearest to this one's, or that are taken together with it."""
+        """Items whose texts or vectors are nearest to this one's, or taken together with it."""
         answer: models.Hits = self.call(
             Call(
                 "GET",
@@ -166,6 +207,13 @@ class AsyncClient(AsyncTransport):
         )
         return answer
 
+    async def recommend_batch(self, body: models.BatchRequest) -> models.Batch:
+        """Recommend items to many users at once, with the answers that each would get alone. Users are answered some at a time, so that nobody else waits for all of them."""
+        answer: models.Batch = await self.call(
+            Call("POST", "/v1/recommend/batch", body=body), models.Batch
+        )
+        return answer
+
     async def search(
         self,
         q: str,
@@ -198,15 +246,49 @@ class AsyncClient(AsyncTransport):
         )
         return answer
 
+    async def feed(
+        self,
+        feed: Literal[
+            "trending", "new-arrivals", "popular", "bought-together", "because-you-bought"
+        ],
+        *,
+        k: int | None = None,
+        category: list[str] | None = None,
+        user_id: str | None = None,
+        parent_asin: str | None = None,
+        context: str | None = None,
+        shelves: int | None = None,
+        filter: str | None = None,
+    ) -> models.Feed:
+        """A list that a page shows without a question, with the figures that put each item there. trending, new-arrivals, popular (within an occasion), bought-together (with an item), or because-you-bought: a shelf for each of the user's latest items."""
+        answer: models.Feed = await self.call(
+            Call(
+                "GET",
+                "/v1/feeds/{feed}",
+                in_path={"feed": feed},
+                query={
+                    "k": k,
+                    "category": category,
+                    "user_id": user_id,
+                    "parent_asin": parent_asin,
+                    "context": context,
+                    "shelves": shelves,
+                    "filter": filter,
+                },
+            ),
+            models.Feed,
+        )
+        return answer
+
     async def similar(
         self,
         parent_asin: str,
         *,
         k: int | None = None,
-        by: Literal["text", "baskets"] | None = None,
+        by: Literal["text", "vectors", "baskets"] | None = None,
         filter: str | None = None,
     ) -> models.Hits:
-        """Items whose texts are nearest to this one's, or that are taken together with it."""
+        """Items whose texts or vectors are nearest to this one's, or taken together with it."""
         answer: models.Hits = await self.call(
             Call(
                 "GET",

@@ -5,9 +5,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Batch",
+    "BatchRequest",
     "CandidateCard",
+    "Card",
     "Deleted",
     "Evidence",
+    "Feed",
+    "FeedHit",
     "Filter",
     "Health",
     "Hit",
@@ -25,9 +30,11 @@ __all__ = [
     "Recommendations",
     "Recommended",
     "SampleUser",
+    "Shelf",
     "Standing",
     "Stored",
     "StoredEvents",
+    "UserRecommendations",
     "Version",
 ]
 
@@ -37,6 +44,42 @@ class Standing(BaseModel):
 
     score: float
     rank: int
+
+
+class Evidence(BaseModel):
+    """A reason that the data hold; nothing here is made up."""
+
+    kind: Literal["similar", "attribute", "context", "profile", "keyword"]
+    text: str = Field(description="the value, keyword or title itself")
+    field: str | None = Field(None, description="name of the attribute")
+    count: int | None = Field(None, description="reviews that say it, or past items that share it")
+    of: int | None = Field(None, description="past items looked at")
+    parent_asin: str | None = None
+    cosine: float | None = None
+
+
+class Recommended(BaseModel):
+    """A recommended item; ``score`` is that of the served order."""
+
+    parent_asin: str
+    title: str
+    store: str
+    price: float | None
+    average_rating: float | None
+    rating_number: int | None
+    category: str | None
+    brand: str | None
+    keywords: list[str] = Field(description="said by reviewers, the most telling first")
+    keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
+    rank: int
+    score: float
+    probability: float | None = Field(
+        description="of being chosen, calibrated; null where no learned order was asked"
+    )
+    sources: dict[str, Standing] = Field(description="every source that knows of it")
+    why: list[Evidence]
+    rules: list[str] = Field(description="names of the shop's rules that moved it")
 
 
 class CandidateCard(BaseModel):
@@ -52,26 +95,22 @@ class CandidateCard(BaseModel):
     sources: dict[str, Standing]
 
 
-class Deleted(BaseModel):
-    """What was deleted of a user."""
+class UserRecommendations(BaseModel):
+    """An answer of a batch."""
 
-    events: int = Field(description="given events that are deleted")
-    erased: bool = Field(
-        description="nothing of them is left in the database's files, as far as the server may see to it; the next run tries again"
-    )
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
+    order: str = Field(description="the order that this ask is answered in: see /version")
+    items: list[Recommended]
+    candidates: list[CandidateCard] | None = None
+    notes: list[str] = Field(description="what of the question could not be used")
+    user_id: str
 
 
-class Evidence(BaseModel):
-    """A reason that the data hold; nothing here is made up."""
+class Batch(BaseModel):
+    """The answers of a batch, in the order of its users; each names the set that it comes from."""
 
-    kind: Literal["similar", "attribute", "context", "profile", "keyword"]
-    text: str = Field(description="the value, keyword or title itself")
-    field: str | None = Field(None, description="name of the attribute")
-    count: int | None = Field(None, description="reviews that say it, or past items that share it")
-    of: int | None = Field(None, description="past items looked at")
-    parent_asin: str | None = None
-    cosine: float | None = None
+    answers: list[UserRecommendations]
 
 
 class Range(BaseModel):
@@ -103,6 +142,86 @@ class Filter(BaseModel):
     not_: "Filter | None" = Field(None, alias="not")
     any_of: "list[Filter] | None" = None
     all_of: "list[Filter] | None" = None
+
+
+class BatchRequest(BaseModel):
+    """One question for many users: what :class:`RecommendRequest` says of each field holds here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_ids: list[str]
+    context: str | None = None
+    k: int = 10
+    filters: Filter = Filter()
+    exclude_seen: bool = True
+    exclude: list[str] = []
+    diversity: float | None = None
+    at: int | None = None
+
+
+class Card(BaseModel):
+    """An item as people see it."""
+
+    parent_asin: str
+    title: str
+    store: str
+    price: float | None
+    average_rating: float | None
+    rating_number: int | None
+    category: str | None
+    brand: str | None
+    keywords: list[str] = Field(description="said by reviewers, the most telling first")
+    keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
+
+
+class Deleted(BaseModel):
+    """What was deleted of a user."""
+
+    events: int = Field(description="given events that are deleted")
+    erased: bool = Field(
+        description="nothing of them is left in the database's files, as far as the server may see to it; the next run tries again"
+    )
+    version: str
+
+
+class FeedHit(BaseModel):
+    """An item of a feed, with the figures that put it there."""
+
+    parent_asin: str
+    title: str
+    store: str
+    price: float | None
+    average_rating: float | None
+    rating_number: int | None
+    category: str | None
+    brand: str | None
+    keywords: list[str] = Field(description="said by reviewers, the most telling first")
+    keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
+    rank: int
+    score: float
+    figures: dict[str, float] = Field(
+        description="trending: recent and usual, decayed events; bought together: users, support, confidence, lift; new arrivals: days_since_first_sold, where it was sold"
+    )
+
+
+class Shelf(BaseModel):
+    """Items that the buyers of one past item took as well."""
+
+    because: Card
+    items: list[FeedHit]
+
+
+class Feed(BaseModel):
+    """A list that is shown without a question; ``order`` is its name."""
+
+    version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
+    order: str
+    items: list[FeedHit]
+    shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
+    notes: list[str] = Field(description="what of the question could not be used")
 
 
 class Health(BaseModel):
@@ -286,30 +405,6 @@ class RecommendRequest(BaseModel):
     )
     at: int | None = Field(None, description="as if asked then, with the events before; unset: now")
     stages: bool = Field(False, description="also what every source says of the candidates")
-
-
-class Recommended(BaseModel):
-    """A recommended item; ``score`` is that of the served order."""
-
-    parent_asin: str
-    title: str
-    store: str
-    price: float | None
-    average_rating: float | None
-    rating_number: int | None
-    category: str | None
-    brand: str | None
-    keywords: list[str] = Field(description="said by reviewers, the most telling first")
-    keyword_reviews: list[int] = Field(description="how many of them said each")
-    in_stock: bool = True
-    rank: int
-    score: float
-    probability: float | None = Field(
-        description="of being chosen, calibrated; null where no learned order was asked"
-    )
-    sources: dict[str, Standing] = Field(description="every source that knows of it")
-    why: list[Evidence]
-    rules: list[str] = Field(description="names of the shop's rules that moved it")
 
 
 class Recommendations(BaseModel):

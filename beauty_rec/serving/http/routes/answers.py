@@ -1,16 +1,17 @@
 """Routes that answer a shopper: recommendations and search."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
-from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.recommender.online.requests import BatchRequest, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.values import Label, Price
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.routes.responses import READ, Ask, FilterText, Json, K, filter_of
+from beauty_rec.serving.http.turns.cost import USERS_AT_ONCE, SeveralQuestions
 
 
 def add_answers(app: FastAPI, ask: Ask) -> None:
@@ -22,6 +23,19 @@ def add_answers(app: FastAPI, ask: Ask) -> None:
     async def recommend(http: Request, request: RecommendRequest) -> Response:
         """Recommend items to a shopper, known by id or described here."""
         return Json(await ask(http, request))
+
+    @app.post("/v1/recommend/batch", response_model=schema.Batch, responses=READ, tags=["answers"])
+    async def recommend_batch(http: Request, batch: BatchRequest) -> Response:
+        """Recommend items to many users at once, with the answers that each would get alone.
+
+        Users are answered some at a time, so that nobody else waits for all of them.
+        """
+        requests = batch.alone()
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(requests), USERS_AT_ONCE):
+            some = tuple(requests[start : start + USERS_AT_ONCE])
+            answers += (await ask(http, SeveralQuestions(some)))["answers"]
+        return Json({"answers": answers})
 
     @app.get("/v1/search", response_model=schema.Hits, responses=READ, tags=["answers"])
     async def search(

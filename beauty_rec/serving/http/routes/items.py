@@ -46,7 +46,7 @@ def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
         by: requests.SimilarBy = "text",
         filter_text: FilterText = None,
     ) -> Response:
-        """Items whose texts are nearest to this one's, or that are taken together with it."""
+        """Items whose texts or vectors are nearest to this one's, or taken together with it."""
         if http.scope.get("raw_path", b"").lower().endswith(b"%2fsimilar"):
             return await item(f"{parent_asin}/similar")
         question = SimilarQuestion(parent_asin, k, by, filter_of(filter_text))

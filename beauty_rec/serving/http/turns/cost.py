@@ -7,6 +7,7 @@ be right within a factor of two, so that nobody's share of the server is bought 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
@@ -19,6 +20,10 @@ NAMES = 1_000
 """Items of the past, or to leave out, that do."""
 EVENTS = 10
 """Events in one call that do."""
+USERS_AT_ONCE = 32
+"""Users of a batch that are answered together; then it is another client's turn."""
+IN_COMPANY = 0.25
+"""What a question in a batch costs, to one that is asked alone."""
 ADDED_ITEM = 0.5
 """Reading and indexing one given item, beside its text."""
 
@@ -33,13 +38,30 @@ class SimilarQuestion:
     filters: Filter = ANYTHING
 
 
-Question = RecommendRequest | SearchQuestion | SimilarQuestion
+@dataclass(frozen=True)
+class SeveralQuestions:
+    """Some questions of a batch, which are answered together."""
+
+    requests: tuple[RecommendRequest, ...]
+
+    @property
+    def filters(self) -> Filter:
+        """What the items of all of them have to be: it is the same for a whole batch."""
+        return self.requests[0].filters
+
+
+Question = SeveralQuestions | RecommendRequest | SearchQuestion | SimilarQuestion | FeedQuestion
 
 
 def cost_of(question: Question) -> float:
     """Return what an answer costs, 1 for an ordinary one."""
+    if isinstance(question, SeveralQuestions):
+        return sum(IN_COMPANY * cost_of(one) for one in question.requests)
     if isinstance(question, SimilarQuestion):
         return 1 + question.k / (10 * ROWS)
+    if isinstance(question, FeedQuestion):
+        shelves = question.shelves if question.feed == "because-you-bought" else 1
+        return 1 + shelves * question.k / (10 * ROWS)
     if isinstance(question, SearchQuestion):
         return 1 + question.k / (10 * ROWS) + len(question.text) / CHARS
     rows = question.k / ROWS

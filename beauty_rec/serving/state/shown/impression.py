@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["recommend", "search", "similar", "feed"]
+Kind = Literal["recommend", "batch", "search", "similar", "feed"]
 MOST_POSITIONS = 100
 """Positions of an answer that are kept; nobody looks further."""
 DEFAULT_VARIANT = "default"
@@ -42,9 +42,13 @@ def new_id(time_ms: int) -> str:
 
 
 def impression_of(answer: Mapping[str, Any], kind: Kind, user_id: str | None) -> Impression:
-    """Return what ``answer`` shows; a version, an order and its items are read from it."""
+    """Return what ``answer`` shows; a version, an order and its items are read from it.
+
+    Items on shelves are taken from the first to the last shelf.
+    """
     now = int(time.time() * 1000)
-    items = answer["items"][:MOST_POSITIONS]
+    shelved = (item for shelf in answer.get("shelves", ()) for item in shelf["items"])
+    items = [*answer["items"], *shelved][:MOST_POSITIONS]
     order = answer["order"]
     return Impression(
         new_id(now),

@@ -1,0 +1,125 @@
+"""What a source says of every item to an ask, where that takes no array of all items of its own."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from beauty_rec.search.near_ties import SLACK, ranked
+from beauty_rec.search.top import leading
+
+SPARE = 256
+"""Further rows that are kept of what many asks share: as many may be hidden from one of them."""
+KEPT = 8
+"""Scores of all items that are kept for further asks."""
+
+Rows = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+
+class Scored(Protocol):
+    """Scores of N items for one ask; what is not above 0 is nothing."""
+
+    def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
+        """Return rows and scores of the best that are not hidden, best first."""
+        ...
+
+    def at(self, rows: Rows) -> Scores:
+        """Return the scores of some rows, NaN for nothing."""
+        ...
+
+    def dense(self, hidden: Rows) -> torch.Tensor:
+        """Return all scores, float32 ``[N]``, a copy; ``-inf`` for nothing and what is hidden."""
+        ...
+
+
+@dataclass(frozen=True)
+class Few:
+    """A source that knows few items: ``rows``, ascending, and their scores; N items in all."""
+
+    rows: Rows
+    scores: Scores
+    items: int
+
+    def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
+        """See :class:`Scored`."""
+        kept = ~np.isin(self.rows, hidden) & (self.scores > 0)
+        return _first(self.rows[kept], self.scores[kept], depth)
+
+    def at(self, rows: Rows) -> Scores:
+        """See :class:`Scored`."""
+        found = np.full(len(rows), np.nan, np.float32)
+        if len(self.rows):
+            place = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+            known = (self.rows[place] == rows) & (self.scores[place] > 0)
+            found[known] = self.scores[place[known]]
+        return found
+
+    def dense(self, hidden: Rows) -> torch.Tensor:
+        """See :class:`Scored`."""
+        out = np.full(self.items, -np.inf, np.float32)
+        out[self.rows] = np.where(self.scores > 0, self.scores, -np.inf)
+        out[hidden] = -np.inf
+        return torch.from_numpy(out)
+
+
+class Common:
+    """What a source says to all asks of one kind: its best are sought once for all of them."""
+
+    def __init__(self, scores: Scores, gone: Rows, depth: int) -> None:
+        self._scores = torch.from_numpy(scores.copy())
+        self._scores.masked_fill_(self._scores <= 0, -torch.inf)
+        seen = self._scores.clone()
+        seen[torch.from_numpy(gone)] = -torch.inf
+        rows, values = leading(seen, depth + SLACK + SPARE)
+        order = np.lexsort((rows.numpy(), -values.numpy()))
+        self._rows, self._values = rows.numpy()[order], values.numpy()[order]
+        self._all = len(order) < depth + SLACK + SPARE
+
+    def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
+        """See :class:`Scored`."""
+        kept = ~np.isin(self._rows, hidden)
+        if self._all or int(kept.sum()) >= depth + SLACK:
+            return _first(self._rows[kept], self._values[kept], depth)
+        rows, values = leading(self.dense(hidden), depth + SLACK)
+        return _first(rows.numpy(), values.numpy(), depth)
+
+    def at(self, rows: Rows) -> Scores:
+        """See :class:`Scored`."""
+        found: Scores = self._scores[torch.from_numpy(rows)].numpy()
+        found[~np.isfinite(found)] = np.nan
+        return found
+
+    def dense(self, hidden: Rows) -> torch.Tensor:
+        """See :class:`Scored`."""
+        own = self._scores.clone()
+        own[torch.from_numpy(hidden)] = -torch.inf
+        return own
+
+
+class CommonScores:
+    """The latest :class:`Common` ones, by source and key."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, Common] = OrderedDict()
+
+    def of(self, key: Hashable, make: Callable[[], Common]) -> Common:
+        """Return those of a key, made where they are not there."""
+        if key not in self._kept:
+            self._kept[key] = make()
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+def _first(rows: Rows, scores: Scores, depth: int) -> tuple[Rows, Scores]:
+    """Return the ``depth`` best, near ties in the order of the rows."""
+    if len(rows) > depth + SLACK:
+        highest = np.lexsort((rows, -scores))[: depth + SLACK]
+        rows, scores = rows[highest], scores[highest]
+    order = ranked(scores, rows)[:depth]
+    return rows[order], scores[order]

@@ -1,0 +1,92 @@
+"""Lists of all users of a served set, in chunks that outlive a kill."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from beauty_rec.artifacts import atomic_path
+from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.serving.state.engine import Engine
+from beauty_rec.settings import Settings
+
+SCHEMA = {
+    "user_id": pl.String(),
+    "rank": pl.Int32(),
+    "parent_asin": pl.String(),
+    "score": pl.Float32(),
+    "version": pl.String(),
+}
+USERS_AT_ONCE = 256
+"""Whose answers are computed together."""
+
+
+@dataclass(frozen=True)
+class MadeLists:
+    """Lists of ``users`` users, ``kept`` of them from a run that did not end."""
+
+    frame: pl.DataFrame
+    version: str
+    users: int
+    kept: int
+
+
+def make_lists(settings: Settings, code_version: str) -> MadeLists:
+    """Return the best items of every user of the set that is served, by its own answer path.
+
+    Asked as of the moment at which the set was published. What was given over the API by now
+    counts: items, events, and the shop's rules.
+
+    Args:
+        settings: ``data_dir``, ``lists`` and ``serve``.
+        code_version: of what makes them; chunks of another one are not taken over.
+    """
+    cache = settings.data_dir / "cache" / "user_lists"
+    with Engine.open(settings) as engine:
+        shop, lists = engine.shop, settings.lists
+        published = datetime.fromisoformat(shop.manifest.created_at)
+        given = (
+            code_version, shop.manifest.set, shop.manifest.created_at, lists.model_dump_json(),
+            settings.serve.source_depth, settings.serve.diversity,
+        )  # fmt: skip
+        folder = cache / hashlib.sha256(repr(given).encode()).hexdigest()[:16]
+        for other in cache.glob("*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        users = [name.decode() for name in shop.people.users]
+        chunks, kept = list[Path](), 0
+        for start in range(0, len(users), lists.chunk):
+            some, path = users[start : start + lists.chunk], folder / f"{start:012d}.parquet"
+            if path.exists():
+                kept += len(some)
+            else:
+                frame = _frame(engine, some, lists.k, int(published.timestamp() * 1000))
+                with atomic_path(path) as draft:
+                    frame.write_parquet(draft)
+            chunks.append(path)
+    frames = [pl.read_parquet(path, glob=False) for path in chunks]
+    found = pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+    shutil.rmtree(cache)
+    return MadeLists(found, shop.manifest.set, len(users), kept)
+
+
+def _frame(engine: Engine, users: Sequence[str], k: int, at_ms: int) -> pl.DataFrame:
+    return pl.DataFrame(list(_rows(engine, users, k, at_ms)), schema=SCHEMA, orient="row")
+
+
+def _rows(
+    engine: Engine, users: Sequence[str], k: int, at_ms: int
+) -> Iterator[tuple[str, int, str, float, str]]:
+    version = engine.shop.manifest.set
+    one = RecommendRequest(k=k).model_copy(update={"at": at_ms})
+    for start in range(0, len(users), USERS_AT_ONCE):
+        some = users[start : start + USERS_AT_ONCE]
+        answers = engine.best([one.model_copy(update={"user_id": user}) for user in some])
+        for user, (items, scores) in zip(some, answers, strict=True):
+            for rank, (item, score) in enumerate(zip(items, scores.tolist(), strict=True), 1):
+                yield user, rank, item, score, version

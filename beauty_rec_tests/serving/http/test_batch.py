@@ -1,0 +1,69 @@
+"""Recommendations to many users in one call."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from beauty_rec.recommender.online.requests import BatchRequest, RecommendRequest
+from beauty_rec.serving.http.turns.batching import LIGHT
+from beauty_rec.serving.http.turns.cost import USERS_AT_ONCE, SeveralQuestions, cost_of
+from beauty_rec.serving.state.engine import Engine
+from beauty_rec_tests.serving.http.doors import client_of
+
+USERS = [f"AUSER{number:020d}" for number in range(60)] + ["a stranger"]
+AT = 1_650_000_000_000
+
+
+@pytest.fixture(scope="module")
+def client(engine: Engine) -> Iterator[TestClient]:
+    with client_of(engine) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        {},
+        {"context": "wedding", "k": 20},
+        {"context": "a rose soap", "filters": {"category": ["soap", "serum"]}, "diversity": 0.3},
+        {"exclude_seen": False, "exclude": ["B130000003"], "k": 100},
+    ],
+)
+def test_a_batch_answers_as_one_by_one(client: TestClient, shared: dict) -> None:
+    told = {"at": AT, **shared}
+    answer = client.post("/v1/recommend/batch", json={"user_ids": USERS, **told})
+    assert answer.status_code == 200
+    answers = answer.json()["answers"]
+    assert [one["user_id"] for one in answers] == USERS
+    for one in answers[::7] + answers[-1:]:
+        alone = client.post("/v1/recommend", json={"user_id": one["user_id"], **told}).json()
+        assert {name: value for name, value in one.items() if name != "user_id"} == alone
+
+
+def test_a_batch_that_makes_no_sense_is_422(client: TestClient) -> None:
+    for told, where in (
+        ({"user_ids": []}, "body.user_ids"),
+        ({"user_ids": ["u"] * 1_001}, "body.user_ids"),
+        ({"user_ids": ["u"], "history": ["B1"]}, "body.history"),
+        ({"user_ids": ["u"], "filters": {"category": "soaap"}}, "filters.category"),
+        ({"user_ids": ["u"], "k": 101}, "body.k"),
+    ):
+        answer = client.post("/v1/recommend/batch", json=told)
+        assert answer.status_code == 422, told
+        assert answer.json()["errors"][0]["where"] == where
+
+
+def test_a_batch_costs_its_users_and_is_asked_as_each_would_be(engine: Engine) -> None:
+    batch = BatchRequest(user_ids=USERS, context="gift", k=5)
+    assert batch.alone()[3] == RecommendRequest(user_id=USERS[3], context="gift", k=5)
+    alone = cost_of(batch.alone()[0])
+    some = SeveralQuestions(tuple(batch.alone()[:USERS_AT_ONCE]))
+    assert 0.1 < cost_of(some) / (USERS_AT_ONCE * alone) <= 0.5
+    assert cost_of(some) > LIGHT  # it has the lane of large questions
+
+
+def test_a_greedy_batch_is_paid_for(engine: Engine) -> None:
+    with client_of(engine, requests_per_second=5) as client:
+        client.post("/v1/recommend/batch", json={"user_ids": USERS})
+        assert client.post("/v1/recommend", json={}).status_code == 429
