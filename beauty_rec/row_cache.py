@@ -11,6 +11,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from beauty_rec.artifacts import atomic_path, content_hash, write_text_atomic
 
 LOG = logging.getLogger("beauty_rec.cache")
 KEY, MAKER, UNUSED = "reuse_key", "reuse_maker", "reuse_unused"
+_FILE, _ROW = "reuse_file", "reuse_row"
 KEEP_UNUSED = 3
 """Times that a file is written anew with a row that was not asked for, before it is dropped."""
 
@@ -125,32 +127,117 @@ def reuse_rows(
             tells the columns.
         worth_keeping: of the computed rows; others are computed again next time.
     """
-    found_parts = [_read_rows(path, maker) for path in sorted(folder.glob("*.parquet"))]
-    parts = [part for part in found_parts if part is not None and part.height]
-    known = pl.concat(parts).unique(KEY, keep="first", maintain_order=True) if parts else None
-    missing = keys if known is None else keys.filter(~keys.is_in(known[KEY].implode()))
-    rows = list(range(len(keys)))
-    if known is not None:
-        rows = keys.is_in(missing.implode()).arg_true().to_list()
-    computed = compute(rows).with_columns(
-        pl.Series(KEY, keys.gather(rows), dtype=pl.String),
-        pl.lit(maker).alias(MAKER),
-        pl.lit(0, dtype=pl.Int32).alias(UNUSED),
-    )
-    fresh = computed if worth_keeping is None else computed.filter(worth_keeping)
-    columns = [name for name in computed.columns if name not in (KEY, MAKER, UNUSED)]
-    everything = (
-        computed if known is None else pl.concat([computed, known.select(computed.columns)])
-    )
-    everything = everything.unique(KEY, keep="first", maintain_order=True)
-    found = pl.DataFrame({KEY: keys}).join(everything, on=KEY, how="left", maintain_order="left")
-    used = everything.join(pl.DataFrame({KEY: keys.unique()}), on=KEY, how="semi")
-    if worth_keeping is not None and fresh.height < computed.height:
-        dropped = computed.join(fresh.select(KEY), on=KEY, how="anti").select(KEY)
-        used = used.join(dropped, on=KEY, how="anti")
-    used = used.with_columns(pl.lit(0, dtype=pl.Int32).alias(UNUSED))
-    _write_rows(folder / f"{name}.parquet", used, maker)
-    return found.select(columns), len(rows)
+    with ReusedRows(folder, name, maker, worth_keeping) as reused:
+        return reused.rows(keys, compute), reused.computed
+
+
+class ReusedRows:
+    """:func:`reuse_rows` of one batch of keys after the other, of which only one is in memory.
+
+    What is kept is known by its key and place; the file is written anew at the end of the block.
+
+    Attributes:
+        computed: how many rows were computed so far.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, maker: str, worth_keeping: pl.Expr | None = None
+    ) -> None:
+        """See :func:`reuse_rows` for the arguments."""
+        self._path, self._maker, self._worth_keeping = (
+            folder / f"{name}.parquet",
+            maker,
+            worth_keeping,
+        )
+        self.computed = 0
+        # The place of a row: file, and row in it. The files that are written now come last.
+        self._files = [path for path in sorted(folder.glob("*.parquet")) if _is_sound(path)]
+        self._old = len(self._files)
+        empty = pl.DataFrame(schema={KEY: pl.String, _FILE: pl.UInt32, _ROW: pl.UInt32})
+        known = [empty, *(self._keys(number) for number in range(self._old))]
+        self._known = pl.concat(known).unique(KEY, keep="first", maintain_order=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._drafts = TemporaryDirectory(prefix=".rows-", dir=folder)
+
+    def __enter__(self) -> "ReusedRows":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._drafts:
+            if kind is None:
+                self._write()
+
+    def rows(self, keys: pl.Series, compute: Callable[[list[int]], pl.DataFrame]) -> pl.DataFrame:
+        """Return one row for each of ``keys``, in order; see :func:`reuse_rows`."""
+        asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String})
+        places = asked.join(self._known, on=KEY, how="left", maintain_order="left")
+        missing = places[_FILE].is_null().arg_true().to_list()
+        self.computed += len(missing)
+        computed = compute(missing)
+        columns = computed.columns
+        computed = computed.with_columns(
+            pl.Series(KEY, keys.gather(missing), dtype=pl.String),
+            pl.lit(self._maker).alias(MAKER),
+            pl.lit(0, dtype=pl.Int32).alias(UNUSED),
+        )
+        wanted = places.drop_nulls(_FILE).unique(KEY)
+        kept = [
+            self._read(int(number), part[_ROW]).select(computed.columns)
+            for (number,), part in wanted.partition_by(_FILE, as_dict=True).items()
+        ]
+        everything = pl.concat([computed, *kept]).unique(KEY, keep="first", maintain_order=True)
+        self._keep(everything, computed, wanted)
+        found = asked.join(everything, on=KEY, how="left", maintain_order="left")
+        return found.select(columns)
+
+    def _keys(self, number: int) -> pl.DataFrame:
+        rows = pl.scan_parquet(self._files[number], glob=False, row_index_name=_ROW)
+        rows = rows.filter(pl.col(MAKER) == self._maker).with_columns(
+            pl.lit(number, dtype=pl.UInt32).alias(_FILE), pl.col(_ROW).cast(pl.UInt32)
+        )
+        return rows.select(KEY, _FILE, _ROW).collect()
+
+    def _read(self, number: int, rows: pl.Series) -> pl.DataFrame:
+        """Return rows of a file; those of a batch mostly stand together."""
+        first, last = int(rows.min()), int(rows.max())  # type: ignore[arg-type]
+        part = pl.scan_parquet(self._files[number], glob=False).slice(first, last - first + 1)
+        return part.collect()[rows.cast(pl.Int64) - first]
+
+    def _keep(self, rows: pl.DataFrame, computed: pl.DataFrame, wanted: pl.DataFrame) -> None:
+        """Write the rows that are not written yet; those that are not worth it stay unknown."""
+        written = wanted.filter(pl.col(_FILE) >= self._old)
+        rows = rows.join(written, on=KEY, how="anti", maintain_order="left")
+        if self._worth_keeping is not None:
+            worthless = computed.filter(~self._worth_keeping)
+            rows = rows.join(worthless, on=KEY, how="anti", maintain_order="left")
+        self._files.append(Path(self._drafts.name) / f"{len(self._files):06d}.parquet")
+        rows = rows.with_columns(pl.lit(0, dtype=pl.Int32).alias(UNUSED))
+        rows.write_parquet(self._files[-1], compression="lz4")
+        own = (
+            rows.select(KEY)
+            .with_row_index(_ROW)
+            .select(
+                KEY,
+                pl.lit(len(self._files) - 1, dtype=pl.UInt32).alias(_FILE),
+                pl.col(_ROW).cast(pl.UInt32),
+            )
+        )
+        if own.height:
+            self._known = pl.concat([own, self._known.join(own, on=KEY, how="anti")])
+
+    def _write(self) -> None:
+        """Write the file anew: the rows of this time, then those that may be asked for again."""
+        parts = [pl.scan_parquet(path, glob=False) for path in self._files[self._old :]]
+        if self._path in self._files[: self._old] and parts:
+            used = self._known.lazy().filter(pl.col(_FILE) >= self._old).select(KEY)
+            left = pl.scan_parquet(self._path, glob=False).filter(pl.col(MAKER) == self._maker)
+            left = left.join(used, on=KEY, how="anti").with_columns(pl.col(UNUSED) + 1)
+            parts.append(left.filter(pl.col(UNUSED) <= KEEP_UNUSED))
+        if not parts:
+            return
+        with atomic_path(self._path) as draft:
+            pl.concat(parts, how="diagonal").sink_parquet(draft, compression="zstd")
+        write_text_atomic(_sum_of(self._path), content_hash(self._path))
 
 
 def _sum_of(path: Path) -> Path:
@@ -158,26 +245,14 @@ def _sum_of(path: Path) -> Path:
     return path.with_suffix(".sum")
 
 
-def _read_rows(path: Path, maker: str) -> pl.DataFrame | None:
-    """Return the rows of a file that ``maker`` made; None, and no file, if it is damaged."""
+def _is_sound(path: Path) -> bool:
+    """Tell whether a file holds what was written; a damaged one is dropped."""
     try:
         if _sum_of(path).read_text() != content_hash(path):
             raise ValueError("not what was written")
-        return pl.read_parquet(path, glob=False).filter(pl.col(MAKER) == maker)
+        if not {KEY, MAKER, UNUSED} <= set(pl.read_parquet_schema(path)):
+            raise ValueError("not a file of rows")
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         _drop(path, error)
-        return None
-
-
-def _write_rows(path: Path, used: pl.DataFrame, maker: str) -> None:
-    kept = [used]
-    old = _read_rows(path, maker) if path.exists() else None
-    if old is not None:
-        old = old.join(used.select(KEY), on=KEY, how="anti").with_columns(pl.col(UNUSED) + 1)
-        old = old.filter(pl.col(UNUSED) <= KEEP_UNUSED)
-        if old.height:
-            kept.append(old.select(used.columns))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as draft:
-        pl.concat(kept).write_parquet(draft, compression="zstd")
-    write_text_atomic(_sum_of(path), content_hash(path))
+        return False
+    return True

@@ -5,7 +5,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from beauty_rec.row_cache import KEEP_UNUSED, content_keys, maker_of, reuse_rows, reuse_vectors
+from beauty_rec.row_cache import (
+    KEEP_UNUSED,
+    ReusedRows,
+    content_keys,
+    maker_of,
+    reuse_rows,
+    reuse_vectors,
+)
 from beauty_rec_tests.harm import HARMS
 
 
@@ -117,3 +124,39 @@ def test_what_is_damaged_is_dropped_and_named(
         assert str(tmp_path / file.split("/")[0]) in caplog.text
     assert vectors(tmp_path / "vectors", words)[1] == []
     assert rows(tmp_path / "rows", "train", words)[1] == []
+
+
+def test_batches_find_what_batches_before_them_computed(tmp_path: Path) -> None:
+    def read(batches: list[list[str]]) -> tuple[list[list[int]], list[str]]:
+        found, asked = [], []
+        with ReusedRows(tmp_path, "train", "a") as reused:
+            for words in batches:
+                lengths = Lengths(words)
+                keys = pl.Series(content_keys(words), dtype=pl.String)
+                found.append(reused.rows(keys, lengths.rows)["size"].to_list())
+                asked += lengths.asked
+        assert reused.computed == len(asked)
+        return found, asked
+
+    assert read([["one", "three"], ["three", "seven!"]]) == (
+        [[3, 5], [5, 6]],
+        ["one", "three", "seven!"],
+    )
+    assert read([["seven!"], ["one", "new"]]) == ([[6], [3, 3]], ["new"])
+    assert read([["three"]]) == ([[5]], [])  # not asked for last time, and kept
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["train.parquet", "train.sum"]
+
+
+def test_a_reading_that_fails_leaves_what_was_kept(tmp_path: Path) -> None:
+    rows(tmp_path, "train", ["one"])
+    before = (tmp_path / "train.parquet").read_bytes()
+
+    def read_and_fail() -> None:
+        with ReusedRows(tmp_path, "train", "a") as reused:
+            reused.rows(pl.Series(content_keys(["three"])), Lengths(["three"]).rows)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read_and_fail()
+    assert (tmp_path / "train.parquet").read_bytes() == before
+    assert rows(tmp_path, "train", ["one"]) == ([3], [])

@@ -87,6 +87,9 @@ def run(
     ] = None,
     items: Annotated[Path | None, typer.Option(help="item metadata, same formats")] = None,
     profiles: Annotated[Path | None, typer.Option(help="user profiles, same formats")] = None,
+    hidden_items: Annotated[
+        Path | None, typer.Option(help="items that are never shown: ids, one a line")
+    ] = None,
     data_dir: DataDir = None,
     profile: Annotated[
         Profile | None, typer.Option(help="sample: packaged encoder, CPU; full: BAAI/bge-m3")
@@ -110,7 +113,13 @@ def run(
     What it is given (inputs, profile, settings) is kept in the data folder for later commands.
     """
     chosen = load_settings(
-        data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
+        data_dir,
+        settings,
+        profile=profile,
+        reviews=reviews,
+        items=items,
+        profiles=profiles,
+        hidden_items=hidden_items,
     )
     if dry_run:
         for line in dry_lines(chosen, select, partition, force=force, train=train):

@@ -112,7 +112,9 @@ def _inputs(settings: Settings) -> Iterator[Finding]:
             yield Finding("ok", "inputs", f"{kind}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
         else:
             yield Finding(
-                "fail", "inputs", f"{kind}: {path} is missing; beauty-rec run --{kind} FILE"
+                "fail",
+                "inputs",
+                f"{kind}: {path} is missing; beauty-rec run --{kind.replace('_', '-')} FILE",
             )
 
 

@@ -25,7 +25,7 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
         ValueError: a setting is unknown or out of bounds; the message names it.
     """
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    for name in ("reviews", "items", "profiles"):
+    for name in ("reviews", "items", "profiles", "hidden_items"):
         if name in chosen:
             chosen[name] = chosen[name].resolve()
     if data_dir is not None:

@@ -1,6 +1,7 @@
 """The report in the terminal (`beauty-rec report`)."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -11,6 +12,7 @@ from beauty_rec.evaluation.block import Block
 from beauty_rec.evaluation.report.comparison import Verdict, best_baseline, best_part, title_of
 from beauty_rec.evaluation.report.document import BASELINES, HELD_OUT, Report
 from beauty_rec.evaluation.report.markdown import KEY_METRICS, SYNTHETIC
+from beauty_rec.evaluation.report.online import HEAD, ONLINE_LEGEND, online_rows, online_title
 
 Comparison = Callable[[Mapping[str, Block], str, str], Verdict | None]
 
@@ -50,6 +52,8 @@ def terminal_view(report: Report) -> RenderableType:
                 title = f"Answer {scenario.replace('_', ' ')}, {split}"
                 parts.append(_table(title, section, best_part))
                 marked = True
+    if online := report.get("online"):
+        parts += [_online_table(online), Text(ONLINE_LEGEND, style="dim")]
     for split, block in report["reranker"].items():
         if block:
             figures = "  ".join(f"{k} {block[k]:.4f}" for k in ("auc", "log_loss") if block.get(k))
@@ -117,6 +121,18 @@ def _keywords_table(sections: Mapping[str, Mapping[str, Block]]) -> Table | None
                 found.add_row(
                     split, _name(method), *_cells(sections[split], method, with_intervals=False)
                 )
+    return found
+
+
+def _online_table(online: Mapping[str, Any]) -> Table:
+    """Return what people did with what they were shown; below a rate (80 columns) its interval."""
+    found = Table(title=online_title(online), title_justify="left", box=SIMPLE_HEAD)
+    found.add_column(HEAD[0], no_wrap=True)
+    for name in HEAD[1:]:
+        found.add_column(name.removesuffix(" [95%]"), justify="right", no_wrap=name != HEAD[-1])
+    for title, shown, *rates in online_rows(online):
+        cells = (cell.replace(" [", "\n").replace(", ", "–").rstrip("]") for cell in rates)
+        found.add_row(title, shown, *map(Text, cells))
     return found
 
 

@@ -10,6 +10,7 @@ Cuts(train_end_ms=9, valid_end_ms=10)
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import polars as pl
 
@@ -17,6 +18,9 @@ from beauty_rec.settings import SPLITS, CorpusSettings, Split
 
 OFFICIAL_CUTS_MS = (1628643414042, 1658002729837)
 """Global cuts of the Amazon Reviews 2023 benchmark (https://amazon-reviews-2023.github.io)."""
+
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 class SplitError(ValueError):
@@ -64,7 +68,7 @@ def cut_times(timestamps: pl.Series, settings: CorpusSettings) -> Cuts:
     return cuts
 
 
-def split_reviews(reviews: pl.DataFrame, cuts: Cuts) -> pl.DataFrame:
+def split_reviews(reviews: Frame, cuts: Cuts) -> Frame:
     """Return ``reviews`` in their order with a String column `split`: train, valid or test."""
     train, valid, test = (pl.lit(name) for name in SPLITS)
     time = pl.col("timestamp")

@@ -4,7 +4,6 @@ A user's history is what lies strictly before an event in time: events of the sa
 (a basket, in day-stamped data) do not see one another.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.events.extras import extra_columns
 from beauty_rec.events.places import rows_of
 
 DAY_MS = 86_400_000
@@ -89,9 +89,9 @@ def read_events(
     """
     if len(set(item_ids)) != len(item_ids):
         raise ValueError("item_ids repeat")
-    users = sorted(reviews["user_id"].unique().to_list())
+    users = _distinct(reviews["user_id"])
     context = reviews["context"].cast(pl.String).str.strip_chars().replace("", None)
-    contexts = sorted(context.drop_nulls().unique().to_list())
+    contexts = _distinct(context)
     user = rows_of(reviews["user_id"], users)
     time = reviews["timestamp"].to_numpy().astype(np.int64)
     tags, values = _tags(reviews, tag_values)
@@ -135,17 +135,19 @@ def _tags(
     values: dict[str, list[str]] = {}
     if "extras" not in reviews.columns:
         return tags, values
-    rows = [json.loads(extras) if extras else {} for extras in reviews["extras"].to_list()]
-    names = {name for row in rows for name in row} if wanted is None else set(wanted)
-    for name in sorted(names):
-        texts = [_tag_text(row.get(name)) for row in rows]
-        known = sorted({text for text in texts if text is not None})
-        if wanted is not None:
-            known = list(wanted[name])
+    names = None if wanted is None else list(wanted)
+    for name, texts in extra_columns(reviews["extras"], _tag_text, names):
+        known = list(wanted[name]) if wanted is not None else _distinct(texts)
         if wanted is not None or 2 <= len(known) <= MAX_TAG_VALUES:
-            tags[name] = rows_of(pl.Series(texts, dtype=pl.String), known)
+            tags[name] = rows_of(texts, known)
             values[name] = known
     return tags, values
+
+
+def _distinct(texts: pl.Series) -> list[str]:
+    """Return the distinct values, null left out, in order."""
+    found: list[str] = texts.drop_nulls().unique().sort().to_list()
+    return found
 
 
 def _tag_text(value: object) -> str | None:

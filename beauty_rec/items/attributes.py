@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from beauty_rec.items.domain import SHIPPED, Domain, load_domain
-from beauty_rec.items.event_evidence import event_evidence, keyword_evidence, telling, train_only
+from beauty_rec.items.event_evidence import event_evidence, telling, telling_keywords, train_only
 from beauty_rec.items.event_values import add_event_values
 from beauty_rec.items.phrase_finder import Lexicon, words
 from beauty_rec.settings import AttributeSettings
@@ -97,7 +97,7 @@ def item_attributes(
     extractor: AttributeExtractor,
     items: pl.DataFrame,
     reviews: pl.DataFrame,
-    keywords: pl.DataFrame | None,
+    keywords: pl.DataFrame | pl.LazyFrame | None,
     profiles: pl.DataFrame | None,
     settings: AttributeSettings,
 ) -> pl.DataFrame:
@@ -117,7 +117,7 @@ def item_attributes(
         ValueError: ``reviews`` has rows that are not of train.
     """
     reviews = train_only(reviews)
-    said = telling(keyword_evidence(reviews, keywords), settings).rename({"values": "keywords"})
+    said = telling_keywords(reviews, keywords, settings).rename({"values": "keywords"})
     known = items.select("parent_asin").vstack(reviews.select("parent_asin")).unique().sort(by="*")
     rows = known.join(items, on="parent_asin", how="left", maintain_order="left").join(
         said.select("parent_asin", "keywords"), on="parent_asin", how="left", maintain_order="left"

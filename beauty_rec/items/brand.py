@@ -5,6 +5,7 @@ store that names none of its items' titles is a reseller; a title without either
 the names that other titles begin with.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ def find_brands(clues: Sequence[BrandClues], common: set[str]) -> list[str | Non
         clues: one per item.
         common: words that no brand is made of alone (the lexicon's single words).
     """
-    titles = [words(clue.title) for clue in clues]
+    titles = [list(map(sys.intern, words(clue.title))) for clue in clues]  # one copy of a word
     stated = [
         [name for raw in clue.stated if (name := tuple(words(raw))) and _is_short(name)]
         for clue in clues

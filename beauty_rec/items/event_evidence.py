@@ -1,10 +1,12 @@
 """What train events say about an item: counted, and held against what they say of all items."""
 
-import json
 import math
+from collections.abc import Iterator
 
 import polars as pl
 
+from beauty_rec.events.extras import extra_columns
+from beauty_rec.events.item_ranges import item_ranges
 from beauty_rec.settings import AttributeSettings
 
 KEYWORD_FIELDS = ("who", "when", "why")
@@ -29,19 +31,44 @@ def train_only(reviews: pl.DataFrame) -> pl.DataFrame:
     return reviews
 
 
-def keyword_evidence(reviews: pl.DataFrame, keywords: pl.DataFrame | None) -> pl.DataFrame:
+def telling_keywords(
+    reviews: pl.DataFrame, keywords: pl.DataFrame | pl.LazyFrame | None, settings: AttributeSettings
+) -> pl.DataFrame:
+    """Return what :func:`telling` says of the keywords of reviews, those of some items at a time.
+
+    Twice over all of them: what all items say is held against what each one says.
+    """
+    if keywords is None:
+        return telling(pl.DataFrame(schema=_EVIDENCE), settings)
+    said, asked = keywords.lazy(), reviews.select("review_id")
+    said = said.select("review_id", "parent_asin", *KEYWORD_FIELDS)
+    none = pl.Series([], dtype=pl.String)
+    ranges = list(item_ranges(none, said))
+    totals, events = pl.DataFrame(schema={"value": pl.String, "total": pl.Int64}), 0
+    for within in ranges:
+        own = _keyword_evidence(said.filter(within).collect(), asked)
+        counted = own.group_by("value").agg(total=pl.col("n").sum().cast(pl.Int64))
+        totals = pl.concat([totals, counted]).group_by("value").agg(pl.col("total").sum())
+        events += int(own.unique("parent_asin")["events"].cast(pl.Int64).sum())
+    share = totals.select("value", q=pl.col("total") / max(1, events))
+    parts = [telling(pl.DataFrame(schema=_EVIDENCE), settings)]
+    for within in ranges:
+        own = _keyword_evidence(said.filter(within).collect(), asked)
+        parts.append(_kept(own.join(share, on="value", how="left"), settings))
+    return pl.concat(parts)
+
+
+def _keyword_evidence(keywords: pl.DataFrame, reviews: pl.DataFrame) -> pl.DataFrame:
     """Return (parent_asin, field="keywords", value, n, events).
 
     n of an item's reviews have the keyword; ``events`` of them have any.
     """
-    if keywords is None or keywords.is_empty():
-        return pl.DataFrame(schema=_EVIDENCE)
     parts = [
         keywords.select("review_id", "parent_asin", value=field).explode("value")
         for field in KEYWORD_FIELDS
     ]
     rows = pl.concat(parts).drop_nulls("value").unique()
-    rows = rows.join(reviews.select("review_id"), on="review_id", how="semi")
+    rows = rows.join(reviews, on="review_id", how="semi")
     said = rows.group_by("parent_asin").agg(events=pl.col("review_id").n_unique())
     counts = _count(rows.with_columns(field=pl.lit("keywords"))).drop("events")
     counts = counts.join(said, on="parent_asin").cast({"events": pl.UInt32})
@@ -61,16 +88,26 @@ def event_evidence(
     of the buyers' profiles, numbers as bands of the widths ``steps`` (:func:`buyer_steps` of
     ``reviews`` where not given).
     """
-    columns = [_values(reviews, "context", pl.col("context"))] if "context" in reviews else []
-    columns += _extras(reviews)
-    if profiles is not None:
-        widths = buyer_steps(reviews, profiles) if steps is None else steps
-        columns += [
-            _values(reviews.join(labels, on="user_id", how="left"), field, pl.col("label"))
-            for field, labels in buyer_labels(profiles, widths).items()
-        ]
+    columns = _columns(reviews, profiles, steps)
     parts = [_count(column) for column in columns if _categorical(column, settings)]
     return pl.concat(parts) if parts else pl.DataFrame(schema=_EVIDENCE)
+
+
+def _columns(
+    reviews: pl.DataFrame, profiles: pl.DataFrame | None, steps: dict[str, float] | None
+) -> Iterator[pl.DataFrame]:
+    """Yield (parent_asin, field, value) of one field after the other."""
+    if "context" in reviews:
+        yield _values(reviews, "context", pl.col("context"))
+    if "extras" in reviews.columns:
+        said = reviews.select("parent_asin", "extras").drop_nulls()
+        for key, values in extra_columns(said["extras"], _scalar):
+            yield _values(said.with_columns(said=values), key, pl.col("said"))
+    if profiles is not None:
+        widths = buyer_steps(reviews, profiles) if steps is None else steps
+        events = reviews.select("parent_asin", "user_id")
+        for field, labels in buyer_labels(profiles, widths).items():
+            yield _values(events.join(labels, on="user_id", how="left"), field, pl.col("label"))
 
 
 def buyer_steps(reviews: pl.DataFrame, profiles: pl.DataFrame) -> dict[str, float]:
@@ -129,14 +166,19 @@ def telling(evidence: pl.DataFrame, settings: AttributeSettings) -> pl.DataFrame
     capped at ``max_values`` (keywords at five times that).
     """
     keys = ["parent_asin", "field"]
+    n, events = pl.col("n").cast(pl.Float64), pl.col("events").cast(pl.Float64)
+    share = n.sum().over(["field", "value"]) / (events / pl.len().over(keys)).sum().over("field")
+    return _kept(evidence.with_columns(q=share), settings)
+
+
+def _kept(evidence: pl.DataFrame, settings: AttributeSettings) -> pl.DataFrame:
+    """Return what :func:`telling` does of evidence whose column ``q`` is the background."""
+    keys = ["parent_asin", "field"]
     m = settings.smoothing
     n, events = pl.col("n").cast(pl.Float64), pl.col("events").cast(pl.Float64)
     cap = pl.when(pl.col("field") == "keywords").then(5).otherwise(1) * settings.max_values
     scored = (
-        evidence.with_columns(
-            q=n.sum().over(["field", "value"]) / (events / pl.len().over(keys)).sum().over("field")
-        )
-        .with_columns(p=(n + m * pl.col("q")) / (events + m))
+        evidence.with_columns(p=(n + m * pl.col("q")) / (events + m))
         .with_columns(score=pl.col("p") * (pl.col("p") / pl.col("q")).log())
         .filter(
             (pl.col("p") >= settings.min_lift * pl.col("q"))
@@ -146,18 +188,6 @@ def telling(evidence: pl.DataFrame, settings: AttributeSettings) -> pl.DataFrame
     )
     kept = scored.filter(pl.int_range(pl.len()).over(keys) < cap)
     return kept.group_by(keys, maintain_order=True).agg(values=pl.col("value"))
-
-
-def _extras(reviews: pl.DataFrame) -> list[pl.DataFrame]:
-    if "extras" not in reviews.columns:
-        return []
-    said = reviews.select("parent_asin", "extras").drop_nulls()
-    objects = [json.loads(text) for text in said["extras"]]
-    columns = []
-    for key in sorted({key for item in objects for key in item}):
-        values = pl.Series("said", [_scalar(item.get(key)) for item in objects], pl.String)
-        columns.append(_values(said.with_columns(values), key, pl.col("said")))
-    return columns
 
 
 def _scalar(value: object) -> str | None:

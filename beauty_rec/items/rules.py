@@ -19,6 +19,7 @@ from beauty_rec.settings import AttributeSettings
 _HEAD_END = re.compile(r"[,|(:;/–—]| - | with | for ", re.IGNORECASE)
 _CLAUSE_END = re.compile(r"(?<=[.!?;•])\s+|\s[|•–—]\s|\n+")
 _LIST_END = re.compile(r"[,;/|]|\band\b|&")
+BATCH_ITEMS = 4_096
 MAX_TEXT_CHARS = 4_000
 MAX_PHRASES = 5
 
@@ -49,27 +50,32 @@ class RulesAttributeExtractor:
 
     def extract(self, items: pl.DataFrame) -> pl.DataFrame:
         """See :class:`beauty_rec.items.attributes.AttributeExtractor`."""
-        rows = list(items.iter_rows(named=True))
-        details = [_details(row) for row in rows]
+        named = items.select("title", "store", "details")
         brands = {
             name: find_brands(
                 [
-                    BrandClues(row["title"] or "", _stated(row, detail, field))
-                    for row, detail in zip(rows, details, strict=True)
+                    BrandClues(row["title"] or "", _stated(row, _details(row), field))
+                    for row in named.iter_rows(named=True)
                 ],
                 self._common,
             )
             for name, field in self._brands.items()
         }
         model = record_model(self.domain)
-        records = []
-        for i, (row, detail) in enumerate(
-            zip(tqdm(rows, "item attributes", disable=None), details, strict=True)
-        ):
-            record = self._record(row, detail)
-            record.update({name: found[i] for name, found in brands.items()})
-            records.append(model.model_validate(record))
-        return attributes_frame(items["parent_asin"], records, self.domain, self.source)
+        parts = [attributes_frame([], [], self.domain, self.source)]
+        number = 0
+        with tqdm(total=items.height, desc="item attributes", disable=None) as bar:
+            for part in items.iter_slices(BATCH_ITEMS):
+                records = []
+                for row in part.iter_rows(named=True):
+                    record = self._record(row, _details(row))
+                    record.update({name: found[number] for name, found in brands.items()})
+                    records.append(model.model_validate(record))
+                    number += 1
+                ids = part["parent_asin"]
+                parts.append(attributes_frame(ids, records, self.domain, self.source))
+                bar.update(part.height)
+        return pl.concat(parts)
 
     def _record(self, row: dict[str, Any], details: dict[str, str]) -> dict[str, Any]:
         title = (row["title"] or "")[:MAX_TEXT_CHARS]

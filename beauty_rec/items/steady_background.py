@@ -25,17 +25,18 @@ LARGEST_CHANGE = 0.1
 """Share of the reviews that the background counts."""
 
 
-def steady_background(path: Path, keywords: pl.DataFrame) -> WordBackground:
+def steady_background(path: Path, keywords: pl.DataFrame | pl.LazyFrame) -> WordBackground:
     """Return the background kept at ``path``; make it anew, and keep that, when it is outgrown.
 
     Args:
         path: a JSON file; need not exist.
         keywords: of train: ``who``, ``when``, ``why``, ``source``.
     """
-    sources = sorted(keywords["source"].unique())
+    read = keywords.lazy().group_by("source").len().collect(engine="streaming")
+    sources, reviews = sorted(read["source"]), int(read["len"].sum())
     given = _read(path)
     if given is not None:
-        change = abs(keywords.height - given["reviews"])
+        change = abs(reviews - given["reviews"])
         if given["sources"] == sources and change < LARGEST_CHANGE * given["reviews"]:
             kept = WordBackground([])
             kept.reviews, kept.frequency = given["reviews"], Counter(given["frequency"])

@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 
+from beauty_rec.events.item_ranges import item_ranges
 from beauty_rec.items.keyword_ranking import WordBackground, rank_keywords, words
 from beauty_rec.settings import ItemTextSettings
 
@@ -36,15 +37,21 @@ MERGED_ITEMS_SCHEMA: dict[str, Any] = {
 KEYWORD_COLUMNS = ("why", "who", "when")
 
 _SEPARATOR = "; "
+_BATCH_ROWS = 50_000
+_COUNTED = 1 << 20  # keywords whose token counts are remembered: 120 MB
 _MARKS = 2  # the encoder's own first and last token
 _TITLE_SHARE, _SUMMARY_SHARE, _FEATURES_SHARE = 0.3, 0.2, 0.2
 
 
 def keyword_query() -> pl.Expr:
     """Return a review's keywords as one string: what it asks, where keywords are the queries."""
+    return _all_keywords().list.join(_SEPARATOR)
+
+
+def _all_keywords() -> pl.Expr:
+    """Return a review's keywords of all facets as one list."""
     nothing = pl.lit([], dtype=pl.List(pl.String))
-    facets = [pl.col(column).fill_null(nothing) for column in KEYWORD_COLUMNS]
-    return pl.concat_list(facets).list.join(_SEPARATOR)
+    return pl.concat_list([pl.col(column).fill_null(nothing) for column in KEYWORD_COLUMNS])
 
 
 class ItemTextBuilder:
@@ -79,22 +86,20 @@ class ItemTextBuilder:
         self._summaries: dict[str, str] = {}
         if attributes is not None:
             self._summaries = dict(attributes.select("parent_asin", "summary").iter_rows())
-        self._reviews: dict[str, list[tuple[str, list[str]]]] = {}
-        for review_id, asin, *kinds in train_keywords.select(
-            "review_id", "parent_asin", *KEYWORD_COLUMNS
-        ).iter_rows():
-            keywords = [keyword for kind in kinds for keyword in kind or []]
-            self._reviews.setdefault(asin, []).append((review_id, keywords))
+        # Not Python lists, which take ten times the room: some millions of keywords are usual.
+        self._said = train_keywords.select(
+            "review_id", "parent_asin", keywords=_all_keywords()
+        ).sort("parent_asin", maintain_order=True)
+        counts = self._said.group_by("parent_asin", maintain_order=True).len()
+        ends = counts.with_columns(end=pl.col("len").cum_sum())
+        self._ends = {asin: (end, count) for asin, count, end in ends.iter_rows()}
         self._background = background or word_background(train_keywords)
         self._count = _TokenCounter(count_tokens)
-        self._count.learn(
-            {keyword for reviews in self._reviews.values() for _, kws in reviews for keyword in kws}
-        )
 
     @property
     def item_ids(self) -> list[str]:
         """Items of the metadata and of train reviews, sorted."""
-        return sorted({*self._titles, *self._reviews})
+        return sorted({*self._titles, *self._ends})
 
     def title(self, parent_asin: str) -> str:
         """Return the title of the metadata, or an empty string."""
@@ -102,9 +107,12 @@ class ItemTextBuilder:
 
     def keywords(self, parent_asin: str, without: str | None = None) -> list[str]:
         """Return the item's keywords, most telling first, without those of review ``without``."""
+        end, count = self._ends.get(parent_asin, (0, 0))
+        count = min(count, self._settings.max_reviews + 1)  # one of them may be left out
+        latest = self._said[end - count : end]
         reviews = [
             keywords
-            for review_id, keywords in self._reviews.get(parent_asin, [])
+            for review_id, keywords in latest.select("review_id", "keywords").iter_rows()
             if review_id != without
         ]
         ranked = rank_keywords(reviews[-self._settings.max_reviews :], self._background)
@@ -138,6 +146,7 @@ class ItemTextBuilder:
 
     def _fit(self, keywords: Sequence[str], budget: int) -> list[str]:
         """Take keywords in order while their tokens fit; one that is too long is passed over."""
+        self._count.learn(keywords)
         left = budget - self._count("[Review Keywords]")
         separator = self._count(_SEPARATOR.strip())
         chosen: list[str] = []
@@ -164,45 +173,67 @@ class ItemTextBuilder:
         return "" if shortened.endswith("]") or not shortened.partition("]")[2] else shortened
 
 
-def word_background(keywords: pl.DataFrame) -> WordBackground:
-    """Return the background of ``who``, ``when``, ``why`` of reviews."""
+def word_background(keywords: pl.DataFrame | pl.LazyFrame) -> WordBackground:
+    """Return the background of ``who``, ``when``, ``why`` of reviews, a batch of them at a time."""
+    batches = keywords.lazy().select(KEYWORD_COLUMNS).collect_batches(chunk_size=_BATCH_ROWS)
     return WordBackground(
         (word for kind in kinds for keyword in kind or [] for word in words(keyword))
-        for kinds in keywords.select(KEYWORD_COLUMNS).iter_rows()
+        for batch in batches
+        for kinds in batch.iter_rows()
     )
 
 
 def merge_items(
-    items: pl.DataFrame,
+    items: pl.DataFrame | pl.LazyFrame,
     attributes: pl.DataFrame | None,
-    train_keywords: pl.DataFrame,
+    train_keywords: pl.DataFrame | pl.LazyFrame,
     settings: ItemTextSettings,
     count_tokens: CountTokens,
     background: WordBackground | None = None,
 ) -> pl.DataFrame:
     """Return ``parent_asin, title, text, keywords`` of every item that has any text, sorted.
 
-    Arguments as for :class:`ItemTextBuilder`. ``keywords`` are those that stand in the text.
+    Arguments as for :class:`ItemTextBuilder`. ``keywords`` are those that stand in the text. Of
+    lazy frames only the rows of some items are held at a time.
     """
-    builder = ItemTextBuilder(items, attributes, train_keywords, settings, count_tokens, background)
-    rows = []
-    for parent_asin in builder.item_ids:
-        text, keywords = builder.text_and_keywords(parent_asin)
-        if text:
-            rows.append((parent_asin, builder.title(parent_asin), text, keywords))
-    return pl.DataFrame(rows, schema=MERGED_ITEMS_SCHEMA, orient="row")
+    said, known = train_keywords.lazy(), items.lazy()
+    background = background or word_background(said)
+    parts = [pl.DataFrame(schema=MERGED_ITEMS_SCHEMA)]
+    ids = known.select("parent_asin").collect()["parent_asin"]
+    for within in item_ranges(ids, said):
+        builder = ItemTextBuilder(
+            known.select("parent_asin", "title", "features").filter(within).collect(),
+            None if attributes is None else attributes.filter(within),
+            said.filter(within).collect(),
+            settings,
+            count_tokens,
+            background,
+        )
+        rows = []
+        for parent_asin in builder.item_ids:
+            text, keywords = builder.text_and_keywords(parent_asin)
+            if text:
+                rows.append((parent_asin, builder.title(parent_asin), text, keywords))
+        parts.append(pl.DataFrame(rows, schema=MERGED_ITEMS_SCHEMA, orient="row"))
+    return pl.concat(parts)
 
 
 class _TokenCounter:
-    """Counts tokens, each distinct text once; many keywords in one call of the tokenizer."""
+    """Counts tokens, those of an item's keywords in one call of the tokenizer.
+
+    What was counted is remembered until there is too much of it.
+    """
 
     def __init__(self, count_tokens: CountTokens) -> None:
         self._count_tokens = count_tokens
         self._known: dict[str, int] = {"": 0}
 
-    def learn(self, texts: set[str]) -> None:
-        ordered = sorted(texts)
-        self._known.update(zip(ordered, self._count_tokens(ordered), strict=True))
+    def learn(self, texts: Sequence[str]) -> None:
+        if len(self._known) > _COUNTED:
+            self._known = {"": 0}
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self._count_tokens(new), strict=True))
 
     def __call__(self, text: str) -> int:
         known = self._known.get(text)

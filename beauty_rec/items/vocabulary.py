@@ -24,6 +24,7 @@ from beauty_rec.settings import VocabularySettings
 PAD, UNKNOWN, MASK = 0, 1, 2
 SPECIAL = ("pad", "unknown", "mask")
 FORMAT = 1
+_BATCH_ITEMS = 4_096
 _NO_FIELDS = frozenset({"parent_asin", "summary", "source"})
 
 
@@ -123,10 +124,12 @@ class Vocabulary:
                 std[:, column] = [self.id_of(field, value) for value in frame[field]]
         re = np.zeros((n, self.max_re), dtype=np.int64)
         fields = [field for field in self.re_fields if field in frame.columns]
-        lists = [frame[field].to_list() for field in fields]
-        for row in range(n):
-            ids = self.re_ids(fields, [values[row] or [] for values in lists])
-            re[row, : len(ids)] = ids
+        row = 0
+        for part in frame.select(fields).iter_slices(_BATCH_ITEMS):
+            for values in part.iter_rows():
+                ids = self.re_ids(fields, [given or [] for given in values])
+                re[row, : len(ids)] = ids
+                row += 1
         return Encoded(std, re)
 
     def re_ids(self, fields: Sequence[str], values: Sequence[Sequence[str]]) -> list[int]:

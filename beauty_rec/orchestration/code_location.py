@@ -27,10 +27,12 @@ with warnings.catch_warnings():
         features,
         index,
         lists,
+        online,
         ranking,
         raw,
         retriever,
         serving,
+        shop,
         towers,
     )
     from beauty_rec.orchestration.daemon.jobs import JOBS
@@ -40,7 +42,19 @@ with warnings.catch_warnings():
 # Dagster says it of its own source assets when it resolves the graph, later and elsewhere.
 warnings.filterwarnings("ignore", "Property `OpDefinition.version` is deprecated")
 
-GROUPS = (raw, features, retriever, towers, index, ranking, evaluation, serving, lists)
+GROUPS = (
+    raw,
+    shop,
+    features,
+    retriever,
+    towers,
+    index,
+    ranking,
+    online,
+    evaluation,
+    serving,
+    lists,
+)
 _FOUND = dg.load_assets_from_modules(GROUPS)
 SOURCES = [asset for asset in _FOUND if isinstance(asset, dg.SourceAsset)]
 STAGES = [asset for asset in _FOUND if isinstance(asset, dg.AssetsDefinition)]

@@ -9,6 +9,7 @@ from beauty_rec.settings.environment import (
     records_in_postgres,
     secret_variables,
 )
+from beauty_rec.settings.events import EventSettings, EventType
 from beauty_rec.settings.features import (
     AttributeSettings,
     CorpusSettings,
@@ -71,6 +72,8 @@ __all__ = [
     "CorpusSettings",
     "EncoderSettings",
     "EvaluationSettings",
+    "EventSettings",
+    "EventType",
     "ExecutionSettings",
     "FineTuneSettings",
     "GpuSettings",

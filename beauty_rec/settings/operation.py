@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from beauty_rec.settings.events import EventSettings
 from beauty_rec.settings.group import Group
 from beauty_rec.settings.secrets import refuse_secret
 
@@ -146,7 +147,7 @@ class ScheduleSettings(Group):
         return name
 
 
-class ServeSettings(Group):
+class ServeSettings(EventSettings):
     """The HTTP API and the page."""
 
     host: str = Field("127.0.0.1", description="another address needs an api_key")
@@ -194,6 +195,9 @@ class ServeSettings(Group):
     source_depth: int = Field(100, ge=1, le=1000, description="candidates of each source")
     diversity: float = Field(
         0, ge=0, le=1, description="maximal marginal relevance: 0 is the reranker's order"
+    )
+    out_of_stock: Literal["hide", "show"] = Field(
+        "hide", description="items out of stock in recommendations; search shows them"
     )
     sample_users: int = Field(
         0,

@@ -52,6 +52,9 @@ class ItemTowerSettings(Group):
     min_steps: int = Field(
         2_000, ge=0, description="of the optimizer; few items are passed more often until then"
     )
+    max_steps: int = Field(
+        3_000, ge=1, description="of the optimizer; of many items each epoch draws a part"
+    )
     batch_size: int = Field(128, ge=2, description="items; each is a negative of the others")
     embedding_std: float = Field(0.02, gt=0, description="scale of the table at the start")
     table_learning_rate: float = Field(1e-2, gt=0, description="of the table of attribute values")

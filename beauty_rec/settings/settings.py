@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     )
     profiles: Path | None = Field(None, description="user profiles, same formats")
 
+    hidden_items: Path | None = Field(
+        None, description="items that are never shown, and still learned from: ids, one a line"
+    )
     docs_url: str | None = Field(
         None,
         pattern=r"^https?://",
@@ -204,9 +207,14 @@ class Settings(BaseSettings):
     def inputs(self) -> dict[str, Path | None]:
         """The raw files by kind; the synthetic sample's when no reviews were named."""
         if self.reviews is None:
-            names = ("reviews", "items", "profiles")
-            return {name: self.sample_dir / SAMPLE_FILES[name] for name in names}
-        return {"reviews": self.reviews, "items": self.items, "profiles": self.profiles}
+            files = {name: self.sample_dir / file for name, file in SAMPLE_FILES.items()}
+            return {**files, "hidden_items": self.hidden_items}
+        return {
+            "reviews": self.reviews,
+            "items": self.items,
+            "profiles": self.profiles,
+            "hidden_items": self.hidden_items,
+        }
 
     @property
     def reads_texts(self) -> bool:

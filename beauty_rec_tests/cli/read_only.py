@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beauty_rec.cli import commands
 from beauty_rec.recommender.online.requests import NewItem
-from beauty_rec.serving.state.database import DatabaseDown
+from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 

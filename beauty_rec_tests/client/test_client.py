@@ -65,6 +65,13 @@ def test_threads_ask_a_running_server(url: str) -> None:
         assert shop.search("rose soap", k=4, order="lexical").order == "lexical"
         given = NewEvent(user_id="A client", parent_asin=name, rating=4.0)
         assert shop.put_event(given).stored == 1
+        clicked = NewEvent(
+            user_id="A client",
+            parent_asin=name,
+            type="click",
+            recommendation_id=answer.recommendation_id,
+        )
+        assert shop.put_event([clicked]).attributed == 1
         assert shop.readyz().status == "ready"
         assert "beauty_rec_ready 1.0" in shop.metrics()
 
@@ -134,7 +141,7 @@ def moody(*answers: tuple[int, dict[str, str], object]) -> Iterator[tuple[str, M
 
 LATER = {"retry-after": "0"}
 EVENT = NewEvent(user_id="u", parent_asin="x")
-STORED = {"stored": 1, "version": "v"}
+STORED = {"stored": 1, "attributed": 0, "unattributed": 0, "version": "v"}
 
 
 def test_a_server_that_is_busy_is_asked_again_after_what_it_says() -> None:

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from beauty_rec.events.item_ranges import item_ranges
+from beauty_rec.items import event_evidence
 from beauty_rec.items.attributes import choose_domain, item_attributes, record_model
 from beauty_rec.items.brand import BrandClues, find_brands
 from beauty_rec.items.domain import load_domain
@@ -227,3 +230,29 @@ def test_bands_are_round_and_shared() -> None:
                              "same": [1.0] * 100})  # fmt: skip
     events = reviews([("a", f"u{i}", None, "fit") for i in range(100)])
     assert buyer_steps(events, profiles) == {"height_cm": 5.0}
+
+
+def test_keywords_of_a_few_items_at_a_time_are_held_against_those_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [
+        ("B1", ["soft"]),
+        ("B1", ["soft", "cheap"]),
+        ("B2", ["cheap"]),
+        ("B3", ["red", "soft"]),
+    ] * 4
+    keywords = pl.DataFrame(
+        {
+            "review_id": [f"r{number}" for number in range(len(said))],
+            "parent_asin": [asin for asin, _ in said],
+            "who": [[] for _ in said],
+            "when": [kept[:1] for _, kept in said],  # said twice, and counted once
+            "why": [kept for _, kept in said],
+        },
+        schema_overrides={kind: pl.List(pl.String) for kind in ("who", "when", "why")},
+    )
+    whole = event_evidence.telling_keywords(keywords, keywords, SETTINGS)
+    assert dict(whole.select("parent_asin", "values").iter_rows())["B2"] == ["cheap"]
+    ranges = partial(item_ranges, most_rows=1)
+    monkeypatch.setattr(event_evidence, "item_ranges", ranges)
+    assert event_evidence.telling_keywords(keywords, keywords.lazy(), SETTINGS).equals(whole)

@@ -1,12 +1,15 @@
 """Item text: sections, budget, leave-one-out, what may feed it."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beauty_rec.events.item_ranges import item_ranges
+from beauty_rec.items import text as item_text
 from beauty_rec.items.text import ItemTextBuilder, merge_items
 from beauty_rec.settings import ItemTextSettings
 
@@ -126,3 +129,10 @@ def test_no_keywords_and_no_items_are_no_error(items: pl.DataFrame) -> None:
     frame = merge_items(items, None, KEYWORDS.clear(), ItemTextSettings(), count)
     assert len(frame) == (2 if len(items) else 0)
     assert frame.columns == ["parent_asin", "title", "text", "keywords"]
+
+
+def test_a_few_items_at_a_time_get_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = (ItemTextSettings(), count)
+    whole = merge_items(ITEMS, None, KEYWORDS, *arguments)
+    monkeypatch.setattr(item_text, "item_ranges", partial(item_ranges, most_rows=1))
+    assert merge_items(ITEMS.lazy(), None, KEYWORDS.lazy(), *arguments).equals(whole)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.serving.state.database import STORE, Store
 from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
 from beauty_rec_tests.serving.live import Crowd, LiveServer, live_server
 
@@ -83,6 +84,25 @@ def test_a_killed_database_comes_back(folder: Path, tmp_path: Path) -> None:
         assert server.client.get("/v1/items/KEPT1").status_code == 200
     assert crowd.errors == []
     assert {response.status_code for response in crowd.answers} == {200}
+
+
+def test_impressions_outlive_a_killed_server_but_for_the_last_second(
+    folder: Path, tmp_path: Path
+) -> None:
+    with live_server(folder, tmp_path / "log") as server:
+        with Crowd(server.url) as crowd:
+            time.sleep(4)
+            killed_ms = time.time() * 1000
+            server.kill()
+        names = [answer.json()["recommendation_id"] for answer in crowd.answers]
+    store = Store(folder / STORE, None)
+    store.open()
+    kept = {name for (name,) in store.read("SELECT recommendation_id FROM serving_impressions")}
+    store.close()
+    # An id begins with the milliseconds of its answer.
+    older = [name for name in names if int(name[:12], 16) < killed_ms - 1000]
+    assert len(older) > 20
+    assert set(older) <= kept
 
 
 def test_a_killed_server_comes_back_with_what_it_was_told(folder: Path, tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ NAMES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"
 def document() -> dict[str, Any]:
     """Return the app's OpenAPI document, which needs no served set."""
     from beauty_rec.serving.http.app import create_app
+    from beauty_rec.serving.state.database import STORE, Store
     from beauty_rec.serving.state.engine import Engine
     from beauty_rec.settings import Settings
 
     engine = object.__new__(Engine)
     engine.settings = Settings()
+    engine.store = Store(engine.settings.data_dir / STORE, None)  # never opened
     found: dict[str, Any] = create_app(engine).openapi()
     return found
 

@@ -21,7 +21,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Before the first line of some files, and within those that were joined of them."""
 LINE = "line"
 """Column of a part file: where the row stood, so that the first of duplicates can be kept."""
-_PART_ROWS_PER_GROUP = 4096
+_PART_ROWS_PER_GROUP = 1024
 
 _ADAPTERS: dict[Kind, TypeAdapter[Any]] = {"reviews": REVIEW, "items": ITEM}
 _FRAMES: dict[Kind, Callable[[Sequence[dict[str, Any]]], pl.DataFrame]] = {

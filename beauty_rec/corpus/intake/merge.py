@@ -11,7 +11,9 @@ from beauty_rec.corpus.intake.convert import LINE
 from beauty_rec.corpus.schema import QUARANTINE_SCHEMA
 
 RANGE_ROWS = 200_000
-"""Rows that are sorted and written at once."""
+"""Rows that are sorted and written at once, of a file of a few millions."""
+MOST_RANGES = 32
+"""Every range looks into every part: more of them would cost the square of a file's size."""
 ROW_GROUP = 65_536
 
 
@@ -21,8 +23,8 @@ def merge_parts(
     """Write the rows of ``parts`` to ``target``, sorted by ``sort_by``; return the duplicates.
 
     Of rows with the same ``key`` the first (smallest `line`) stays. Memory: the key columns of
-    all rows, and the whole rows of about `RANGE_ROWS`. ``sort_by`` must order rows in full, so
-    that the same rows give the same bytes.
+    all rows, and the whole rows of about `RANGE_ROWS`, or of a `MOST_RANGES`-th. ``sort_by`` must
+    order rows in full, so that the same rows give the same bytes.
     """
     if not parts:
         write_parquet(pl.DataFrame(schema=schema), target)
@@ -35,7 +37,8 @@ def merge_parts(
     )
     repeated = keys.sort(LINE).filter(~pl.col(key).is_first_distinct())[LINE].sort()
     lead = pl.read_parquet(parts, columns=[sort_by[0]], glob=False)[sort_by[0]].sort()
-    bounds = lead.gather_every(RANGE_ROWS).unique(maintain_order=True).to_list()
+    rows_each = max(RANGE_ROWS, -(-len(lead) // MOST_RANGES))
+    bounds = lead.gather_every(rows_each).unique(maintain_order=True).to_list()
     del keys, lead
 
     def ranges(*_: Any) -> Iterator[pl.DataFrame]:

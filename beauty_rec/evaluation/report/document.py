@@ -80,6 +80,7 @@ def build_report(
     answer: Mapping[str, Mapping[str, Mapping[str, Block]]] | None = None,
     indexes: Mapping[str, Block] | None = None,
     cost: Sequence[Mapping[str, Any]] = (),
+    online: Mapping[str, Any] | None = None,
 ) -> Report:
     """Assemble the report; parts not given are there and empty.
 
@@ -94,6 +95,8 @@ def build_report(
             :func:`beauty_rec.evaluation.answer.answer_sections`.
         indexes: ``rows``, ``recall_vs_exact@100`` by index.
         cost: one row per asset and split; missing fields become None.
+        online: what people did with what they were shown, of
+            :func:`beauty_rec.evaluation.online.rates.online_block`; left out where that is nothing.
 
     Raises:
         ValueError: a cost row without an asset.
@@ -118,6 +121,8 @@ def build_report(
         "indexes": {**{name: {} for name in INDEXES}, **(indexes or {})},
         "cost": [{**dict.fromkeys(COST_KEYS), "skipped": False, **row} for row in cost],
     }
+    if online:
+        report["online"] = online
     cleaned: Report = plain(report)
     return cleaned
 

@@ -13,6 +13,7 @@ from beauty_rec.evaluation.report.comparison import (
     title_of,
 )
 from beauty_rec.evaluation.report.document import BASELINES, HELD_OUT, Report
+from beauty_rec.evaluation.report.online import HEAD, ONLINE_LEGEND, online_rows, online_title
 from beauty_rec.measures.metrics import RECALL_CUTS
 
 KEY_METRICS = ("recall@10", "recall@100", "mrr", "ndcg@10")
@@ -59,6 +60,9 @@ def markdown_page(report: Report, plots: Mapping[str, str] | None = None) -> str
         if any(block.get("versus") for s in measured.values() for block in s.values()):
             parts.append(f"*{LEGEND}*")
     parts += _answer(report.get("answer", {}))
+    if online := report.get("online"):
+        parts += [f"## {online_title(online)}", table(HEAD, online_rows(online))]
+        parts.append(f"*{ONLINE_LEGEND}*")
     parts += _reranker(report["reranker"])
     parts += _indexes(report["indexes"])
     parts += _cost(report["cost"])

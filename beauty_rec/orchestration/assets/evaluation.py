@@ -140,8 +140,10 @@ def evaluation_report(
     retrieval_candidates: dict[str, pl.DataFrame],
     retrieval_metrics: dict[str, dict[str, Any]],
     ranking_metrics: dict[str, dict[str, Any]],
+    online_metrics: pl.DataFrame,
 ) -> Path:
     """`data/evaluation/`: report.json, report.md and the plots; each stage beside its baselines."""
+    from beauty_rec.evaluation.online.rates import online_block
     from beauty_rec.evaluation.report.document import build_report, dataset_block
     from beauty_rec.evaluation.report.folder import write_page
     from beauty_rec.evaluation.retrieval import KEYWORDS, REVIEW_TEXT
@@ -178,6 +180,7 @@ def evaluation_report(
             "item_index": json.loads((item_index / "index.json").read_text(encoding="utf-8")),
         },
         cost=cost_table(context),
+        online=online_block(online_metrics),
     )
     draft = store.draft("evaluation")
     texts = {s: ranks.filter(query_type=REVIEW_TEXT) for s, ranks in retrieval_candidates.items()}

@@ -6,10 +6,12 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.orchestration.catalogue.language_model import (
+    EXAMPLES,
     examples,
     reading_metadata,
     stops_are_final,
 )
+from beauty_rec.orchestration.catalogue.markdown import frame_metadata
 from beauty_rec.orchestration.catalogue.samples import frequent_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, value_check
@@ -22,6 +24,8 @@ from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "features"
+TOKENIZED = 4_096  # texts of one call of the tokenizer, whose answer is Python lists
+READ_OF_EVENTS = ("review_id", "parent_asin", "user_id", "context", "extras", "split")
 NOT_ATTRIBUTES = ("parent_asin", "summary", "source")
 
 
@@ -37,38 +41,49 @@ NOT_ATTRIBUTES = ("parent_asin", "summary", "source")
 def keywords(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     language_model: LanguageModelResource,
     split_reviews: pl.LazyFrame,
-) -> pl.DataFrame:
+) -> Path:
     """WHO / WHEN / WHY of each review of the split."""
     from beauty_rec.keywords.extractor import extract_keywords
 
     reviews = split_reviews.filter(split=context.partition_key)
+    draft = store.draft(f"keywords-{context.partition_key}.parquet")
+    draft.parent.mkdir(parents=True, exist_ok=True)
     with language_model.keyword_extractor(settings) as extractor, stops_are_final():
         if settings.llm.backend == "rules":
-            found = reused_keywords(
+            reused_keywords(
                 context,
                 settings,
                 extractor.source,
-                reviews.collect(),
+                reviews,
                 lambda rows: extract_keywords(rows, extractor),
+                draft,
             )
         else:  # its own store of answers asks nothing twice
-            found = extract_keywords(reviews, extractor)
+            extract_keywords(reviews, extractor).write_parquet(draft, compression="zstd")
+        found = pl.scan_parquet(draft, glob=False)
         context.add_asset_metadata(reading_metadata(extractor, found))
-    texts = reviews.select("review_id", "title", "text").collect()
-    shown = found.drop("parent_asin").join(texts, on="review_id", maintain_order="left")
+    facts = frame_metadata("keywords", found)
+    context.add_asset_metadata(facts)
+    rows = facts["dagster/row_count"]
+    picked = found.gather_every(max(1, rows // EXAMPLES)).head(EXAMPLES).collect()
+    texts = reviews.select("review_id", "title", "text")
+    texts = texts.filter(pl.col("review_id").is_in(picked["review_id"].implode()))
+    shown = picked.join(texts.collect(), on="review_id", maintain_order="left")
     shown = shown.select("title", "text", "who", "when", "why", "source")
     context.add_asset_metadata({"examples": examples(shown)})
     facets = {facet: pl.col(facet).list.len() > 0 for facet in ("who", "when", "why")}
     covered = {**facets, "any": pl.any_horizontal(list(facets.values()))}
-    if found.height:
-        shares = found.select(**{name: said.mean() for name, said in covered.items()}).row(0)
+    if rows:
+        means = found.select(**{name: said.mean() for name, said in covered.items()})
+        shares = means.collect(engine="streaming").row(0)
         context.add_asset_metadata(
             {f"coverage_{name}": share for name, share in zip(covered, shares, strict=True)}
         )
     context.add_asset_metadata(frequent_metadata(found, list(facets)))
-    return found
+    return draft
 
 
 @stage(
@@ -86,13 +101,15 @@ def item_attributes(
     language_model: LanguageModelResource,
     raw_items: pl.DataFrame,
     split_reviews: pl.LazyFrame,
-    keywords: pl.DataFrame,
+    keywords: pl.LazyFrame,
     user_profiles: pl.DataFrame,
 ) -> pl.DataFrame:
     """STD and RE attributes of each item, with what train events say of it, and a summary."""
     from beauty_rec.items.attributes import choose_domain, item_attributes
 
     domain = choose_domain(raw_items, settings.attributes.domain)
+    read = set(READ_OF_EVENTS) & set(split_reviews.collect_schema().names())
+    train = split_reviews.filter(split="train").select(sorted(read)).collect()
     with (
         language_model.attribute_extractor(settings, domain) as extractor,
         stops_are_final(),
@@ -100,7 +117,7 @@ def item_attributes(
         found = item_attributes(
             extractor,
             raw_items,
-            split_reviews.filter(split="train").collect(),
+            train,
             keywords,
             user_profiles,
             settings.attributes,
@@ -171,9 +188,9 @@ def merged_items(
     settings: dg.ResourceParam[Settings],
     store: ArtifactStore,
     encoder: EncoderResource,
-    raw_items: pl.DataFrame,
+    raw_items: pl.LazyFrame,
     item_attributes: pl.DataFrame,
-    keywords: pl.DataFrame,
+    keywords: pl.LazyFrame,
 ) -> pl.DataFrame:
     """The text of each item: title, most telling train keywords, summary, features."""
     from beauty_rec.items.steady_background import steady_background
@@ -186,15 +203,18 @@ def merged_items(
     merged = merge_items(
         raw_items, item_attributes, keywords, settings.item_text, loaded.count_tokens, background
     )
-    described = merged.join(raw_items, on="parent_asin", how="semi").height
-    tokens = loaded.count_tokens(merged["text"].to_list())
+    known = raw_items.select("parent_asin").collect()
+    described = merged.join(known, on="parent_asin", how="semi").height
+    tokens = sum(
+        sum(loaded.count_tokens(part["text"].to_list())) for part in merged.iter_slices(TOKENIZED)
+    )
     context.add_asset_metadata(
         {
-            "mean_tokens": sum(tokens) / max(1, len(tokens)),
+            "mean_tokens": tokens / max(1, merged.height),
             "mean_keywords": float(merged["keywords"].list.len().mean() or 0.0),  # type: ignore[arg-type]
             "items_with_metadata": described,
             "items_from_reviews_only": merged.height - described,
-            "metadata_items_without_text": raw_items.height - described,
+            "metadata_items_without_text": known.height - described,
         }
     )
     return merged
@@ -215,7 +235,7 @@ checks = [
     value_check(
         item_attributes,
         "each_item_once",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.unique(frame, ["parent_asin"]),
         "No item has two rows.",
     ),
@@ -233,14 +253,14 @@ checks = [
     value_check(
         merged_items,
         "each_item_once",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.unique(frame, ["parent_asin"]),
         "No item has two texts.",
     ),
     value_check(
         merged_items,
         "no_empty_text",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.no_empty(frame, "text"),
         "Every item that the retriever knows has a text.",
     ),

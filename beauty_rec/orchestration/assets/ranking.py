@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.assets.raw import hidden_items_file
 from beauty_rec.orchestration.assets.towers import EVENTS
 from beauty_rec.orchestration.catalogue.markdown import image_markdown
 from beauty_rec.orchestration.catalogue.metrics import (
@@ -111,6 +112,7 @@ def reranker(
     settings=EVENTS,
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
+    deps=[hidden_items_file],
     kinds=("pytorch", "polars"),
 )
 def recommendations(
@@ -124,13 +126,17 @@ def recommendations(
     merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
     """The list as served of each event and scenario, and where every order has its answer."""
+    from beauty_rec.corpus.hidden import read_hidden
     from beauty_rec.evaluation.plots.training import bars, calibration_plot
     from beauty_rec.ranking.apply import load_rankers
+    from beauty_rec.recommender.offline.lists import CandidateLists
     from beauty_rec.recommender.offline.ordering import order_split
     from beauty_rec.recommender.offline.split_asks import split_asks
     from beauty_rec.recommender.orders import Orders
 
     split = context.partition_key
+    if hidden := read_hidden(settings.hidden_items):
+        user_candidates = CandidateLists.from_frame(user_candidates).without(hidden).frame()
     asks = split_asks(user_candidates, split_reviews, split, user_profiles, settings, user_tower)
     models, builder = load_rankers(reranker)
     ordered = order_split(asks, models, builder, Orders.load(reranker), settings.reads_texts)

@@ -1,27 +1,37 @@
 """Assets [raw]: the input files, their valid rows, and the split in time."""
 
 import tempfile
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.orchestration.assets.intake import (
+    frame_of,
+    given_rows,
+    ingest_file,
+    without_forgotten,
+)
+from beauty_rec.orchestration.assets.shop import forgotten_users, shop_events, shop_items
 from beauty_rec.orchestration.catalogue.docs_link import docs_link
-from beauty_rec.orchestration.catalogue.markdown import frame_metadata, markdown_table
+from beauty_rec.orchestration.catalogue.markdown import frame_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import value_check
 from beauty_rec.orchestration.stage.partitions import encode_parts
 from beauty_rec.orchestration.stage.stage import stage
-from beauty_rec.orchestration.storage.contents import side_product
 from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.orchestration.storage.store import ArtifactStore
-from beauty_rec.settings import SPLITS, CorpusSettings, Settings
+from beauty_rec.settings import SPLITS, Settings
 
 GROUP = "raw"
-INPUT_OF = {"reviews_file": "reviews", "metadata_file": "items", "profiles_file": "profiles"}
+INPUT_OF = {
+    "reviews_file": "reviews",
+    "metadata_file": "items",
+    "profiles_file": "profiles",
+    "hidden_items_file": "hidden_items",
+}
 
 
 def _source(name: str, description: str) -> dg.SourceAsset:
@@ -39,8 +49,9 @@ def _source(name: str, description: str) -> dg.SourceAsset:
         if path is None:
             return dg.ObserveResult(data_version=dg.DataVersion("none"))
         if not path.is_file():
+            option = kind.replace("_", "-")
             raise FileNotFoundError(
-                f"{path} is not a file; name the {kind} with: beauty-rec run --{kind} FILE"
+                f"{path} is not a file; name the {kind} with: beauty-rec run --{option} FILE"
             )
         return dg.ObserveResult(
             data_version=dg.DataVersion(content_hash(path)),
@@ -52,6 +63,7 @@ def _source(name: str, description: str) -> dg.SourceAsset:
 
 reviews_file = _source("reviews_file", "The reviews: one rated event of a user and an item a row.")
 metadata_file = _source("metadata_file", "The items' metadata, as patchy as it is.")
+hidden_items_file = _source("hidden_items_file", "Items that are never shown: ids, one a line.")
 profiles_file = _source("profiles_file", "The users' profiles: height, weight, age and more.")
 
 
@@ -59,41 +71,52 @@ profiles_file = _source("profiles_file", "The users' profiles: height, weight, a
     group=GROUP,
     io="frames",
     settings=("corpus",),
-    deps=[reviews_file],
+    deps=[reviews_file, shop_events, forgotten_users],
     kinds=("parquet", "polars", "pydantic"),
 )
 def raw_reviews(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
 ) -> Any:
     """Valid reviews, each (user, item, timestamp) once, texts cleaned, in order of time."""
+    from beauty_rec.corpus.intake.given import with_events
     from beauty_rec.corpus.intake.ingest import ingest_reviews
     from beauty_rec.corpus.schema import REVIEW_SCHEMA
 
-    return _ingest(context, settings, store, "reviews", ingest_reviews, REVIEW_SCHEMA)
+    given = given_rows(settings, store, "events", ingest_reviews)
+    draft = ingest_file(context, settings, store, "reviews", ingest_reviews, REVIEW_SCHEMA)
+    draft = without_forgotten(context, settings, draft)
+    return draft if given is None else with_events(frame_of(draft), given)
 
 
 @stage(
     group=GROUP,
     io="frames",
     settings=("corpus",),
-    deps=[metadata_file],
+    deps=[metadata_file, shop_items],
     kinds=("parquet", "polars", "pydantic"),
 )
 def raw_items(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
 ) -> Any:
     """Valid metadata, one row an item, with a category where the file has none."""
+    from beauty_rec.corpus.intake.given import with_items
     from beauty_rec.corpus.intake.ingest import ingest_items
     from beauty_rec.corpus.schema import ITEM_SCHEMA
 
-    return _ingest(context, settings, store, "items", ingest_items, ITEM_SCHEMA)
+    given = given_rows(settings, store, "items", ingest_items)
+    draft = ingest_file(context, settings, store, "items", ingest_items, ITEM_SCHEMA)
+    if given is None:
+        return draft
+    priced = given.filter(title="")  # an item that was given has a title
+    prices = dict(priced.select("parent_asin", "price").iter_rows())
+    return with_items(frame_of(draft), given.filter(pl.col("title") != ""), prices)
 
 
 @stage(
     group=GROUP,
     io="frames",
     settings=("corpus",),
-    deps=[profiles_file],
+    deps=[profiles_file, forgotten_users],
     kinds=("parquet", "polars", "pydantic"),
 )
 def user_profiles(
@@ -102,7 +125,9 @@ def user_profiles(
     """Profiles, one row a user, one column a field; empty when none were given."""
     from beauty_rec.corpus.intake.profiles import ingest_profiles
 
-    return _ingest(context, settings, store, "profiles", ingest_profiles, {"user_id": pl.String})
+    empty = {"user_id": pl.String}
+    draft = ingest_file(context, settings, store, "profiles", ingest_profiles, empty)
+    return without_forgotten(context, settings, draft)
 
 
 @stage(
@@ -114,17 +139,24 @@ def user_profiles(
 def split_reviews(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
-    raw_reviews: pl.DataFrame,
-) -> pl.DataFrame:
+    store: ArtifactStore,
+    raw_reviews: pl.LazyFrame,
+) -> Path:
     """Reviews with their split, cut by time; rows of one instant are on one side of a cut."""
     from beauty_rec.corpus import split as time_split
 
-    cuts = time_split.cut_times(raw_reviews["timestamp"], settings.corpus)
-    reviews = time_split.split_reviews(raw_reviews, cuts)
+    times = raw_reviews.select("timestamp").collect()["timestamp"]
+    cuts = time_split.cut_times(times, settings.corpus)
+    draft = store.draft("split_reviews.parquet")
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    _stream(time_split.split_reviews(raw_reviews, cuts), draft, "zstd")
+    reviews = pl.scan_parquet(draft, glob=False)
     context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(_versions(reviews))))
-    rows = {f"rows_{split}": reviews.filter(split=split).height for split in SPLITS}
+    counts = reviews.group_by("split").len().collect(engine="streaming")
+    rows = {f"rows_{split}": int(counts.filter(split=split)["len"].sum()) for split in SPLITS}
     context.add_asset_metadata(
         {
+            **frame_metadata("split_reviews", reviews),
             "train_end_ms": cuts.train_end_ms,
             "valid_end_ms": cuts.valid_end_ms,
             "train_end": dg.MetadataValue.timestamp(cuts.train_end_ms / 1000),
@@ -132,61 +164,27 @@ def split_reviews(
             **rows,
         }
     )
-    return reviews
+    return draft
 
 
-def _versions(reviews: pl.DataFrame) -> dict[str, str]:
+def _stream(rows: pl.LazyFrame, path: Path, compression: Literal["zstd", "lz4"]) -> None:
+    """Write the same bytes as ``write_parquet`` of all rows, of which only some are in memory."""
+    rows.sink_parquet(path, compression=compression, maintain_order=True)
+
+
+def _versions(reviews: pl.LazyFrame) -> dict[str, str]:
     """Return a version of each split's rows, and of the set of items, which is all that a
     measurement on one split needs to know of the others."""
 
-    def digest(frame: pl.DataFrame) -> str:
+    def digest(rows: pl.LazyFrame) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.parquet"
-            frame.write_parquet(path, compression="lz4")
+            _stream(rows, path, "lz4")
             return content_hash(path)[:16]
 
     parts: dict[str, str] = {split: digest(reviews.filter(split=split)) for split in SPLITS}
-    return {**parts, "items": digest(reviews.select(pl.col("parent_asin").unique().sort()))}
-
-
-def _ingest(
-    context: dg.AssetExecutionContext,
-    settings: Settings,
-    store: ArtifactStore,
-    kind: str,
-    ingest: Callable[[Path, Path, Path, CorpusSettings], Any],
-    empty: Mapping[str, Any],
-) -> Path | pl.DataFrame:
-    """Run one of corpus.intake's functions; report its counts, examples and check.
-
-    Without a file the result is a frame of no rows with the columns ``empty``.
-    """
-    name = context.asset_key.to_user_string()
-    draft = store.draft(f"{name}.parquet")
-    quarantine = settings.data_dir / "processed" / "quarantine" / f"{kind}.parquet"
-    source = settings.inputs[kind]
-    if source is None:
-        return pl.DataFrame(schema=dict(empty))
-    intake = ingest(source, draft, quarantine, settings.corpus)
-    beside = f"processed/quarantine/{kind}.parquet"
-    kept = store.keep(quarantine, beside)
-    context.add_asset_metadata(side_product(quarantine, beside))
-    context.add_asset_metadata(
-        {
-            **frame_metadata(name, pl.scan_parquet(draft, glob=False)),
-            "rows_read": intake.rows,
-            "rows_kept": intake.kept,
-            "rows_duplicate": intake.duplicates,
-            "rows_refused": intake.refused_rows,
-            "share_refused": intake.refused_rows / max(1, intake.rows),
-            "refused_by_reason": intake.refused,
-            "quarantine": dg.MetadataValue.path(kept),
-            "refused_examples": dg.MetadataValue.md(
-                markdown_table(pl.read_parquet(quarantine, n_rows=8, glob=False))
-            ),
-        }
-    )
-    return draft
+    items = reviews.select("parent_asin").unique().sort("parent_asin")
+    return {**parts, "items": digest(items)}
 
 
 def _few_refused_rows(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
@@ -220,35 +218,35 @@ checks = [
     value_check(
         raw_reviews,
         "each_event_once",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.unique(frame, ["user_id", "parent_asin", "timestamp"]),
         "No user reviewed an item twice at one instant.",
     ),
     value_check(
         raw_items,
         "each_item_once",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.unique(frame, ["parent_asin"]),
         "No item has two rows.",
     ),
     value_check(
         user_profiles,
         "each_user_once",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.unique(frame, ["user_id"]),
         "No user has two profiles.",
     ),
     value_check(
         split_reviews,
         "splits_in_time",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, _: verdicts.splits_in_time(frame),
         "Every split has rows, and all of train lies before valid, all of valid before test.",
     ),
     value_check(
         split_reviews,
         "split_sizes",
-        pl.DataFrame,
+        pl.LazyFrame,
         lambda frame, settings: verdicts.split_sizes(
             frame, settings.corpus, settings.checks.max_split_drift
         ),

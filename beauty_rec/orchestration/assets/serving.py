@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from beauty_rec.orchestration.assets.raw import hidden_items_file
 from beauty_rec.orchestration.stage.partitions import only
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.store import ArtifactStore
@@ -22,6 +23,7 @@ HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
     io="documents",
     settings=("serve.sample_users", "serve.keep_sets", "attributes", "ranking", "recommendation"),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
+    deps=[hidden_items_file],
     kinds=("json",),
     served=True,
 )
@@ -48,6 +50,7 @@ def serving_manifest(
     ranking_metrics: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """The immutable set that is served, and the manifest that names it, written last."""
+    from beauty_rec.corpus.hidden import read_hidden
     from beauty_rec.evaluation.answer import refuse_worse_than_parts
     from beauty_rec.events.folds import with_context
     from beauty_rec.items.attributes import choose_domain
@@ -87,7 +90,15 @@ def serving_manifest(
             parts.ITEM_INDEX: item_index,
             parts.RERANKER: reranker,
         },
-        Frames(split_reviews, user_profiles, raw_items, item_attributes, merged_items, keywords),
+        Frames(
+            split_reviews,
+            user_profiles,
+            raw_items,
+            item_attributes,
+            merged_items,
+            keywords,
+            read_hidden(settings.hidden_items),
+        ),
         {
             "text_index": text_index,
             "item_index": json.loads((item_index / "index.json").read_text(encoding="utf-8")),

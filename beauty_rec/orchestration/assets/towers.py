@@ -29,6 +29,9 @@ EVENTS = (
     "recommendation",
 )
 VOCABULARY = "vocabulary.json"
+# Texts are nine tenths of what reviews take in memory.
+WITH_CONTEXTS = pl.exclude("title", "raw_title", "raw_text")
+WITHOUT_TEXTS = pl.exclude("title", "text", "raw_title", "raw_text")
 
 
 @stage(
@@ -59,15 +62,18 @@ def item_tower(
     from beauty_rec.towers.items.titles import load_title_reader
     from beauty_rec.towers.items.train import train_item_tower
     from beauty_rec.towers.users.item_matrix import aligned
+    from beauty_rec.training.device import device_of
 
-    reviews = split_reviews.filter(pl.col("split") != "test").collect()
+    reviews = split_reviews.filter(pl.col("split") != "test").select(WITHOUT_TEXTS).collect()
     train = reviews.filter(split="train")
     inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
     features = inputs.features
-    target = store.draft("item_tower")
+    target, device = store.draft("item_tower"), device_of(settings.encoder.device)
     log = train_item_tower(
         inputs,
-        load_title_reader(features.titles, settings.item_tower),
+        load_title_reader(
+            features.titles, settings.item_tower, device=device, scratch=Path(store.scratch)
+        ),
         settings.item_tower,
         target,
         texts=aligned(base_embeddings, features.ids),
@@ -76,6 +82,7 @@ def item_tower(
             np.flatnonzero(reviews["split"].to_numpy() == "valid"),
         ),
         checkpoints=store.checkpoints("item_tower"),
+        device=device,
     )
     context.add_asset_metadata(
         epochs_metadata(
@@ -115,6 +122,7 @@ def item_tower(
 def item_vectors(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
+    store: ArtifactStore,
     item_tower: Path,
     item_attributes: pl.DataFrame,
     merged_items: pl.DataFrame,
@@ -125,16 +133,23 @@ def item_vectors(
     from beauty_rec.towers.items.inputs import item_inputs
     from beauty_rec.towers.items.served import item_vectors, load_item_tower
     from beauty_rec.towers.items.titles import load_title_reader
+    from beauty_rec.training.device import device_of
 
-    train = split_reviews.filter(split="train").collect()
+    train = split_reviews.filter(split="train").select(WITHOUT_TEXTS).collect()
     features = item_inputs(
         item_attributes, item_tower / VOCABULARY, merged_items, train, user_profiles, settings
     ).features
 
     def encode(rows: list[int]) -> NDArray[np.float32]:
-        part = features.take(rows)
-        titles = load_title_reader(part.titles, settings.item_tower, item_tower)
-        return item_vectors(load_item_tower(item_tower), titles, part).matrix
+        part, device = features.take(rows), device_of(settings.encoder.device)
+        titles = load_title_reader(
+            part.titles,
+            settings.item_tower,
+            item_tower,
+            device=device,
+            scratch=Path(store.scratch),
+        )
+        return item_vectors(load_item_tower(item_tower).to(device), titles, part).matrix
 
     matrix = reused_vectors(context, settings, item_tower, features.contents(), encode)
     vectors = Vectors(features.ids, matrix)
@@ -157,15 +172,16 @@ def user_tower(
     item_vectors: Vectors,
     item_embeddings: Vectors,
     text_retriever: Path,
-    split_reviews: pl.DataFrame,
+    split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
 ) -> Path:
     """Behaviour, context and profile fused into the item space; one more tower for each fold."""
     from beauty_rec.towers.users.train.folds import train_with_folds
+    from beauty_rec.training.device import device_of
 
     target = store.draft("user_tower")
     log = train_with_folds(
-        split_reviews.filter(pl.col("split") != "test"),
+        split_reviews.filter(pl.col("split") != "test").select(WITH_CONTEXTS).collect(),
         item_vectors,
         item_embeddings,
         text_retriever,
@@ -173,6 +189,7 @@ def user_tower(
         settings,
         target,
         store.checkpoints("user_tower"),
+        device_of(settings.encoder.device),
     )
     reached: dict[str, Any] = {}
     if log["valid_recall"] is not None:

@@ -148,6 +148,25 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "user_candidates.tower_score, user_candidates.text_score",
         ),
     },
+    "online_metrics": {
+        "kind": ("recommend, search, similar or feed", ""),
+        "day": ("UTC; empty: all days together", ""),
+        "dimension": ("what the row is of: all, version, variant, order, source, position", ""),
+        "value": ("which version, order, … the row is of", ""),
+        "answers": ("answers that showed something", ""),
+        "shown": ("items that they showed", ""),
+        "clicks": ("shown items that were clicked, put into the cart or bought", ""),
+        "purchases": ("shown items that were bought", ""),
+        "ctr": ("clicks, of the shown items; 95% interval beside it, users drawn whole", ""),
+        "conversion": ("purchases, of the shown items; 95% interval beside it", ""),
+        "items": ("distinct items that were shown", ""),
+        "coverage": ("the same, of the catalogue", ""),
+        "propensity": ("of a look at this position, relative to the first", ""),
+        "debiased_ctr": ("as if all had stood first, by inverse propensity", ""),
+        "effective": ("rows of equal weight that are worth as much", ""),
+        "covered": ("share of the rows whose position has a propensity", ""),
+        "clipped": ("share of those whose weight was cut", ""),
+    },
 }
 """Asset → column → meaning, and the columns it is made from."""
 

@@ -23,14 +23,15 @@ def stops_are_final() -> Iterator[None]:
         raise dg.Failure(description=str(stop), allow_retries=False) from stop
 
 
-def reading_metadata(extractor: Any, found: pl.DataFrame) -> dict[str, Any]:
+def reading_metadata(extractor: Any, found: pl.DataFrame | pl.LazyFrame) -> dict[str, Any]:
     """Return who read what: rows by ``source``, and what the language model cost.
 
     Args:
         extractor: with ``source``, and ``usage`` if it asked a language model.
         found: with a column ``source``.
     """
-    rows = found["source"].value_counts(sort=True).iter_rows()
+    counted = found.lazy().group_by("source").len().sort("len", "source", descending=[True, False])
+    rows = counted.collect().iter_rows()
     facts: dict[str, Any] = {"source": extractor.source, "rows_by_source": dict(rows)}
     usage: Usage | None = getattr(extractor, "usage", None)
     if usage is None:

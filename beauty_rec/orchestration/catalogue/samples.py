@@ -67,11 +67,13 @@ def answers_metadata(
     return {"examples": dg.MetadataValue.md(markdown_table(pl.DataFrame(table), chars=200))}
 
 
-def frequent_metadata(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+def frequent_metadata(frame: pl.LazyFrame, columns: Sequence[str]) -> dict[str, Any]:
     """Return the most frequent values of some columns of lists, with their counts."""
     rows = []
     for name in columns:
-        counted = frame[name].explode().drop_nulls().value_counts(sort=True).head(12)
+        said = frame.select(value=name).explode("value").drop_nulls().group_by("value").len()
+        order = said.sort("len", "value", descending=[True, False]).head(12)
+        counted = order.collect(engine="streaming")
         values = " · ".join(f"{value} {count:,}" for value, count in counted.iter_rows())
         rows.append({"column": name, "most frequent": values})
     return {"most_frequent": dg.MetadataValue.md(markdown_table(pl.DataFrame(rows), chars=400))}

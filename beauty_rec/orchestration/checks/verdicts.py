@@ -27,9 +27,14 @@ class Verdict:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def unique(frame: pl.DataFrame, columns: Sequence[str]) -> Verdict:
+Frame = pl.DataFrame | pl.LazyFrame
+"""Of a lazy one only the columns that are judged are read."""
+
+
+def unique(rows: Frame, columns: Sequence[str]) -> Verdict:
     """No two rows may agree in ``columns``."""
-    doubled = frame.height - frame.select(columns).n_unique() if frame.height else 0
+    frame = rows.lazy().select(columns).collect()
+    doubled = frame.height - frame.n_unique() if frame.height else 0
     named = ", ".join(columns)
     return Verdict(
         doubled == 0,
@@ -38,15 +43,17 @@ def unique(frame: pl.DataFrame, columns: Sequence[str]) -> Verdict:
     )
 
 
-def no_empty(frame: pl.DataFrame, column: str) -> Verdict:
+def no_empty(rows: Frame, column: str) -> Verdict:
     """No value of a text column may be missing or blank."""
+    frame = rows.lazy()
     text = pl.col(column).fill_null("").str.strip_chars()
-    empty = frame.filter(text == "")
+    empty = frame.filter(text == "").select(pl.first()).collect()
+    height = int(frame.select(pl.len()).collect().item())
     return Verdict(
         empty.is_empty(),
-        f"{empty.height:,} of {frame.height:,} rows have no {column}",
+        f"{empty.height:,} of {height:,} rows have no {column}",
         {
-            "rows": frame.height,
+            "rows": height,
             "empty": empty.height,
             "examples": ", ".join(map(str, empty.to_series(0).head(5))),
         },
@@ -100,16 +107,13 @@ def item_tower_learned(facts: Facts, checks: CheckSettings) -> Verdict:
     return Verdict(not (stands or no_purer), text, found)
 
 
-def splits_in_time(reviews: pl.DataFrame) -> Verdict:
+def splits_in_time(reviews: Frame) -> Verdict:
     """Every split has rows, and none begins before the one before it has ended."""
-    spans = {
-        split: reviews.filter(split=split).select(
-            first=pl.col("timestamp").min(), last=pl.col("timestamp").max()
-        )
-        for split in SPLITS
-    }
-    first = {split: span["first"][0] for split, span in spans.items()}
-    last = {split: span["last"][0] for split, span in spans.items()}
+    time = pl.col("timestamp")
+    found = reviews.lazy().group_by("split").agg(first=time.min(), last=time.max(), rows=pl.len())
+    spans = {row["split"]: row for row in found.collect(engine="streaming").iter_rows(named=True)}
+    first: dict[str, Any] = {split: spans.get(split, {}).get("first") for split in SPLITS}
+    last: dict[str, Any] = {split: spans.get(split, {}).get("last") for split in SPLITS}
     empty = [split for split in SPLITS if first[split] is None]
     early = [
         f"{after} begins before {before} has ended"
@@ -120,15 +124,17 @@ def splits_in_time(reviews: pl.DataFrame) -> Verdict:
     return Verdict(
         not faults,
         "; ".join(faults) or "train, valid and test follow one another in time",
-        {f"{split} rows": reviews.filter(split=split).height for split in SPLITS},
+        {f"{split} rows": spans.get(split, {}).get("rows", 0) for split in SPLITS},
     )
 
 
-def split_sizes(reviews: pl.DataFrame, corpus: CorpusSettings, drift: float) -> Verdict:
+def split_sizes(reviews: Frame, corpus: CorpusSettings, drift: float) -> Verdict:
     """Each split has about the share of rows that was asked for; not judged with explicit cuts."""
     wanted = {"train": corpus.train_share, "valid": corpus.valid_share}
     wanted["test"] = 1 - sum(wanted.values())
-    shares = {s: reviews.filter(split=s).height / max(1, reviews.height) for s in SPLITS}
+    counted = reviews.lazy().group_by("split").len().collect(engine="streaming")
+    rows: dict[str, int] = dict(counted.iter_rows())
+    shares = {split: rows.get(split, 0) / max(1, sum(rows.values())) for split in SPLITS}
     explicit = corpus.train_end_ms is not None or corpus.valid_end_ms is not None
     off = {s: abs(shares[s] - wanted[s]) for s in SPLITS}
     sizes = ", ".join(f"{s} {shares[s]:.1%} (asked: {wanted[s]:.0%})" for s in SPLITS)

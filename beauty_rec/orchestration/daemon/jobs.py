@@ -18,7 +18,7 @@ from beauty_rec.settings import Train
 
 EVALUATED = (
     "retrieval_candidates,retrieval_metrics,user_candidates,recommendations,"
-    "ranking_metrics,evaluation_report"
+    "ranking_metrics,online_metrics,evaluation_report"
 )
 PATIENCE_SECONDS = 3_600
 """A job waits for another refresh, or for steps that were started by hand."""

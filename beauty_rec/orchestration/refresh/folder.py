@@ -108,3 +108,13 @@ def folder_refresh(
             tags=tags,
         )
         yield FolderRefresh(worker.each(results), ended)
+        _drop_sets(data_dir)
+
+
+def _drop_sets(data_dir: Path) -> None:
+    """Delete sets of before that know users who are forgotten."""
+    from beauty_rec.corpus.forgotten import Forgotten
+    from beauty_rec.corpus.intake.given import taken_path
+    from beauty_rec.serving.state.forgetting import drop_sets
+
+    drop_sets(data_dir, Forgotten.load(taken_path(data_dir, "forgotten")))

@@ -3,8 +3,9 @@
 Rows are made anew when their content, the asset's code or settings, or the model changed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import numpy as np
@@ -13,15 +14,18 @@ from numpy.typing import NDArray
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.stage.stage import used_code_version
-from beauty_rec.row_cache import content_keys, maker_of, reuse_rows, reuse_vectors
+from beauty_rec.row_cache import ReusedRows, content_keys, maker_of, reuse_vectors
 from beauty_rec.settings import Settings
+
+BATCH_ROWS = 50_000
+"""Reviews that are read at a time."""
 
 
 def reused_vectors(
     context: dg.AssetExecutionContext,
     settings: Settings,
     model: str | Path,
-    contents: Sequence[object],
+    contents: Iterable[object],
     compute: Callable[[list[int]], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     """Return float32 ``[len(contents), D]``, computing only what is new or changed.
@@ -39,8 +43,9 @@ def reused_vectors(
         used_code_version(context), content_hash(folder) if folder.is_dir() else str(model)
     )
     cache = settings.data_dir / "cache" / context.asset_key.to_user_string()
-    vectors, computed = reuse_vectors(cache, maker, content_keys(contents), compute)
-    _tell(context, computed, len(contents))
+    keys = content_keys(contents)
+    vectors, computed = reuse_vectors(cache, maker, keys, compute)
+    _tell(context, computed, len(keys))
     return vectors
 
 
@@ -48,10 +53,13 @@ def reused_keywords(
     context: dg.AssetExecutionContext,
     settings: Settings,
     source: str,
-    reviews: pl.DataFrame,
+    reviews: pl.LazyFrame,
     extract: Callable[[pl.DataFrame], pl.DataFrame],
-) -> pl.DataFrame:
-    """Return the keywords of ``reviews``, extracting only of texts that were not read before.
+    target: Path,
+) -> None:
+    """Write the keywords of ``reviews``, extracting only of texts that were not read before.
+
+    Some ten thousand reviews are in memory at a time.
 
     Args:
         context: of the asset, one split of it.
@@ -59,20 +67,38 @@ def reused_keywords(
         source: of the extractor; rows that a fallback read are read again next time.
         reviews: ``review_id``, ``parent_asin``, ``title``, ``text``.
         extract: some of the rows → the columns of ``keywords``, in order.
+        target: the Parquet file.
     """
-    texts = reviews.select("title", "text").iter_rows()
-    found, computed = reuse_rows(
-        settings.data_dir / "cache" / context.asset_key.to_user_string(),
-        context.partition_key,
-        maker_of(used_code_version(context), source),
-        pl.Series(content_keys(texts), dtype=pl.String),
-        lambda rows: extract(reviews[rows]),
-        pl.col("source") == source,
-    )
-    _tell(context, computed, reviews.height)
-    # The same words may be another review's, of another item.
-    names = reviews.select("review_id", "parent_asin")
-    return found.with_columns(names.get_columns())
+    reviews = reviews.select("review_id", "parent_asin", "title", "text")
+    rows = 0
+    with (
+        TemporaryDirectory(prefix=".keywords-", dir=target.parent) as folder,
+        ReusedRows(
+            settings.data_dir / "cache" / context.asset_key.to_user_string(),
+            context.partition_key,
+            maker_of(used_code_version(context), source),
+            pl.col("source") == source,
+        ) as reused,
+    ):
+        parts: list[Path] = []
+
+        def read(batch: pl.DataFrame) -> None:
+            texts = content_keys(batch.select("title", "text").iter_rows())
+            keys = pl.Series(texts, dtype=pl.String)
+            found = reused.rows(keys, lambda rows: extract(batch[rows]))
+            # The same words may be another review's, of another item.
+            names = batch.select("review_id", "parent_asin")
+            parts.append(Path(folder) / f"{len(parts):06d}.parquet")
+            found.with_columns(names.get_columns()).write_parquet(parts[-1], compression="lz4")
+
+        for batch in reviews.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+            read(batch)
+            rows += batch.height
+        if not parts:
+            read(reviews.clear().collect())
+        whole = pl.scan_parquet(parts, glob=False)
+        whole.sink_parquet(target, compression="zstd", maintain_order=True)
+        _tell(context, reused.computed, rows)
 
 
 def _tell(context: dg.AssetExecutionContext, computed: int, rows: int) -> None:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import dagster as dg
 import polars as pl
@@ -141,7 +141,7 @@ class FrameIOManager(ArtifactIOManager):
             return path
         return (
             pl.scan_parquet(path, glob=False)
-            if annotation in (pl.LazyFrame, dict[str, pl.LazyFrame])
+            if pl.LazyFrame in (annotation, *get_args(annotation))  # of one split, or of several
             else pl.read_parquet(path, glob=False)
         )
 

@@ -1,7 +1,7 @@
 """Candidates of many asks, as flat arrays and as a frame on disk."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -111,6 +111,16 @@ class CandidateLists:
             self.items.filter(pl.Series(kept)),
             self.scores[kept],
             self.tops[asks],
+        )
+
+    def without(self, items: Collection[str]) -> "CandidateLists":
+        """Return the lists without some items."""
+        kept = ~self.items.is_in(list(items)).to_numpy()
+        return replace(
+            self,
+            ask=self.ask[kept],
+            items=self.items.filter(pl.Series(kept)),
+            scores=self.scores[kept],
         )
 
     def frame(self) -> pl.DataFrame:

@@ -10,14 +10,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.recommender.online.feeds.tallies import Tallies
+from beauty_rec.settings import EventType
 
 
 class Past(NamedTuple):
-    """An event of a user: item, rating 1 to 5, when (Unix ms)."""
+    """An event of a user: item, rating 1 to 5, when (Unix ms), what was done.
+
+    What it means for an answer is decided in :mod:`beauty_rec.recommender.online.events`.
+    """
 
     parent_asin: str
     rating: float
     time_ms: int
+    type: EventType = "rating"
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,16 @@ class People:
 
 
 def together(parts: Sequence[Sequence[Past]]) -> list[Past]:
-    """Return events of several sources, each once, oldest first."""
+    """Return events of several sources, each once, oldest first.
+
+    An event is an item, a moment and a kind; of two ratings that of the later source holds: what
+    was given while serving is in the next set as well, perhaps rounded, a purchase as a rating.
+    """
     given = [part for part in parts if part]
     if len(given) == 1:
         return list(given[0])
-    distinct = dict.fromkeys(event for part in given for event in part)
-    return sorted(distinct, key=lambda event: event.time_ms)
+    distinct: dict[tuple[str, int, str], Past] = {}
+    for event in (event for part in given for event in part):
+        kind = "rating" if event.type == "purchase" else event.type
+        distinct[event.parent_asin, event.time_ms, kind] = event
+    return sorted(distinct.values(), key=lambda event: event.time_ms)

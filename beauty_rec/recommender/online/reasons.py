@@ -29,7 +29,8 @@ class Reasons:
         self._catalogue, self._space, self._builder = catalogue, space, builder
         table, vocabulary = builder.table, builder.vocabulary
         self._known = [row for name in query.history if (row := space.row_of.get(name, -1)) >= 0]
-        self._known = list(dict.fromkeys(reversed(self._known)))  # latest first
+        latest = dict.fromkeys(reversed(self._known))
+        self._known = [row for row in latest if not catalogue.hidden[row]]  # and never shown
         self._past_texts = space.texts(np.array(self._known, dtype=np.int64))
         past = [table.row_of[name] for name in dict.fromkeys(query.history) if name in table.row_of]
         self._counts = Counter(table.sparse[past].ravel().tolist())

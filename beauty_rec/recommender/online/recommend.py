@@ -16,6 +16,7 @@ from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.diversity import diversify
+from beauty_rec.recommender.online.events import meaning_of
 from beauty_rec.recommender.online.people import Past, together
 from beauty_rec.recommender.online.reasons import Reasons, profile_columns
 from beauty_rec.recommender.online.requests import PastItem, RecommendRequest
@@ -24,15 +25,16 @@ from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.catalogue import Catalogue
 from beauty_rec.recommender.path import Ordered
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
-from beauty_rec.settings import ServeSettings
+from beauty_rec.settings import EventSettings, ServeSettings
 from beauty_rec.towers.users.inputs import join_requests, one_request
 from beauty_rec.tracing import stage
 
 HOUR_MS = 3_600_000
 CARD_FIELDS = (
     "parent_asin", "title", "store", "price", "average_rating", "rating_number", "category",
-    "brand", "keywords", "keyword_reviews",
+    "brand", "keywords", "keyword_reviews", "in_stock",
 )  # fmt: skip
+DEFAULTS = EventSettings()
 BRIEF_FIELDS = ("parent_asin", "title", "price", "category", "brand", "keywords")
 
 
@@ -100,7 +102,7 @@ def ordered(
     Raises:
         UnknownFilter: a filter names what no item has.
     """
-    understood = [understand(shop, request) for request in requests]
+    understood = [understand(shop, request, settings) for request in requests]
     if rules is not None:
         understood = [_ruled(shop, one, rules) for one in understood]
     depth = max(settings.source_depth, *(request.k for request in requests))
@@ -111,7 +113,7 @@ def ordered(
             asks,
             depth,
             chosen=[one.request.sources for one in understood],
-            gone=shop.catalogue.gone,
+            gone=shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide"),
             allowed=[shop.catalogue.passing(one.request.filters) for one in understood],
             least=[one.request.k for one in understood],
             pinned=[
@@ -123,7 +125,9 @@ def ordered(
         return list(zip(understood, found, strict=True))
 
 
-def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
+def understand(
+    shop: Snapshot, request: RecommendRequest, settings: EventSettings = DEFAULTS
+) -> Understood:
     """Return what a request means here."""
     now = int(time.time() * 1000) // HOUR_MS * HOUR_MS  # of one hour, one answer
     at = now if request.at is None else request.at
@@ -131,7 +135,7 @@ def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
     known, profile = [], {}
     if request.user_id is not None:
         found = shop.past(request.user_id, request.at)
-        profile = shop.people.profile(request.user_id)
+        profile = shop.profile(request.user_id)
         if found is None and not profile:
             notes.append(f"user {request.user_id} is not known: answered without a past")
         known = found or []
@@ -140,7 +144,8 @@ def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
         Past(e.parent_asin, e.rating, at - DAY_MS if e.timestamp is None else e.timestamp)
         for e in named
     ]
-    past = together([known, given]) if known else given
+    done = meaning_of(known, settings)
+    past = together([done.past, given]) if known else given
     row_of = shop.space.row_of
     strangers = [e.parent_asin for e in given if e.parent_asin not in row_of]
     if strangers:
@@ -153,8 +158,9 @@ def understand(shop: Snapshot, request: RecommendRequest) -> Understood:
     if context is None and set(request.sources) <= set(TEXT_SOURCES):
         notes.append(f"{' and '.join(request.sources)} need a context")
     # Only the latest events are read, as in training; an item is seen however long ago.
-    seen = [e.parent_asin for e in past] if request.exclude_seen else []
-    rows = [row for name in (*seen, *request.exclude) if (row := row_of.get(name)) is not None]
+    seen = [*done.seen, *(e.parent_asin for e in given)] if request.exclude_seen else []
+    left_out = (*seen, *request.exclude, *done.hidden)
+    rows = [row for name in left_out if (row := row_of.get(name)) is not None]
     latest = past[-shop.path.builder.spec.history_length :]
     query = Query(at, [e.parent_asin for e in latest], context, {**profile, **columns})
     return Understood(request, query, past, np.unique(np.array(rows, dtype=np.int64)), notes)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -17,8 +18,11 @@ from pydantic_core import PydanticCustomError
 from beauty_rec.corpus.ids import PLAIN
 from beauty_rec.corpus.text import clean_text
 from beauty_rec.corpus.times import MIN_TIMESTAMP_MS, timestamp_fault
+from beauty_rec.recommender.online.events import known_type
+from beauty_rec.recommender.online.people import Past as Event
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 from beauty_rec.recommender.online.values import Id, Label, Model, Number, Price
+from beauty_rec.settings import EventType
 
 MAX_K = 1_000
 
@@ -200,10 +204,40 @@ class NewItem(Model):
     )
 
 
+RecommendationId = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_-]+$")
+]
+
+
 class NewEvent(Model):
     """A user's new event."""
 
     user_id: Id
     parent_asin: Id
-    rating: Rating = 5.0
+    type: Annotated[EventType, BeforeValidator(known_type)] | None = Field(
+        None,
+        description="what was done; unset: a rating where one is given, else a purchase. hide: the "
+        "item is not shown to this user again",
+    )
+    rating: Rating | None = Field(None, description="unset: 5")
     timestamp: Moment | None = Field(None, description="Unix ms; unset: now")
+    recommendation_id: RecommendationId | None = Field(
+        None, description="of the answer that showed the item"
+    )
+
+    def as_past(self, now_ms: int) -> Event:
+        """Return it as an event of the answer path; one without a time is of ``now_ms``."""
+        return Event(
+            self.parent_asin,
+            5.0 if self.rating is None else self.rating,
+            now_ms if self.timestamp is None else self.timestamp,
+            self.type or ("purchase" if self.rating is None else "rating"),
+        )
+
+
+Events = Annotated[
+    Annotated[NewEvent, Tag("event")]
+    | Annotated[list[NewEvent], Field(min_length=1, max_length=100), Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "event"),
+]
+"""An event, or a list of at most 100."""

@@ -7,12 +7,14 @@ place in one assignment; a batch of requests keeps the snapshot that it began wi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.corpus.forgotten import NOBODY, Forgotten
 from beauty_rec.recommender.online.people import Past, People, together
 from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.recommender.online.sets.models import Models
@@ -24,6 +26,7 @@ from beauty_rec.recommender.online.sets.parts import (
     SAMPLES,
 )
 from beauty_rec.recommender.online.stock.catalogue import Catalogue
+from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.recommender.path import AnswerPath
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.settings import EncoderSettings
@@ -31,7 +34,7 @@ from beauty_rec.settings import EncoderSettings
 
 @dataclass(frozen=True)
 class Snapshot:
-    """``since``: events of users that came while serving, by user."""
+    """``since``: events of users that came while serving, by user; ``forgotten``: who is nobody."""
 
     manifest: Manifest
     models: Models
@@ -40,6 +43,7 @@ class Snapshot:
     people: People
     since: Mapping[str, Sequence[Past]]
     samples: pl.DataFrame
+    forgotten: Forgotten = NOBODY
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest, settings: EncoderSettings) -> "Snapshot":
@@ -80,14 +84,25 @@ class Snapshot:
     def past(self, user_id: str, before_ms: int | None) -> list[Past] | None:
         """Return a user's events, oldest first; None for a user that nothing is known of."""
         known = self.people.events(user_id, before_ms)
+        if known and (gone := self.forgotten.at(user_id)) is not None:
+            known = [event for event in known if event.time_ms > gone] or None
         new = [e for e in self.since.get(user_id, ()) if before_ms is None or e.time_ms < before_ms]
         return None if known is None and not new else together([known or [], new])
 
-    def with_event(self, user_id: str, event: Past) -> "Snapshot":
-        """Return the snapshot in which the user also did ``event``."""
-        return replace(
-            self, since={**self.since, user_id: together([self.since.get(user_id, ()), [event]])}
-        )
+    def with_events(self, events: Mapping[str, Sequence[Past]]) -> "Snapshot":
+        """Return the snapshot in which users, by id, also did ``events``."""
+        new = {user: together([self.since.get(user, ()), done]) for user, done in events.items()}
+        return replace(self, since={**self.since, **new})
+
+    def profile(self, user_id: str) -> dict[str, Any]:
+        """Return a user's profile, column → value; empty when there is none."""
+        return {} if self.forgotten.at(user_id) is not None else self.people.profile(user_id)
+
+    def with_states(self, states: Mapping[str, ItemState]) -> "Snapshot":
+        """Return the snapshot in which items are as ``states`` says, by id, and no other is."""
+        row_of = self.space.row_of
+        known = {row_of[name]: state for name, state in states.items() if name in row_of}
+        return replace(self, catalogue=self.catalogue.with_states(known))
 
     def with_items(
         self,

@@ -64,6 +64,8 @@ SERVER_OPTIONS = (
     # No replica listens here, so a new table's load and index need no write-ahead log.
     "-c wal_level=minimal",
     "-c max_wal_senders=0",
+    # A recycled file of the log would hold what was deleted long ago.
+    "-c wal_recycle=off",
 )
 
 

@@ -23,6 +23,7 @@ from beauty_rec.serving.http.routes.feeds import add_feeds
 from beauty_rec.serving.http.routes.items import add_items
 from beauty_rec.serving.http.routes.operations import add_operations
 from beauty_rec.serving.http.routes.people import add_people
+from beauty_rec.serving.http.shown import ShownAnswers
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.http.traces import Traced, Turns
 from beauty_rec.serving.http.turns.batching import Batcher
@@ -44,6 +45,8 @@ def create_app(engine: Engine) -> FastAPI:
 
     rate = Rate(settings.requests_per_second)
     turns = Turns()
+    shown = ShownAnswers(engine)
+    metrics.registry.register(shown)
 
     def compute(questions: Sequence[Question]) -> list[dict[str, Any] | Exception]:
         started = time.perf_counter()
@@ -58,6 +61,7 @@ def create_app(engine: Engine) -> FastAPI:
         rate.charge(client, cost - 1)  # one was taken at the door
         with turns.waiting(question):
             answer: dict[str, Any] = await app.state.batcher.ask(question, client, cost)
+        shown.note(answer, question, is_seen=not request.state.is_head)
         return answer
 
     @asynccontextmanager
@@ -69,6 +73,7 @@ def create_app(engine: Engine) -> FastAPI:
         with (
             watching(engine.look, settings.poll_seconds),
             watching(engine.look_at_rules, settings.poll_seconds),
+            shown.kept(),
         ):
             yield
         await asyncio.to_thread(batcher.close)
@@ -87,7 +92,7 @@ def create_app(engine: Engine) -> FastAPI:
     add_answers(app, ask)
     add_feeds(app, ask)
     add_items(app, engine, ask, rate)
-    add_people(app, engine)
+    add_people(app, engine, shown, rate)
     add_operations(app, engine, metrics)
     app.add_middleware(Guard, settings=settings, metrics=metrics, rate=rate)
     if tracing.tracing():
@@ -98,7 +103,7 @@ def create_app(engine: Engine) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
             expose_headers=["x-request-id"],
         )

@@ -48,7 +48,8 @@ class Gone(Exception):
 class Guard:
     """ASGI middleware around the whole app. What it does not know goes no further.
 
-    It leaves the client in ``scope["state"]["client"]`` for the routes.
+    It leaves for the routes, in ``scope["state"]``: the client, and whether the method is HEAD
+    (``is_head``).
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, rate: Rate) -> None:
@@ -75,6 +76,7 @@ class Guard:
         state = scope.setdefault("state", {})
         state["request_id"], state["client"] = request_id, client_of(scope)
         method = scope["method"]
+        state["is_head"] = method == "HEAD"
         # HEAD is GET without the body.
         asked = {**scope, "method": "GET"} if method == "HEAD" else scope
         route, allowed = route_of(asked)

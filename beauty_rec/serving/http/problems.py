@@ -12,7 +12,7 @@ from starlette.types import Scope
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
 from beauty_rec.recommender.online.stock.new_items import UnknownAttribute
 from beauty_rec.serving.http.turns.batching import Overloaded
-from beauty_rec.serving.state.database import DatabaseDown
+from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.engine import UnknownItem
 
 MEDIA_TYPE = "application/problem+json"

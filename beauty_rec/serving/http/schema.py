@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from beauty_rec.recommender.online.requests import NewItem
-from beauty_rec.recommender.online.values import Model
+from beauty_rec.recommender.online.values import Model, Price
 
 
 class Evidence(BaseModel):
@@ -33,6 +33,7 @@ class Card(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
 
 
 class Standing(BaseModel):
@@ -72,6 +73,7 @@ class Recommendations(BaseModel):
     """An answer. ``version`` names the one set that all of it comes from."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
@@ -101,6 +103,7 @@ class Hits(BaseModel):
     """Found items, best first."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="how they were found: words, vectors, or both")
     items: list[Hit]
 
@@ -125,6 +128,7 @@ class Feed(BaseModel):
     """A list that is shown without a question; ``order`` is its name."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str
     items: list[FeedHit]
     shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
@@ -135,6 +139,7 @@ class ItemDetail(Card):
     """One item with all that is known of it."""
 
     version: str
+    hidden: bool = Field(False, description="withdrawn: in no answer but this one")
     summary: str
     categories: list[str] = Field(description="the path of the category tree that it lies on")
     attributes: dict[str, list[str]]
@@ -147,11 +152,53 @@ class NewItems(Model):
     items: list[NewItem] = Field(min_length=1, max_length=100)
 
 
+class ItemChange(Model):
+    """What is said of an item beside what it is; what is left out stays as it is."""
+
+    hidden: bool | None = Field(None, description="never shown, and still learned from")
+    in_stock: bool | None = Field(None, description="see serve.out_of_stock")
+    price: Price | None = Field(None, description="shown, and filtered by")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "ItemChange":
+        if not self.model_fields_set:
+            raise ValueError("nothing is said: name hidden, in_stock or price")
+        return self
+
+
+class ItemState(BaseModel):
+    """An item as it stands from the next answer on."""
+
+    parent_asin: str
+    hidden: bool | None = None
+    in_stock: bool | None = None
+    price: float | None = None
+    version: str
+
+
+class Deleted(BaseModel):
+    """What was deleted of a user."""
+
+    events: int = Field(description="given events that are deleted")
+    erased: bool = Field(
+        description="nothing of them is left in the database's files, as far as the server may "
+        "see to it; the next run tries again"
+    )
+    version: str
+
+
 class Stored(BaseModel):
     """What was stored; searchable from now on, and after a restart."""
 
     stored: int
     version: str
+
+
+class StoredEvents(Stored):
+    """What was stored, and how many of the events that name an answer it showed the item of."""
+
+    attributed: int = Field(description="events whose recommendation_id showed their item")
+    unattributed: int = Field(description="events whose recommendation_id is not known to have")
 
 
 class SampleUser(BaseModel):

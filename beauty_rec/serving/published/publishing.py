@@ -20,7 +20,10 @@ from beauty_rec.settings import EncoderSettings, ServeSettings
 
 @dataclass(frozen=True)
 class Frames:
-    """What the set's cards and users are made of; ``keywords`` are those of train."""
+    """What the set's cards and users are made of; ``keywords`` are those of train.
+
+    ``hidden``: ids of items that are never shown.
+    """
 
     reviews: pl.DataFrame
     profiles: pl.DataFrame
@@ -28,6 +31,7 @@ class Frames:
     attributes: pl.DataFrame
     merged: pl.DataFrame
     keywords: pl.DataFrame
+    hidden: frozenset[str] = frozenset()
 
 
 def publish_run(
@@ -62,6 +66,8 @@ def publish_run(
 
     ids = pl.read_parquet(artifacts[ITEM_INDEX] / "ids.parquet", glob=False)["id"].to_list()
     cards = item_cards(ids, frames.items, frames.attributes, frames.merged, frames.keywords)
+    if frames.hidden:
+        cards = cards.with_columns(hidden=pl.col("parent_asin").is_in(list(frames.hidden)))
     events = user_events(frames.reviews)
     made = {
         CARDS: cards,

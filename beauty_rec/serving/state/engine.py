@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.corpus.forgotten import Forgotten
+from beauty_rec.corpus.intake.given import taken_path
 from beauty_rec.recommender.online.feeds.answer import feed
 from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.people import Past
@@ -29,10 +31,13 @@ from beauty_rec.recommender.online.sets.trial import try_out
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 from beauty_rec.recommender.online.stock.new_items import NewRow, add_rows, is_taken_in
+from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
-from beauty_rec.serving.state.database import READ_ONLY, STORE, DatabaseDown, Store
+from beauty_rec.serving.state.connection import READ_ONLY, DatabaseDown
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.serving.state.given import GivenRows
+from beauty_rec.serving.state.nearest import nearest
 from beauty_rec.serving.state.rules import RulesKeeper
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
@@ -63,12 +68,15 @@ class Engine:
         self.root = settings.data_dir / "serving"
         manifest = read_manifest(self.root)
         self._base = in_passing(load_set, self.root, manifest, settings.encoder)
-        self._shop = self._base
+        # Until the store is read, which a read-only folder's never is, as of the last run.
+        forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
+        self._shop = replace(self._base, forgotten=forgotten)
         self.rules = RulesKeeper(settings.serve.rules, self._base)
         self._changing = threading.RLock()
         self._restored = False
         self._given: dict[str, NewItem] = {}
         self._added: dict[str, NewRow] = {}
+        self._states: dict[str, ItemState] = {}
         self._closing = threading.Event()
         self._filling: threading.Thread | None = None
         self._tried, self._try_again = "", 0.0
@@ -183,7 +191,7 @@ class Engine:
     def feed(self, question: FeedQuestion) -> dict[str, Any]:
         """See :func:`~beauty_rec.recommender.online.feeds.answer.feed`."""
         shop = self._shop
-        return feed(shop, question, self.rules.of(shop))
+        return feed(shop, question, self.rules.of(shop), self.settings.serve)
 
     def item(self, parent_asin: str) -> dict[str, Any]:
         """Return an item with all that is known of it.
@@ -192,11 +200,13 @@ class Engine:
             UnknownItem: there is no such item.
         """
         shop = self._shop
-        card = shop.catalogue.card(self._row(shop, parent_asin))
+        row = self._row(shop, parent_asin)
+        card = shop.catalogue.card(row)
         table = shop.path.table
         place = table.row_of.get(parent_asin, len(table.ids))
         return {
             **card,
+            "hidden": bool(shop.catalogue.hidden[row]),
             "version": shop.manifest.set,
             "attributes": attributes_of(shop.path.builder, parent_asin),
             "train_events": round(float(np.expm1(table.events.log_count[place]))),
@@ -216,23 +226,84 @@ class Engine:
                 made |= rows
             self.store.put_items(list(latest.values()))
             self._given = {**self._given, **latest}
+            known = self._states
+            back = {  # what is given anew is not withdrawn
+                name: ItemState(in_stock=known[name].in_stock)
+                for name in latest.keys() & known.keys()
+            }
+            self._states = {**known, **back}
             self._add(made)
             return self._shop.manifest.set
 
-    def add_event(self, given: NewEvent) -> str:
-        """Store a user's event, which the next answer knows.
+    def set_state(self, parent_asin: str, **said: Any) -> dict[str, Any]:
+        """Store what was said of an item (see :class:`.ItemState`), which the next answer knows.
 
         Raises:
             UnknownItem: there is no such item.
             DatabaseDown: nothing was stored.
         """
         with self._changing:
-            if given.parent_asin not in self._given:
-                self._row(self._shop, given.parent_asin)
-            at = int(time.time() * 1000) if given.timestamp is None else given.timestamp
-            event = Past(given.parent_asin, given.rating, at)
-            self.store.put_event(given.user_id, event)
-            self._shop = self._shop.with_event(given.user_id, event)
+            if parent_asin not in self._given:
+                self._row(self._shop, parent_asin)
+            state = self._states.get(parent_asin, ItemState())._replace(**said)
+            self.store.put_states({parent_asin: state})
+            self._states = {**self._states, parent_asin: state}
+            self._shop = self._shop.with_states(self._states)
+            return self._state_of(self._shop, parent_asin)
+
+    def forget(self, user_id: str) -> dict[str, Any]:
+        """Delete all that was given of a user, whom the next answer does not know.
+
+        Raises:
+            DatabaseDown: nothing was deleted.
+        """
+        with self._changing:
+            events = len(self._shop.since.get(user_id, ()))
+            self.store.forget(user_id)
+            since = {user: past for user, past in self._shop.since.items() if user != user_id}
+            self._shop = replace(self._shop, since=since, forgotten=self.store.forgotten())
+            version = self._shop.manifest.set
+        return {"events": events, "erased": self._scrubbed(), "version": version}
+
+    def drop_events(
+        self, user_id: str, parent_asin: str | None, time_ms: int | None
+    ) -> dict[str, Any]:
+        """Delete events that were given of a user: all, or those of an item, of a moment.
+
+        Raises:
+            DatabaseDown: nothing was deleted.
+        """
+        with self._changing:
+            events = self.store.drop_events(user_id, parent_asin, time_ms)
+            left = [
+                event
+                for event in self._shop.since.get(user_id, ())
+                if parent_asin not in (None, event.parent_asin)
+                or time_ms not in (None, event.time_ms)
+            ]
+            since = {user: past for user, past in self._shop.since.items() if user != user_id}
+            self._shop = replace(self._shop, since=since | ({user_id: left} if left else {}))
+            version = self._shop.manifest.set
+        return {"events": events, "erased": not events or self._scrubbed(), "version": version}
+
+    def add_events(self, given: Sequence[NewEvent]) -> str:
+        """Store users' events, all or none, which the next answers know.
+
+        Raises:
+            UnknownItem: there is no such item.
+            DatabaseDown: nothing was stored.
+        """
+        now = int(time.time() * 1000)
+        with self._changing:
+            for one in given:
+                if one.parent_asin not in self._given:
+                    self._row(self._shop, one.parent_asin)
+            events = [GivenEvent(e.user_id, e.as_past(now), e.recommendation_id) for e in given]
+            self.store.put_events(events)
+            done: dict[str, list[Past]] = {}
+            for event in events:
+                done.setdefault(event.user_id, []).append(event.event)
+            self._shop = self._shop.with_events(done)
             return self._shop.manifest.set
 
     def look(self) -> bool:
@@ -316,29 +387,58 @@ class Engine:
         Without the database, what this engine has been given itself is taken over.
         """
         events: Mapping[str, Sequence[Past]]
+        forgotten = self._shop.forgotten
         try:
             self._given = {item.parent_asin: item for item in self.store.items()}
+            self._states = self.store.states()
+            forgotten = self.store.forgotten()
             events = self.store.events()
         except DatabaseDown:
             events = self._shop.since
         since = {user: sorted(past, key=lambda e: e.time_ms) for user, past in events.items()}
         given = [item for item in self._given.values() if not is_taken_in(base, item)]
         self._base, self._added = base, self._rows.known(base, given)
-        self._shop = add_rows(replace(base, since=since), list(self._added.values()))
+        dressed = replace(base, since=since, forgotten=forgotten)
+        shop = add_rows(dressed, list(self._added.values()))
+        self._shop = shop.with_states(self._states)
 
     def _add(self, rows: Mapping[str, NewRow]) -> None:
         """Add rows to the shop; where one is replaced, put all into their places anew."""
         replaced = rows.keys() & self._added.keys()
         self._added = {**self._added, **rows}
         if replaced:
-            base = replace(self._base, since=self._shop.since)
-            self._shop = add_rows(base, list(self._added.values()))
+            shop = self._shop
+            base = replace(self._base, since=shop.since, forgotten=shop.forgotten)
+            grown = add_rows(base, list(self._added.values()))
         else:
-            self._shop = add_rows(self._shop, list(rows.values()))
+            grown = add_rows(self._shop, list(rows.values()))
+        self._shop = grown.with_states(self._states)
 
     @staticmethod
     def _row(shop: Snapshot, parent_asin: str) -> int:
         row = shop.space.row_of.get(parent_asin)
         if row is None:
-            raise UnknownItem(f"no item {parent_asin!r}")
+            like = nearest(parent_asin, shop.space.row_of)
+            hint = "" if like is None else f"; the nearest known one is {like!r}"
+            raise UnknownItem(f"no item {parent_asin!r}{hint}")
         return row
+
+    @staticmethod
+    def _state_of(shop: Snapshot, parent_asin: str) -> dict[str, Any]:
+        row = shop.space.row_of.get(parent_asin)
+        if row is None:  # it was given, and its vectors are not made yet
+            return {"parent_asin": parent_asin, "version": shop.manifest.set}
+        card = shop.catalogue.card(row)
+        return {
+            "parent_asin": parent_asin,
+            "hidden": bool(shop.catalogue.hidden[row]),
+            "in_stock": card["in_stock"],
+            "price": card["price"],
+            "version": shop.manifest.set,
+        }
+
+    def _scrubbed(self) -> bool:
+        try:
+            return self.store.scrub()
+        except DatabaseDown:
+            return False

@@ -14,7 +14,8 @@ from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.new_items import NewRow, make_rows, maker
 from beauty_rec.row_cache import content_keys
-from beauty_rec.serving.state.database import DatabaseDown, KeptRow, Store
+from beauty_rec.serving.state.connection import DatabaseDown
+from beauty_rec.serving.state.database import KeptRow, Store
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import Settings
 

@@ -1,31 +1,62 @@
 """What was given while serving, as JSON Lines: to keep it elsewhere, and to give it again.
 
-A line is ``{"item": {…}}`` or ``{"event": {…}}``, as `POST /v1/items` and `/v1/events` take them.
+A line is ``{"item": {…}}`` or ``{"event": {…}}``, as `POST /v1/items` and `/v1/events` take them,
+``{"state": {…}}``, what was said of an item beside, or ``{"forgotten": {…}}``, a user's hash.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from beauty_rec.recommender.online.people import Past
+from beauty_rec.corpus.forgotten import Mark
 from beauty_rec.recommender.online.requests import NewEvent, NewItem
-from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.recommender.online.stock.states import ItemState
+from beauty_rec.recommender.online.values import Id, Model, Price
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.settings import Settings
 
 
+class State(Model):
+    """What was said of an item; see :class:`.ItemState`."""
+
+    parent_asin: Id
+    hidden: bool | None = None
+    in_stock: bool | None = None
+    price: Price | None = None
+
+
+class ForgottenUser(Model):
+    """That a user is forgotten; see :class:`.Mark`."""
+
+    salt: str = Field(pattern=r"^([0-9a-f]{2})+$")
+    digest: str = Field(pattern=r"^([0-9a-f]{2})+$")
+    at_ms: int
+
+    def mark(self) -> Mark:
+        """Return it as the store keeps it."""
+        return Mark(bytes.fromhex(self.salt), bytes.fromhex(self.digest), self.at_ms)
+
+
 class Line(BaseModel):
-    """A line of the file: one of the two."""
+    """A line of the file: one of these."""
 
     model_config = ConfigDict(extra="forbid")
 
     item: NewItem | None = None
     event: NewEvent | None = None
+    state: State | None = None
+    forgotten: ForgottenUser | None = None
+
+    @property
+    def count(self) -> int:
+        """How many of them it holds."""
+        return sum(part is not None for part in (self.item, self.event, self.state, self.forgotten))
 
 
 def export_given(settings: Settings) -> Iterator[str]:
-    """Yield a line for each item and event that was given, oldest first.
+    """Yield a line for all that was given: items, oldest first, their states, events, hashes.
 
     Raises:
         DatabaseDown: they cannot be read.
@@ -33,31 +64,42 @@ def export_given(settings: Settings) -> Iterator[str]:
     with _store(settings) as store:
         for item in store.items():
             yield json.dumps({"item": item.model_dump(mode="json")}, ensure_ascii=False)
-        for user, events in store.events().items():
-            for event in events:
-                given = {
-                    "user_id": user,
-                    "parent_asin": event.parent_asin,
-                    "rating": event.rating,
-                    "timestamp": event.time_ms,
-                }
-                yield json.dumps({"event": given}, ensure_ascii=False)
+        for name, state in store.states().items():
+            yield json.dumps({"state": {"parent_asin": name, **state._asdict()}})
+        for mark in store.forgotten():
+            hashed = {"salt": mark.salt.hex(), "digest": mark.digest.hex(), "at_ms": mark.at_ms}
+            yield json.dumps({"forgotten": hashed})
+        for user, event, recommendation_id in store.given_events():
+            given = {
+                "user_id": user,
+                "parent_asin": event.parent_asin,
+                "type": event.type,
+                "rating": event.rating,
+                "timestamp": event.time_ms,
+            }
+            if recommendation_id is not None:
+                given["recommendation_id"] = recommendation_id
+            yield json.dumps({"event": given}, ensure_ascii=False)
 
 
 def import_given(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
-    """Store the items and events of ``lines``; return how many of each. Doing it again is harmless.
+    """Store what ``lines`` hold; return how many items and events. Doing it again is harmless.
+
+    Events of a user who was forgotten since stay forgotten.
 
     Raises:
         ValueError: a line is none that was exported; nothing was stored.
         DatabaseDown: they cannot be stored.
     """
     items, events = [], []
+    states: dict[str, ItemState] = {}
+    marks: list[Mark] = []
     for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
         try:
             line = Line.model_validate_json(text)
-            if (line.item is None) == (line.event is None):
+            if line.count != 1:
                 raise ValueError("neither an item nor an event")
             if line.event is not None and line.event.timestamp is None:
                 raise ValueError("an event without a timestamp")
@@ -71,11 +113,18 @@ def import_given(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
             items.append(line.item)
         elif line.event is not None:
             events.append(line.event)
+        elif line.state is not None:
+            said = line.state.model_dump(exclude={"parent_asin"})
+            states[line.state.parent_asin] = ItemState(**said)
+        elif line.forgotten is not None:
+            marks.append(line.forgotten.mark())
     with _store(settings) as store:
+        here = store.forgotten()
+        store.put_forgotten(marks)
         store.put_items(items)
-        for event in events:
-            assert event.timestamp is not None
-            store.put_event(event.user_id, Past(event.parent_asin, event.rating, event.timestamp))
+        store.put_states(states)
+        kept = [event for event in events if here.at(event.user_id) is None]
+        store.put_events([GivenEvent(e.user_id, e.as_past(0), e.recommendation_id) for e in kept])
     return len(items), len(events)
 
 

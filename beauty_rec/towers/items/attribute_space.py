@@ -34,8 +34,9 @@ def attribute_space(re: NDArray[np.int64], vocabulary: int, width: int) -> Float
     rarity = np.log((len(re) + 1) / (np.bincount(value, minlength=len(used)) + 1))
     # What nearly all items have tells nothing, but its item must not be left without a vector.
     rarity = np.maximum(rarity, 1e-3)
-    columns = np.eye(len(used))
-    if len(used) > width:
+    if len(used) <= width:
+        columns = np.eye(len(used))
+    else:
         weights = csr_array((rarity[value], (pairs[:, 0], value)), shape=(len(re), len(used)))
         length = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
         columns = _first_right(diags_array(1 / np.maximum(length, 1e-12)) @ weights, width)

@@ -109,21 +109,24 @@ class ItemTower(nn.Module):
 
         What one view hides, the other shows: each value falls to one of them, and so does the
         title, of which some tokens are dropped besides. So two views meet only by what usually
-        goes together, not by what they share. A view that would show nothing shows all.
+        goes together, not by what they share. A view that would show nothing shows all. What is
+        hidden is drawn on the CPU, so that a GPU learns from the same views.
 
         Source: complementary masking of Yao et al., Self-supervised learning for large-scale item
         recommendations (CIKM 2021).
         """
         share, masked = self.settings.feature_dropout, self.settings.token_masking
+        device = std.device
         first = [
-            torch.rand(part) < share for part in (std.shape, re.shape, torch.Size([len(std), 1]))
+            (torch.rand(part) < share).to(device)
+            for part in (std.shape, re.shape, torch.Size([len(std), 1]))
         ]
         parts = []
         for hidden in (first, [~part for part in first]):
             shown = torch.cat([(std != PAD) & ~hidden[0], (re != PAD) & ~hidden[1]], dim=1)
             some = shown.any(dim=1) | (title_mask & ~hidden[2]).any(dim=1)
             std_hidden, re_hidden, title_hidden = (part & some[:, None] for part in hidden)
-            kept = torch.rand(title_mask.shape) >= masked
+            kept = (torch.rand(title_mask.shape) >= masked).to(device)
             parts.append(
                 (
                     torch.where(std_hidden, MASK, std),

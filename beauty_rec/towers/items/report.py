@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from beauty_rec.measures.vectors import alignment, mean_cosine, neighbour_purity, uniformity
 from beauty_rec.towers.items.attribute_space import attribute_vectors
-from beauty_rec.towers.items.features import PAD, ItemFeatures, TitleReader
+from beauty_rec.towers.items.features import PAD, ItemFeatures
 from beauty_rec.towers.items.model import ItemTower
 from beauty_rec.towers.items.served import encode_items, tower_inputs, unit
+from beauty_rec.towers.items.title_states import TitleReader
 from beauty_rec.training.seeds import seeded
 
 Figures = dict[str, float]
@@ -43,9 +44,10 @@ class Looked:
         masked = shown
         if self.hidden is not None:
             masked = encode_items(tower, titles, self.features, self.rows, self.hidden)
-        with torch.inference_mode(), seeded(self.seed):
-            views = tower.views(*tower_inputs(self.features, titles, self.rows))
-            one, two = unit(tower(*views)).chunk(2)
+        device = tower.embedding.weight.device
+        with torch.inference_mode(), seeded(self.seed, device):
+            views = tower.views(*tower_inputs(self.features, titles, self.rows, device))
+            one, two = unit(tower(*views)).cpu().chunk(2)
         purity, chance = self._purity(masked)
         return {
             "alignment": float(alignment(one, two)),

@@ -12,10 +12,12 @@ from torch import Tensor
 from beauty_rec.artifacts import Vectors
 from beauty_rec.settings import ItemTowerSettings
 from beauty_rec.towers.items.attribute_space import attribute_vectors, side_by_side
-from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures, TitleReader
+from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures
 from beauty_rec.towers.items.model import ItemTower
+from beauty_rec.towers.items.title_states import TitleReader
 
 CHUNK = 1024
+CPU = torch.device("cpu")
 
 
 @torch.inference_mode()
@@ -26,7 +28,7 @@ def encode_items(
     rows: NDArray[np.int64],
     hidden: int | None = None,
 ) -> Tensor:
-    """Return unit vectors float32 ``[len(rows), D]``; no dropout, no projection head.
+    """Return unit vectors float32 ``[len(rows), D]`` on the CPU; no dropout, no projection head.
 
     Args:
         tower, titles, features: what encodes, and what is encoded.
@@ -35,13 +37,14 @@ def encode_items(
     """
     tower.eval()
     titles.encoder.eval()
+    device = tower.embedding.weight.device
     found = [torch.zeros(0, tower.settings.dimension)]
     for start in range(0, len(rows), CHUNK):
-        std, *rest = tower_inputs(features, titles, rows[start : start + CHUNK])
+        std, *rest = tower_inputs(features, titles, rows[start : start + CHUNK], device)
         if hidden is not None:
             std = std.clone()
             std[:, hidden] = MASK
-        found.append(unit(tower(std, *rest)))
+        found.append(unit(tower(std, *rest)).cpu())
     return torch.cat(found)
 
 
@@ -51,7 +54,7 @@ def item_vectors(tower: ItemTower, titles: TitleReader, features: ItemFeatures) 
     The learned part and that of the attribute space, side by side.
     """
     learned = encode_items(tower, titles, features, np.arange(len(features))).numpy()
-    attributes = attribute_vectors(features.re, tower.space.numpy())
+    attributes = attribute_vectors(features.re, tower.space.cpu().numpy())
     return Vectors(features.ids, side_by_side(learned, attributes, share_of(tower)))
 
 
@@ -95,19 +98,22 @@ def value_rows(tower: ItemTower) -> NDArray[np.float32]:
 
 
 def tower_inputs(
-    features: ItemFeatures, titles: TitleReader, rows: NDArray[np.int64]
+    features: ItemFeatures,
+    titles: TitleReader,
+    rows: NDArray[np.int64],
+    device: torch.device = CPU,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return what the tower reads of the items ``rows``: STD, RE, title states and their mask.
 
-    Columns that all of these items leave empty are cut.
+    All are on ``device``. Columns that all of these items leave empty are cut.
     """
     title, mask = titles.read(torch.from_numpy(features.title[rows]))
     re, tokens = features.re[rows], mask.any(dim=0)
     return (
-        torch.from_numpy(features.std[rows]),
-        torch.from_numpy(re[:, (re != PAD).any(axis=0)]),
-        title[:, tokens],
-        mask[:, tokens],
+        torch.from_numpy(features.std[rows]).to(device),
+        torch.from_numpy(re[:, (re != PAD).any(axis=0)]).to(device),
+        title[:, tokens].to(device),
+        mask[:, tokens].to(device),
     )
 
 

@@ -15,6 +15,8 @@ CUT = 100
 FEWEST_QUERIES = 30
 """With fewer held-out events that have a history their recall says nothing."""
 MAX_HISTORY = 50
+MOST_QUERIES = 10_000
+"""All items are scored for each: with more of them the choice takes longer, and is no better."""
 USUAL = 0.85
 """What is taken unless valid says otherwise."""
 
@@ -58,6 +60,9 @@ def choose_share(
     ]
     if len(kept) < FEWEST_QUERIES:
         return ShareChoice(float(usual), {}, len(kept))
+    if len(kept) > MOST_QUERIES:
+        drawn = np.random.default_rng(0).choice(kept, MOST_QUERIES, replace=False)
+        kept = np.sort(drawn).tolist()
     past, left_out = [histories[place] for place in kept], [seen[place] for place in kept]
     hits = {}
     for share in shares:

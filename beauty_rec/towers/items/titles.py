@@ -7,11 +7,16 @@ from safetensors.torch import load_file
 
 from beauty_rec.retriever.model_files import resolve_model, unavailable
 from beauty_rec.settings import ItemTowerSettings, offline
-from beauty_rec.towers.items.features import TitleReader
+from beauty_rec.towers.items.title_states import TitleReader
 
 
 def load_title_reader(
-    titles: Sequence[str], settings: ItemTowerSettings, folder: Path | None = None
+    titles: Sequence[str],
+    settings: ItemTowerSettings,
+    folder: Path | None = None,
+    *,
+    device: str = "cpu",
+    scratch: Path | None = None,
 ) -> TitleReader:
     """Return the reader of ``titles`` with ``settings.title_encoder``.
 
@@ -19,6 +24,8 @@ def load_title_reader(
         titles: the distinct titles.
         settings: which encoder, how many tokens, and whether it is trained along.
         folder: of a trained item tower: its own title encoder is read if it kept one.
+        device: that the encoder computes on.
+        scratch: folder on whose disk the titles' states lie; None: that of temporary files.
 
     Raises:
         EncoderUnavailable: the weights cannot be had; the message names them and the remedy.
@@ -36,8 +43,9 @@ def load_title_reader(
         encoder.load_state_dict(load_file(trained))
     return TitleReader(
         tokenizer,
-        encoder.eval(),
+        encoder.eval().to(device),
         titles,
         settings.max_title_tokens,
         settings.train_title_encoder and folder is None,
+        scratch,
     )

@@ -22,13 +22,14 @@ from beauty_rec.artifacts import atomic_path
 from beauty_rec.events.arrays import Events
 from beauty_rec.settings import ItemTowerSettings
 from beauty_rec.towers.items.attribute_space import attribute_space, attribute_vectors
-from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures, TitleReader
+from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures
 from beauty_rec.towers.items.inputs import ItemInputs
 from beauty_rec.towers.items.losses import simcse_loss
 from beauty_rec.towers.items.model import ItemTower
 from beauty_rec.towers.items.report import Looked, table_moved
 from beauty_rec.towers.items.served import encode_items, tower_inputs
 from beauty_rec.towers.items.share import USUAL, ShareChoice, choose_share
+from beauty_rec.towers.items.title_states import TitleReader
 from beauty_rec.training.checkpoints import fingerprint_of, load_checkpoint, save_checkpoint
 from beauty_rec.training.schedule import cosine_with_warmup
 from beauty_rec.training.seeds import epoch_seed, seeded
@@ -47,6 +48,7 @@ def train_item_tower(
     texts: NDArray[np.float32] | None = None,
     held_out: tuple[Events, NDArray[np.int64]] | None = None,
     checkpoints: Path | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train, save the tower in ``target`` and return the log.
 
@@ -58,6 +60,7 @@ def train_item_tower(
         texts: unit vectors ``[N, T]`` of a text encoder: a reference in the log.
         held_out: events and rows of those that choose ``attribute_share`` where it is unset.
         checkpoints: folder of the last epoch's state, from which a killed training goes on.
+        device: that the tower computes on; what is drawn is drawn on the CPU.
 
     Returns:
         ``epochs``: loss, seconds and what :meth:`Looked.of_tower` gives; ``references``: the same
@@ -74,6 +77,7 @@ def train_item_tower(
     space = attribute_space(features.re, inputs.vocabulary_size, settings.attribute_dimension)
     tower.space = torch.from_numpy(space)
     start = tower.embedding.weight.detach().clone()
+    tower.to(device)
     distinct = features.distinct()
     looked = _looked(inputs, distinct, settings)
     references = {
@@ -115,8 +119,8 @@ def train_item_tower(
             save_checkpoint(checkpoints, epoch, model, optimizer, fingerprint, state)
 
     end, used = tower.embedding.weight.detach(), used_ids(features)
-    moved = table_moved(start, end, used[used != PAD])
-    end[np.setdiff1d(np.arange(len(end)), used)] = 0.0
+    moved = table_moved(start, end.cpu(), used[used != PAD])
+    end[torch.from_numpy(np.setdiff1d(np.arange(len(end)), used))] = 0.0
     choice = _choice(tower, titles, features, held_out, settings)
     tower.settings = settings.model_copy(update={"attribute_share": choice.share})
     _save(tower, titles, features, target)
@@ -126,7 +130,7 @@ def train_item_tower(
         "epochs": epochs,
         "references": references,
         **moved,
-        "steps": settings.epochs * _passes(len(distinct), settings) * _batches(distinct, settings),
+        "steps": settings.epochs * _steps(len(distinct), settings),
         "parameters": sum(p.numel() for p in tower.parameters()),
         "attribute_share": choice.share,
         "recall_by_share": choice.recalls,
@@ -156,14 +160,23 @@ def _optimizer(
     return torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def _batches(distinct: NDArray[np.int64], settings: ItemTowerSettings) -> int:
-    return max(1, round(len(distinct) / settings.batch_size))
+def _batches(items: int, settings: ItemTowerSettings) -> int:
+    """Return the batches of one pass over the items."""
+    return max(1, round(items / settings.batch_size))
 
 
-def _passes(items: int, settings: ItemTowerSettings) -> int:
-    """Return the passes of an epoch: as many as make ``min_steps`` of all epochs."""
-    each = settings.epochs * max(1, round(items / settings.batch_size))
-    return max(1, math.ceil(settings.min_steps / each)) if each else 1
+def _steps(items: int, settings: ItemTowerSettings) -> int:
+    """Return the steps of an epoch: whole passes, as many as make ``min_steps`` of all epochs.
+
+    With more items than ``max_steps`` reach an epoch is a part of a pass, drawn anew each time.
+    """
+    if not settings.epochs:
+        return 0
+    batches = _batches(items, settings)
+    passes = max(1, math.ceil(settings.min_steps / (settings.epochs * batches)))
+    if passes > 1:  # so few items that whole passes stay near what is asked for
+        return passes * batches
+    return min(batches, math.ceil(max(settings.min_steps, settings.max_steps) / settings.epochs))
 
 
 def _train_epoch(
@@ -175,26 +188,28 @@ def _train_epoch(
     settings: ItemTowerSettings,
     epoch: int,
 ) -> float:
-    """Pass over the distinct items; return the mean loss. Chance is (seed, epoch) alone.
+    """Go over the distinct items; return the mean loss. Chance is (seed, epoch) alone.
 
     Items that no feature tells apart count once: they must not be pushed away from each other.
     """
     draw = np.random.default_rng([settings.seed, epoch])
-    batches = [
-        rows
-        for _ in range(_passes(len(distinct), settings))
-        for rows in np.array_split(draw.permutation(distinct), _batches(distinct, settings))
-    ]
-    steps, total = settings.epochs * len(batches), 0.0
+    own = _steps(len(distinct), settings)
+    batches: list[NDArray[np.int64]] = []
+    while len(batches) < own:
+        drawn = draw.permutation(distinct)
+        batches += np.array_split(drawn, _batches(len(distinct), settings))
+    batches = batches[:own]
+    steps, total = settings.epochs * own, 0.0
+    device = tower.embedding.weight.device
     tower.train()
     if titles.trained:
         titles.encoder.train()
-    with seeded(epoch_seed(settings.seed, epoch)):
+    with seeded(epoch_seed(settings.seed, epoch), device):
         for number, rows in enumerate(tqdm(batches, "item tower", leave=False, disable=None)):
             factor = cosine_with_warmup((epoch - 1) * len(batches) + number, steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * factor
-            views = tower.views(*tower_inputs(features, titles, rows))
+            views = tower.views(*tower_inputs(features, titles, rows, device))
             one, two = tower.projection(tower(*views)).chunk(2)  # [2B, D] -> two of [B, D]
             loss = simcse_loss(one, two, settings.temperature)
             optimizer.zero_grad()
@@ -223,7 +238,7 @@ def _choice(
     if held_out is None:
         return ShareChoice(USUAL, {}, 0)
     learned = encode_items(tower, titles, features, np.arange(len(features))).numpy()
-    attributes = attribute_vectors(features.re, tower.space.numpy())
+    attributes = attribute_vectors(features.re, tower.space.cpu().numpy())
     return choose_share(learned, attributes, settings.attribute_shares, *held_out)
 
 

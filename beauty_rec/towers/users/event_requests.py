@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.events.arrays import read_events
+from beauty_rec.events.arrays import Events, read_events
 from beauty_rec.towers.users.served import ServedUserTower
 
 
@@ -27,6 +27,7 @@ def event_requests(
     profiles: pl.DataFrame,
     review_ids: Sequence[str],
     without: tuple[bool, bool, bool] = (False, False, False),
+    events: Events | None = None,
 ) -> EventRequests:
     """Return the requests of the events ``review_ids``, each with the history before it.
 
@@ -37,13 +38,18 @@ def event_requests(
         profiles: ``user_profiles``.
         review_ids: events, rows of ``reviews``.
         without: branches (behaviour, context, profile) to be taken as empty: ablations.
+        events: those of ``reviews`` and the tower's items, where they have been read before.
 
     Raises:
         KeyError: an event that ``reviews`` lacks.
     """
-    events = read_events(reviews, served.items.ids)
-    place = {name: row for row, name in enumerate(reviews["review_id"].to_list())}
-    rows = np.array([place[name] for name in review_ids], dtype=np.int64)
+    events = read_events(reviews, served.items.ids) if events is None else events
+    places = pl.DataFrame({"id": reviews["review_id"], "row": np.arange(len(reviews))})
+    asked = pl.DataFrame({"id": list(review_ids)}, schema={"id": pl.String})
+    found = asked.join(places, on="id", how="left", maintain_order="left")
+    if (lacking := found.filter(pl.col("row").is_null())).height:
+        raise KeyError(lacking["id"][0])
+    rows = found["row"].to_numpy().astype(np.int64)
     requests = served.knowledge(events, contexts, profiles).requests(rows, served.as_of_ms)
     return EventRequests(
         served.user_vectors(requests, without),

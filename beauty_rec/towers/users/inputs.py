@@ -48,6 +48,22 @@ class Requests:
     def __getitem__(self, part: slice) -> "Requests":
         return Requests(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
 
+    def to(self, device: torch.device) -> "Requests":
+        """Return the same requests on a device."""
+        return Requests(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def of_own_items(self) -> tuple[NDArray[np.int64], "Requests"]:
+        """Return the items that the histories hold, and the requests by their places in these.
+
+        So a few rows of the item matrix will do. There is one row at least.
+        """
+        known = self.items >= 0
+        items, place = torch.unique(self.items[known], return_inverse=True)
+        moved = torch.full_like(self.items, -1)
+        moved[known] = place
+        rows = items.numpy() if len(items) else np.zeros(1, np.int64)
+        return rows, replace(self, items=moved)
+
     def with_contexts(self, vectors: NDArray[np.float32]) -> "Requests":
         """Return the same requests with these contexts, float32 ``[B, T]``; zeros for none."""
         return replace(

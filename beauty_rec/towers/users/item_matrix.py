@@ -72,7 +72,12 @@ def build_item_matrix(
 
 
 def aligned(vectors: Vectors, ids: list[str]) -> NDArray[np.float32]:
-    """Return float32 ``[len(ids), D]``: the vector of each id; zeros where there is none."""
+    """Return float32 ``[len(ids), D]``: the vector of each id; zeros where there is none.
+
+    Where the ids are the vectors' own no copy is made.
+    """
+    if vectors.ids == ids:
+        return vectors.matrix
     place = {name: row for row, name in enumerate(vectors.ids)}
     rows = np.array([place.get(name, -1) for name in ids], dtype=np.int64)
     out = np.zeros((len(ids), vectors.matrix.shape[1]), np.float32)

@@ -122,7 +122,7 @@ class UserTower(nn.Module):
         out = matrix.new_zeros(len(requests), self.empty.shape[1])
         inside = requests.items >= 0
         # The span that holds all of a history, wherever its unknown items lie.
-        place = torch.arange(inside.shape[1])
+        place = torch.arange(inside.shape[1], device=inside.device)
         span = torch.where(inside, inside.shape[1] - place, 0).amax(1) if len(place) else out[:, 0]
         # Most histories are short: a pass of their own spares them the padding of the long ones.
         for rows, width in _by_length(span * present, self.position.num_embeddings):

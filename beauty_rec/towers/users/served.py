@@ -78,9 +78,9 @@ class ServedUserTower:
         shape = self.tower.shape
         drop = torch.tensor(without).expand(len(requests), 3)
         columns = self.tower.weight_columns
-        weights = encode(
-            self.tower, requests, torch.from_numpy(np.array(self.items.matrix[:, :columns])), drop
-        )
+        past, placed = requests.of_own_items()
+        matrix = torch.from_numpy(np.ascontiguousarray(self.items.matrix[past, :columns]))
+        weights = encode(self.tower, placed, matrix, drop)
         popular = np.zeros(columns, np.float32)
         popular[shape.tower + shape.popularity] = 1.0
         new = np.full(len(requests), without[0]) | ~requests.has_history.numpy()
@@ -194,10 +194,12 @@ def encode(
     was_training = tower.training
     if was_training:
         tower.eval()
-    parts = [
-        tower(requests[start : start + CHUNK], matrix, without[start : start + CHUNK])
-        for start in range(0, len(requests), CHUNK)
-    ]
+    device = tower.empty.device
+    matrix = matrix.to(device)
+    parts = []
+    for start in range(0, len(requests), CHUNK):
+        part = slice(start, start + CHUNK)
+        parts.append(tower(requests[part].to(device), matrix, without[part].to(device)).cpu())
     if was_training:
         tower.train()
     columns = tower.weight_columns

@@ -6,7 +6,7 @@ weight for each. The columns are taken *as of* a moment, from the events before 
 event is scored with what was known before it, and never helped to count itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,11 +71,13 @@ class StatisticsSpec:
             [],
             [],
         )
-        raw = spec.raw(events, rows, people, as_of_ms)
-        deviation = np.where(raw.std(axis=0) > 1e-6, raw.std(axis=0), 1.0)
-        return cls(
-            **(asdict(spec) | {"mean": raw.mean(axis=0).tolist(), "deviation": deviation.tolist()})
-        )
+        mean: list[float] = []
+        deviation: list[float] = []
+        for block in spec.blocks(events, rows, people, as_of_ms):
+            spread = _over_items(block, np.std)
+            mean += _over_items(block, np.mean).tolist()
+            deviation += np.where(spread > 1e-6, spread, 1.0).tolist()
+        return cls(**(asdict(spec) | {"mean": mean, "deviation": deviation}))
 
     def at(
         self,
@@ -92,9 +94,14 @@ class StatisticsSpec:
             people: float32 ``[users, P]``, the encoded profile of each user.
             as_of_ms: Unix milliseconds; later events do not count.
         """
-        raw = self.raw(events, rows, people, as_of_ms)
-        scaled = (raw - np.array(self.mean)) / np.array(self.deviation)
-        found: NDArray[np.float32] = np.clip(scaled, -CLIP, CLIP).astype(np.float32)
+        found = np.empty((len(events.item_ids), len(self.mean)), np.float32)
+        start = 0
+        for block in self.blocks(events, rows, people, as_of_ms):
+            part = slice(start, start + block.shape[1])
+            block -= np.array(self.mean[part])
+            block /= np.array(self.deviation[part])
+            found[:, part] = np.clip(block, -CLIP, CLIP, out=block)
+            start = part.stop
         return found
 
     def raw(
@@ -105,35 +112,42 @@ class StatisticsSpec:
         as_of_ms: int,
     ) -> Floats:
         """Return float64 ``[N, E]``: the columns before scaling."""
+        return np.concatenate(list(self.blocks(events, rows, people, as_of_ms)), axis=1)
+
+    def blocks(
+        self,
+        events: Events,
+        rows: NDArray[np.int64],
+        people: NDArray[np.float32],
+        as_of_ms: int,
+    ) -> Iterator[Floats]:
+        """Yield what :meth:`raw` returns, some columns at a time."""
         rows = rows[(events.time_ms[rows] < as_of_ms) & (events.item[rows] >= 0)]
         item, items = events.item[rows], len(events.item_ids)
         time = events.time_ms[rows]
         age = (as_of_ms - time) / DAY_MS
-        columns = [
-            np.log(np.bincount(item, decay(age, half_life), items) + 0.3)[:, None]
+        popular = [
+            np.log(np.bincount(item, decay(age, half_life), items) + 0.3)
             for half_life in self.half_lives_days
         ]
-        columns.append(_ages(item, age, items))
+        yield np.concatenate([np.stack(popular, axis=1), _ages(item, age, items)], axis=1)
         context = _recode(events.context[rows], events.contexts, self.contexts)
         for half_life in self.context_half_lives_days:
             weight = decay(age, half_life)
-            columns.append(
-                _lift(item, items, context, len(self.contexts), weight, self.prior_events)
-            )
+            yield _lift(item, items, context, len(self.contexts), weight, self.prior_events)
         month = month_of(time)
-        columns.append(_season(item, items, month, 2 * self.prior_events))
+        yield _season(item, items, month, 2 * self.prior_events)
         buyer = people[events.user[rows]]
         buyer = np.concatenate([buyer, buyer[:, 0 : 2 * self.numbers : 2] ** 2], axis=1)
-        columns.append(_means(item, items, buyer, self.prior_events))
+        yield _means(item, items, buyer, self.prior_events)
         for name, values in self.tags.items():
             tag = np.full(len(rows), -1)
             if name in events.tags:
                 tag = _recode(events.tags[name][rows], events.tag_values[name], values)
             ones = np.ones(len(rows))
-            columns.append(_lift(item, items, tag, len(values), ones, self.prior_events))
+            yield _lift(item, items, tag, len(values), ones, self.prior_events)
         stars = events.rating[rows][:, None]
-        columns.append(_means(item, items, stars, self.prior_events))
-        return np.concatenate(columns, axis=1)
+        yield _means(item, items, stars, self.prior_events)
 
     def to_json(self) -> dict[str, Any]:
         """Return what :meth:`from_json` takes back."""
@@ -143,6 +157,16 @@ class StatisticsSpec:
     def from_json(cls, kept: Mapping[str, Any]) -> "StatisticsSpec":
         """Return the spec that :meth:`to_json` described."""
         return cls(**kept)
+
+
+def _over_items(block: Floats, summary: Callable[..., Floats]) -> Floats:
+    """Return the mean or deviation of each column, summed alike however many columns there are.
+
+    NumPy sums a single column in another order than those of a matrix.
+    """
+    if block.shape[1] != 1:
+        return summary(block, axis=0)
+    return summary(np.concatenate([block, block], axis=1), axis=0)[:1]
 
 
 def decay(age_days: Floats, half_life_days: float) -> Floats:

@@ -43,7 +43,12 @@ class Watch:
 @pytest.fixture
 def watch(tmp_path: Path) -> Watch:
     watch = Watch(tmp_path)
-    assert set(watch.tick()) == {"reviews_file", "metadata_file", "profiles_file"}
+    assert set(watch.tick()) == {
+        "reviews_file",
+        "metadata_file",
+        "profiles_file",
+        "hidden_items_file",
+    }
     return watch
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from beauty_rec.artifacts import content_hash
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
-from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 
 ITEM = NewItem(parent_asin="KEPT1", title="A soap that outlives repairs")
 EVENT = Past("KEPT1", 4.0, 1_700_000_000_000)
@@ -39,7 +39,7 @@ def with_store(data: Path, do: Callable[[Store], Any]) -> Any:
 def give(data: Path) -> None:
     """Give the shop an item and an event."""
     with_store(data, lambda store: store.put_items([ITEM]))
-    with_store(data, lambda store: store.put_event("U", EVENT))
+    with_store(data, lambda store: store.put_events([GivenEvent("U", EVENT)]))
 
 
 def given_is_there(data: Path) -> Any:

@@ -40,6 +40,17 @@ def test_joined_lists_are_cut_apart_again() -> None:
     assert np.bincount(some.ask).tolist() == [5, 0, 7]
 
 
+def test_hidden_items_are_in_no_list() -> None:
+    lists = drawn_lists(6, 8, 1)
+    hidden = set(lists.items[::3])
+    left = lists.without(hidden)
+    assert not hidden & set(left.items)
+    assert len(left) == len(lists)
+    kept = ~lists.items.is_in(list(hidden)).to_numpy()
+    np.testing.assert_array_equal(left.values, lists.values[kept])
+    assert same(lists.without([]), lists)
+
+
 def test_scores_are_brought_to_one_scale_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """For all candidates, and for those that weights are judged by."""
     lists = drawn_lists(30, 9, 5, empty=(4,))

@@ -6,6 +6,7 @@ import polars as pl
 from beauty_rec.recommender.online.stock.cards import CARD_SCHEMA
 from beauty_rec.recommender.online.stock.catalogue import SPARE_ROWS, Catalogue, new_card
 from beauty_rec.recommender.online.stock.filters import Filter
+from beauty_rec.recommender.online.stock.states import ItemState
 
 N = 60
 CARDS = pl.DataFrame(
@@ -40,6 +41,27 @@ def test_new_items_are_there_and_replaced_ones_are_gone() -> None:
     assert np.flatnonzero(mask).tolist() == [3, N]
     both = grown.with_items([new_card("i4", title="third")], [N + 1])
     assert both.gone.tolist() == [4, N + 1]
+
+
+def test_states_hide_price_and_let_go_again() -> None:
+    shop = Catalogue.of(CARDS.with_columns(hidden=pl.col("parent_asin").is_in(["i2", "i5"])))
+    assert shop.gone.tolist() == [2, 5]
+    assert "hidden" not in shop.card(2)
+    said = {2: ItemState(hidden=False), 3: ItemState(hidden=True), 4: ItemState(None, False, 1.5)}
+    changed = shop.with_states(said)
+    assert changed.gone.tolist() == [3, 5]
+    assert changed.kept_back(out_of_stock=True).tolist() == [3, 4, 5]
+    assert (changed.card(4)["price"], changed.price[4], changed.card(4)["in_stock"]) == (
+        1.5,
+        1.5,
+        False,
+    )
+    assert shop.price[4] == 4.0  # another snapshot
+    grown = changed.with_items([new_card("i5", price=2.0)], [5])
+    assert grown.hidden[N]  # the set names the item, whichever row it is in
+    again = grown.with_states({})
+    assert again.gone.tolist() == [2, 5, N]
+    assert again.price[4] == 4.0
 
 
 def test_the_catalogue_grows_beyond_its_spare_rows() -> None:

@@ -60,7 +60,7 @@ def test_an_event_of_now_trends_in_the_next_answer(shop: Snapshot) -> None:
     assert name not in names(feed(shop, FeedQuestion("trending", k=1_000)))
     now = int(time.time() * 1000)
     for user in ("a", "b", "c"):
-        shop = shop.with_event(user, Past(name, 5.0, now))
+        shop = shop.with_events({user: [Past(name, 5.0, now)]})
     assert names(feed(shop, FeedQuestion("trending"))) == [name]
 
 

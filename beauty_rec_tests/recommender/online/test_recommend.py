@@ -177,7 +177,7 @@ def test_an_event_changes_the_next_answer(engine: Engine) -> None:
     before = engine.recommend([RecommendRequest(**question)])[0]
     assert "is not known" in before["notes"][0]
     chosen = before["items"][3]["parent_asin"]
-    engine.add_event(NewEvent(user_id="somebody new", parent_asin=chosen))
+    engine.add_events([NewEvent(user_id="somebody new", parent_asin=chosen)])
     after = engine.recommend([RecommendRequest(**question)])[0]
     assert after["notes"] == []
     assert chosen not in ids(after)

@@ -22,6 +22,11 @@ BODIES = {
     "/v1/items": b'{"items":[{"parent_asin":"ODD","title":"A soap from nowhere"}]}',
     "/v1/events": b'{"user_id":"odd","parent_asin":"B130000003"}',
 }
+CHANGES = {
+    "/v1/items/B130000003": b'{"hidden":true}',
+    "/v1/users/odd": b"",
+    "/v1/users/odd/events": b"",
+}
 KEYS: dict[str, dict[bytes, bytes]] = {
     "none": {},
     "empty": {b"x-api-key": b"", b"authorization": b"Bearer "},
@@ -84,13 +89,13 @@ def written(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def changed(name: str) -> Any:
-        def change(*_: object) -> str:
+        def change(*_: object, **__: object) -> str:
             made.append(name)
             return "a set"
 
         return change
 
-    for name in ("add_items", "add_event"):
+    for name in ("add_items", "add_events", "set_state", "forget", "drop_events"):
         monkeypatch.setattr(engine, name, changed(name), raising=False)
     return made
 
@@ -100,8 +105,13 @@ def paths(engine: Engine) -> list[str]:
     assert {getattr(route, "name", "") for route in routes} == OPEN | READS | {
         "put_items",
         "put_event",
+        "change_item",
+        "withdraw_item",
+        "forget_user",
+        "drop_events",
     }
-    return [getattr(route, "path", "").replace("{parent_asin:path}", "B1") for route in routes]
+    found = [getattr(route, "path", "") for route in routes]
+    return [p.replace("{parent_asin:path}", "B1").replace("{user_id:path}", "U1") for p in found]
 
 
 @pytest.mark.parametrize("prefix", ["", "/shop"])
@@ -113,11 +123,11 @@ def test_no_odd_path_writes_without_the_key(
         inner = create_app(engine_with(engine, **settings))
         app: ASGIApp = Starlette(routes=[Mount(prefix, inner)]) if prefix else inner
         keys = {**KEYS, "off": {b"x-api-key": KEY.encode()}} if "api_key" in settings else KEYS
-        for path in BODIES:
+        for path, body in {**BODIES, **CHANGES}.items():
             for target in forms(path):
                 for sent in keys.values():
-                    for method in METHODS if not sent else ("POST", "post"):
-                        status = ask(app, method, prefix + target, sent, BODIES[path])
+                    for method in METHODS if not sent else ("POST", "post", "PATCH", "DELETE"):
+                        status = ask(app, method, prefix + target, sent, body)
                         assert written == [], (method, target, settings, sent)
                         assert 300 <= status < 500 or status == 200, (method, target, status)
                         asked += 1

@@ -11,7 +11,8 @@ import pytest
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.search.pgvector.server import postgres
-from beauty_rec.serving.state.database import INDEX_CLUSTER, STORE, Store
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
+from beauty_rec.serving.state.tables import INDEX_CLUSTER
 
 ITEM = NewItem(parent_asin="N1", title="A soap of before", price=3.5)
 EVENT = Past("N1", 4.0, 1_700_000_000_000)
@@ -38,7 +39,7 @@ def test_what_the_cluster_of_the_index_held_is_taken_over_once(folder: Path) -> 
     before = Store(folder / INDEX_CLUSTER, None)
     before.open()
     before.put_items([ITEM])
-    before.put_event("U", EVENT)
+    before.put_events([GivenEvent("U", EVENT)])
     before.close()
     assert given(folder / STORE) == ([ITEM], {"U": [EVENT]})
     with postgres(folder / INDEX_CLUSTER) as dsn, psycopg.connect(dsn) as connection:

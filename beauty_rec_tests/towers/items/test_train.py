@@ -9,12 +9,14 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from beauty_rec.settings import ItemTowerSettings
+from beauty_rec.towers.items import title_states
 from beauty_rec.towers.items import train as recipe
-from beauty_rec.towers.items.features import MASK, ItemFeatures, TitleReader, item_features
+from beauty_rec.towers.items.features import MASK, ItemFeatures, item_features
 from beauty_rec.towers.items.inputs import ItemInputs
 from beauty_rec.towers.items.losses import simcse_loss
 from beauty_rec.towers.items.model import ItemTower
 from beauty_rec.towers.items.served import item_vectors, load_item_tower, value_rows
+from beauty_rec.towers.items.title_states import TitleReader
 from beauty_rec.towers.items.train import CollapseError, train_item_tower
 from beauty_rec.training.seeds import seeded
 from beauty_rec_tests.training.kills import kill_in_call
@@ -225,3 +227,24 @@ def test_the_share_that_valid_chose_is_served(features: ItemFeatures, tmp_path: 
     unchosen = ItemTower(VOCABULARY, 2, 8, settings, attributes=3)
     with pytest.raises(ValueError, match="not been chosen"):
         item_vectors(unchosen, reader(features), features)
+
+
+def test_many_items_are_passed_in_part(features: ItemFeatures, tmp_path: Path) -> None:
+    bounded = SETTINGS.model_copy(update={"max_steps": 6})  # three batches make a pass
+    log = train_item_tower(known(features), reader(features), bounded, tmp_path / "t")
+    assert log["steps"] == 6
+    assert len(log["epochs"]) == 3
+
+
+def test_titles_are_tokenized_alike_in_parts(
+    features: ItemFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def to_longest(texts: list[str], **_: object) -> dict[str, torch.Tensor]:
+        longest = max(len(text.split()) for text in texts)
+        return {name: ids[:, :longest] for name, ids in tokenizer(texts).items()}
+
+    titles = ["red", "red 1", "a red pot with 3", "blue"]
+    whole = title_states._tokenized(to_longest, titles, 4)
+    monkeypatch.setattr(title_states, "TOKENIZED", 1)
+    for one, other in zip(whole, title_states._tokenized(to_longest, titles, 4), strict=True):
+        assert torch.equal(one, other)

@@ -117,14 +117,56 @@ class Client(Transport):
         )
         return answer
 
+    def change_item(self, parent_asin: str, body: models.ItemChange) -> models.ItemState:
+        """Hide an item or show it again, say whether it is in stock, or at what price."""
+        answer: models.ItemState = self.call(
+            Call(
+                "PATCH", "/v1/items/{parent_asin}", body=body, in_path={"parent_asin": parent_asin}
+            ),
+            models.ItemState,
+        )
+        return answer
+
+    def withdraw_item(self, parent_asin: str) -> models.ItemState:
+        """Withdraw an item: in no answer from now on, until it is given again or unhidden."""
+        answer: models.ItemState = self.call(
+            Call("DELETE", "/v1/items/{parent_asin}", in_path={"parent_asin": parent_asin}),
+            models.ItemState,
+        )
+        return answer
+
     def put_items(self, body: models.NewItems) -> models.Stored:
         """Add or replace items; they are found at once, and after a restart."""
         answer: models.Stored = self.call(Call("POST", "/v1/items", body=body), models.Stored)
         return answer
 
-    def put_event(self, body: models.NewEvent) -> models.Stored:
-        """Tell a user's event; the next answer to this user knows it."""
-        answer: models.Stored = self.call(Call("POST", "/v1/events", body=body), models.Stored)
+    def put_event(self, body: models.NewEvent | list[models.NewEvent]) -> models.StoredEvents:
+        """Tell a user's event, or up to 100 of them; the next answers to the users know them."""
+        answer: models.StoredEvents = self.call(
+            Call("POST", "/v1/events", body=body), models.StoredEvents
+        )
+        return answer
+
+    def drop_events(
+        self, user_id: str, *, parent_asin: str | None = None, timestamp: int | None = None
+    ) -> models.Deleted:
+        """Delete events that were given of a user: all, or those of an item, of a moment."""
+        answer: models.Deleted = self.call(
+            Call(
+                "DELETE",
+                "/v1/users/{user_id}/events",
+                in_path={"user_id": user_id},
+                query={"parent_asin": parent_asin, "timestamp": timestamp},
+            ),
+            models.Deleted,
+        )
+        return answer
+
+    def forget_user(self, user_id: str) -> models.Deleted:
+        """Forget a user, who is a stranger from the next answer on."""
+        answer: models.Deleted = self.call(
+            Call("DELETE", "/v1/users/{user_id}", in_path={"user_id": user_id}), models.Deleted
+        )
         return answer
 
     def sample_users(self) -> list[models.SampleUser]:
@@ -266,15 +308,55 @@ class AsyncClient(AsyncTransport):
         )
         return answer
 
+    async def change_item(self, parent_asin: str, body: models.ItemChange) -> models.ItemState:
+        """Hide an item or show it again, say whether it is in stock, or at what price."""
+        answer: models.ItemState = await self.call(
+            Call(
+                "PATCH", "/v1/items/{parent_asin}", body=body, in_path={"parent_asin": parent_asin}
+            ),
+            models.ItemState,
+        )
+        return answer
+
+    async def withdraw_item(self, parent_asin: str) -> models.ItemState:
+        """Withdraw an item: in no answer from now on, until it is given again or unhidden."""
+        answer: models.ItemState = await self.call(
+            Call("DELETE", "/v1/items/{parent_asin}", in_path={"parent_asin": parent_asin}),
+            models.ItemState,
+        )
+        return answer
+
     async def put_items(self, body: models.NewItems) -> models.Stored:
         """Add or replace items; they are found at once, and after a restart."""
         answer: models.Stored = await self.call(Call("POST", "/v1/items", body=body), models.Stored)
         return answer
 
-    async def put_event(self, body: models.NewEvent) -> models.Stored:
-        """Tell a user's event; the next answer to this user knows it."""
-        answer: models.Stored = await self.call(
-            Call("POST", "/v1/events", body=body), models.Stored
+    async def put_event(self, body: models.NewEvent | list[models.NewEvent]) -> models.StoredEvents:
+        """Tell a user's event, or up to 100 of them; the next answers to the users know them."""
+        answer: models.StoredEvents = await self.call(
+            Call("POST", "/v1/events", body=body), models.StoredEvents
+        )
+        return answer
+
+    async def drop_events(
+        self, user_id: str, *, parent_asin: str | None = None, timestamp: int | None = None
+    ) -> models.Deleted:
+        """Delete events that were given of a user: all, or those of an item, of a moment."""
+        answer: models.Deleted = await self.call(
+            Call(
+                "DELETE",
+                "/v1/users/{user_id}/events",
+                in_path={"user_id": user_id},
+                query={"parent_asin": parent_asin, "timestamp": timestamp},
+            ),
+            models.Deleted,
+        )
+        return answer
+
+    async def forget_user(self, user_id: str) -> models.Deleted:
+        """Forget a user, who is a stranger from the next answer on."""
+        answer: models.Deleted = await self.call(
+            Call("DELETE", "/v1/users/{user_id}", in_path={"user_id": user_id}), models.Deleted
         )
         return answer
 

@@ -9,6 +9,7 @@ __all__ = [
     "BatchRequest",
     "CandidateCard",
     "Card",
+    "Deleted",
     "Evidence",
     "Feed",
     "FeedHit",
@@ -16,7 +17,9 @@ __all__ = [
     "Health",
     "Hit",
     "Hits",
+    "ItemChange",
     "ItemDetail",
+    "ItemState",
     "NewEvent",
     "NewItem",
     "NewItems",
@@ -30,6 +33,7 @@ __all__ = [
     "Shelf",
     "Standing",
     "Stored",
+    "StoredEvents",
     "UserRecommendations",
     "Version",
 ]
@@ -67,6 +71,7 @@ class Recommended(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
     rank: int
     score: float
     probability: float | None = Field(
@@ -94,6 +99,7 @@ class UserRecommendations(BaseModel):
     """An answer of a batch."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
@@ -166,6 +172,17 @@ class Card(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
+
+
+class Deleted(BaseModel):
+    """What was deleted of a user."""
+
+    events: int = Field(description="given events that are deleted")
+    erased: bool = Field(
+        description="nothing of them is left in the database's files, as far as the server may see to it; the next run tries again"
+    )
+    version: str
 
 
 class FeedHit(BaseModel):
@@ -181,6 +198,7 @@ class FeedHit(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
     rank: int
     score: float
     figures: dict[str, float] = Field(
@@ -199,6 +217,7 @@ class Feed(BaseModel):
     """A list that is shown without a question; ``order`` is its name."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str
     items: list[FeedHit]
     shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
@@ -238,6 +257,7 @@ class Hit(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
     rank: int
     score: float
 
@@ -246,8 +266,19 @@ class Hits(BaseModel):
     """Found items, best first."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="how they were found: words, vectors, or both")
     items: list[Hit]
+
+
+class ItemChange(BaseModel):
+    """What is said of an item beside what it is; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hidden: bool | None = Field(None, description="never shown, and still learned from")
+    in_stock: bool | None = Field(None, description="see serve.out_of_stock")
+    price: float | None = Field(None, description="shown, and filtered by")
 
 
 class ItemDetail(BaseModel):
@@ -263,11 +294,23 @@ class ItemDetail(BaseModel):
     brand: str | None
     keywords: list[str] = Field(description="said by reviewers, the most telling first")
     keyword_reviews: list[int] = Field(description="how many of them said each")
+    in_stock: bool = True
     version: str
+    hidden: bool = Field(False, description="withdrawn: in no answer but this one")
     summary: str
     categories: list[str] = Field(description="the path of the category tree that it lies on")
     attributes: dict[str, list[str]]
     train_events: int = Field(description="events of train that popularity counts")
+
+
+class ItemState(BaseModel):
+    """An item as it stands from the next answer on."""
+
+    parent_asin: str
+    hidden: bool | None = None
+    in_stock: bool | None = None
+    price: float | None = None
+    version: str
 
 
 class NewEvent(BaseModel):
@@ -277,8 +320,13 @@ class NewEvent(BaseModel):
 
     user_id: str
     parent_asin: str
-    rating: float = 5.0
+    type: Literal["view", "click", "cart", "purchase", "rating", "hide"] | None = Field(
+        None,
+        description="what was done; unset: a rating where one is given, else a purchase. hide: the item is not shown to this user again",
+    )
+    rating: float | None = Field(None, description="unset: 5")
     timestamp: int | None = Field(None, description="Unix ms; unset: now")
+    recommendation_id: str | None = Field(None, description="of the answer that showed the item")
 
 
 class NewItem(BaseModel):
@@ -363,6 +411,7 @@ class Recommendations(BaseModel):
     """An answer. ``version`` names the one set that all of it comes from."""
 
     version: str
+    recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
@@ -383,6 +432,15 @@ class Stored(BaseModel):
 
     stored: int
     version: str
+
+
+class StoredEvents(BaseModel):
+    """What was stored, and how many of the events that name an answer it showed the item of."""
+
+    stored: int
+    version: str
+    attributed: int = Field(description="events whose recommendation_id showed their item")
+    unattributed: int = Field(description="events whose recommendation_id is not known to have")
 
 
 class Version(BaseModel):

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -38,7 +38,7 @@ class Call:
     in_path: Mapping[str, Any] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, Any] = field(default_factory=dict)
-    body: BaseModel | None = None
+    body: BaseModel | Sequence[BaseModel] | None = None
     accepts: tuple[int, ...] = ()
 
     def request(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Call:
             "headers": {n: str(v) for n, v in self.headers.items() if v is not None},
         }
         if self.body is not None:
-            found["content"] = self.body.model_dump_json(exclude_unset=True, by_alias=True)
+            found["content"] = _json(self.body)
             found["headers"]["content-type"] = "application/json"
         return found
 
@@ -66,6 +66,12 @@ class Call:
         if model is None:
             return None
         return response.text if model is str else TypeAdapter(model).validate_json(response.content)
+
+
+def _json(body: BaseModel | Sequence[BaseModel]) -> str:
+    if isinstance(body, BaseModel):
+        return body.model_dump_json(exclude_unset=True, by_alias=True)
+    return f"[{','.join(map(_json, body))}]"
 
 
 @dataclass(frozen=True)

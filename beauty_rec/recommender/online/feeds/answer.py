@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.item_events import NEVER
+from beauty_rec.recommender.online.events import meaning_of
 from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
 from beauty_rec.recommender.online.recommend import Understood, asks_of
 from beauty_rec.recommender.online.requests import RecommendRequest
@@ -19,9 +20,14 @@ from beauty_rec.recommender.online.rules.apply import ShopRules
 from beauty_rec.recommender.online.search import UNSHOWN
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.path import kind_of
+from beauty_rec.settings import EventSettings
 
 LIKED = 3.0
 """The least rating of a past item that has a shelf."""
+
+TAKEN = ("rating", "purchase")
+"""Events that say that somebody took an item."""
+DEFAULTS = EventSettings()
 
 Figures = Callable[[int], dict[str, float]]
 
@@ -58,7 +64,12 @@ class _Asked:
         ]
 
 
-def feed(shop: Snapshot, question: FeedQuestion, rules: ShopRules | None = None) -> dict[str, Any]:
+def feed(
+    shop: Snapshot,
+    question: FeedQuestion,
+    rules: ShopRules | None = None,
+    settings: EventSettings = DEFAULTS,
+) -> dict[str, Any]:
     """Return a ``Feed`` in plain values.
 
     Items that are gone, that the user has seen, that do not pass the filters or that a rule
@@ -78,7 +89,8 @@ def feed(shop: Snapshot, question: FeedQuestion, rules: ShopRules | None = None)
         past = shop.past(question.user_id, None)
         if past is None:
             notes.append(f"user {question.user_id} is not known: answered without a past")
-        hidden[_rows(shop, [event.parent_asin for event in past or []])] = True
+        meaning = meaning_of(past or [], settings)
+        hidden[_rows(shop, [*meaning.seen, *meaning.hidden])] = True
     if rules is not None:
         path, context = shop.path, question.context
         ruling = rules.ruling(
@@ -103,7 +115,10 @@ def feed(shop: Snapshot, question: FeedQuestion, rules: ShopRules | None = None)
 def _trending(asked: _Asked) -> list[dict[str, Any]]:
     shop = asked.shop
     found = shop.people.tallies.trends(
-        (event.parent_asin, event.time_ms) for past in shop.since.values() for event in past
+        (event.parent_asin, event.time_ms)
+        for past in shop.since.values()
+        for event in past
+        if event.type in TAKEN
     )
     risen = np.flatnonzero(found.recent > found.usual)
     rows = shop.space.rows([found.names[place] for place in risen.tolist()])
@@ -154,7 +169,9 @@ def _because(asked: _Asked) -> list[dict[str, Any]]:
     """Return a shelf for each of the user's latest liked items; an item is on one shelf alone."""
     shop, shelves = asked.shop, list[dict[str, Any]]()
     past = shop.past(asked.question.user_id or "", None) or []
-    liked = dict.fromkeys(e.parent_asin for e in reversed(past) if e.rating >= LIKED)
+    liked = dict.fromkeys(
+        e.parent_asin for e in reversed(past) if e.type in TAKEN and e.rating >= LIKED
+    )
     for name in liked:
         row = shop.space.row_of.get(name)
         if len(shelves) == asked.question.shelves:

@@ -35,8 +35,8 @@ class Trends:
     @property
     def excess(self) -> NDArray[np.float64]:
         """How far what is sold lies above what is usual, in standard deviations of a count."""
-        found: NDArray[np.float64] = (self.recent - self.usual) / np.sqrt(self.usual + 1)
-        return found
+        above = self.recent - self.usual
+        return (above / np.sqrt(self.usual + 1)).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Together:
     @property
     def by_chance(self) -> NDArray[np.float64]:
         """Users who would take both if one had nothing to do with the other."""
-        found: NDArray[np.float64] = self.takers * (self.own / max(self.everybody, 1))
-        return found
+        share = self.own / max(self.everybody, 1)
+        return (self.takers * share).astype(np.float64)
 
     @property
     def lift(self) -> NDArray[np.float64]:

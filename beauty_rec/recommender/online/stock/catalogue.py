@@ -1,7 +1,7 @@
 """What people see of the items, and which of them may be answered: cards, filters, replacements."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.recommender.online.stock.cards import CARD_SCHEMA
 from beauty_rec.recommender.online.stock.columns import CARD_LABELS, Columns
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
+from beauty_rec.recommender.online.stock.states import ItemState
 
 SPARE_ROWS = 1_024
 KEPT_FILTERS = 64
@@ -26,9 +27,11 @@ class Catalogue:
     Attributes:
         rows: how many there are.
         cards: of the first rows; ``added`` has those of the rest, by row.
-        alive: bool ``[capacity]``; so have ``price`` and ``in_stock`` spare rows.
+        alive: bool ``[capacity]``; so have the other arrays spare rows.
+        hidden: never shown; ``listed`` are those that the set itself names so.
         in_stock: false where an item is known to be out of stock.
         columns: what filters read.
+        states: what the shop said since, by row.
     """
 
     rows: int
@@ -36,8 +39,11 @@ class Catalogue:
     added: Mapping[int, Mapping[str, Any]]
     alive: NDArray[np.bool_]
     price: NDArray[np.float32]
+    hidden: NDArray[np.bool_]
     in_stock: NDArray[np.bool_]
+    listed: NDArray[np.int64]
     columns: Columns
+    states: Mapping[int, ItemState] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -54,13 +60,19 @@ class Catalogue:
             vocabulary: of the ids.
         """
         prices = cards["price"].fill_null(np.nan).to_numpy()
+        named = "hidden" in cards.columns
+        listed = np.flatnonzero(cards["hidden"].fill_null(False) if named else np.zeros(0, bool))
+        hidden = np.zeros(cards.height + SPARE_ROWS, bool)
+        hidden[listed] = True
         return cls(
             cards.height,
-            cards,
+            cards.drop("hidden", strict=False),
             {},
             np.arange(cards.height + SPARE_ROWS) < cards.height,
             np.concatenate([prices, np.full(SPARE_ROWS, np.nan)]).astype(np.float32),
+            hidden,
             np.ones(cards.height + SPARE_ROWS, bool),
+            listed,
             Columns.of(cards, sparse, vocabulary),
         )
 
@@ -69,6 +81,11 @@ class Catalogue:
 
     def card(self, row: int) -> dict[str, Any]:
         """Return the card of a row; see :mod:`~beauty_rec.recommender.online.stock.cards`."""
+        state = self.states.get(row, ItemState())
+        said = {"in_stock": bool(self.in_stock[row])}
+        return self._card(row) | said | ({} if state.price is None else {"price": state.price})
+
+    def _card(self, row: int) -> dict[str, Any]:
         return dict(self.added[row]) if row in self.added else self.cards.row(row, named=True)
 
     def passing(self, filters: Filter) -> NDArray[np.bool_] | None:
@@ -98,8 +115,30 @@ class Catalogue:
 
     @property
     def gone(self) -> NDArray[np.int64]:
-        """Rows whose item was replaced by a later row."""
-        return np.flatnonzero(~self.alive[: self.rows])
+        """Rows that are never shown: hidden ones, and those replaced by a later row."""
+        return self.kept_back(out_of_stock=False)
+
+    def kept_back(self, *, out_of_stock: bool) -> NDArray[np.int64]:
+        """Return the rows that are :attr:`gone`, and those out of stock as well, if wanted."""
+        away = ~self.alive[: self.rows] | self.hidden[: self.rows]
+        if out_of_stock:
+            away |= ~self.in_stock[: self.rows]
+        return np.flatnonzero(away)
+
+    def with_states(self, states: Mapping[int, ItemState]) -> "Catalogue":
+        """Return a snapshot whose rows are as ``states`` says, and as the set has them."""
+        hidden, in_stock = np.zeros_like(self.hidden), np.ones_like(self.in_stock)
+        hidden[self.listed] = True
+        price = self.price.copy() if states or self.states else self.price
+        for row in self.states:
+            own = self._card(row)["price"]
+            price[row] = np.nan if own is None else own
+        for row, state in states.items():
+            hidden[row] = hidden[row] if state.hidden is None else state.hidden
+            in_stock[row] = state.in_stock is not False
+            if state.price is not None:
+                price[row] = state.price
+        return replace(self, hidden=hidden, in_stock=in_stock, price=price, states=dict(states))
 
     def with_items(
         self,
@@ -119,7 +158,22 @@ class Catalogue:
         alive[start:stop] = True
         new = {row: dict(card) for row, card in zip(range(start, stop), cards, strict=True)}
         columns = self.columns.with_items(start, cards, sparse)
-        return replace(grown, rows=stop, added={**self.added, **new}, alive=alive, columns=columns)
+        withheld = set(self.listed.tolist()) & set(replaced)
+        names = {self._card(row)["parent_asin"] for row in withheld}
+        again = [row for row, card in new.items() if card["parent_asin"] in names]
+        hidden = grown.hidden
+        if again:  # the set names the item, whichever row it is in
+            hidden = hidden.copy()
+            hidden[again] = True
+        return replace(
+            grown,
+            rows=stop,
+            added={**self.added, **new},
+            alive=alive,
+            hidden=hidden,
+            listed=np.concatenate([self.listed, np.array(again, np.int64)]),
+            columns=columns,
+        )
 
     def _with_room(self, rows: int) -> "Catalogue":
         more = rows - len(self.alive) + SPARE_ROWS
@@ -127,6 +181,7 @@ class Catalogue:
             self,
             alive=np.concatenate([self.alive, np.zeros(more, bool)]),
             price=np.concatenate([self.price, np.full(more, np.nan, np.float32)]),
+            hidden=np.concatenate([self.hidden, np.zeros(more, bool)]),
             in_stock=np.concatenate([self.in_stock, np.ones(more, bool)]),
         )
 

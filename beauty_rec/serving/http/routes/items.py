@@ -62,6 +62,27 @@ def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
         """One item with all that is known of it. Send a slash in its id as %2F."""
         return Json(engine.item(parent_asin))
 
+    @app.patch(
+        "/v1/items/{parent_asin:path}",
+        response_model=schema.ItemState,
+        responses=WRITE,
+        tags=["items"],
+    )
+    async def change_item(parent_asin: ItemId, given: schema.ItemChange) -> Response:
+        """Hide an item or show it again, say whether it is in stock, or at what price."""
+        said = given.model_dump(include=given.model_fields_set)
+        return Json(await asyncio.to_thread(engine.set_state, parent_asin, **said))
+
+    @app.delete(
+        "/v1/items/{parent_asin:path}",
+        response_model=schema.ItemState,
+        responses=WRITE,
+        tags=["items"],
+    )
+    async def withdraw_item(parent_asin: ItemId) -> Response:
+        """Withdraw an item: in no answer from now on, until it is given again or unhidden."""
+        return Json(await asyncio.to_thread(engine.set_state, parent_asin, hidden=True))
+
     @app.post("/v1/items", response_model=schema.Stored, responses=WRITE, tags=["items"])
     async def put_items(http: Request, given: schema.NewItems) -> Response:
         """Add or replace items; they are found at once, and after a restart."""

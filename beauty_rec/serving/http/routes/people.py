@@ -3,22 +3,74 @@
 import asyncio
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
+from beauty_rec.recommender.online.values import Id
 from beauty_rec.serving.http import schema
-from beauty_rec.serving.http.routes.responses import READ, WRITE, Json
+from beauty_rec.serving.http.rate import Rate
+from beauty_rec.serving.http.routes.responses import READ, WRITE, Json, UserId
+from beauty_rec.serving.http.shown import ShownAnswers
+from beauty_rec.serving.http.turns.cost import cost_of_events
 from beauty_rec.serving.state.engine import Engine
 
 
-def add_people(app: FastAPI, engine: Engine) -> None:
-    """Add the routes of the users."""
+def add_people(app: FastAPI, engine: Engine, shown: ShownAnswers, rate: Rate) -> None:
+    """Add the routes of the users.
 
-    @app.post("/v1/events", response_model=schema.Stored, responses=WRITE, tags=["users"])
-    async def put_event(given: requests.NewEvent) -> Response:
-        """Tell a user's event; the next answer to this user knows it."""
-        return Json({"stored": 1, "version": await asyncio.to_thread(engine.add_event, given)})
+    Args:
+        app: that they are added to.
+        engine: what the answers come from.
+        shown: knows the answers that events may name.
+        rate: charged for lists of events.
+    """
+
+    @app.post("/v1/events", response_model=schema.StoredEvents, responses=WRITE, tags=["users"])
+    async def put_event(http: Request, given: requests.Events) -> Response:
+        """Tell a user's event, or up to 100 of them; the next answers to the users know them."""
+        events = given if isinstance(given, list) else [given]
+        rate.charge(http.state.client, cost_of_events(events) - 1)
+        version = await asyncio.to_thread(engine.add_events, events)
+        attributed, unattributed = await shown.attribute(events)
+        return Json(
+            {
+                "stored": len(events),
+                "version": version,
+                "attributed": attributed,
+                "unattributed": unattributed,
+            }
+        )
+
+    # Before the user, whose id may hold a slash.
+    @app.delete(
+        "/v1/users/{user_id:path}/events",
+        response_model=schema.Deleted,
+        responses=WRITE,
+        tags=["users"],
+    )
+    async def drop_events(
+        http: Request,
+        user_id: UserId,
+        parent_asin: Id | None = None,
+        timestamp: requests.Moment | None = None,
+    ) -> Response:
+        """Delete events that were given of a user: all, or those of an item, of a moment."""
+        if http.scope.get("raw_path", b"").lower().endswith(b"%2fevents"):
+            return await forget_user(f"{user_id}/events")
+        drop = engine.drop_events
+        return Json(await asyncio.to_thread(drop, user_id.strip(), parent_asin, timestamp))
+
+    @app.delete(
+        "/v1/users/{user_id:path}",
+        response_model=schema.Deleted,
+        responses=WRITE,
+        tags=["users"],
+    )
+    async def forget_user(user_id: UserId) -> Response:
+        """Forget a user, who is a stranger from the next answer on."""
+        await shown.forget(user_id.strip())
+        return Json(await asyncio.to_thread(engine.forget, user_id.strip()))
 
     @app.get(
         "/v1/sample-users",
@@ -30,14 +82,16 @@ def add_people(app: FastAPI, engine: Engine) -> None:
         """A few users to try; none when serve.sample_users is 0."""
         shop = engine.shop
         wanted = engine.settings.serve.sample_users
-        return Json([_sample(shop, user) for user in shop.samples["user_id"].head(wanted)])
+        users = shop.forgotten.left(shop.samples)["user_id"].head(wanted)
+        return Json([_sample(shop, user) for user in users])
 
 
 def _sample(shop: Any, user_id: str) -> dict[str, Any]:
     past = shop.past(user_id, None) or []
     rows = [shop.space.row_of.get(event.parent_asin) for event in reversed(past)]
-    titles = [shop.catalogue.card(row)["title"] for row in rows if row is not None]
-    profile = shop.people.profile(user_id)
+    known = [row for row in rows if row is not None and not shop.catalogue.hidden[row]]
+    titles = [shop.catalogue.card(row)["title"] for row in known]
+    profile = shop.profile(user_id)
     return {
         "user_id": user_id,
         "events": len(past),

@@ -47,6 +47,10 @@ ItemId = Annotated[
     str,
     Path(min_length=1, max_length=200, pattern=PLAIN, examples=["B0007FKCV5"]),
 ]
+UserId = Annotated[
+    str,
+    Path(min_length=1, max_length=200, pattern=PLAIN, examples=["AUSER01"]),
+]
 K = Annotated[int, Query(ge=1, le=requests.MAX_K)]
 FilterText = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from beauty_rec.recommender.online.feeds.question import FeedQuestion
-from beauty_rec.recommender.online.requests import NewItem, RecommendRequest, SimilarBy
+from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 
@@ -22,6 +22,8 @@ USERS_AT_ONCE = 32
 """Users of a batch that are answered together; then it is another client's turn."""
 IN_COMPANY = 0.25
 """What a question in a batch costs, to one that is asked alone."""
+EVENTS = 10
+"""Events in one call that do."""
 ADDED_ITEM = 0.5
 """Reading and indexing one given item, beside its text."""
 
@@ -71,6 +73,11 @@ def cost_of(question: Question) -> float:
 def cost_of_items(items: Sequence[NewItem]) -> float:
     """Return what it costs to add items."""
     return sum(ADDED_ITEM + _chars(item) / CHARS for item in items)
+
+
+def cost_of_events(events: Sequence[NewEvent]) -> float:
+    """Return what it costs to keep events: a list of them waits for one write."""
+    return 1 + (len(events) - 1) / EVENTS
 
 
 def _chars(item: NewItem) -> int:

@@ -42,13 +42,16 @@ def user_tower_data(
     profiles: pl.DataFrame,
     text_vectors: Vectors | None = None,
     train_until_ms: int | None = None,
+    events: Events | None = None,
 ) -> UserTowerData:
     """Return the data of a training on the train split.
+
+    ``events`` are those of ``split_reviews``, where they have been read before.
 
     With ``train_until_ms`` only train events before it are learned from, and there is no early
     stopping: such a tower makes out-of-fold candidates for the train events from then on.
     """
-    events = read_events(split_reviews, item_vectors.ids)
+    events = read_events(split_reviews, item_vectors.ids) if events is None else events
     split = split_reviews["split"].to_numpy()
     train = np.flatnonzero(split == "train")
     valid = np.flatnonzero(split == "valid")

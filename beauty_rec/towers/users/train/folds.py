@@ -35,6 +35,7 @@ def train_with_folds(
     settings: Settings,
     target: Path,
     checkpoints: Path,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train all towers into ``target``: ``served/``, one folder a fold, and ``folds.json``.
 
@@ -47,6 +48,7 @@ def train_with_folds(
         settings: of the run.
         target: folder, replaced atomically at the end.
         checkpoints: folder; a killed training goes on from there.
+        device: that the towers compute on while they are trained.
 
     Returns:
         The log of the served tower.
@@ -58,7 +60,9 @@ def train_with_folds(
     with atomic_path(target) as draft:
         draft.mkdir()
         served = user_tower_data(reviews, item_vectors, contexts, profiles, item_texts)
-        log = train_user_tower(served, settings.user_tower, draft / SERVED, checkpoints / SERVED)
+        log = train_user_tower(
+            served, settings.user_tower, draft / SERVED, checkpoints / SERVED, device
+        )
         # A fold has no valid events of its own: it takes what was chosen for the served tower.
         chosen = settings.user_tower.model_copy(
             update={
@@ -71,14 +75,22 @@ def train_with_folds(
         )
         for start in starts:
             data = user_tower_data(
-                reviews, item_vectors, contexts, profiles, item_texts, train_until_ms=start
+                reviews,
+                item_vectors,
+                contexts,
+                profiles,
+                item_texts,
+                train_until_ms=start,
+                events=served.events,
             )
-            train_user_tower(data, chosen, draft / str(start), checkpoints / str(start))
+            train_user_tower(data, chosen, draft / str(start), checkpoints / str(start), device)
         (draft / FOLDS).write_text(json.dumps(starts), encoding="utf-8")
-        asked = reviews.filter(split="valid")["review_id"].to_list()[:INDEX_QUERIES]
+        asked = reviews.filter(split="valid")["review_id"].head(INDEX_QUERIES).to_list()
         items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)
         tower = ServedUserTower.load(draft / SERVED, items)
-        queries = event_requests(tower, reviews, contexts, profiles, asked).vectors
+        queries = event_requests(
+            tower, reviews, contexts, profiles, asked, events=served.events
+        ).vectors
         np.save(draft / QUERIES, queries)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return log

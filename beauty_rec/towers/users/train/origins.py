@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beauty_rec.settings import UserTowerSettings
+from beauty_rec.towers.row_file import RowFile
 from beauty_rec.towers.users.inputs import Knowledge
 from beauty_rec.towers.users.statistics import StatisticsSpec
 
@@ -23,14 +24,21 @@ class Origin:
     Attributes:
         as_of_ms: the moment.
         rows: int64, the events of its window.
-        matrix: float32 ``[N, D + E]``: frozen vectors, and the statistics at that moment.
+        vectors: float32 ``[N, D]``, frozen; one array for all origins.
+        statistics: float32 ``[N, E]``, at that moment.
         share: float32 ``[N]``, of each item among the window's events.
     """
 
     as_of_ms: int
     rows: NDArray[np.int64]
-    matrix: Tensor
+    vectors: NDArray[np.float32]
+    statistics: RowFile
     share: Tensor
+
+    def matrix(self, items: NDArray[np.int64]) -> Tensor:
+        """Return ``[len(items), D + E]``, the columns of some items."""
+        blocks = [self.vectors[items], self.statistics.take(items)]
+        return torch.from_numpy(np.concatenate(blocks, axis=1))
 
 
 def make_origins(
@@ -62,12 +70,15 @@ def make_origins(
         if origins and as_of_ms == origins[-1].as_of_ms:
             continue
         statistics = spec.at(events, train, known.people, as_of_ms)
+        kept = RowFile(statistics.shape, np.float32)
+        kept.put(slice(None), statistics)
         count = np.bincount(events.item[rows], minlength=len(vectors))
         origins.append(
             Origin(
                 as_of_ms,
                 rows,
-                torch.from_numpy(np.concatenate([vectors, statistics], axis=1)),
+                vectors,
+                kept,
                 torch.from_numpy((count / len(rows)).astype(np.float32)),
             )
         )

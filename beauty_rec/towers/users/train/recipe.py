@@ -47,6 +47,7 @@ def train_user_tower(
     settings: UserTowerSettings,
     target: Path,
     checkpoints: Path | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train, save a :class:`ServedUserTower` in ``target`` and return the log.
 
@@ -56,6 +57,7 @@ def train_user_tower(
         target: folder, replaced atomically at the end.
         checkpoints: folder of the last epoch's state; a killed training goes on from there with
             the losses that it would have had. They are left there at the end.
+        device: that the tower computes on; what is drawn is drawn on the CPU.
 
     Returns:
         ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; the chosen weights;
@@ -93,7 +95,7 @@ def train_user_tower(
         popularity=popularity,
     )
     with seeded(settings.seed):
-        tower = UserTower(shape, settings)
+        tower = UserTower(shape, settings).to(device)
     optimizer = torch.optim.AdamW(
         tower.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -176,7 +178,7 @@ def _train_epoch(
     order = rng.permutation(len(batches))
     steps, total = settings.epochs * len(batches), 0.0
     tower.train()
-    with seeded(epoch_seed(settings.seed, epoch)):
+    with seeded(epoch_seed(settings.seed, epoch), tower.empty.device):
         for number, index in enumerate(tqdm(order, "user tower", leave=False, disable=None)):
             origin, rows = batches[index]
             step = (epoch - 1) * len(batches) + number
@@ -198,15 +200,19 @@ def _batch_loss(
     sold: Tensor,
     settings: UserTowerSettings,
 ) -> Tensor:
-    requests = known.requests(rows, origin.as_of_ms)
+    requests, device = known.requests(rows, origin.as_of_ms), tower.empty.device
     without = torch.rand(len(rows), 3) < settings.branch_dropout
-    users = tower(requests, origin.matrix, without)
+    past, requests = requests.of_own_items()
+    users = tower(requests.to(device), origin.matrix(past).to(device), without.to(device))
     positives = torch.from_numpy(known.events.item[rows])
     # Items that train never saw are no negatives: nothing says that they were on offer.
     extra = sold[torch.randperm(len(sold))[: settings.uniform_negatives]]
     candidates = torch.cat([positives, extra])
     expected = len(rows) * origin.share[candidates] + len(extra) / len(sold)
-    return sampled_softmax_loss(users, origin.matrix[candidates], positives, candidates, expected)
+    items = origin.matrix(candidates.numpy()).to(device)
+    return sampled_softmax_loss(
+        users, items, positives.to(device), candidates.to(device), expected.to(device)
+    )
 
 
 def _batches(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

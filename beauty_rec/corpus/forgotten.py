@@ -1,0 +1,135 @@
+"""Users who are forgotten: as salted hashes, so that their ids stand nowhere."""
+
+import hmac
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+import polars as pl
+
+SALT_BYTES = 16
+_WORDS = r'"[^"]*"|[^\s",:;{}\[\]]+'
+"""What may be an id in a line that is perhaps no JSON: what is quoted, and words."""
+
+
+class Mark(NamedTuple):
+    """That a user is forgotten.
+
+    Attributes:
+        salt: of the hash.
+        digest: HMAC-SHA-256 of the user's id with the salt as key.
+        at_ms: when (Unix ms); what the user does later is another's, as far as anybody knows.
+    """
+
+    salt: bytes
+    digest: bytes
+    at_ms: int
+
+
+def new_salt() -> bytes:
+    """Return a salt that nobody can guess."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+def digest_of(salt: bytes, user_id: str) -> bytes:
+    """Return what stands for a user under a salt, 32 bytes."""
+    return hmac.digest(salt, user_id.encode(), "sha256")
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """All users who are forgotten: salt → digest → when (Unix ms).
+
+    >>> Forgotten.of([Mark(b"salt", digest_of(b"salt", "ann"), 5)]).at("ann")
+    5
+    """
+
+    marks: Mapping[bytes, Mapping[bytes, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, marks: Iterable[Mark]) -> "Forgotten":
+        """Return the users of some marks; of two for one user the later one holds."""
+        found: dict[bytes, dict[bytes, int]] = {}
+        for salt, digest, at_ms in marks:
+            here = found.setdefault(salt, {})
+            here[digest] = max(at_ms, here.get(digest, 0))
+        return cls(found)
+
+    @classmethod
+    def load(cls, path: Path) -> "Forgotten":
+        """Read what :meth:`dump` wrote; nobody where there is no file."""
+        if not path.exists():
+            return cls()
+        rows = orjson.loads(path.read_bytes())
+        return cls.of(
+            Mark(bytes.fromhex(row["salt"]), bytes.fromhex(row["digest"]), row["at_ms"])
+            for row in rows
+        )
+
+    def dump(self) -> str:
+        """Return JSON: a list of ``salt``, ``digest`` (both in hex) and ``at_ms``."""
+        rows = [{"salt": m.salt.hex(), "digest": m.digest.hex(), "at_ms": m.at_ms} for m in self]
+        return orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+    def __iter__(self) -> Iterator[Mark]:
+        for salt, users in sorted(self.marks.items()):
+            for digest, at_ms in sorted(users.items()):
+                yield Mark(salt, digest, at_ms)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.marks.values()))
+
+    def at(self, user_id: str) -> int | None:
+        """Return when a user was forgotten (Unix ms); None for everybody else."""
+        found = [at for salt, users in self.marks.items()
+                 if (at := users.get(digest_of(salt, user_id))) is not None]  # fmt: skip
+        return max(found, default=None)
+
+    def among(self, users: pl.Series) -> dict[str, int]:
+        """Return who of ``users`` is forgotten, and when."""
+        if not self.marks:
+            return {}
+        found = {user: self.at(user) for user in users.unique().to_list()}
+        return {user: at for user, at in found.items() if at is not None}
+
+    def counts(self, users: pl.Series) -> dict[str, int]:
+        """Return how many rows each of the forgotten has in ``users``, by digest in hex."""
+        gone = self.among(users)
+        rows = users.filter(users.is_in(list(gone))).value_counts()
+        found: dict[str, int] = {}
+        for user, count in rows.iter_rows():
+            for salt, known in self.marks.items():
+                if (digest := digest_of(salt, user)) in known:
+                    found[digest.hex()] = count
+        return found
+
+    def left(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows (``user_id``, perhaps ``timestamp``) that are nobody's who is forgotten.
+
+        Of a user who came back, events after the moment stay; a profile, which has no time, never.
+        """
+        gone = self.among(frame["user_id"])
+        if not gone:
+            return frame
+        at = pl.col("user_id").replace_strict(gone, default=None, return_dtype=pl.Int64)
+        if "timestamp" not in frame.columns:
+            return frame.filter(at.is_null())
+        return frame.filter(at.is_null() | (pl.col("timestamp") > at))
+
+    def without_excerpts(self, refused: pl.DataFrame) -> pl.DataFrame:
+        """Return refused rows (``QUARANTINE_SCHEMA``) without what those of the forgotten say."""
+        words = refused["excerpt"].str.extract_all(_WORDS)
+        words = words.list.eval(pl.element().str.strip_chars('" '))
+        gone = self.among(words.explode().drop_nulls())
+        if not gone:
+            return refused
+        named = words.list.eval(pl.element().is_in(list(gone))).list.any()
+        return refused.with_columns(
+            excerpt=pl.when(named).then(pl.lit("")).otherwise(pl.col("excerpt"))
+        )
+
+
+NOBODY = Forgotten()

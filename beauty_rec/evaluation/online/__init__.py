@@ -1,0 +1,1 @@
+"""What people did with what they were shown: rates by version, order, source and position."""

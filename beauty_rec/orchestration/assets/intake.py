@@ -1,0 +1,121 @@
+"""How the assets [raw] take in a file, and what was given over the API beside it."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+import polars as pl
+
+from beauty_rec.artifacts import atomic_path
+from beauty_rec.orchestration.catalogue.markdown import (
+    frame_metadata,
+    markdown_table,
+    without_users,
+)
+from beauty_rec.orchestration.storage.contents import side_product
+from beauty_rec.orchestration.storage.store import ArtifactStore
+from beauty_rec.settings import CorpusSettings, Settings
+
+
+def ingest_file(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    store: ArtifactStore,
+    kind: str,
+    ingest: Callable[[Path, Path, Path, CorpusSettings], Any],
+    empty: Mapping[str, Any],
+) -> Path | pl.DataFrame:
+    """Run one of corpus.intake's functions; report its counts, examples and check.
+
+    Without a file the result is a frame of no rows with the columns ``empty``.
+    """
+    name = context.asset_key.to_user_string()
+    draft = store.draft(f"{name}.parquet")
+    quarantine = settings.data_dir / "processed" / "quarantine" / f"{kind}.parquet"
+    source = settings.inputs[kind]
+    if source is None:
+        return pl.DataFrame(schema=dict(empty))
+    intake = ingest(source, draft, quarantine, settings.corpus)
+    _hide_excerpts(settings, quarantine)
+    beside = f"processed/quarantine/{kind}.parquet"
+    kept = store.keep(quarantine, beside)
+    context.add_asset_metadata(side_product(quarantine, beside))
+    context.add_asset_metadata(
+        {
+            **frame_metadata(name, pl.scan_parquet(draft, glob=False)),
+            "rows_read": intake.rows,
+            "rows_kept": intake.kept,
+            "rows_duplicate": intake.duplicates,
+            "rows_refused": intake.refused_rows,
+            "share_refused": intake.refused_rows / max(1, intake.rows),
+            "refused_by_reason": intake.refused,
+            "quarantine": dg.MetadataValue.path(kept),
+            "refused_examples": dg.MetadataValue.md(
+                markdown_table(without_users(pl.read_parquet(quarantine, n_rows=8, glob=False)))
+            ),
+        }
+    )
+    return draft
+
+
+def frame_of(made: Path | pl.DataFrame) -> pl.DataFrame:
+    return made if isinstance(made, pl.DataFrame) else pl.read_parquet(made, glob=False)
+
+
+def given_rows(
+    settings: Settings,
+    store: ArtifactStore,
+    kind: Literal["events", "items"],
+    ingest: Callable[[Path, Path, Path, CorpusSettings], Any],
+) -> pl.DataFrame | None:
+    """Return what was given over the API, read as the files are; None where nothing was."""
+    from beauty_rec.corpus.intake.given import taken_path
+
+    source = taken_path(settings.data_dir, kind)
+    if not source.exists():
+        return None
+    with tempfile.TemporaryDirectory(prefix=".shop-", dir=settings.data_dir) as folder:
+        draft = Path(folder) / "rows.parquet"
+        ingest(source, draft, Path(folder) / "refused.parquet", settings.corpus)
+        return pl.read_parquet(draft, glob=False)
+
+
+def without_forgotten(
+    context: dg.AssetExecutionContext, settings: Settings, made: Path | pl.DataFrame
+) -> Path | pl.DataFrame:
+    """Return the rows of users who are not forgotten, and record the others' number."""
+    from beauty_rec.corpus.forgotten import Forgotten
+    from beauty_rec.corpus.forgotten_record import record
+    from beauty_rec.corpus.intake.given import taken_path
+
+    forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
+    if not len(forgotten):
+        return made
+    frame = frame_of(made)
+    left = forgotten.left(frame)
+    if left.height == frame.height:
+        record(settings.data_dir, forgotten, context.asset_key.to_user_string(), {})
+        return made
+    before, after = (forgotten.counts(part["user_id"]) for part in (frame, left))
+    rows = {digest: count - after.get(digest, 0) for digest, count in before.items()}
+    record(settings.data_dir, forgotten, context.asset_key.to_user_string(), rows)
+    context.add_asset_metadata({"rows_forgotten": frame.height - left.height})
+    if isinstance(made, Path):
+        made.unlink()  # the draft
+    return left
+
+
+def _hide_excerpts(settings: Settings, quarantine: Path) -> None:
+    """Take what forgotten users wrote out of the refused rows, whose number and reasons stay."""
+    from beauty_rec.corpus.forgotten import Forgotten
+    from beauty_rec.corpus.intake.given import taken_path
+    from beauty_rec.corpus.intake.merge import write_parquet
+
+    forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
+    refused = pl.read_parquet(quarantine, glob=False)
+    hidden = forgotten.without_excerpts(refused)
+    if not hidden.equals(refused):
+        with atomic_path(quarantine) as draft:
+            write_parquet(hidden, draft)

@@ -1,0 +1,17 @@
+"""What a shop says of an item beside what it is: hidden, out of stock, at another price."""
+
+from typing import NamedTuple
+
+
+class ItemState(NamedTuple):
+    """None: nothing was said, so what the set knows holds.
+
+    Attributes:
+        hidden: never shown, and still learned from.
+        in_stock: whether it can be bought now.
+        price: instead of the item's own.
+    """
+
+    hidden: bool | None = None
+    in_stock: bool | None = None
+    price: float | None = None

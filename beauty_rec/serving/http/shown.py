@@ -1,0 +1,205 @@
+"""The answers of this server as impressions: each gets its id, is kept, and is counted.
+
+The counts are of this process since its start, for ``/metrics``; every label is bounded: kinds,
+orders, sources and types are those of the code, positions are 1 to 10 and ``11+``, and versions are
+the latest five.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from beauty_rec.recommender.online.events import CLICKS, CONVERSIONS
+from beauty_rec.recommender.online.feeds.question import FeedQuestion
+from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
+from beauty_rec.recommender.online.search import SearchQuestion
+from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion
+from beauty_rec.serving.state.connection import DatabaseDown
+from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.shown.impression import Impression, Kind, impression_of
+from beauty_rec.serving.state.shown.writer import ImpressionLog
+
+MOST_VERSIONS = 5
+LAST_POSITION = 10
+PREFIX = "beauty_rec_"
+SLOT = ["version", "variant", "kind", "order", "position"]
+SOURCE = ["version", "variant", "source"]
+
+
+@dataclass
+class Counts:
+    """Of one version and variant, by what further labels say.
+
+    Attributes:
+        shown: items by kind, order and position; ``events``: the same, and the type.
+        found: items by source; ``owed``: events by source and type.
+        items: that were shown.
+    """
+
+    shown: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    events: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    owed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    items: set[str] = field(default_factory=set)
+
+
+class ShownAnswers(Collector):
+    """Notes what is answered. All but :meth:`kept` is called on the event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        settings = engine.settings.serve
+        self._engine = engine
+        self._log = ImpressionLog(
+            engine.store, settings.impression_days, lambda: len(engine.shop.catalogue)
+        )
+        self._is_kept = settings.impressions and not engine.store.read_only
+        self._counts: OrderedDict[tuple[str, str], Counts] = OrderedDict()
+        self._given: Counter[str] = Counter()
+        self._unattributed = 0
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write impressions while this lasts, and what waits at its end."""
+        if self._is_kept:
+            self._log.start()
+        try:
+            yield
+        finally:
+            self._log.close()
+
+    def note(self, answer: dict[str, Any], question: Question, *, is_seen: bool) -> None:
+        """Give an answer its id, and keep it as an impression if people see it.
+
+        One that is asked as if in the past is none, and neither is one without an item.
+        """
+        if isinstance(question, SeveralQuestions):
+            for one, request in zip(answer["answers"], question.requests, strict=True):
+                self.note(one, request, is_seen=is_seen)
+            return
+        asked_by = isinstance(question, RecommendRequest | FeedQuestion)
+        user_id = question.user_id if asked_by else None
+        impression = impression_of(answer, _kind_of(question), user_id)
+        answer["recommendation_id"] = impression.recommendation_id
+        is_past = isinstance(question, RecommendRequest) and question.at is not None
+        if not self._is_kept or not is_seen or is_past or not impression.items:
+            return
+        self._log.put(impression)
+        counts = self._counts_of(impression)
+        for position, source in enumerate(impression.sources, 1):
+            counts.shown[impression.kind, impression.order, _bucket(position)] += 1
+            counts.found[source] += 1
+        counts.items.update(impression.items)
+
+    async def forget(self, user_id: str) -> None:
+        """Drop impressions of a user that are not written yet."""
+        await asyncio.to_thread(self._log.forget, user_id)
+
+    async def attribute(self, events: Sequence[NewEvent]) -> tuple[int, int]:
+        """Count stored events; return how many name an answer that showed their item, or did not.
+
+        While the database is away only answers of the last second are known; the pipeline
+        attributes events anew.
+        """
+        self._given.update(event.as_past(0).type for event in events)
+        named = [event for event in events if event.recommendation_id is not None]
+        if not named:
+            return 0, 0
+        ids = [event.recommendation_id or "" for event in named]
+        try:
+            found = await asyncio.to_thread(self._log.find, ids)
+        except DatabaseDown:
+            found = {}
+        attributed = sum(
+            self._count(event, found.get(name)) for event, name in zip(named, ids, strict=True)
+        )
+        self._unattributed += len(named) - attributed
+        return attributed, len(named) - attributed
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """Yield the metrics of what was shown and what came of it."""
+        shown = CounterMetricFamily(f"{PREFIX}shown_items", "Items shown.", labels=SLOT)
+        found = CounterMetricFamily(f"{PREFIX}found_items", "Items shown by source.", labels=SOURCE)
+        events = CounterMetricFamily(
+            f"{PREFIX}attributed_events", "Events by the place of their item in the answer.",
+            labels=[*SLOT, "type"],
+        )  # fmt: skip
+        owed = CounterMetricFamily(
+            f"{PREFIX}source_events", "The same events by source.", labels=[*SOURCE, "type"]
+        )
+        labels = ["version", "variant"]
+        ctr = GaugeMetricFamily(f"{PREFIX}ctr", "Clicks by shown item.", labels=labels)
+        conversion = GaugeMetricFamily(
+            f"{PREFIX}conversion", "Purchases by shown item.", labels=labels
+        )
+        coverage = GaugeMetricFamily(
+            f"{PREFIX}coverage", "Share of the catalogue that was shown.", labels=labels
+        )
+        catalogue = max(1, len(self._engine.shop.catalogue))
+        for name, counts in self._counts.items():
+            for slot, count in counts.shown.items():
+                shown.add_metric([*name, *slot], count)
+            for place, count in counts.events.items():
+                events.add_metric([*name, *place], count)
+            for by, count in counts.found.items():
+                found.add_metric([*name, by], count)
+            done: Counter[str] = Counter()
+            for (source, kind), count in counts.owed.items():
+                owed.add_metric([*name, source, kind], count)
+                done[kind] += count
+            if slots := counts.found.total():
+                ctr.add_metric(name, sum(done[kind] for kind in CLICKS) / slots)
+                conversion.add_metric(name, sum(done[kind] for kind in CONVERSIONS) / slots)
+            coverage.add_metric(name, len(counts.items) / catalogue)
+        yield from (shown, found, events, owed, ctr, conversion, coverage)
+        given = CounterMetricFamily(f"{PREFIX}events", "Events given.", labels=["type"])
+        for kind, count in self._given.items():
+            given.add_metric([kind], count)
+        yield given
+        written = self._log.written
+        for title, about, value in (
+            ("unattributed_events", "Events whose answer is not known.", self._unattributed),
+            ("impressions_written", "Answers kept as impressions.", written.kept),
+            ("impressions_dropped", "Answers not kept: no room to wait.", written.dropped),
+        ):
+            yield CounterMetricFamily(f"{PREFIX}{title}", about, value=value)
+        yield GaugeMetricFamily(
+            f"{PREFIX}impressions_waiting", "Answers not written yet.", value=len(self._log)
+        )
+
+    def _count(self, event: NewEvent, impression: Impression | None) -> bool:
+        position = impression.position(event.parent_asin) if impression is not None else None
+        if impression is None or position is None:
+            return False
+        counts, done = self._counts_of(impression), event.as_past(0).type
+        counts.events[impression.kind, impression.order, _bucket(position), done] += 1
+        counts.owed[impression.sources[position - 1], done] += 1
+        return True
+
+    def _counts_of(self, impression: Impression) -> Counts:
+        name = (impression.version, impression.variant)
+        if name not in self._counts:
+            self._counts[name] = Counts()
+            versions = list(dict.fromkeys(version for version, _ in self._counts))
+            if len(versions) > MOST_VERSIONS:
+                old = versions[0]
+                for known in [known for known in self._counts if known[0] == old]:
+                    del self._counts[known]
+        return self._counts[name]
+
+
+def _kind_of(question: Question) -> Kind:
+    if isinstance(question, RecommendRequest):
+        return "recommend"
+    if isinstance(question, SearchQuestion):
+        return "search"
+    return "similar" if isinstance(question, SimilarQuestion) else "feed"
+
+
+def _bucket(position: int) -> str:
+    return str(position) if position <= LAST_POSITION else f"{LAST_POSITION + 1}+"

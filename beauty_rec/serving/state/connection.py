@@ -1,0 +1,169 @@
+"""A connection to PostgreSQL that is looked after.
+
+A lost one is opened again, an embedded server that was killed is started again, and until then
+writes say so while answers go on from memory.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from pydantic import SecretStr
+
+from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.settings import redacted
+
+T = TypeVar("T")
+
+LOG = logging.getLogger("beauty_rec.serving")
+CONNECT_SECONDS = 5
+PING_SECONDS = 1.0
+READ_ONLY = "the data folder is read-only: what was given before is not there, and nothing is kept"
+
+Change = tuple[str, Sequence[Sequence[Any]]]
+"""A statement, and the values of each time that it is run."""
+
+
+class DatabaseDown(ConnectionError):
+    """PostgreSQL does not answer; the server is looked for in the background."""
+
+
+class Connection:
+    """One connection, used by one thread at a time; close it when done.
+
+    Args:
+        folder: of the embedded server, used when there is no DSN.
+        dsn: of another one.
+        on_open: called after each (re)connection, on the thread that looks after it.
+    """
+
+    def __init__(
+        self, folder: Path, dsn: SecretStr | None, on_open: Callable[[], None] = lambda: None
+    ) -> None:
+        self._folder, self._dsn, self._on_open = folder, dsn, on_open
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._server = ExitStack()
+        self._done = threading.Event()
+        self._lost = threading.Event()
+        self._keeper: threading.Thread | None = None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the folder cannot be written to: a server cannot run in it."""
+        folder = self._folder
+        while not folder.exists():
+            folder = folder.parent
+        return self._dsn is None and not os.access(folder, os.W_OK)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last look found the database there."""
+        return self._connection is not None and not self._lost.is_set()
+
+    def open(self) -> None:
+        """Connect once.
+
+        Raises:
+            DatabaseDown: it cannot be reached.
+        """
+        with self._lock:
+            self._reopen()
+        self._on_open()
+
+    def keep_open(self) -> None:
+        """Look after the connection from now on, on a thread of its own."""
+        if self.read_only:
+            LOG.warning("database", extra={"event": "database_read_only", "error": READ_ONLY})
+            return
+        self._keeper = threading.Thread(target=self._keep, name="store", daemon=True)
+        self._keeper.start()
+
+    def close(self) -> None:
+        """Disconnect, and stop the embedded server if nobody else uses it."""
+        self._done.set()
+        self._lost.set()
+        if self._keeper is not None:
+            self._keeper.join(timeout=30)
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._server.close()
+
+    def prepare(self, connection: psycopg.Connection[Any]) -> None:
+        """Make the tables that are not there yet; called in a transaction of its own."""
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement, none where it gives none.
+
+        Raises:
+            DatabaseDown: it was not run.
+        """
+
+        def fetched(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+            cursor = connection.execute(statement, values)
+            return [] if cursor.description is None else cursor.fetchall()
+
+        return self._with(fetched)
+
+    def change(self, *changes: Change) -> None:
+        """Run statements, all or none.
+
+        Raises:
+            DatabaseDown: none was run.
+        """
+
+        def changed(connection: psycopg.Connection[Any]) -> None:
+            with connection.transaction(), connection.cursor() as cursor:
+                for statement, rows in changes:
+                    cursor.executemany(statement, rows)
+
+        self._with(changed)
+
+    def _with(self, use: Callable[[psycopg.Connection[Any]], T]) -> T:
+        if not self._lock.acquire(timeout=CONNECT_SECONDS):
+            raise DatabaseDown("the database has been busy for too long")
+        try:
+            if self._connection is None or self._lost.is_set():
+                raise DatabaseDown(READ_ONLY if self.read_only else "the database is away")
+            return use(self._connection)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._lost.set()
+            raise DatabaseDown("the database went away") from error
+        finally:
+            self._lock.release()
+
+    def _keep(self) -> None:
+        while not self._done.is_set():
+            try:
+                if self.healthy:
+                    self.read("SELECT 1")
+                else:
+                    self.open()
+            except Exception as error:  # whatever it is, the next look may find it mended
+                LOG.warning("database", extra={"event": "database_down", "error": repr(error)})
+            self._done.wait(PING_SECONDS)
+
+    def _reopen(self) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.close()
+            address = self._server.enter_context(postgres(self._folder, self._dsn))
+            self._connection = psycopg.connect(
+                address, autocommit=True, connect_timeout=CONNECT_SECONDS
+            )
+            self._connection.execute("SET statement_timeout = '10s'")
+            with self._connection.transaction():
+                self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec'))")
+                self.prepare(self._connection)
+        except (psycopg.Error, RuntimeError, OSError) as error:
+            self._connection = None
+            said = redacted(str(error))
+            raise DatabaseDown(f"the database cannot be reached: {said}") from error
+        self._lost.clear()

@@ -1,0 +1,1 @@
+"""Impressions: what answers showed, and which events they are owed."""

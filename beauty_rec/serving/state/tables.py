@@ -1,0 +1,97 @@
+"""The tables of what is given while serving, and which of them hold personal data.
+
+A table with a user's id is named in :data:`PERSONAL`, and is forgotten with the user. No statistics
+are kept of such a column: PostgreSQL's would hold ids of users.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.serving.state.shown.tables import SHOWN
+
+INDEX_CLUSTER = "postgres"
+"""Folder of the item index's cluster, which held what was given before it had one of its own."""
+
+PERSONAL = {"serving_events": "user_id", "serving_impressions": "user_id"}
+"""Tables with personal data, and the column with the user's id."""
+
+SCHEMA = """
+    CREATE TABLE IF NOT EXISTS serving_items (
+        id text PRIMARY KEY, record jsonb NOT NULL, changed_at timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE IF NOT EXISTS serving_states (
+        id text PRIMARY KEY, hidden boolean, in_stock boolean, price double precision,
+        changed_at timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE IF NOT EXISTS serving_events (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        user_id text NOT NULL, parent_asin text NOT NULL, time_ms bigint NOT NULL,
+        rating real NOT NULL, UNIQUE (user_id, parent_asin, time_ms));
+    CREATE TABLE IF NOT EXISTS serving_forgotten (
+        salt bytea NOT NULL, digest bytea NOT NULL, at_ms bigint NOT NULL,
+        PRIMARY KEY (salt, digest));
+    CREATE TABLE IF NOT EXISTS serving_rows (
+        key text PRIMARY KEY, made jsonb NOT NULL, vectors bytea NOT NULL);
+"""
+_GIVEN = {
+    "serving_items": "id, record, changed_at",
+    "serving_events": "user_id, parent_asin, time_ms, rating",
+}
+
+
+def prepare(connection: psycopg.Connection[Any], folder: Path | None) -> None:
+    """Make the tables that are not there; take over what the cluster beside ``folder`` held."""
+    is_new = not has(connection, "serving_items")
+    connection.execute(SCHEMA)
+    connection.execute(SHOWN)
+    for table, column in PERSONAL.items():
+        without = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STATISTICS 0")
+        connection.execute(without.format(sql.Identifier(table), sql.Identifier(column)))
+    if is_new and folder is not None:
+        _take_over(connection, folder.parent / INDEX_CLUSTER)
+
+
+def has(connection: psycopg.Connection[Any], table: str) -> bool:
+    """Whether there is a table of this name."""
+    found = connection.execute("SELECT to_regclass(%s)", [table]).fetchone()
+    return found is not None and found[0] is not None
+
+
+def scrub(connection: psycopg.Connection[Any]) -> bool:
+    """Take deleted personal rows out of the server's files; return whether that was possible.
+
+    A deleted row stays in its table's file until that is written anew, and in the write-ahead log
+    until a checkpoint. Where others run the server, the log and the backups are theirs.
+    """
+    try:
+        for table in PERSONAL:
+            connection.execute(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table)))
+        connection.execute(
+            "DELETE FROM pg_statistic WHERE starelid = ANY(SELECT to_regclass(name) FROM"
+            " unnest(%s::text[]) AS name)",
+            [list(PERSONAL)],
+        )
+        connection.execute("VACUUM (FULL) pg_statistic")
+        connection.execute("SELECT pg_switch_wal()")
+        connection.execute("CHECKPOINT")
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.QueryCanceled):
+        return False
+    return True
+
+
+def _take_over(connection: psycopg.Connection[Any], folder: Path) -> None:
+    """Copy what was given while the cluster of the index in ``folder`` held it, if it did."""
+    if not (folder / "cluster" / "PG_VERSION").exists():
+        return
+    with postgres(folder) as address, psycopg.connect(address) as before:
+        for table, columns in _GIVEN.items():
+            if not has(before, table):
+                continue
+            part = sql.SQL(f"{table} ({columns})")
+            out = before.cursor().copy(sql.SQL("COPY {} TO STDOUT").format(part))
+            into = connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(part))
+            with out as lines, into as kept:
+                for line in lines:
+                    kept.write(line)

@@ -1,0 +1,97 @@
+"""What the pipeline takes in of what was given over the API: files in the layout of the inputs.
+
+They are written anew by every look at the store, so that a run reads one moment of it, and so that
+what was deleted is in them no more. Without a store, or with an empty one, there are none.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.corpus.intake.given import GivenKind, taken_path
+from beauty_rec.recommender.online.requests import NewItem
+from beauty_rec.serving.state.connection import DatabaseDown
+from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.settings import EventType, Settings
+
+LOG = logging.getLogger("beauty_rec.serving")
+CHOICES: tuple[EventType, ...] = ("rating", "purchase")
+"""Events that the models learn from, as they do from reviews: looks are no choices."""
+
+
+def take(settings: Settings, kind: GivenKind) -> Path | None:
+    """Write what the store holds now; return the file, None where there is nothing.
+
+    While the database is away, what was taken last stays.
+    """
+    path = taken_path(settings.data_dir, kind)
+    try:
+        with open_store(settings) as store:
+            text = "" if store is None else _text(store, kind)
+    except DatabaseDown as error:
+        LOG.warning("not taken in", extra={"event": "shop_not_read", "error": str(error)})
+        return path if path.exists() else None
+    if text:
+        write_text_atomic(path, text)
+        return path
+    path.unlink(missing_ok=True)
+    return None
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Store | None]:
+    """Yield the store of a data folder; None where there is none yet."""
+    folder, dsn = settings.data_dir / STORE, settings.item_index.dsn
+    store = Store(folder, dsn)
+    if dsn is None and (store.read_only or not (folder / "cluster" / "PG_VERSION").exists()):
+        yield None
+        return
+    try:
+        store.open()
+        yield store
+    finally:
+        store.close()
+
+
+def _text(store: Store, kind: GivenKind) -> str:
+    if kind == "forgotten":
+        found = store.forgotten()
+        if len(found):
+            store.scrub()  # what was deleted while the server was too busy for it
+        return found.dump() if len(found) else ""
+    rows = _events(store) if kind == "events" else _items(store)
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+def _events(store: Store) -> Iterator[dict[str, Any]]:
+    for user, events in sorted(store.events().items()):
+        for event in sorted(events, key=lambda each: (each.time_ms, each.parent_asin)):
+            if event.type in CHOICES:
+                yield {
+                    "user_id": user,
+                    "parent_asin": event.parent_asin,
+                    "rating": event.rating,
+                    "timestamp": event.time_ms,
+                }
+
+
+def _items(store: Store) -> Iterator[dict[str, Any]]:
+    """Yield the given items; and of an item with a price of its own, that alone."""
+    prices = {name: state.price for name, state in store.states().items()}
+    items = {item.parent_asin: item for item in store.items()}
+    for name in sorted({*items, *(n for n, price in prices.items() if price is not None)}):
+        price = prices.get(name)
+        row = _row(items[name]) if name in items else {"parent_asin": name}
+        yield row if price is None else {**row, "price": price}
+
+
+def _row(item: NewItem) -> dict[str, Any]:
+    row = item.model_dump(mode="json", exclude={"attributes", "description", "details"})
+    said = {name: v if isinstance(v, str) else ", ".join(v) for name, v in item.attributes.items()}
+    given = {name: value for name, value in row.items() if value not in (None, [])}
+    described = [item.description] if item.description else []
+    return {**given, "description": described, "details": {**item.details, **said}}

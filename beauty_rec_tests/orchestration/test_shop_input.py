@@ -1,0 +1,153 @@
+"""What came over the API is an input of the graph, and who is forgotten is left out of it."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from beauty_rec.artifacts import content_hash
+from beauty_rec.corpus.forgotten_record import read_record
+from beauty_rec.orchestration.code_location import build_definitions
+from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
+from beauty_rec.recommender.online.people import Past
+from beauty_rec.recommender.online.requests import NewItem
+from beauty_rec.recommender.online.stock.states import ItemState
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
+from beauty_rec.settings import Settings
+
+RAW = "raw_reviews,raw_items,user_profiles"
+LATER = 1_700_000_000_000
+
+
+class Shop:
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.folder, self.instance = folder, instance
+        reviews: list[dict[str, object]] = [
+            {"user_id": f"USER{n % 7}", "parent_asin": f"B{n % 9}", "rating": 4.0,
+             "timestamp": 1_600_000_000_000 + n, "text": "a soap"}
+            for n in range(60)
+        ]  # fmt: skip
+        reviews.append({**reviews[3], "rating": 9.0})  # refused, and named in the quarantine
+        items: list[dict[str, object]] = [
+            {"parent_asin": f"B{n}", "title": f"Soap {n}", "price": 3.0, "average_rating": 4.5}
+            for n in range(9)
+        ]
+        people: list[dict[str, object]] = [
+            {"user_id": f"USER{n}", "height_cm": 160 + n} for n in range(7)
+        ]
+        self.settings = Settings(
+            data_dir=folder / "data",
+            reviews=self._write("reviews", reviews),
+            items=self._write("items", items),
+            profiles=self._write("profiles", people),
+        )
+
+    def _write(self, name: str, rows: list[dict[str, object]]) -> Path:
+        path = self.folder / f"{name}.jsonl"
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        return path
+
+    def run(self) -> set[str]:
+        """The names of what was built."""
+        definitions, data = build_definitions(self.settings), self.settings.data_dir
+        request = Request(RAW)
+        with folder_refresh(definitions, self.instance, data, request) as results:
+            found = {str(result.step): result for result in results}
+        assert not [r.reason for r in found.values() if r.status == "failed"]
+        return {name for name, result in found.items() if result.status == "built"}
+
+    def table(self, name: str) -> pl.DataFrame:
+        return pl.read_parquet(self.settings.data_dir / "processed" / f"{name}.parquet")
+
+    def hashes(self) -> list[str]:
+        folder = self.settings.data_dir / "processed"
+        return [content_hash(folder / f"{name}.parquet") for name in RAW.split(",")]
+
+    def store(self) -> Store:
+        store = Store(self.settings.data_dir / STORE, None)
+        store.open()
+        return store
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    # Not tmp_path: a second pytest would close its parents to the user that root's server runs as.
+    folder = Path(tempfile.mkdtemp(prefix="beauty-rec-input-"))
+    with dg.instance_for_test() as instance:
+        yield Shop(folder, instance)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_what_was_given_is_learned_from_and_who_is_forgotten_is_not(shop: Shop) -> None:
+    assert len(shop.run()) == 3
+    before = shop.hashes()
+    store = shop.store()
+    assert shop.run() == set()  # nothing was given
+    store.put_events([GivenEvent("USER3", Past("B1", 2.0, LATER))])
+    store.put_events([GivenEvent("A NEW USER", Past("B1", 5.0, LATER + 1))])
+    store.put_events(
+        [GivenEvent("USER0", Past("B0", 1.0, 1_600_000_000_000))]
+    )  # the file's own, which has a text
+    store.put_items([NewItem(parent_asin="B1", title="A better soap", description="It lathers.")])
+    store.put_states({"B2": ItemState(price=9.5), "B1": ItemState(hidden=True)})
+    assert shop.run() == {"raw_reviews", "raw_items"}
+    reviews = shop.table("raw_reviews")
+    assert reviews.height == 62
+    assert reviews.tail(2)["user_id"].to_list() == ["USER3", "A NEW USER"]
+    assert reviews["rating"].min() == 2.0
+    items = {row["parent_asin"]: row for row in shop.table("raw_items").iter_rows(named=True)}
+    assert (items["B1"]["title"], items["B1"]["average_rating"]) == ("A better soap", 4.5)
+    assert (items["B2"]["price"], items["B2"]["title"]) == (9.5, "Soap 2")
+    assert shop.run() == set()
+
+    store.forget("USER3")
+    store.scrub()
+    assert shop.run() == {"raw_reviews", "user_profiles"}
+    assert set(shop.table("raw_reviews")["user_id"]) == {f"USER{n}" for n in (0, 1, 2, 4, 5, 6)} | {
+        "A NEW USER"
+    }
+    assert "USER3" not in set(shop.table("user_profiles")["user_id"])
+    assert traces(shop.settings.data_dir, "USER3") == []
+    (entry,) = read_record(shop.settings.data_dir).values()
+    assert {where: found["rows"] for where, found in entry["dropped"].items()} == {
+        "raw_reviews": 9,
+        "user_profiles": 1,
+    }
+    # Who comes back begins anew: what is given from now on is learned from.
+    store.put_events([GivenEvent("USER3", Past("B4", 3.0, LATER))])
+    assert shop.run() == {"raw_reviews"}
+    assert shop.table("raw_reviews").filter(user_id="USER3")["parent_asin"].to_list() == ["B4"]
+    store.close()
+    assert before != shop.hashes()
+
+
+def test_without_given_data_nothing_differs(shop: Shop) -> None:
+    shop.run()
+    before = shop.hashes()
+    store = shop.store()
+    store.put_events([GivenEvent("USER3", Past("B1", 2.0, LATER))])
+    shop.run()
+    assert shop.hashes() != before
+    store.drop_events("USER3", None, None)
+    shop.run()
+    assert shop.hashes()[1:] == before[1:]
+    assert shop.hashes()[0] == before[0]
+    assert not (shop.settings.data_dir / "raw" / "shop" / "events.jsonl").exists()
+    store.close()
+
+
+def traces(folder: Path, text: str) -> list[str]:
+    """Files that hold a text: as bytes, or as a cell of a table."""
+    found = []
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        is_table = path.suffix == ".parquet"
+        rows = pl.read_parquet(path, glob=False).write_ndjson() if is_table else None
+        held = text in rows if rows is not None else text.encode() in path.read_bytes()
+        if held:
+            found.append(str(path.relative_to(folder)))
+    return found
