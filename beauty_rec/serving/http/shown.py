@@ -82,8 +82,9 @@ class ShownAnswers(Collector):
             for one, request in zip(answer["answers"], question.requests, strict=True):
                 self.note(one, request, is_seen=is_seen)
             return
-        asked_by = isinstance(question, RecommendRequest | FeedQuestion)
-        user_id = question.user_id if asked_by else None
+        user_id = None
+        if isinstance(question, RecommendRequest | FeedQuestion):
+            user_id = question.user_id
         impression = impression_of(answer, _kind_of(question), user_id)
         answer["recommendation_id"] = impression.recommendation_id
         is_past = isinstance(question, RecommendRequest) and question.at is not None
