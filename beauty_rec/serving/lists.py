@@ -58,7 +58,8 @@ def make_lists(settings: Settings, code_version: str) -> MadeLists:
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        users = [name.decode() for name in shop.people.users]
+        known = (name.decode() for name in shop.people.users)
+        users = [user for user in known if shop.forgotten.at(user) is None]
         chunks, kept = list[Path](), 0
         for start in range(0, len(users), lists.chunk):
             some, path = users[start : start + lists.chunk], folder / f"{start:012d}.parquet"

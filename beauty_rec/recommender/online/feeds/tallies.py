@@ -35,8 +35,8 @@ class Trends:
     @property
     def excess(self) -> NDArray[np.float64]:
         """How far what is sold lies above what is usual, in standard deviations of a count."""
-        found: NDArray[np.float64] = (self.recent - self.usual) / np.sqrt(self.usual + 1)
-        return found
+        above = self.recent - self.usual
+        return (above / np.sqrt(self.usual + 1)).astype(np.float64)
 
 
 @dataclass(frozen=True)
