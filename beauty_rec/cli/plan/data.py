@@ -64,7 +64,7 @@ def look(settings: Settings, count_tokens: CountTokens) -> DataAtHand:
             settings.inputs["reviews"], folder / "reviews", folder / "refused", settings.corpus
         )
         reading = time.perf_counter() - began
-        reviews = pl.read_parquet(folder / "reviews")
+        reviews = pl.read_parquet(folder / "reviews", glob=False)
         size = (folder / "reviews").stat().st_size
         if settings.inputs["items"] is None:
             items = pl.DataFrame(schema=dict(ITEM_SCHEMA))
@@ -72,7 +72,7 @@ def look(settings: Settings, count_tokens: CountTokens) -> DataAtHand:
             ingest_items(
                 settings.inputs["items"], folder / "items", folder / "refused", settings.corpus
             )
-            items = pl.read_parquet(folder / "items")
+            items = pl.read_parquet(folder / "items", glob=False)
             size += (folder / "items").stat().st_size
     rows = split_reviews(reviews, cut_times(reviews["timestamp"], settings.corpus))
     train = rows.filter(split="train")

@@ -16,7 +16,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from beauty_rec.recommender.online.events import CLICKS, CONVERSIONS
-from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion

@@ -53,6 +53,7 @@ def test_nothing_starts_by_itself_unless_told() -> None:
         "watch_inputs": "RUNNING",
         "end_dead_runs": "RUNNING",
         "rebuild_on_change": "STOPPED",
+        "alerts": "STOPPED",
     }
     found = repository(on_change=True)
     assert found.get_sensor_def("rebuild_on_change").default_status.value == "RUNNING"

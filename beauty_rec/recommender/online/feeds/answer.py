@@ -26,10 +26,6 @@ DEFAULTS = ServeSettings()
 LIKED = 3.0
 """The least rating of a past item that has a shelf."""
 
-TAKEN = ("rating", "purchase")
-"""Events that say that somebody took an item."""
-DEFAULTS = EventSettings()
-
 Figures = Callable[[int], dict[str, float]]
 
 
