@@ -109,7 +109,6 @@ def test_a_test_review_leaks_nowhere(shop: Shop) -> None:
         "serving_manifest",
         "split_reviews",
         "user_candidates[test]",
-        "user_lists",
     ]
 
 

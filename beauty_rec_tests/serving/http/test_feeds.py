@@ -68,7 +68,9 @@ def test_an_event_over_the_api_trends_at_once(client: TestClient) -> None:
     for user in ("t1", "t2"):
         told = {"user_id": user, "parent_asin": name, "timestamp": int(time.time() * 1000)}
         assert client.post("/v1/events", json=told, headers={"X-API-Key": KEY}).status_code == 200
-    assert client.get("/v1/feeds/trending").json()["items"][0]["parent_asin"] == name
+    assert name in [
+        item["parent_asin"] for item in client.get("/v1/feeds/trending").json()["items"]
+    ]
     mine = client.get("/v1/feeds/trending", params={"user_id": "t1"}).json()["items"]
     assert name not in [item["parent_asin"] for item in mine]
 
