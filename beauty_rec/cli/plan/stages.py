@@ -43,7 +43,8 @@ class FineTuning:
     """The training of the text retriever.
 
     Attributes:
-        steps: of the optimizer, at most: early stopping may end it before.
+        steps: of the optimizer, at most: early stopping may end it before, and pairs of one item
+            share no batch, so that few items fill fewer.
         tokens: of queries and item texts in all steps, each counted once.
         checkpoint_bytes: of one, with the best weights so far.
     """

@@ -43,6 +43,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Shop:
     shop = Shop(tmp_path_factory.mktemp("shop"), tiny_model)
     assert set(shop.run().values()) == {"built"}
     give(shop.data)
+    shop.run()  # which learns from what was given
     return shop
 
 
