@@ -28,7 +28,8 @@ from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.http.traces import Traced, Turns
 from beauty_rec.serving.http.turns.batching import Batcher
 from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion, cost_of
-from beauty_rec.serving.state.engine import Engine, UnknownItem
+from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.live_shop import UnknownItem
 from beauty_rec.serving.state.watcher import watching
 
 WARM_HISTORY, WARM_CONTEXT = 50, 20

@@ -13,7 +13,7 @@ from beauty_rec.recommender.online.stock.columns import UnknownFilter
 from beauty_rec.recommender.online.stock.new_items import UnknownAttribute
 from beauty_rec.serving.http.turns.batching import Overloaded
 from beauty_rec.serving.state.connection import DatabaseDown
-from beauty_rec.serving.state.engine import UnknownItem
+from beauty_rec.serving.state.live_shop import UnknownItem
 
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
