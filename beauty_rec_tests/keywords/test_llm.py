@@ -83,10 +83,10 @@ def test_a_trial_asks_the_first_rows_only(stub: Callable[..., Stub], tmp_path: P
     server = stub()
     texts = [f"keyword: w{i}, a soap" for i in range(9)]
     whole = read(tmp_path, server.settings(), texts)
-    assert set(whole["source"]) == {"stub/keywords-1"}
+    assert set(whole["source"]) == {"stub/keywords-2"}
     # The rest is read by rules although the store knows it: the same settings, the same artifact.
     trial = read(tmp_path, server.settings(max_items=4), texts)
-    assert trial["source"].to_list() == ["stub/keywords-1"] * 4 + ["rules/1"] * 5
+    assert trial["source"].to_list() == ["stub/keywords-2"] * 4 + ["rules/1"] * 5
     assert trial.equals(read(tmp_path / "new", server.settings(max_items=4), texts))
 
 

@@ -19,7 +19,7 @@ from beauty_rec.settings import SampleSettings, Settings
 from beauty_rec_tests.language.stub import Stub
 
 KEY = "sk-very-secret"
-BY_MODEL = {"stub/keywords-1", "stub/attributes-1+summary-1"}
+BY_MODEL = {"stub/keywords-2", "stub/attributes-1+summary-1"}
 
 
 class Shop:
@@ -90,7 +90,7 @@ def test_lineage_tells_who_read(read: Shop) -> None:
     assert (metadata["backend"], metadata["model"], metadata["prompts"]) == (
         "openai",
         "stub",
-        "keywords-1",
+        "keywords-2",
     )
     assert metadata["requests"] > 0
     assert metadata["prompt_tokens"] > metadata["completion_tokens"] > 0
