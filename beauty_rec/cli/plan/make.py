@@ -1,6 +1,9 @@
 """The plan: the data counted, the models' layers timed, the stages reckoned from both."""
 
+import json
 import shutil
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,40 @@ REMAINING = (
     "user_candidates", "reranker", "recommendations", "ranking_metrics",
 )  # fmt: skip
 """Stages whose seconds are those of the last run in the data folder, by the number of reviews."""
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """What stages took in the last run of a data folder.
+
+    Attributes:
+        cost: seconds by asset; empty without a run.
+        scale: of the rows of now to those of then.
+        said: which run that was.
+    """
+
+    cost: Mapping[str, float]
+    scale: float
+    said: str
+
+    @classmethod
+    def of(cls, data_dir: Path, reviews: int) -> "LastRun":
+        """Return the last run in a folder, for as many reviews."""
+        path = data_dir / "evaluation" / "report.json"
+        if not path.is_file():
+            return cls({}, 1.0, "no rate until a run has been in this data folder")
+        report = json.loads(path.read_text(encoding="utf-8"))
+        then = report["dataset"]["reviews"]
+        cost: Counter[str] = Counter()
+        for row in report["cost"]:
+            cost[row["asset"]] += row["seconds"]
+        scale = reviews / max(1, then)
+        return cls(cost, scale, f"the last run here ({then:,} reviews) × {scale:.2g}")
+
+    def seconds(self, *assets: str) -> float | None:
+        """Return what these take now; None where none was measured."""
+        known = [self.cost[name] for name in assets if name in self.cost]
+        return sum(known) * self.scale if known else None
 
 
 @dataclass(frozen=True)
@@ -77,7 +114,7 @@ def make_plan(settings: Settings) -> Plan:
     for_items = measured(encoder, device, data.item_tokens, precision)
     for_pairs = measured(encoder, device, texts, precision)
     for_titles = measured(titles, device, max(8.0, data.title_tokens))
-    lines = stages.tables(data)
+    lines, last = stages.tables(data), LastRun.of(settings.data_dir, data.reviews)
     if settings.llm.backend == "openai":
         lines = [line for line in lines if line.asset != "keywords (rules)"]
         from beauty_rec.orchestration.storage.records import language_rate
@@ -88,27 +125,11 @@ def make_plan(settings: Settings) -> Plan:
         stages.embeddings(data, settings, encoder, for_items),
         stages.text_retriever(data, settings, encoder, for_pairs),
         stages.item_tower(data, settings, titles, for_titles),
-        stages.text_index(data, encoder),
-        *_remaining(data, settings),
+        stages.text_index(data, encoder, last.seconds("text_index")),
+        stages.Line(", ".join(REMAINING), last.said, last.seconds(*REMAINING)),
     ]
     machine = _machine(settings.data_dir, cuda=cuda)
     return Plan(settings, machine, data, encoder, titles, for_items, for_pairs, lines)
-
-
-def _remaining(data: DataAtHand, settings: Settings) -> list[stages.Line]:
-    """Return the other stages, from the last run in this data folder; unmeasured without one."""
-    import json
-
-    path = settings.data_dir / "evaluation" / "report.json"
-    name = ", ".join(REMAINING)
-    if not path.is_file():
-        return [stages.Line(name, "no rate until a run has been in this data folder", None)]
-    report = json.loads(path.read_text(encoding="utf-8"))
-    scale = data.reviews / max(1, report["dataset"]["reviews"])
-    rows = [row for row in report["cost"] if row["asset"] in REMAINING]
-    seconds = sum(row["seconds"] for row in rows) * scale
-    said = f"the last run here ({report['dataset']['reviews']:,} reviews) × {scale:.2g}"
-    return [stages.Line(name, said, seconds)]
 
 
 def _machine(data_dir: Path, *, cuda: bool) -> Machine:

@@ -126,11 +126,11 @@ def embeddings(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates)
     )
 
 
-def text_index(data: DataAtHand, shape: Shape) -> Line:
-    """Return the disk of the index over the item embeddings."""
+def text_index(data: DataAtHand, shape: Shape, seconds: float | None) -> Line:
+    """Return the line of the index over the item embeddings."""
     vectors = 4.0 * data.items * shape.width
     return Line(
-        "text_index", f"{data.items:,} × {shape.width}", None,
+        "text_index", f"{data.items:,} × {shape.width}", seconds,
         memory=PROCESS_GB * GB + 3 * vectors, disk=1.5 * vectors, passing_disk=1.5 * vectors,
         written=1.5 * vectors,
     )  # fmt: skip
