@@ -1,7 +1,8 @@
 """The commands of beauty-rec, and what the terminal shows."""
 
-from beauty_rec.cli import feeds, forget, given
-from beauty_rec.cli.commands import app, main
+from beauty_rec.cli import asking, data, forget, given
+from beauty_rec.cli.commands import main
 from beauty_rec.cli.inputs import load_settings
+from beauty_rec.cli.options import app
 
-__all__ = ["app", "feeds", "forget", "given", "load_settings", "main"]
+__all__ = ["app", "asking", "data", "forget", "given", "load_settings", "main"]

@@ -12,16 +12,10 @@ import typer
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli.dry_run import dry_lines
-from beauty_rec.cli.inputs import (
-    checked,
-    given_filter,
-    load_settings,
-    make_sample_if_needed,
-    refuse_read_only,
-)
+from beauty_rec.cli.inputs import load_settings, make_sample_if_needed, refuse_read_only
+from beauty_rec.cli.options import DataDir, Set, app
 from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
 from beauty_rec.cli.terminal import say, show
-from beauty_rec.recommender.online.requests import SearchOrder
 from beauty_rec.settings import (
     Profile,
     Split,
@@ -29,31 +23,6 @@ from beauty_rec.settings import (
     debugging,
     let_threads_sleep,
 )
-
-app = typer.Typer(
-    help="A hybrid recommender for products with reviews, orchestrated by Dagster.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-data_app = typer.Typer(help="Make, fetch and check input files.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="where everything is kept [default: data]")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="any setting: fine_tune.epochs=3"),
-]
-FilterOption = Annotated[
-    str | None,
-    typer.Option("--filter", metavar="JSON", help='what items have to be: {"scent": ["rose"]}'),
-]
-Category = Annotated[list[str] | None, typer.Option(help="any of these; again for another")]
-Brand = Annotated[list[str] | None, typer.Option(help="any of these; again for another")]
-MinPrice = Annotated[float | None, typer.Option(min=0)]
-MaxPrice = Annotated[float | None, typer.Option(min=0)]
 
 
 def main() -> None:
@@ -144,66 +113,6 @@ def run(
     raise typer.Exit(1 if refreshed.counts["failed"] else 0)
 
 
-@data_app.command()
-def sample(
-    folder: Annotated[
-        Path | None, typer.Option(help="where to write [default: raw/sample of the data folder]")
-    ] = None,
-    data_dir: DataDir = None,
-    reviews: Annotated[int | None, typer.Option(min=100)] = None,
-    items: Annotated[int | None, typer.Option(min=20)] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
-) -> None:
-    """Write a synthetic sample of any size, the same for the same seed."""
-    from beauty_rec.sample import write_sample
-    from beauty_rec.settings import SampleSettings
-
-    given = {"reviews": reviews, "items": items, "seed": seed}
-    wanted = SampleSettings(**{name: value for name, value in given.items() if value is not None})
-    files = write_sample(folder or load_settings(data_dir).sample_dir, wanted)
-    say(f"reviews   {files.reviews}\nitems     {files.items}\nprofiles  {files.profiles}")
-
-
-@data_app.command()
-def download(
-    category: Annotated[str, typer.Argument(help="as Amazon Reviews 2023 spells it")] = (
-        "All_Beauty"
-    ),
-    folder: Annotated[Path, typer.Option(help="where to write")] = Path("data/raw"),
-) -> None:
-    """Fetch the official Amazon Reviews 2023 files of a category; resumes where it stopped."""
-    from beauty_rec.corpus.download import download_category
-
-    for found in (d.path for d in download_category(category, folder).values()):
-        say(str(found))
-
-
-@data_app.command()
-def check(
-    reviews: Annotated[Path | None, typer.Option()] = None,
-    items: Annotated[Path | None, typer.Option()] = None,
-    profiles: Annotated[Path | None, typer.Option()] = None,
-    settings: Set = None,
-) -> None:
-    """Validate files without building anything: rows, duplicates, and refusals by reason.
-
-    Exit code 1 when so many rows of a file are refused that a run on it would stop.
-    """
-    from beauty_rec.corpus.intake.check import check_file, describe, too_many_refused
-
-    rules = load_settings(None, settings).corpus
-    named = {"reviews": reviews, "items": items, "profiles": profiles}
-    given = {kind: path for kind, path in named.items() if path is not None}
-    if not given:
-        raise ValueError("name at least one of --reviews, --items, --profiles")
-    refused = False
-    for kind, path in given.items():
-        intake = check_file(kind, path, rules)  # type: ignore[arg-type]
-        refused = refused or too_many_refused(intake, rules)
-        say(f"{path}\n{describe(intake)}")
-    raise typer.Exit(1 if refused else 0)
-
-
 @app.command()
 def report(
     data_dir: DataDir = None,
@@ -220,84 +129,6 @@ def report(
     from rich.console import Console
 
     Console().print(terminal_view(found))
-
-
-@app.command()
-def search(
-    text: Annotated[str, typer.Argument(help="what is looked for, in plain words")],
-    k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
-    data_dir: DataDir = None,
-    order: Annotated[
-        SearchOrder, typer.Option(help="by words and vectors, or by one of them")
-    ] = "hybrid",
-    filters: FilterOption = None,
-    category: Category = None,
-    brand: Brand = None,
-    min_price: MinPrice = None,
-    max_price: MaxPrice = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    settings: Set = None,
-) -> None:
-    """Find items by text, in the served set."""
-    from beauty_rec.recommender.online.search import SearchQuestion, label
-    from beauty_rec.serving.state.engine import Engine
-
-    if not text.strip():
-        raise ValueError("the search text is empty")
-    asked = given_filter(filters, category, brand, min_price, max_price)
-    with Engine.open(load_settings(data_dir, settings)) as engine:
-        found = engine.search([SearchQuestion(text, k, asked, order)])[0]
-    if as_json:
-        show(json.dumps(found, indent=1, ensure_ascii=False))
-        return
-    for hit in found["items"]:
-        show(f"{hit['rank']:>3}  {hit['score']:.3f}  {hit['parent_asin']}  {label(hit)}")
-
-
-@app.command()
-def recommend(
-    user: Annotated[str | None, typer.Option(help="a known user's id")] = None,
-    history: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ASIN", help="past items, oldest first; again, or parted by commas"),
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="what is looked for, or the occasion")] = None,
-    height_cm: Annotated[float | None, typer.Option(min=0, max=300)] = None,
-    weight_kg: Annotated[float | None, typer.Option(min=0, max=500)] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=1000)] = 10,
-    filters: FilterOption = None,
-    category: Category = None,
-    brand: Brand = None,
-    min_price: MinPrice = None,
-    max_price: MaxPrice = None,
-    as_json: Annotated[bool, typer.Option("--json", help="the API's answer")] = False,
-    data_dir: DataDir = None,
-    settings: Set = None,
-) -> None:
-    """Recommend items to a shopper: known by id, described here, or not at all."""
-    from beauty_rec.cli.answer_view import recommendation_lines
-    from beauty_rec.recommender.online.requests import RecommendRequest
-    from beauty_rec.serving.state.engine import Engine
-
-    profile = {"height_cm": height_cm, "weight_kg": weight_kg}
-    names = [name for chosen in history or [] for name in chosen.replace(",", " ").split()]
-    request = checked(
-        RecommendRequest,
-        "recommend",
-        user_id=user,
-        history=names,
-        context=context,
-        profile={name: value for name, value in profile.items() if value is not None},
-        k=k,
-        filters=given_filter(filters, category, brand, min_price, max_price),
-    )
-    with Engine.open(load_settings(data_dir, settings)) as engine:
-        answer = engine.recommend([request])[0]
-    if as_json:
-        show(json.dumps(answer, indent=1, ensure_ascii=False))
-        return
-    for line in recommendation_lines(answer):
-        show(line)
 
 
 @app.command()

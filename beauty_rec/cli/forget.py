@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from beauty_rec.cli.commands import DataDir, Set, app
 from beauty_rec.cli.inputs import load_settings
+from beauty_rec.cli.options import DataDir, Set, app
 from beauty_rec.cli.terminal import say
 
 

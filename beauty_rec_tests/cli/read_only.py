@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from beauty_rec.cli import commands
+from beauty_rec.cli import app
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
@@ -18,7 +18,7 @@ WRITABLE, READ_ONLY = map(Path, sys.argv[1:])
 
 def ask(folder: Path) -> None:
     for command in (["search", "rose soap"], ["recommend", "--context", "rose soap"]):
-        commands.app([*command, "-k", "3", "--data-dir", str(folder)], standalone_mode=False)
+        app([*command, "-k", "3", "--data-dir", str(folder)], standalone_mode=False)
 
 
 ask(WRITABLE)
