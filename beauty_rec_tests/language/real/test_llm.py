@@ -35,7 +35,7 @@ CONTEXT = 4_096
 """Tokens of one slot: the prompt with its examples takes about 1,000."""
 
 pytestmark = [
-    pytest.mark.skipif(not SERVER, reason="run by make test-llm"),
+    pytest.mark.llm,
     pytest.mark.timeout(7_200),
 ]
 

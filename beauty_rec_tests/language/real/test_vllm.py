@@ -24,7 +24,7 @@ from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import write_sample
 from beauty_rec.settings import LanguageSettings, SampleSettings
-from beauty_rec_tests.language.tiny_llama import make_tiny_llama
+from beauty_rec_tests.language.real.tiny_llama import make_tiny_llama
 
 PYTHON = os.environ.get("VLLM_TEST_PYTHON", "")
 REVIEWS = os.environ.get("VLLM_TEST_REVIEWS", "")
@@ -37,7 +37,7 @@ COMMAND = (
 )
 
 pytestmark = [
-    pytest.mark.skipif(not PYTHON, reason="run by make test-vllm"),
+    pytest.mark.llm,
     pytest.mark.timeout(1_800),
 ]
 
