@@ -17,6 +17,7 @@ from beauty_rec.serving.http.routes.responses import (
     Json,
     K,
     filter_of,
+    is_part_of_id,
 )
 from beauty_rec.serving.http.turns.cost import SimilarQuestion, cost_of_items
 from beauty_rec.serving.state.engine import Engine
@@ -47,7 +48,7 @@ def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
         filter_text: FilterText = None,
     ) -> Response:
         """Items whose texts or vectors are nearest to this one's, or taken together with it."""
-        if http.scope.get("raw_path", b"").lower().endswith(b"%2fsimilar"):
+        if is_part_of_id(http, "similar"):
             return await item(f"{parent_asin}/similar")
         question = SimilarQuestion(parent_asin, k, by, filter_of(filter_text))
         return Json(await ask(http, question))

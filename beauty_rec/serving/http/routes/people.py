@@ -10,7 +10,7 @@ from beauty_rec.recommender.online import requests
 from beauty_rec.recommender.online.values import Id
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.rate import Rate
-from beauty_rec.serving.http.routes.responses import READ, WRITE, Json, UserId
+from beauty_rec.serving.http.routes.responses import READ, WRITE, Json, UserId, is_part_of_id
 from beauty_rec.serving.http.shown import ShownAnswers
 from beauty_rec.serving.http.turns.cost import cost_of_events
 from beauty_rec.serving.state.engine import Engine
@@ -56,7 +56,7 @@ def add_people(app: FastAPI, engine: Engine, shown: ShownAnswers, rate: Rate) ->
         timestamp: requests.Moment | None = None,
     ) -> Response:
         """Delete events that were given of a user: all, or those of an item, of a moment."""
-        if http.scope.get("raw_path", b"").lower().endswith(b"%2fevents"):
+        if is_part_of_id(http, "events"):
             return await forget_user(f"{user_id}/events")
         drop = engine.drop_events
         return Json(await asyncio.to_thread(drop, user_id.strip(), parent_asin, timestamp))

@@ -28,6 +28,12 @@ class Json(Response):
         return orjson.dumps(content)
 
 
+def is_part_of_id(http: Request, name: str) -> bool:
+    """Whether the last part of a path, such as ``similar``, is the end of an id with a slash."""
+    path: bytes = http.scope.get("raw_path", b"")
+    return path.lower().endswith(f"%2f{name}".encode())
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     every = {400, 421, 429, 500, 503, 504}
     return {
