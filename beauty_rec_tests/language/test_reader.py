@@ -59,7 +59,7 @@ def test_another_prompt_or_model_asks_again(stub: Callable[..., Stub], tmp_path:
     question = task.question({"text": "good"})
     assert question is not None
     changed = [
-        ("version", "2"), ("instructions", "Say who."), ("examples", ()), ("max_tokens", 9)
+        ("version", "another"), ("instructions", "Say who."), ("examples", ()), ("max_tokens", 9)
     ]  # fmt: skip
     keys = {question.key("m", 1), question.key("n", 1), question.key("m", 2)}
     for name, value in changed:
