@@ -16,7 +16,7 @@ OPEN = PROBES | {"page", "assets", "openapi"}
 """Names of the routes that need no key anywhere."""
 READS = frozenset(
     {
-        *("recommend", "recommend_batch", "search", "feed", "item", "similar"),
+        *("recommend", "recommend_batch", "search", "feed", "item", "similar", "facets"),
         *("sample_users", "version", "metrics"),
     }
 )
