@@ -61,6 +61,8 @@ def test_axe_finds_nothing_serious(
     page.evaluate("document.getElementById('key-dialog').showModal()")
     if found := grave(page):
         wrong["the dialog"] = found
+    page.evaluate("document.querySelector('label[for=key]').remove()")
+    assert any(fault.startswith("label ") for fault in grave(page))  # it does look
     context.close()
     assert wrong == {}
 

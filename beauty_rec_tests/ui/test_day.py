@@ -119,7 +119,7 @@ def test_similar_by_text_vectors_and_baskets(page: Page) -> None:
 
 
 def test_an_answer_of_an_experiment_names_its_variant(page: Page) -> None:
-    def answer(route) -> None:  # type: ignore[no-untyped-def]
+    def answer(route) -> None:
         given = route.fetch().json()
         route.fulfill(json={**given, "variant": "bold", "experiment": "spring"})
 

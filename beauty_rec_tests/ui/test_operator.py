@@ -82,7 +82,7 @@ def test_rules_and_refusals_are_shown_with_the_reason(page: Page, server: LiveSe
     state = httpx.get(f"{server.url}/v1/operations", headers={"X-API-Key": KEY}, timeout=20).json()
     expect(page.locator("#notes li")).to_have_count(0)
 
-    def refused(route) -> None:  # type: ignore[no-untyped-def]
+    def refused(route) -> None:
         wrong = {**state["set"], "refused": "item_vectors: a part is missing"}
         route.fulfill(json={**state, "set": wrong})
 
@@ -108,6 +108,6 @@ def test_an_experiment_is_shown_with_its_variants_and_verdict(page: Page) -> Non
 def test_without_a_key_on_the_server_the_view_says_what_to_set(page: Page) -> None:
     page.route("**/v1/operations", lambda route: route.fulfill(
         status=403, content_type="application/problem+json",
-        body='{"title":"Not allowed","detail":"writes are off"}'))  # fmt: skip
+        body='{"title":"Not allowed","detail":"this needs a key"}'))  # fmt: skip
     page.get_by_role("link", name="Operator").click()
     expect(page.locator("#status")).to_contain_text("set serve.api_key")

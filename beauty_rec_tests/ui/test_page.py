@@ -83,7 +83,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
 def test_what_items_say_is_text_and_no_markup(page: Page) -> None:
     """Titles of the API come without markup; the page does not rely on that."""
 
-    def evil(route) -> None:  # type: ignore[no-untyped-def]
+    def evil(route) -> None:
         answer = route.fetch().json()
         said = {"title": EVIL, "store": EVIL, "category": EVIL, "keywords": [EVIL]}
         first = {**answer["items"][0], **said, "keyword_reviews": [1]}

@@ -152,9 +152,10 @@ class Columns:
         found: list[tuple[int, str]] = []
         for value in sorted(sizes, key=lambda v: -sizes[v]):
             if len(found) >= most and sizes[value] < -found[most - 1][0]:
-                break  # no more of them are shown than there are
-            parts = [shown[self.rows[start:stop]].sum() for start, stop in spans[value]]
-            if count := int(sum(parts) + shown[list(later.get(value, ()))].sum()):
+                break
+            parts = [self.rows[start:stop] for start, stop in spans[value]]
+            rows = np.concatenate([*parts, np.array(later.get(value, ()), np.int32)])
+            if count := len(np.unique(rows[shown[rows]])):  # an item may have a value twice
                 insort(found, (-count, value))
         return [(value, -count) for count, value in found[:most]]
 
