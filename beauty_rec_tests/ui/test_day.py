@@ -126,7 +126,7 @@ def test_an_answer_of_an_experiment_names_its_variant(page: Page) -> None:
     expect(page.locator("#status")).not_to_contain_text("variant")
     page.route("**/v1/recommend", answer)
     page.get_by_role("button", name="Recommend").click()
-    expect(page.locator("#status")).to_contain_text("variant bold of spring")
+    expect(page.locator("#status")).to_contain_text("variant bold of spring, set ")
 
 
 def test_a_withdrawn_item_is_gone_from_the_page(page: Page, server: LiveServer) -> None:

@@ -104,22 +104,26 @@ class Tallies:
         Args:
             since: item and Unix ms of the events that came after those of the set.
         """
-        place = {name: number for number, name in enumerate(self.names)}
         codes, times = self.items[self._latest].tolist(), self.times[self._latest].tolist()
+        added: dict[str, int] = {}
         for name, time in since:
-            codes.append(place.setdefault(name, len(place)))
+            code = self._code_of.get(name)
+            if code is None:
+                code = added.setdefault(name, len(self.names) + len(added))
+            codes.append(code)
             times.append(time)
+        names = [*self.names, *added] if added else self.names
         late, own = np.array(times, np.int64), np.array(codes, np.int64)
         present = _present(late)
         age = np.maximum(present - late, 0) / DAY_MS
         passed = np.array([max(present - self._present, 0) / DAY_MS])
 
         def counted(before: NDArray[np.float64], half_life: float) -> NDArray[np.float64]:
-            faded = np.append(before * decay(passed, half_life), np.zeros(len(place) - len(before)))
-            return faded + np.bincount(own, decay(age, half_life) * _rate(half_life), len(place))
+            faded = np.append(before * decay(passed, half_life), np.zeros(len(added)))
+            return faded + np.bincount(own, decay(age, half_life) * _rate(half_life), len(names))
 
         recent, usual = counted(self._recent, RECENT_DAYS), counted(self._usual, USUAL_DAYS)
-        return Trends(list(place), recent, usual)
+        return Trends(names, recent, usual)
 
     def together(self, name: str) -> Together:
         """Return what the buyers of an item took as well."""

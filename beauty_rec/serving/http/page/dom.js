@@ -31,6 +31,10 @@ export function say(text, bad = false) {
   $("status").classList.toggle("bad", bad);
 }
 
+/** Which variant of an experiment answered; nothing outside of one. */
+const variant = ({ experiment, variant: name, version }) =>
+  (experiment ? ` · variant ${name} of ${experiment}, set ${version.slice(0, 8)}` : "");
+
 let asked = 0;
 
 /** Show one thing at a time: a later question overtakes an earlier one. */
@@ -43,8 +47,7 @@ export async function show(what, question, draw) {
     const answer = await question();
     if (turn !== asked) return;
     draw(answer);
-    const variant = answer.experiment ? ` · variant ${answer.variant} of ${answer.experiment}` : "";
-    say(`${what(answer)} · ${Math.round(performance.now() - started)} ms${variant}`);
+    say(`${what(answer)} · ${Math.round(performance.now() - started)} ms${variant(answer)}`);
     $("notes").replaceChildren(...(answer.notes ?? []).map((note) => el("li", {}, note)));
   } catch (error) {
     if (turn !== asked) return;
