@@ -28,6 +28,14 @@ def test_a_moved_item_says_which_rule_moved_it(page: Page) -> None:
     for card in moved.all():
         expect(card.locator(".rules")).to_contain_text("gym days")
         expect(card.locator(".facts")).to_contain_text("soap")
+    places = {
+        card.get_attribute("data-item"): place
+        for place, card in enumerate(page.locator(".card").all(), 1)
+    }
+    for candidate in page.locator(".before li").all():
+        place = places.get(candidate.get_attribute("data-item"))
+        said = f"place {place} in the answer" if place else "not in the answer"
+        expect(candidate.locator(".to")).to_have_attribute("title", said)
 
 
 def test_choices_and_the_raw_filter_are_one(page: Page) -> None:

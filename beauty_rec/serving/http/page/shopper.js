@@ -55,18 +55,19 @@ export function search(text) {
 }
 
 function drawStages(answer) {
-  const kept = new Set(answer.items.map((item) => item.parent_asin));
+  const kept = new Map(answer.items.map((item) => [item.parent_asin, item.rank]));
   const all = answer.candidates ?? [];
   const main = all.some((one) => one.sources.text_retriever) ? "text_retriever" : "user_tower";
   const place = (one) => one.sources[main]?.rank ?? Infinity;
   const before = el("ol", { class: "before", "aria-label": "Candidates" });
   for (const one of [...all].sort((x, y) => place(x) - place(y))) {
-    const to = `place ${one.rank} in the answer`;
+    const rank = kept.get(one.parent_asin); // by the rules, where they moved it
+    const to = rank ? `place ${rank} in the answer` : "not in the answer";
     before.append(el("li", { class: kept.has(one.parent_asin) ? "kept" : "", "data-item": one.parent_asin },
       el("span", { class: "n" }, Number.isFinite(place(one)) ? String(place(one)) : "–"),
       el("span", { class: "t", title: naming(one) }, naming(one)),
       el("span", { class: "to", title: to },
-        el("span", { "aria-hidden": "true" }, `→ ${one.rank}`), el("span", { class: "hidden" }, to))));
+        el("span", { "aria-hidden": "true" }, rank ? `→ ${rank}` : "–"), el("span", { class: "hidden" }, to))));
   }
   const best = Math.max(...answer.items.map((item) => item.score), 1e-12);
   const cards = el("ol", { class: "cards", "aria-label": "Answer" });
