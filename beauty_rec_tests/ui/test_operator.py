@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from beauty_rec.measures.intervals import wilson_interval
 from beauty_rec_tests.recommender.served_set import KEY, USER
@@ -111,3 +111,15 @@ def test_without_a_key_on_the_server_the_view_says_what_to_set(page: Page) -> No
         body='{"title":"Not allowed","detail":"this needs a key"}'))  # fmt: skip
     page.get_by_role("link", name="Operator").click()
     expect(page.locator("#status")).to_contain_text("set serve.api_key")
+
+
+def test_an_answer_that_comes_late_does_not_take_the_place_of_the_view(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/v1/recommend", held.append)
+    page.get_by_role("button", name="Recommend").click()
+    operate(page)
+    with page.expect_response("**/v1/recommend"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(page.get_by_role("heading", name="How the shop is served")).to_be_visible()
+    expect(page.locator(".card")).to_have_count(0)

@@ -37,6 +37,12 @@ const variant = ({ experiment, variant: name, version }) =>
 
 let asked = 0;
 
+/** Let what was asked before come to nothing: what is shown now asks nothing, or asks otherwise. */
+export function overtake() {
+  asked += 1;
+  $("results").setAttribute("aria-busy", "false");
+}
+
 /** Show one thing at a time: a later question overtakes an earlier one. */
 export async function show(what, question, draw) {
   const turn = ++asked;

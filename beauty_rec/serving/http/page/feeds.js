@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { hits, naming, seen } from "./cards.js";
-import { $, el, say, show, tabs } from "./dom.js";
+import { $, el, overtake, say, show, tabs } from "./dom.js";
 import { filters } from "./filters.js";
 
 const COUNT = 12;
@@ -42,6 +42,7 @@ export async function feed(name, about = null) {
   if ($("user").value) asked.set("user_id", $("user").value);
   if (name === "popular" && about) asked.set("context", about);
   if (name === "because-you-bought" && !$("user").value) {
+    overtake();
     frame(title, bar, title, what);
     $("notes").replaceChildren();
     return say("Choose a sample shopper: this feed is about what they bought.");
@@ -50,6 +51,7 @@ export async function feed(name, about = null) {
     if (!seen.size) await fill();
     about ??= [...seen.keys()].at(-1) ?? null;
     if (about === null) {
+      overtake();
       frame(title, bar, title, what);
       return say("No item is known to begin with.");
     }

@@ -1,7 +1,7 @@
 // What an operator sees: the state of the server, click-through by version and variant, experiments.
 
 import { ask } from "./api.js";
-import { $, el, say } from "./dom.js";
+import { $, el, overtake, say } from "./dom.js";
 import { interval, quantile, rates, readMetrics, total } from "./figures.js";
 
 const small = (share) => (share === null || share === undefined ? "–" : `${(share * 100).toFixed(share < 0.1 ? 2 : 1)}%`);
@@ -17,9 +17,18 @@ function ago(seconds) {
   return `${Math.round(seconds / size)} ${name}`;
 }
 
-/** Draw the view, and again every few seconds as long as it is the one that is seen. */
-export async function operate(isSeen) {
+let turn = 0;
+
+/** Draw the view, and again every few seconds as long as it is open. */
+export function operate(isOpen) {
+  const mine = ++turn;
+  overtake();
   $("stages").className = "stages one";
+  return look(() => mine === turn && isOpen());
+}
+
+async function look(isSeen) {
+  const again = () => setTimeout(() => { if (isSeen()) look(isSeen); }, 10_000);
   try {
     const [state, text, version] = await Promise.all(
       [ask("/v1/operations"), ask("/metrics", { text: true }), ask("/version")]);
@@ -30,7 +39,7 @@ export async function operate(isSeen) {
     for (const id of open) $(id)?.setAttribute("open", "");
     $("notes").replaceChildren(...alarms(state, experiment).map((note) => el("li", { class: "alarm" }, note)));
     say(`As of ${new Date().toLocaleTimeString("en-GB")}; read again every 10 s`);
-    setTimeout(() => { if (isSeen()) operate(isSeen); }, 10_000);
+    again();
   } catch (error) {
     if (!isSeen()) return;
     $("stages").replaceChildren();
@@ -38,8 +47,9 @@ export async function operate(isSeen) {
     say(error.status === 403 ? "This view needs a key: set serve.api_key, then come back with it."
       : error.message || "The server cannot be reached.", true);
     if (error.status === 401) {
-      $("stages").append(el("button", { type: "button", class: "go", onclick: () => operate(isSeen) }, "Give the key"));
+      $("stages").append(el("button", { type: "button", class: "go", onclick: () => look(isSeen) }, "Give the key"));
     }
+    if (!error.status || error.status >= 500) again();
   }
 }
 
