@@ -115,7 +115,7 @@ def test_without_a_key_on_the_server_the_view_says_what_to_set(page: Page) -> No
 
 def test_an_answer_that_comes_late_does_not_take_the_place_of_the_view(page: Page) -> None:
     held: list[Route] = []
-    page.route("**/v1/recommend", held.append)
+    page.route("**/v1/recommend", lambda route: held.append(route))
     page.get_by_role("button", name="Recommend").click()
     operate(page)
     with page.expect_response("**/v1/recommend"):
