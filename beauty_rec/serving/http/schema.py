@@ -259,5 +259,9 @@ class Health(BaseModel):
         None,
         description="their file is not valid as it is now, those from before stay; see the log",
     )
+    experiment: str | None = Field(None, description="that users are split by")
+    refuses_experiment: bool | None = Field(
+        None, description="its file is not valid as it is now, the one from before goes on"
+    )
     database: bool | None = None
     reasons: list[str] = []

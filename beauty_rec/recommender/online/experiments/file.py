@@ -42,7 +42,7 @@ class AnswerSettings(Model):
     diversity: float | None = Field(None, ge=0, le=1, description="as serve.diversity")
     source_depth: int | None = Field(None, ge=1, le=1_000, description="as serve.source_depth")
     explore: float | None = Field(
-        None, ge=0, le=0.5, description="share of answers in which one place has a chance item"
+        None, ge=0, le=0.4, description="share of answers in which one place has a chance item"
     )
 
     @model_validator(mode="after")
