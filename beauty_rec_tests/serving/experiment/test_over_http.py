@@ -173,12 +173,12 @@ def test_chance_is_logged_with_its_propensities(
 
 
 def test_a_forgotten_user_leaves_the_sets_of_an_experiment(
-    sets: TwoSets, shop: Engine, tmp_path: Path
+    client: TestClient, sets: TwoSets, shop: Engine, tmp_path: Path
 ) -> None:
     start(sets, tmp_path, experiment(sets, "forgets"))
+    running(client, "forgets")
     salt = b"0" * 16
     forgotten = Forgotten.of([Mark(salt, digest_of(salt, USER), 4_000_000_000_000)])
-    assert shop.experiments.look(shop.shop) is True
     known = sets.root / "versions" / sets.old / "events.parquet"
     assert USER in set(pl.read_parquet(known)["user_id"])
     drop_sets(sets.settings.data_dir, forgotten)
