@@ -108,6 +108,7 @@ def paths(engine: Engine) -> list[str]:
         "change_item",
         "withdraw_item",
         "forget_user",
+        "experiment",
         "drop_events",
     }
     found = [getattr(route, "path", "") for route in routes]
