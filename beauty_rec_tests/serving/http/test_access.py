@@ -108,6 +108,7 @@ def paths(engine: Engine) -> list[str]:
         "change_item",
         "withdraw_item",
         "forget_user",
+        "experiment",
         "drop_events",
         "operations",
     }

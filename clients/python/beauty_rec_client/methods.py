@@ -208,6 +208,13 @@ class Client(Transport):
         answer: models.Operations = self.call(Call("GET", "/v1/operations"), models.Operations)
         return answer
 
+    def experiment(self) -> models.ExperimentState:
+        """The experiment: its variants with their figures, the test, and the published sets."""
+        answer: models.ExperimentState = self.call(
+            Call("GET", "/v1/experiment"), models.ExperimentState
+        )
+        return answer
+
 
 class AsyncClient(AsyncTransport):
     """The API, for asyncio."""
@@ -414,5 +421,12 @@ class AsyncClient(AsyncTransport):
         """The state of the server in one answer, with the reasons of refusals; needs the key."""
         answer: models.Operations = await self.call(
             Call("GET", "/v1/operations"), models.Operations
+        )
+        return answer
+
+    async def experiment(self) -> models.ExperimentState:
+        """The experiment: its variants with their figures, the test, and the published sets."""
+        answer: models.ExperimentState = await self.call(
+            Call("GET", "/v1/experiment"), models.ExperimentState
         )
         return answer

@@ -34,7 +34,7 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
     )
     async def readyz() -> Response:
         """Whether everything works: a set is served and the database answers."""
-        reasons = engine.ready
+        reasons, running = engine.ready, engine.experiments.running
         health = {
             "status": "not ready" if reasons else "ready",
             "set": engine.shop.manifest.set,
@@ -44,6 +44,8 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
             "refuses_newest": engine.refused is not None,
             "rules": len(engine.rules),
             "refuses_rules": engine.rules.refused is not None,
+            "experiment": running.experiment.name if running is not None else None,
+            "refuses_experiment": engine.experiments.refused is not None,
             "database": engine.store.healthy,
             "reasons": reasons,
         }
