@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from beauty_rec_client import Client, RecommendRequest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -203,6 +205,22 @@ def test_metrics_say_which_shop_and_each_series_once(client: TestClient) -> None
     assert of["beauty_rec_items"] == of["beauty_rec_shown_items_total"] == both
     assert of["beauty_rec_http_requests_total"] == both | {None}
     assert of["beauty_rec_batch_seconds_count"] == {None}  # batches are of all shops
+
+
+def test_the_python_client_asks_the_shop_that_it_is_of(client: TestClient, other: Engine) -> None:
+    def forward(asked: httpx.Request) -> httpx.Response:
+        found = client.request(
+            asked.method, str(asked.url), content=asked.read(), headers=asked.headers
+        )
+        return httpx.Response(found.status_code, content=found.content)
+
+    given = {"api_key": SOAP_KEY, "transport": httpx.MockTransport(forward)}
+    with Client("http://127.0.0.1", shop="soaps", **given) as soaps:
+        assert soaps.version().version == other.shop.manifest.set
+        assert soaps.recommend(RecommendRequest(k=2)).version == other.shop.manifest.set
+        assert soaps.readyz().status == "ready"
+        assert soaps.forget_user("nobody").events == 0
+        assert 'shop="soaps"' in soaps.metrics()
 
 
 def test_a_client_has_one_account_with_all_shops(engine: Engine, other: Engine) -> None:
