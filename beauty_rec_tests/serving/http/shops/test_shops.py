@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from beauty_rec.settings import ServeSettings, Settings
 from beauty_rec_tests.recommender.served_set import KEY, USER
 from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
 from beauty_rec_tests.serving.http.doors import engine_with
+from beauty_rec_tests.serving.http.test_access import BODIES, CHANGES, ask, forms
 
 SOAP_KEY = "the key of the soap shop"
 ITEM = {"parent_asin": "ONLY1", "title": "A soap of one shop"}
@@ -139,6 +141,29 @@ def test_a_key_opens_its_own_shop_alone(client: TestClient) -> None:
     assert client.get("/v1/shops/soaps/items/ONLY1").status_code in (200, 404)  # reads are open
 
 
+def test_no_odd_path_writes_to_a_shop_without_its_key(
+    engine: Engine, other: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    for name in ("add_items", "add_events", "set_state", "forget", "drop_events"):
+        monkeypatch.setattr(Engine, name, lambda *_, **__: written.append("changed") or "a set")
+    with serving(shop("perfumes", engine), shop("soaps", other)) as client:
+        for path, body in {**BODIES, **CHANGES}.items():
+            at = f"/v1/shops/soaps{path.removeprefix('/v1')}"
+            for target in forms(at):
+                for key in (None, "wrong", KEY):
+                    sent = {} if key is None else {b"x-api-key": key.encode()}
+                    for method in ("POST", "PATCH", "DELETE"):
+                        status = ask(client.app, method, target, sent, body)
+                        assert written == [], (method, target, key)
+                        assert 300 <= status < 500, (method, target, status)
+            methods = ("POST",) if path in BODIES else ("PATCH", "DELETE")
+            for method in methods:
+                ask(client.app, method, at, {b"x-api-key": SOAP_KEY.encode()}, body)
+            assert written, path
+            written.clear()
+
+
 def test_elsewhere_nothing_of_a_shop_is_asked_without_its_key(
     engine: Engine, other: Engine
 ) -> None:
@@ -214,8 +239,8 @@ def test_the_python_client_asks_the_shop_that_it_is_of(client: TestClient, other
         )
         return httpx.Response(found.status_code, content=found.content)
 
-    given = {"api_key": SOAP_KEY, "transport": httpx.MockTransport(forward)}
-    with Client("http://127.0.0.1", shop="soaps", **given) as soaps:
+    way = httpx.MockTransport(forward)
+    with Client("http://127.0.0.1", SOAP_KEY, shop="soaps", transport=way) as soaps:
         assert soaps.version().version == other.shop.manifest.set
         assert soaps.recommend(RecommendRequest(k=2)).version == other.shop.manifest.set
         assert soaps.readyz().status == "ready"
@@ -240,7 +265,7 @@ def test_no_two_shops_share_a_database(tmp_path: Path) -> None:
         dsn = {"dsn": "postgresql://shop@127.0.0.1:1/items"}
         return Settings.model_validate({"data_dir": tmp_path / name, "item_index": dsn})
 
-    reads = each_its_database({n: (lambda n=n: settings(n)) for n in ("one", "two")})
+    reads = each_its_database({name: partial(settings, name) for name in ("one", "two")})
     reads["one"]()
     reads["one"]()
     with pytest.raises(ValueError, match="is that of one"):
