@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -170,14 +171,14 @@ def test_three_days_of_a_shop(shop: DayShop, tmp_path: Path) -> None:
     assert traces(shop.data, stays)  # the search finds who is there
 
 
-def figures(server: LiveServer) -> dict:  # type: ignore[type-arg]
-    found: dict = server.client.get("/v1/experiment").json()  # type: ignore[type-arg]
+def figures(server: LiveServer) -> dict[str, Any]:
+    found: dict[str, Any] = server.client.get("/v1/experiment").json()
     return found
 
 
-def recommended(server: LiveServer, user_id: str) -> dict:  # type: ignore[type-arg]
+def recommended(server: LiveServer, user_id: str) -> dict[str, Any]:
     asked = {"user_id": user_id, "k": 3}
-    found: dict = server.client.post("/v1/recommend", json=asked).json()  # type: ignore[type-arg]
+    found: dict[str, Any] = server.client.post("/v1/recommend", json=asked).json()
     return found
 
 
