@@ -1,6 +1,7 @@
 """The HTTP API and the page."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -19,6 +20,7 @@ from beauty_rec.serving.http.middleware import Guard
 from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.routes.answers import add_answers
+from beauty_rec.serving.http.routes.experiment import add_experiment
 from beauty_rec.serving.http.routes.feeds import add_feeds
 from beauty_rec.serving.http.routes.items import add_items
 from beauty_rec.serving.http.routes.operations import (
@@ -63,11 +65,18 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
     metrics = Metrics()
     rate = Rate(settings.requests_per_second)
     turns = Turns()
+    computing: set[int] = set()
+    for shop in shops:
+        shop.is_busy = lambda: bool(computing)
 
     def compute(asked: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
         started = time.perf_counter()
-        with turns.computing([question for _, question in asked]):
-            answers = _answer_shops(asked)
+        computing.add(threading.get_ident())
+        try:
+            with turns.computing([question for _, question in asked]):
+                answers = _answer_shops(asked)
+        finally:
+            computing.discard(threading.get_ident())
         metrics.batch.observe(len(asked))
         metrics.compute.observe(time.perf_counter() - started)
         return answers
@@ -111,6 +120,7 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
     add_feeds(router, ask)
     add_items(router, ask, rate)
     add_people(router, rate)
+    add_experiment(router)
     app.router.routes.extend(router.routes)
     add_liveness(app)
     state = APIRouter(prefix="" if shops.only else AT, dependencies=about)

@@ -105,6 +105,7 @@ def paths(engine: Engine) -> list[str]:
     of_one = READS - {"shops"}  # which lists several
     assert {getattr(route, "name", "") for route in routes} == OPEN | of_one | {
         "put_items",
+        "experiment",
         "put_event",
         "change_item",
         "withdraw_item",

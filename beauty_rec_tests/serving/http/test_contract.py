@@ -42,6 +42,7 @@ ROUTES = (
     "GET /v1/items/{parent_asin}/similar",
     *WRITES,
     "GET /v1/sample-users",
+    "GET /v1/experiment",
     "GET /healthz",
     "GET /readyz",
     "GET /version",

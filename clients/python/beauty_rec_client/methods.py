@@ -176,6 +176,13 @@ class Client(Transport):
         )
         return answer
 
+    def experiment(self) -> models.ExperimentState:
+        """The experiment: its variants with their figures, the test, and the published sets."""
+        answer: models.ExperimentState = self.call(
+            Call("GET", "/v1/experiment"), models.ExperimentState
+        )
+        return answer
+
     def healthz(self) -> models.Health:
         """Whether the process lives."""
         answer: models.Health = self.call(Call("GET", "/healthz"), models.Health)
@@ -364,6 +371,13 @@ class AsyncClient(AsyncTransport):
         """A few users to try; none when serve.sample_users is 0."""
         answer: list[models.SampleUser] = await self.call(
             Call("GET", "/v1/sample-users"), list[models.SampleUser]
+        )
+        return answer
+
+    async def experiment(self) -> models.ExperimentState:
+        """The experiment: its variants with their figures, the test, and the published sets."""
+        answer: models.ExperimentState = await self.call(
+            Call("GET", "/v1/experiment"), models.ExperimentState
         )
         return answer
 

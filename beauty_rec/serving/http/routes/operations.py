@@ -121,6 +121,7 @@ def health_of(shop: Shop) -> dict[str, Any]:
     if not shop.is_open:
         return {"status": status, "set": None, "database": None, "reasons": reasons}
     engine = shop.engine
+    running = engine.experiments.running
     return {
         "status": status,
         "set": engine.shop.manifest.set,
@@ -130,6 +131,8 @@ def health_of(shop: Shop) -> dict[str, Any]:
         "refuses_newest": engine.refused is not None,
         "rules": len(engine.rules),
         "refuses_rules": engine.rules.refused is not None,
+        "experiment": running.experiment.name if running is not None else None,
+        "refuses_experiment": engine.experiments.refused is not None,
         "database": engine.store.healthy,
         "reasons": reasons,
     }

@@ -8,8 +8,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from beauty_rec.recommender.online.sets.trial import try_out
+from beauty_rec.serving.http.experiment_view import REFRESH_SECONDS, ExperimentView
 from beauty_rec.serving.http.shops.metrics import ShopMetrics
 from beauty_rec.serving.http.shown import ShownAnswers
 from beauty_rec.serving.state.engine import TRY_AGAIN_SECONDS, Engine
@@ -39,6 +41,8 @@ class Shop:
         self.metrics = ShopMetrics()
         self.fault: str | None = None
         """Why it is not open; None when it is, or was not tried."""
+        self.is_busy: Callable[[], bool] = lambda: False
+        """Whether the server computes anything now; what nobody waits for makes way."""
         self._again = 0.0
         self._running = ExitStack()
         self._engine: Engine | None = None
@@ -58,7 +62,7 @@ class Shop:
             ShopAway: it is not open.
         """
         if self._engine is None:
-            raise ShopAway(f"the shop {self.name!r} is away; GET /readyz says why")
+            raise self._away
         return self._engine
 
     @property
@@ -86,12 +90,29 @@ class Shop:
         self._have(engine)
         return True
 
+    @property
+    def view(self) -> ExperimentView:
+        """What is said of its experiment.
+
+        Raises:
+            ShopAway: it is not open.
+        """
+        if self._engine is None:
+            raise self._away
+        return self._view
+
     @contextmanager
     def watched(self, seconds: float) -> Iterator[None]:
-        """Look for newer sets, rules and after the database while this lasts, every so often."""
+        """Look for newer sets, rules, experiments and after the database, every so often."""
         if self._engine is not None:
             self._run(self._engine)
-        with self._running, watching(self._look, seconds), watching(self._look_at_rules, seconds):
+        with self._running, watching(self._look, seconds), ExitStack() as watchers:
+            for look, pause in (
+                (Engine.look_at_rules, seconds),
+                (Engine.look_at_experiment, seconds),
+                (lambda _: self._view.refresh(), REFRESH_SECONDS),
+            ):
+                watchers.enter_context(watching(partial(self._if_open, look), pause))
             yield
 
     def close(self) -> None:
@@ -99,13 +120,20 @@ class Shop:
         if self._engine is not None:
             self._engine.close()
 
+    @property
+    def _away(self) -> ShopAway:
+        return ShopAway(f"the shop {self.name!r} is away; GET /readyz says why")
+
     def _have(self, engine: Engine) -> None:
-        self.shown = ShownAnswers(engine)
+        self.shown = ShownAnswers(engine, lambda: self.is_busy())
+        self._view = ExperimentView(engine, self.shown.shadow)
         self.metrics.registry.register(self.shown)
+        self.metrics.registry.register(self._view)
         self._engine, self.fault = engine, None
 
     def _run(self, engine: Engine) -> None:
         engine.store.keep_open()
+        engine.look_at_experiment()
         self._running.enter_context(self.shown.kept())
 
     def _look(self) -> None:
@@ -113,15 +141,14 @@ class Shop:
             self._engine.look()
         elif time.monotonic() >= self._again and self.open():
             engine = self.engine
-            in_passing(
-                try_out, engine.shop, engine.settings.serve
-            )  # the first answer is a slow one
+            # The first answer is a slow one: better it is this.
+            in_passing(try_out, engine.shop, engine.settings.serve)
             self._run(engine)
             LOG.info("shop", extra={"event": "shop_opened", "shop": self.name})
 
-    def _look_at_rules(self) -> None:
+    def _if_open(self, look: Callable[[Engine], object]) -> None:
         if self._engine is not None:
-            self._engine.look_at_rules()
+            look(self._engine)
 
 
 def each_its_database(shops: Mapping[str, ReadSettings]) -> dict[str, ReadSettings]:
