@@ -22,7 +22,7 @@ SEARCHES, FEEDS = 0.1, 0.1
 
 
 class Shopper(NamedTuple):
-    """Somebody, and the category of the items that they like."""
+    """Somebody, and the style of the items that they like."""
 
     user_id: str
     taste: str
@@ -47,13 +47,13 @@ class Street:
 
     Attributes:
         url: of the server.
-        category: of each item.
+        style: of each item.
         shown: recommendations; ``beside``: searches and feeds.
         failed: what was answered with anything but success, or not at all.
     """
 
     url: str
-    category: Mapping[str, str]
+    style: Mapping[str, str]
     shown: list[Shown] = field(default_factory=list)
     beside: list[Shown] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Street:
 
         def visit(shopper: Shopper) -> None:
             draw = random.Random(f"{day} {shopper.user_id}")
-            loved = sorted(name for name, of in self.category.items() if of == shopper.taste)
+            loved = sorted(name for name, of in self.style.items() if of == shopper.taste)
             events = [
                 {"user_id": shopper.user_id, "parent_asin": item, "type": "purchase",
                  "timestamp": since_ms + draw.randrange(3_600_000)}
@@ -96,7 +96,7 @@ class Street:
                 return
             events = []
             for item in answer.items:
-                liked = self.category.get(item) == shopper.taste
+                liked = self.style.get(item) == shopper.taste
                 if draw.random() < (LOVED if liked else OTHER):
                     kinds = ["click", "purchase"] if draw.random() < BOUGHT else ["click"]
                     events += [
