@@ -5,7 +5,6 @@ becomes stale by it.
 """
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +13,11 @@ from typing import Literal
 from pydantic import ValidationError
 
 from beauty_rec.artifacts import write_text_atomic
-from beauty_rec.recommender.online.experiments.file import AnswerSettings
+from beauty_rec.recommender.online.experiments.file import AnswerSettings, remedy
 from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.recommender.online.values import Model
 from beauty_rec.serving.published.kept import MANIFESTS, RELEASE
 from beauty_rec.serving.published.manifest import VERSIONS, read_manifest
-from beauty_rec.serving.state.nearest import nearest
 
 LOG = logging.getLogger("beauty_rec.serving")
 LATEST = "latest"
@@ -135,14 +133,6 @@ def manifest_of(root: Path, name: str) -> Manifest:
         if manifest.set == name:
             return manifest
     raise UnknownSet(f"no published set {name!r}{remedy(name, (m.set for m in known))}")
-
-
-def remedy(name: str, known: Iterable[str]) -> str:
-    """Return the nearest known name, and all of them, as the end of a message."""
-    names = list(known)
-    like = nearest(name, names)
-    near = "" if like is None else f"; the nearest known one is {like}"
-    return f"{near}; known: {', '.join(names) or 'none'}"
 
 
 def promote(root: Path, name: str | None, settings: AnswerSettings, why: str) -> Release:

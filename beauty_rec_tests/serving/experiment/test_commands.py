@@ -46,7 +46,7 @@ def test_an_experiment_from_the_shell(sets: TwoSets, tmp_path: Path) -> None:
     assert code != 0
     assert "name a variant to promote it all the same" in said
     code, said = run(sets, "experiment", "promote", "odl")
-    assert "the nearest known one is old" in said
+    assert "the nearest known: old" in said
     assert run(sets, "experiment", "promote", "old")[0] == 0
     assert served(sets.root).manifest.set == sets.old
     code, said = run(sets, "experiment", "stop")

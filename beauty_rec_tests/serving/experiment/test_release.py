@@ -102,7 +102,7 @@ def test_what_is_named_is_not_swept(shop: Shop) -> None:
 def test_unknown_sets_name_the_known(shop: Shop) -> None:
     known = shop.publish("1")
     wrong = known[:-1] + ("0" if known[-1] != "0" else "1")
-    with pytest.raises(UnknownSet, match=f"the nearest known one is {known}"):
+    with pytest.raises(UnknownSet, match=f"the nearest known: {known}"):
         rollback(shop.root, wrong)
     assert not (shop.root / RELEASE).exists()
 

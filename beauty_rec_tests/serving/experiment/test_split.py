@@ -1,9 +1,14 @@
 """Users are split between sets and settings, and both live the same day."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest
+from beauty_rec.recommender.online.stock.filters import Filter
+from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.published.kept import EXPERIMENT
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.serving.experiment.two_sets import TwoSets, experiment
@@ -12,7 +17,7 @@ USERS = [f"shopper {number}" for number in range(40)]
 
 
 @pytest.fixture
-def running(sets: TwoSets, shop: Engine):  # type: ignore[no-untyped-def]
+def running(sets: TwoSets, shop: Engine) -> Iterator[Engine]:
     sets.describe(experiment(sets))
     assert shop.look_at_experiment() is True
     yield shop
@@ -20,7 +25,7 @@ def running(sets: TwoSets, shop: Engine):  # type: ignore[no-untyped-def]
     shop.look_at_experiment()
 
 
-def answers(engine: Engine, users: list[str]) -> list[dict]:  # type: ignore[type-arg]
+def answers(engine: Engine, users: list[str]) -> list[dict[str, Any]]:
     return engine.recommend([RecommendRequest(user_id=user, k=5) for user in users])
 
 
@@ -54,16 +59,30 @@ def test_both_sets_know_what_is_given(sets: TwoSets, running: Engine) -> None:
     new = NewItem(parent_asin="GIVEN", title="A rose soap for travel")
     running.add_items([new])
     for user in by_variant.values():
-        wanted = {"user_id": user, "k": 100, "context": "a rose soap for travel"}
-        [answer] = running.recommend([RecommendRequest(**wanted)])
+        wanted = RecommendRequest(user_id=user, k=100, context="a rose soap for travel")
+        [answer] = running.recommend([wanted])
         assert "GIVEN" in [item["parent_asin"] for item in answer["items"]]
         running.add_events([NewEvent(user_id=user, parent_asin="GIVEN")])
-        [answer] = running.recommend([RecommendRequest(**wanted)])
+        [answer] = running.recommend([wanted])
         assert "GIVEN" not in [item["parent_asin"] for item in answer["items"]]
         best = answer["items"][0]["parent_asin"]
         running.set_state(best, hidden=True)
-        [answer] = running.recommend([RecommendRequest(**wanted)])
+        [answer] = running.recommend([wanted])
         assert best not in [item["parent_asin"] for item in answer["items"]]
+
+
+def test_what_only_the_served_set_knows_is_answered_from_it(sets: TwoSets, running: Engine) -> None:
+    for user in USERS[:10]:
+        running.add_items([NewItem(parent_asin="NEWER", title="A soap", store="Newer House")])
+        old = running.experiments.running
+        assert old is not None
+        old.besides[sets.old].take_in({}, running._rows)  # a set that lags behind
+        asked = RecommendRequest(user_id=user, k=3, filters=Filter(store=["Newer House"]))
+        [answer] = running.recommend([asked])
+        assert [item["parent_asin"] for item in answer["items"]] == ["NEWER"]
+        assert answer["version"] == sets.new
+        feed = running.feed(FeedQuestion("bought-together", 3, user_id=user, parent_asin="NEWER"))
+        assert feed["version"] == sets.new
 
 
 def test_settings_of_one_set_are_variants(sets: TwoSets, running: Engine) -> None:
@@ -102,10 +121,10 @@ def test_a_wrong_file_is_refused_and_the_one_before_goes_on(
 
 
 def test_sets_of_an_experiment_outlive_publications(
-    sets: TwoSets, running: Engine, encoder: object
+    sets: TwoSets, running: Engine, encoder: TextEncoder
 ) -> None:
     for seed in (301, 401, 501):
-        latest = sets.publish(encoder, seed)  # type: ignore[arg-type]
+        latest = sets.publish(encoder, seed)
         assert running.look() is True
         running.look_at_experiment()
         version = {a["variant"]: a["version"] for a in answers(running, USERS)}

@@ -1,5 +1,6 @@
 """A data folder with two published sets of the same items, the second one being served."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,8 +57,6 @@ def experiment(sets: TwoSets, name: str = "two-sets", more: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def sets(encoder: TextEncoder) -> Iterator[TwoSets]:
-    import shutil
-
     made = two_sets(encoder)
     try:
         yield made

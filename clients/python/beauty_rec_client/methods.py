@@ -203,6 +203,13 @@ class Client(Transport):
         answer: str = self.call(Call("GET", "/metrics"), str)
         return answer
 
+    def experiment(self) -> models.ExperimentState:
+        """The experiment: its variants with their figures, the test, and the published sets."""
+        answer: models.ExperimentState = self.call(
+            Call("GET", "/v1/experiment"), models.ExperimentState
+        )
+        return answer
+
 
 class AsyncClient(AsyncTransport):
     """The API, for asyncio."""
@@ -401,4 +408,11 @@ class AsyncClient(AsyncTransport):
     async def metrics(self) -> str:
         """Metrics in Prometheus' text format."""
         answer: str = await self.call(Call("GET", "/metrics"), str)
+        return answer
+
+    async def experiment(self) -> models.ExperimentState:
+        """The experiment: its variants with their figures, the test, and the published sets."""
+        answer: models.ExperimentState = await self.call(
+            Call("GET", "/v1/experiment"), models.ExperimentState
+        )
         return answer

@@ -8,7 +8,7 @@
 import hashlib
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Literal, cast, get_args
 
@@ -49,9 +49,9 @@ class AnswerSettings(Model):
     def _known_orders(self) -> "AnswerSettings":
         for kind, order in self.orders.items():
             if kind not in KINDS:
-                raise ValueError(f"order: no kind of ask {kind!r}{_near(kind, KINDS)}")
+                raise ValueError(f"order: no kind of ask {kind!r}{remedy(kind, KINDS)}")
             if order not in ORDERS:
-                raise ValueError(f"order: no such order {order!r}{_near(order, ORDERS)}")
+                raise ValueError(f"order: no such order {order!r}{remedy(order, ORDERS)}")
         return self
 
     @property
@@ -113,7 +113,7 @@ class Experiment(Model):
             raise ValueError("the shadow has the name of a variant; rename one")
         if self.control is not None and self.control not in self.variants:
             raise ValueError(
-                f"control: no variant {self.control!r}{_near(self.control, self.variants)}"
+                f"control: no variant {self.control!r}{remedy(self.control, self.variants)}"
             )
         return self
 
@@ -173,13 +173,15 @@ def _fault(place: tuple[int | str, ...], message: str, kind: str) -> str:
         model: type[BaseModel] = Experiment
         if len(place) > 1:
             model = Variant if place[0] == "variants" else Shadow
-        message = f"no such field{_near(str(place[-1]), model.model_fields)}"
+        message = f"no such field{remedy(str(place[-1]), model.model_fields)}"
     said = message.removeprefix("Value error, ")
     where = ".".join(map(str, place))
     return f"{where}: {said}" if where else said
 
 
-def _near(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    found = get_close_matches(name, list(known), 3, 0.5)
+def remedy(name: str, known: Iterable[str]) -> str:
+    """Return the nearest known names, and all of them, as the end of a message."""
+    names = list(known)
+    found = get_close_matches(name, names, 3, 0.5)
     near = f"; the nearest known: {', '.join(found)}" if found else ""
-    return f"{near}; known: {', '.join(known)}"
+    return f"{near}; known: {', '.join(names) or 'none'}"

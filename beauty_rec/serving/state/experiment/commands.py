@@ -9,9 +9,10 @@ from beauty_rec.recommender.online.experiments.file import (
     Experiment,
     ExperimentError,
     parse_experiment,
+    remedy,
 )
 from beauty_rec.serving.published.kept import EXPERIMENT
-from beauty_rec.serving.published.release import Release, promote, remedy, served
+from beauty_rec.serving.published.release import Release, promote, served
 from beauty_rec.serving.state.experiment.running import check_sets, read_experiment
 from beauty_rec.serving.state.experiment.status import folder_report
 from beauty_rec.serving.state.taking import open_store

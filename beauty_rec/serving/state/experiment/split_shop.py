@@ -8,10 +8,12 @@ from beauty_rec.recommender.online.experiments.arms import ordered_path, over
 from beauty_rec.recommender.online.experiments.explore import Explorer
 from beauty_rec.recommender.online.experiments.file import DEFAULT_VARIANT, AnswerSettings
 from beauty_rec.recommender.online.feeds.answer import feed
-from beauty_rec.recommender.online.feeds.question import FeedQuestion
+from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
 from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import NewItem, RecommendRequest
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.stock.columns import UnknownFilter
+from beauty_rec.recommender.online.stock.filters import ANYTHING
 from beauty_rec.serving.state.experiment.running import Arm, ExperimentKeeper, Running
 from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.serving.state.live_shop import LiveShop
@@ -51,28 +53,23 @@ class SplitShop(LiveShop):
         ``experiment`` and ``variant``.
         """
         found: list[dict[str, Any]] = [{}] * len(requests)
-        by_arm: dict[str, list[int]] = {}
         running = self.experiments.running
+        by_arm: dict[str, tuple[Arm | None, list[int]]] = {}
         for place, request in enumerate(requests):
-            by_arm.setdefault(self.variant_of(request, running), []).append(place)
-        for name, places in by_arm.items():
-            own = [requests[place] for place in places]
-            arm = running.arms[name] if running is not None and name in running.arms else None
-            answers = self.recommend_as(arm, own)
+            arm = self._arm(request, running)
+            name = DEFAULT_VARIANT if arm is None else arm.name
+            by_arm.setdefault(name, (arm, []))[1].append(place)
+        for name, (arm, places) in by_arm.items():
+            answers = self.recommend_as(arm, [requests[place] for place in places])
             experiment = running.experiment.name if running is not None and arm else None
             for place, answer in zip(places, answers, strict=True):
                 found[place] = answer | {"experiment": experiment, "variant": name}
         return found
 
-    def variant_of(
-        self, question: RecommendRequest | FeedQuestion, running: Running | None = None
-    ) -> str:
+    def variant_of(self, question: RecommendRequest | FeedQuestion) -> str:
         """Return the variant that answers a question: of its user, or ``default`` for none."""
-        running = running or self.experiments.running
-        is_past = isinstance(question, RecommendRequest) and question.at is not None
-        if running is None or question.user_id is None or is_past:
-            return DEFAULT_VARIANT
-        return running.experiment.variant_of(question.user_id)
+        arm = self._arm(question, self.experiments.running)
+        return DEFAULT_VARIANT if arm is None else arm.name
 
     def recommend_as(
         self, arm: Arm | None, requests: Sequence[RecommendRequest]
@@ -94,14 +91,16 @@ class SplitShop(LiveShop):
 
     def feed(self, question: FeedQuestion) -> dict[str, Any]:
         """See :func:`~beauty_rec.recommender.online.feeds.answer.feed`, and :meth:`recommend`."""
-        running = self.experiments.running
-        shop, name = self._shop, self.variant_of(question, running)
-        experiment = None
-        if running is not None and name in running.arms:
-            shop = running.arms[name].shop(shop, self.given, self.released)
-            experiment = running.experiment.name
-        answer = feed(shop, question, self.rules.of(shop), self.settings.serve)
-        return answer | {"experiment": experiment, "variant": name}
+        running, live = self.experiments.running, self._shop
+        arm = self._arm(question, running)
+        if arm is not None and running is not None:
+            try:
+                answer = self._feed(arm.shop(live, self.given, self.released), question)
+                return answer | {"experiment": running.experiment.name, "variant": arm.name}
+            except UnfitFeed:
+                if arm.beside is None:
+                    raise  # else what it is about may be newer than the variant's set
+        return self._feed(live, question) | {"experiment": None, "variant": DEFAULT_VARIANT}
 
     def add_items(self, items: Sequence[NewItem]) -> str:
         """See :meth:`.LiveShop.add_items`; sets that are served beside have them, too."""
@@ -116,6 +115,28 @@ class SplitShop(LiveShop):
         if changed:
             set_aside()
         return changed
+
+    def _feed(self, shop: Snapshot, question: FeedQuestion) -> dict[str, Any]:
+        return feed(shop, question, self.rules.of(shop), self.settings.serve)
+
+    def _arm(
+        self, question: RecommendRequest | FeedQuestion, running: Running | None
+    ) -> Arm | None:
+        """Return what answers a question; None for one that is in no experiment.
+
+        That is also one whose filter the variant's set does not know, and the served one does.
+        """
+        if running is None or question.user_id is None:
+            return None
+        if isinstance(question, RecommendRequest) and question.at is not None:
+            return None
+        arm = running.arms[running.experiment.variant_of(question.user_id)]
+        if arm.beside is not None and question.filters != ANYTHING:
+            try:
+                arm.beside.shop(self.given).catalogue.passing(question.filters)
+            except UnknownFilter:
+                return None
+        return arm
 
     def _take_in_beside(self) -> None:
         running = self.experiments.running
