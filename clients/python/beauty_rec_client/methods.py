@@ -203,13 +203,6 @@ class Client(Transport):
         answer: str = self.call(Call("GET", "/metrics"), str)
         return answer
 
-    def experiment(self) -> models.ExperimentState:
-        """The experiment: its variants with their figures, the test, and the published sets."""
-        answer: models.ExperimentState = self.call(
-            Call("GET", "/v1/experiment"), models.ExperimentState
-        )
-        return answer
-
 
 class AsyncClient(AsyncTransport):
     """The API, for asyncio."""
@@ -408,11 +401,4 @@ class AsyncClient(AsyncTransport):
     async def metrics(self) -> str:
         """Metrics in Prometheus' text format."""
         answer: str = await self.call(Call("GET", "/metrics"), str)
-        return answer
-
-    async def experiment(self) -> models.ExperimentState:
-        """The experiment: its variants with their figures, the test, and the published sets."""
-        answer: models.ExperimentState = await self.call(
-            Call("GET", "/v1/experiment"), models.ExperimentState
-        )
         return answer
