@@ -24,6 +24,7 @@ from beauty_rec.serving.http.routes.experiment import add_experiment
 from beauty_rec.serving.http.routes.feeds import add_feeds
 from beauty_rec.serving.http.routes.items import add_items
 from beauty_rec.serving.http.routes.operations import (
+    add_inside,
     add_liveness,
     add_metrics_and_page,
     add_shops,
@@ -121,6 +122,7 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
     add_items(router, ask, rate)
     add_people(router, rate)
     add_experiment(router)
+    add_inside(router)
     app.router.routes.extend(router.routes)
     add_liveness(app)
     state = APIRouter(prefix="" if shops.only else AT, dependencies=about)

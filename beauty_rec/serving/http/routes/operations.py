@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.responses import FileResponse, Response
 
 from beauty_rec.serving.http import schema
+from beauty_rec.serving.http.operator import Operations, operations_of
 from beauty_rec.serving.http.routes.responses import READ, Json, problems
 from beauty_rec.serving.http.shops.metrics import Together
 from beauty_rec.serving.http.shops.several import Shops, shop_of
@@ -50,6 +51,15 @@ def add_state(router: APIRouter) -> None:
         orders = {"served": shop.path.orders.served, "reasons": shop.path.orders.reasons}
         counts = {"items": len(shop.catalogue), "added_items": len(shop.catalogue.added)}
         return Json({"version": shop.manifest.set, **given, **orders, **counts})
+
+
+def add_inside(router: APIRouter) -> None:
+    """Add the route of what only operators may know of a shop."""
+
+    @router.get("/operations", response_model=Operations, responses=READ, tags=["operations"])
+    async def operations(http: Request) -> Operations:
+        """The state of the server in one answer, with the reasons of refusals; needs the key."""
+        return operations_of(shop_of(http).engine)
 
 
 def add_shops(app: FastAPI, shops: Shops) -> None:
