@@ -5,7 +5,7 @@ import asyncio
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from beauty_rec.serving.http.experiment_schema import ExperimentState
+from beauty_rec.serving.http.operators.experiment_schema import ExperimentState
 from beauty_rec.serving.http.routes.responses import READ, Json
 from beauty_rec.serving.http.shops.several import shop_of
 

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.responses import FileResponse, Response
 
 from beauty_rec.serving.http import schema
-from beauty_rec.serving.http.operator import Operations, operations_of
+from beauty_rec.serving.http.operators.operations import Operations, operations_of
 from beauty_rec.serving.http.routes.responses import READ, Json, problems
 from beauty_rec.serving.http.shops.metrics import Together
 from beauty_rec.serving.http.shops.several import Shops, shop_of

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from beauty_rec.recommender.online.sets.trial import try_out
-from beauty_rec.serving.http.experiment_view import REFRESH_SECONDS, ExperimentView
+from beauty_rec.serving.http.operators.experiment_view import REFRESH_SECONDS, ExperimentView
 from beauty_rec.serving.http.shops.metrics import ShopMetrics
 from beauty_rec.serving.http.shown import ShownAnswers
 from beauty_rec.serving.state.engine import TRY_AGAIN_SECONDS, Engine
