@@ -280,3 +280,21 @@ class Health(BaseModel):
     )
     database: bool | None = None
     reasons: list[str] = []
+
+
+class ShopsHealth(BaseModel):
+    """How several shops stand."""
+
+    status: Literal["ready", "partly ready", "not ready"] = Field(
+        description="all of them, some, or none"
+    )
+    reasons: list[str] = Field(description="each with the shop's name before it")
+    shops: dict[str, Health]
+
+
+class ShopEntry(BaseModel):
+    """One of several shops."""
+
+    shop: str
+    status: Literal["ready", "not ready"]
+    set: str | None

@@ -17,7 +17,7 @@ from beauty_rec.recommender.online.experiments.file import AnswerSettings, remed
 from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.recommender.online.values import Model
 from beauty_rec.serving.published.kept import MANIFESTS, RELEASE
-from beauty_rec.serving.published.manifest import VERSIONS, read_manifest
+from beauty_rec.serving.published.manifest import MANIFEST, VERSIONS, read_manifest
 
 LOG = logging.getLogger("beauty_rec.serving")
 LATEST = "latest"
@@ -110,16 +110,19 @@ def read_release(root: Path) -> Release | None:
 
 
 def known_sets(root: Path) -> list[Manifest]:
-    """Return the manifests of all sets that are kept, the latest published first."""
-    found: list[tuple[str, int, Manifest]] = []
-    for path in (root / MANIFESTS).glob("*.json"):
-        folder = root / VERSIONS / path.stem
+    """Return the manifests of all sets that are kept, the latest published first.
+
+    The newest is one of them, also where an older version published it and kept no manifest.
+    """
+    found: dict[str, tuple[str, int, Manifest]] = {}
+    for path in (root / MANIFEST, *(root / MANIFESTS).glob("*.json")):
         try:
             manifest = Manifest.model_validate_json(path.read_bytes())
-            found.append((manifest.created_at, folder.stat().st_mtime_ns, manifest))
+            at = (root / VERSIONS / manifest.set).stat().st_mtime_ns
+            found[manifest.set] = (manifest.created_at, at, manifest)
         except (OSError, ValidationError):  # swept in this moment, or not one of ours
             continue
-    return [one for *_, one in sorted(found, key=lambda each: each[:2], reverse=True)]
+    return [one for *_, one in sorted(found.values(), key=lambda each: each[:2], reverse=True)]
 
 
 def manifest_of(root: Path, name: str) -> Manifest:

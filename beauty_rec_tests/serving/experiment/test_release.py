@@ -47,6 +47,15 @@ def test_the_newest_is_served_until_something_else_is_said(shop: Shop) -> None:
     assert shop.serves == first
 
 
+def test_a_set_that_an_older_program_published_can_be_named(shop: Shop) -> None:
+    first = shop.publish("1")
+    (shop.root / MANIFESTS / f"{first}.json").unlink()  # it kept none
+    promote(shop.root, first, BOLD, "as it is, bolder")
+    shop.publish("2")
+    rollback(shop.root, first)
+    assert shop.serves == first
+
+
 def test_a_promotion_is_undone_with_its_settings(shop: Shop) -> None:
     first, _ = shop.publish("1"), shop.publish("2")
     promote(shop.root, first, BOLD, "a better one")
