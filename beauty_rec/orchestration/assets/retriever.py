@@ -1,5 +1,6 @@
 """Assets [retriever]: training pairs, the text encoder fine-tuned on them, item embeddings."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -149,13 +150,25 @@ def _embed(
     settings: Settings,
 ) -> Vectors:
     """Return the vectors of the item texts; show some items with their nearest."""
+    from beauty_rec.retriever.encoding.kept_recall import int8_recall
+
     texts = merged_items["text"].to_list()
+    loaded = encoder.load(source, settings.encoder)
+    quantized = False
+    if loaded.may_quantize:
+        recall = int8_recall(loaded, texts)
+        quantized = recall.holds
+        context.add_asset_metadata(
+            {"recall@10_float32": recall.float32, "recall@10_int8": recall.int8}
+        )
+    context.add_asset_metadata({"precision": loaded.precision_of_items(quantized=quantized)})
 
-    def encode(rows: list[int]) -> NDArray[np.float32]:
-        loaded = encoder.load(source, settings.encoder)
-        return loaded.encode_items([texts[row] for row in rows])
+    def encode(chunks: Iterable[list[int]]) -> Iterator[NDArray[np.float32]]:
+        for rows in chunks:
+            some = [texts[row] for row in rows]
+            yield loaded.encode_items(some, quantized=quantized)
 
-    matrix = reused_vectors(context, settings, source, texts, encode)
+    matrix = reused_vectors(context, settings, source, texts, encode, quantized)
     vectors = Vectors(merged_items["parent_asin"].to_list(), matrix)
     context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
     return vectors

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.stage.stage import used_code_version
-from beauty_rec.row_cache import ReusedRows, content_keys, maker_of, reuse_vectors
+from beauty_rec.row_cache import ReusedRows, content_keys, maker_of
 from beauty_rec.settings import Settings
+from beauty_rec.vector_cache import reuse_vectors
 
 BATCH_ROWS = 50_000
 """Reviews that are read at a time."""
@@ -26,21 +27,27 @@ def reused_vectors(
     settings: Settings,
     model: str | Path,
     contents: Iterable[object],
-    compute: Callable[[list[int]], NDArray[np.float32]],
+    compute: Callable[[Iterable[list[int]]], Iterable[NDArray[np.float32]]],
+    *made_with: object,
 ) -> NDArray[np.float32]:
     """Return float32 ``[len(contents), D]``, computing only what is new or changed.
+
+    Computed chunks outlive a kill.
 
     Args:
         context: of the asset; the cache and the maker have its name and code version.
         settings: of the run.
         model: its folder, whose content counts, or its name.
         contents: what each vector depends on, plain values.
-        compute: places in ``contents`` → vectors.
+        compute: chunks of places in ``contents`` → the vectors of each chunk.
+        made_with: what else the vectors depend on, plain values.
     """
     # A folder by its content: a model that was trained anew to the same weights is the same.
     folder = Path(model)
     maker = maker_of(
-        used_code_version(context), content_hash(folder) if folder.is_dir() else str(model)
+        used_code_version(context),
+        content_hash(folder) if folder.is_dir() else str(model),
+        *made_with,
     )
     cache = settings.data_dir / "cache" / context.asset_key.to_user_string()
     keys = content_keys(contents)
