@@ -109,10 +109,14 @@ class ReusedRows:
             if kind is None:
                 self._write()
 
+    def missing(self, keys: pl.Series) -> list[int]:
+        """Return the places in ``keys`` of which no row is known yet."""
+        return self._places(keys)[_FILE].is_null().arg_true().to_list()
+
     def rows(self, keys: pl.Series, compute: Callable[[list[int]], pl.DataFrame]) -> pl.DataFrame:
         """Return one row for each of ``keys``, in order; see :func:`reuse_rows`."""
         asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String})
-        places = asked.join(self._known, on=KEY, how="left", maintain_order="left")
+        places = self._places(keys)
         missing = places[_FILE].is_null().arg_true().to_list()
         self.computed += len(missing)
         computed = compute(missing)
@@ -131,6 +135,10 @@ class ReusedRows:
         self._keep(everything, computed, wanted)
         found = asked.join(everything, on=KEY, how="left", maintain_order="left")
         return found.select(columns)
+
+    def _places(self, keys: pl.Series) -> pl.DataFrame:
+        asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String})
+        return asked.join(self._known, on=KEY, how="left", maintain_order="left")
 
     def _keys(self, number: int) -> pl.DataFrame:
         rows = pl.scan_parquet(self._files[number], glob=False, row_index_name=_ROW)

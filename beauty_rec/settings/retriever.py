@@ -27,6 +27,9 @@ class EncoderSettings(Group):
         description="auto: bfloat16 where the device computes it well, float16 on another GPU; "
         "item vectors in int8 on a CPU that is fast at it, where no recall is lost",
     )
+    chunk: int = Field(
+        8_192, ge=1, description="texts of items whose vectors outlive a kill, or go to one worker"
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
 
     def tokens_at_once(self, *, on_gpu: bool) -> int:

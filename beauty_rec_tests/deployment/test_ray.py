@@ -5,15 +5,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import polars as pl
 import pytest
 
+from beauty_rec.orchestration.stage.ray_data import spread
 from beauty_rec.sample import write_sample
-from beauty_rec.settings import SampleSettings
+from beauty_rec.settings import ExecutionSettings, SampleSettings, Settings
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
@@ -25,6 +26,9 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+HEAD_PORT = free_port()
+
+
 @pytest.fixture(scope="module")
 def ray_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the jobs API of a Ray of this machine."""
@@ -32,8 +36,8 @@ def ray_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ray, path = str(programs / "ray"), f"{programs}{os.pathsep}{os.environ['PATH']}"
     port, temporary = free_port(), tmp_path_factory.mktemp("ray")
     start = [
-        *(ray, "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={port}"),
-        *("--include-dashboard=true", "--dashboard-host=127.0.0.1", "--num-cpus=2"),
+        *(ray, "start", "--head", "--block", f"--port={HEAD_PORT}", f"--dashboard-port={port}"),
+        *("--include-dashboard=true", "--dashboard-host=127.0.0.1", "--num-cpus=3"),
         *("--node-ip-address=127.0.0.1", f"--temp-dir=/tmp/ray-{os.getpid()}"),
         *("--object-store-memory=80000000", "--disable-usage-stats"),
     ]
@@ -95,3 +99,52 @@ def test_steps_on_ray_meet_only_in_the_store(ray_jobs: str, tmp_path: Path) -> N
     assert "1 built, 0 fresh, 0 failed" in beauty_rec(*alone, *more)
     for split in ("train", "test"):
         assert pl.read_parquet(store / "processed" / "keywords" / f"{split}.parquet").height > 0
+
+
+@pytest.mark.timeout(600)
+def test_what_two_workers_make_is_what_one_process_makes(ray_jobs: str, tmp_path: Path) -> None:
+    files = write_sample(tmp_path / "input", SampleSettings(reviews=300, items=60, seed=2))
+    store = tmp_path / "store"
+    given = [
+        *("run", "--data-dir", tmp_path / "here", "--set", f"storage.url=file://{store}"),
+        *("--reviews", files.reviews, "--items", files.items, "--set", "encoder.chunk=20"),
+    ]
+    alone = ("--set", "execution.executor=in_process")
+    beauty_rec(*given, *alone, "--select", "*base_embeddings")
+    made = ("base_embeddings/vectors.npy", "base_embeddings/ids.parquet", "keywords/train.parquet")
+    before = {name: (store / "processed" / name).read_bytes() for name in made}
+    on_ray = [
+        *("--set", "execution.executor=ray", "--set", f"execution.ray_address={ray_jobs}"),
+        *("--set", f"execution.worker_data_dir={tmp_path / 'there'}", "--force"),
+        *("--set", "execution.step_cpus=1", "--set", "execution.step_memory_gb=0.2"),
+    ]
+    beauty_rec(*given, *on_ray, "--select", "keywords", "--partition", "train")
+    beauty_rec(*given, *on_ray, "--select", "base_embeddings")
+    for name, content in before.items():
+        assert (store / "processed" / name).read_bytes() == content, name
+
+
+def with_process(shift: int) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """What makes of numbers larger ones, slowly, and says in which process."""
+
+    def work(frame: pl.DataFrame) -> pl.DataFrame:
+        time.sleep(0.5)
+        return frame.with_columns(pl.col("n") + shift, process=pl.lit(os.getpid()))
+
+    return work
+
+
+def test_frames_are_spread_and_come_back_in_order(ray_jobs: str) -> None:
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no tests
+    frames = [pl.DataFrame({"n": range(start, start + 3)}) for start in range(0, 30, 3)]
+    frames.insert(4, frames[0].clear())
+    on_ray = Settings(execution=ExecutionSettings(executor="ray"))
+    with ray.init(address=f"127.0.0.1:{HEAD_PORT}", log_to_driver=False):
+        found = list(spread(on_ray, frames, with_process, 100))
+    assert [frame.height for frame in found] == [frame.height for frame in frames]
+    everything = pl.concat(found)
+    assert everything["n"].to_list() == list(range(100, 130))
+    assert everything["process"].n_unique() >= 2
+    assert os.getpid() not in everything.filter(pl.col("n") >= 100)["process"][:3]

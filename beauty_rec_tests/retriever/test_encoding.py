@@ -59,7 +59,8 @@ def test_int8_layers_come_close_and_judge_each_row_alone(
     shape: tuple[int, ...], bias: bool
 ) -> None:
     torch.manual_seed(13)
-    model = nn.Sequential(nn.Linear(16, 24, bias=bias), nn.GELU(), nn.Linear(24, 8, bias=bias))
+    first = nn.Linear(16, 24, bias=bias)
+    model = nn.Sequential(first, nn.GELU(), nn.Linear(24, 8, bias=bias))
     rows = torch.randn(shape)
     layers = QuantizedLinears(model, torch.float32)
     with torch.inference_mode():
@@ -70,7 +71,7 @@ def test_int8_layers_come_close_and_judge_each_row_alone(
         torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05)
         assert torch.equal(beside[: len(rows)], found)
         assert torch.equal(model(rows), wanted)
-        model[0].weight.mul_(2)
+        first.weight.mul_(2)
         with layers.used():
             torch.testing.assert_close(model(rows), model(rows))
             assert not torch.equal(model(rows), found)
@@ -98,7 +99,7 @@ def test_int8_vectors_depend_on_nothing_but_their_text() -> None:
 
 @pytest.mark.parametrize("named", ["float32", "bfloat16"])
 def test_a_precision_that_is_named_is_kept(tiny_model: Path, named: str) -> None:
-    encoder = TextEncoder.load(tiny_model, EncoderSettings(precision=named))  # type: ignore[arg-type]
+    encoder = TextEncoder.load(tiny_model, EncoderSettings(precision=named))
     assert not encoder.may_quantize
     assert encoder.precision_of_items(quantized=True) == named
     asked, plain = (encoder.encode_items(TEXTS, quantized=q) for q in (True, False))

@@ -14,6 +14,7 @@ from beauty_rec.orchestration.catalogue.trainings import training_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, value_check, vector_checks
 from beauty_rec.orchestration.stage.partitions import only
+from beauty_rec.orchestration.stage.ray_data import spread
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.resources import EncoderResource
@@ -151,6 +152,7 @@ def _embed(
 ) -> Vectors:
     """Return the vectors of the item texts; show some items with their nearest."""
     from beauty_rec.retriever.encoding.kept_recall import int8_recall
+    from beauty_rec.retriever.encoding.workers import Model, item_encoder
 
     texts = merged_items["text"].to_list()
     loaded = encoder.load(source, settings.encoder)
@@ -164,11 +166,19 @@ def _embed(
     context.add_asset_metadata({"precision": loaded.precision_of_items(quantized=quantized)})
 
     def encode(chunks: Iterable[list[int]]) -> Iterator[NDArray[np.float32]]:
-        for rows in chunks:
-            some = [texts[row] for row in rows]
-            yield loaded.encode_items(some, quantized=quantized)
+        if settings.execution.executor != "ray":
+            for rows in chunks:
+                some = [texts[row] for row in rows]
+                yield loaded.encode_items(some, quantized=quantized)
+            return
+        frames = (merged_items.select("text")[rows] for rows in chunks)
+        made = (Model.of(source), settings.encoder, quantized)
+        for found in spread(settings, frames, item_encoder, *made, gpu=True):
+            yield found["vector"].to_numpy()
 
-    matrix = reused_vectors(context, settings, source, texts, encode, quantized)
+    matrix = reused_vectors(
+        context, settings, source, texts, encode, quantized, chunk=settings.encoder.chunk
+    )
     vectors = Vectors(merged_items["parent_asin"].to_list(), matrix)
     context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
     return vectors
