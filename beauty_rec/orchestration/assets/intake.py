@@ -9,13 +9,16 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import atomic_path
+from beauty_rec.corpus.intake.kept_parts import KeptParts
 from beauty_rec.orchestration.catalogue.markdown import (
     frame_metadata,
     markdown_table,
     without_users,
 )
+from beauty_rec.orchestration.stage.stage import used_code_version
 from beauty_rec.orchestration.storage.contents import side_product
 from beauty_rec.orchestration.storage.store import ArtifactStore
+from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import CorpusSettings, Settings
 
 
@@ -58,6 +61,13 @@ def ingest_file(
         }
     )
     return draft
+
+
+def kept_parts(context: dg.AssetExecutionContext, settings: Settings) -> KeptParts:
+    """Return the blocks of the asset's file that its last run read."""
+    name = context.asset_key.to_user_string()
+    folder = settings.data_dir / "cache" / name
+    return KeptParts(folder, maker_of(used_code_version(context)))
 
 
 def frame_of(made: Path | pl.DataFrame) -> pl.DataFrame:

@@ -62,9 +62,10 @@ def quantized_rows(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     oneDNN's fast products take unsigned rows.
     """
-    scale = rows.abs().amax(1, keepdim=True).float().clamp_min_(1e-12).div_(_LEVELS)
-    whole = (rows.float() / scale).round_().add_(_ZERO)
-    return whole.to(torch.uint8), scale
+    largest = torch.maximum(rows.amax(1, keepdim=True), -rows.amin(1, keepdim=True))
+    scale = largest.float().clamp_min_(1e-12).div_(_LEVELS)
+    # Cut off after half was added: as rounding does, in one pass over memory less.
+    return (rows * scale.reciprocal()).add_(_ZERO + 0.5).to(torch.uint8), scale
 
 
 class _LastInput:
