@@ -82,12 +82,17 @@ class FineTuneSettings(Group):
     evaluations_per_epoch: int = Field(1, ge=1, description="on valid, for early stopping")
     patience: int = Field(3, ge=1, description="evaluations without a better valid Recall@100")
     checkpoint_minutes: float = Field(10, ge=0, description="between checkpoints; 0: every step")
+    processes: int = Field(
+        1, ge=1, le=64, description="that train together, each on a GPU of its own or all on CPUs"
+    )
     seed: int = Field(13, description="of every random draw")
 
     @model_validator(mode="after")
-    def _one_direction(self) -> "FineTuneSettings":
+    def _agree(self) -> "FineTuneSettings":
         if self.symmetric and self.guide_margin is not None:
             raise ValueError("guide_margin filters the negatives of queries: not with symmetric")
+        if self.batch_size % self.processes:
+            raise ValueError("batch_size is to be a multiple of processes")
         return self
 
 

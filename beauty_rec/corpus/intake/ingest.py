@@ -153,7 +153,7 @@ def _ingest(
         duplicates = merge_parts(parts, draft, _SCHEMAS[kind], _KEYS[kind], SORT_KEYS[kind])
         merge_quarantine(sorted(folder.glob("refused-*")), refused_draft)
     if kept is not None:
-        kept.forget_others()
+        kept.drop_others()
     return Intake(
         valid + refused.total(), valid - duplicates, duplicates, dict(refused.most_common())
     )

@@ -15,7 +15,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
+
 from beauty_rec.artifacts import content_hash, write_text_atomic
+from beauty_rec.corpus.forgotten import NOBODY, Forgotten
 from beauty_rec.corpus.intake.blocks import Block
 from beauty_rec.corpus.intake.convert import IN_THE_FUTURE, Rules
 
@@ -29,13 +32,15 @@ class KeptParts:
     Args:
         folder: of the cache.
         maker: stands for the code and settings that convert.
+        forgotten: users of whom nothing is kept: a block with a row of theirs is read again for as
+            long as the file holds it.
 
     Attributes:
         reused, converted: how many blocks were taken over, and how many were not.
     """
 
-    def __init__(self, folder: Path, maker: str) -> None:
-        self._folder, self._maker = folder, maker
+    def __init__(self, folder: Path, maker: str, forgotten: Forgotten = NOBODY) -> None:
+        self._folder, self._maker, self._forgotten = folder, maker, forgotten
         self._used: set[str] = set()
         self.reused = self.converted = 0
 
@@ -57,6 +62,10 @@ class KeptParts:
                 if content_hash(target) != known["hashes"][kind]:
                     raise ValueError("not what was written")
             counts = int(known["rows"]), Counter[str](known["reasons"])
+            if self._names_forgotten(part, refused):
+                part.unlink(missing_ok=True)
+                refused.unlink(missing_ok=True)
+                return None
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -73,7 +82,8 @@ class KeptParts:
         """Keep the files of a block that was just converted."""
         self.converted += 1
         rows, reasons = counts
-        if any(reason.endswith(IN_THE_FUTURE) for reason in reasons):
+        ahead = any(reason.endswith(IN_THE_FUTURE) for reason in reasons)
+        if ahead or self._names_forgotten(part, refused):
             return
         key = self._key(rules, block)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -88,10 +98,22 @@ class KeptParts:
         write_text_atomic(self._folder / f"{key}.json", text)
         self._used.add(key)
 
-    def forget_others(self) -> None:
-        """Remove what the file no longer holds."""
+    def drop_others(self) -> None:
+        """Remove what the file no longer holds, or what is not to be kept."""
         for path in self._unused():
             path.unlink(missing_ok=True)
+
+    def _names_forgotten(self, part: Path, refused: Path) -> bool:
+        if not len(self._forgotten):
+            return False
+        if part.exists():
+            rows = pl.read_parquet(part, columns=["user_id", "timestamp"], glob=False)
+            if self._forgotten.left(rows).height < rows.height:
+                return True
+        if not refused.exists():
+            return False
+        said = pl.read_parquet(refused, glob=False)
+        return not self._forgotten.without_excerpts(said).equals(said)
 
     def _unused(self) -> Iterator[Path]:
         for path in self._folder.glob("*.*"):

@@ -30,7 +30,7 @@ _START = (
 def convert_blocks(
     rules: Rules, blocks: Iterable[tuple[int, Block]], folder: Path, workers: int
 ) -> Iterator[tuple[int, Block, int, Counter[str]]]:
-    """Convert numbered blocks into ``folder``; yield (number, block, valid rows, refusals) in order.
+    """Convert numbered blocks into ``folder``; yield (number, block, rows, refusals) in order.
 
     The files are those of :func:`targets`. With ``workers`` = 0 all happens in this process; else
     at most 2 × ``workers`` blocks are in memory.

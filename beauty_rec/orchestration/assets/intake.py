@@ -3,13 +3,12 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import atomic_path
-from beauty_rec.corpus.intake.kept_parts import KeptParts
 from beauty_rec.orchestration.catalogue.markdown import (
     frame_metadata,
     markdown_table,
@@ -20,6 +19,9 @@ from beauty_rec.orchestration.storage.contents import side_product
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import CorpusSettings, Settings
+
+if TYPE_CHECKING:
+    from beauty_rec.corpus.intake.kept_parts import KeptParts
 
 
 def ingest_file(
@@ -63,11 +65,18 @@ def ingest_file(
     return draft
 
 
-def kept_parts(context: dg.AssetExecutionContext, settings: Settings) -> KeptParts:
-    """Return the blocks of the asset's file that its last run read."""
+def kept_parts(
+    context: dg.AssetExecutionContext, settings: Settings, *, users: bool
+) -> "KeptParts":
+    """Return the blocks of the asset's file that its last run read; whether rows have users."""
+    from beauty_rec.corpus.forgotten import NOBODY, Forgotten
+    from beauty_rec.corpus.intake.given import taken_path
+    from beauty_rec.corpus.intake.kept_parts import KeptParts
+
     name = context.asset_key.to_user_string()
     folder = settings.data_dir / "cache" / name
-    return KeptParts(folder, maker_of(used_code_version(context)))
+    forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
+    return KeptParts(folder, maker_of(used_code_version(context)), forgotten if users else NOBODY)
 
 
 def frame_of(made: Path | pl.DataFrame) -> pl.DataFrame:

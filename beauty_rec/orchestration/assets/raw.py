@@ -85,7 +85,7 @@ def raw_reviews(
     from beauty_rec.corpus.schema import REVIEW_SCHEMA
 
     given = given_rows(settings, store, "events", ingest_reviews)
-    kept = kept_parts(context, settings)
+    kept = kept_parts(context, settings, users=True)
     ingest = partial(ingest_reviews, kept=kept)
     draft = ingest_file(context, settings, store, "reviews", ingest, REVIEW_SCHEMA)
     context.add_asset_metadata({"blocks_read": kept.converted, "blocks_reused": kept.reused})
@@ -109,7 +109,7 @@ def raw_items(
     from beauty_rec.corpus.schema import ITEM_SCHEMA
 
     given = given_rows(settings, store, "items", ingest_items)
-    ingest = partial(ingest_items, kept=kept_parts(context, settings))
+    ingest = partial(ingest_items, kept=kept_parts(context, settings, users=False))
     draft = ingest_file(context, settings, store, "items", ingest, ITEM_SCHEMA)
     if given is None:
         return draft

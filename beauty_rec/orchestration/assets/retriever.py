@@ -94,21 +94,21 @@ def text_retriever(
     split_reviews: pl.LazyFrame,
 ) -> Path:
     """The encoder, fine-tuned with in-batch negatives; stopped early by Recall@100 on valid."""
-    from beauty_rec.evaluation.retrieval import validation_recall
+    from beauty_rec.evaluation.tuning import tuned_retriever
     from beauty_rec.events.asked import split_queries
-    from beauty_rec.retriever.finetune import fine_tune
 
     valid = split_queries(
         split_reviews.filter(split="valid").collect(), "valid", settings.evaluation
     )
     target = store.draft("text_retriever")
-    log = fine_tune(
+    log = tuned_retriever(
         training_pairs,
+        valid,
+        merged_items,
         settings.encoder,
         settings.fine_tune,
         target,
         store.checkpoints("text_retriever"),
-        lambda encoder: validation_recall(encoder, valid, merged_items),
     )
     card = (target / "README.md").read_text(encoding="utf-8")
     context.add_asset_metadata(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from beauty_rec.corpus.forgotten import Forgotten, Mark, digest_of
 from beauty_rec.corpus.intake import blocks
 from beauty_rec.corpus.intake import ingest as intake
 from beauty_rec.corpus.intake.ingest import Intake, ingest_reviews
@@ -80,6 +81,25 @@ def test_a_row_of_tomorrow_is_looked_at_again(tmp_path: Path) -> None:
     assert refused.refused["timestamp: in the future"] == 1
     later, *_ = read(source, tmp_path / "out", KeptParts(cache, "a"), NOW_MS + 5 * DAY)
     assert later.kept == refused.kept + 1
+
+
+def test_nothing_is_kept_of_who_is_forgotten(tmp_path: Path) -> None:
+    bad = '{"rating": 9, "user_id": "U-refused"}'
+    source, cache = write(tmp_path / "r.jsonl", [*LINES[:200], bad, *LINES]), tmp_path / "cache"
+    lonely = json.dumps(review(user_id="U-lonely", timestamp=NOW_MS - DAY))
+    source.write_text(lonely + "\n" + source.read_text())
+    whole = read(source, tmp_path / "out", KeptParts(cache, "a"))
+    held = lambda: b"".join(path.read_bytes() for path in cache.iterdir())  # noqa: E731
+    blocks_of = len(list(cache.glob("*.json")))
+    assert b"U-lonely" in held()
+    assert b"U-refused" in held()
+    marks = [Mark(b"salt", digest_of(b"salt", user), NOW_MS) for user in ("U-lonely", "U-refused")]
+    for _ in range(2):
+        kept = KeptParts(cache, "a", Forgotten.of(marks))
+        assert read(source, tmp_path / "out", kept) == whole  # the asset drops the rows
+        assert (kept.reused, kept.converted) == (blocks_of - 2, 2)
+        assert b"U-lonely" not in held()
+        assert b"U-refused" not in held()
 
 
 @pytest.mark.parametrize("harm", HARMS)
