@@ -53,7 +53,8 @@ def fine_tune(
     A run that was killed goes on from its last checkpoint when called again with the same
     arguments. Processes that torchrun started train on the same batches, each on its share, with
     all texts of a batch as negatives: the losses are those of one process, apart from the draws of
-    dropout. The first one writes. Without pairs (or without a batch) the untuned encoder is
+    dropout and from rows of a last batch that cannot be shared evenly, which are left out. The
+    first one writes. Without pairs (or without a batch) the untuned encoder is
     written, and the log and the card say so.
 
     Args:

@@ -43,18 +43,19 @@ def test_two_processes_train_as_one(
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0  # whose draws differ
     loaded.save(tmp_path / "still")
     encoder = encoder.model_copy(update={"model": str(tmp_path / "still")})
-    pairs = make_pairs(16)
-    items = pairs.unique("parent_asin", maintain_order=True).select("parent_asin", text="positive")
+    # One query an item: every batch is full, and its rows are shared evenly.
+    pairs = make_pairs(32).unique("parent_asin", maintain_order=True)
+    items = pairs.select("parent_asin", text="positive")
     logs, vectors = [], []
     for processes in (1, 2):
         settings = FineTuneSettings(
-            epochs=3,
+            epochs=4,
             batch_size=8,
             learning_rate=1e-3,
             frozen_layers=0,
             processes=processes,
             checkpoint_minutes=0,
-            **{"mini_batch_size": 8, **changes},  # type: ignore[arg-type]
+            **{"mini_batch_size": 8, **changes},
         )
         target = tmp_path / f"tuned-{processes}"
         logs.append(tuned_retriever(pairs, pairs, items, encoder, settings, target, tmp_path / "c"))
