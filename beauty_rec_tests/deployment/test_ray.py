@@ -116,6 +116,7 @@ def test_what_two_workers_make_is_what_one_process_makes(ray_jobs: str, tmp_path
     on_ray = [
         *("--set", "execution.executor=ray", "--set", f"execution.ray_address={ray_jobs}"),
         *("--set", f"execution.worker_data_dir={tmp_path / 'there'}", "--force"),
+        *("--set", "gpu.per_step=0"),
         *("--set", "execution.step_cpus=1", "--set", "execution.step_memory_gb=0.2"),
     ]
     beauty_rec(*given, *on_ray, "--select", "keywords", "--partition", "train")
