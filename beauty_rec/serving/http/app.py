@@ -1,6 +1,7 @@
 """The HTTP API and the page."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,10 +16,12 @@ from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
+from beauty_rec.serving.http.experiment_view import REFRESH_SECONDS, ExperimentView
 from beauty_rec.serving.http.middleware import Guard
 from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.routes.answers import add_answers
+from beauty_rec.serving.http.routes.experiment import add_experiment
 from beauty_rec.serving.http.routes.feeds import add_feeds
 from beauty_rec.serving.http.routes.items import add_items
 from beauty_rec.serving.http.routes.operations import add_operations
@@ -46,13 +49,20 @@ def create_app(engine: Engine) -> FastAPI:
 
     rate = Rate(settings.requests_per_second)
     turns = Turns()
-    shown = ShownAnswers(engine)
+    computing: set[int] = set()
+    shown = ShownAnswers(engine, lambda: bool(computing))
+    view = ExperimentView(engine, shown.shadow)
     metrics.registry.register(shown)
+    metrics.registry.register(view)
 
     def compute(questions: Sequence[Question]) -> list[dict[str, Any] | Exception]:
         started = time.perf_counter()
-        with turns.computing(questions):
-            answers = answer_all(engine, questions)
+        computing.add(threading.get_ident())
+        try:
+            with turns.computing(questions):
+                answers = answer_all(engine, questions)
+        finally:
+            computing.discard(threading.get_ident())
         metrics.batch.observe(len(questions))
         metrics.compute.observe(time.perf_counter() - started)
         return answers
@@ -71,9 +81,12 @@ def create_app(engine: Engine) -> FastAPI:
         known = engine.shop.space.ids[:WARM_HISTORY]
         await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), known)
         engine.store.keep_open()
+        await asyncio.to_thread(engine.look_at_experiment)
         with (
             watching(engine.look, settings.poll_seconds),
             watching(engine.look_at_rules, settings.poll_seconds),
+            watching(engine.look_at_experiment, settings.poll_seconds),
+            watching(view.refresh, REFRESH_SECONDS),
             shown.kept(),
         ):
             yield
@@ -95,6 +108,7 @@ def create_app(engine: Engine) -> FastAPI:
     add_items(app, engine, ask, rate)
     add_people(app, engine, shown, rate)
     add_operations(app, engine, metrics)
+    add_experiment(app, view)
     app.add_middleware(Guard, settings=settings, metrics=metrics, rate=rate)
     if tracing.tracing():
         app.add_middleware(Traced)

@@ -54,6 +54,9 @@ class Recommended(Card):
     sources: dict[str, Standing] = Field(description="every source that knows of it")
     why: list[Evidence]
     rules: list[str] = Field(description="names of the shop's rules that moved it")
+    propensity: float | None = Field(
+        None, description="of standing at its place, where chance had a say: see docs/experiments"
+    )
 
 
 class CandidateCard(BaseModel):
@@ -75,6 +78,8 @@ class Recommendations(BaseModel):
     version: str
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
+    variant: str = Field(description="that answers this user; default outside of an experiment")
+    experiment: str | None = Field(None, description="that the variant is of")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
     notes: list[str] = Field(description="what of the question could not be used")
@@ -130,9 +135,26 @@ class Feed(BaseModel):
     version: str
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str
+    variant: str = Field(description="that answers this user; default outside of an experiment")
+    experiment: str | None = Field(None, description="that the variant is of")
     items: list[FeedHit]
     shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
     notes: list[str] = Field(description="what of the question could not be used")
+
+
+class FacetValue(BaseModel):
+    """A value, and how many items that are shown have it."""
+
+    value: str
+    items: int
+
+
+class Facets(BaseModel):
+    """What a filter may name: all attributes, and values of some."""
+
+    version: str
+    fields: list[str] = Field(description="every attribute that a filter may name")
+    facets: dict[str, list[FacetValue]] = Field(description="field → its commonest values")
 
 
 class ItemDetail(Card):
@@ -251,6 +273,10 @@ class Health(BaseModel):
     refuses_rules: bool | None = Field(
         None,
         description="their file is not valid as it is now, those from before stay; see the log",
+    )
+    experiment: str | None = Field(None, description="that users are split by")
+    refuses_experiment: bool | None = Field(
+        None, description="its file is not valid as it is now, the one from before goes on"
     )
     database: bool | None = None
     reasons: list[str] = []

@@ -108,7 +108,9 @@ def paths(engine: Engine) -> list[str]:
         "change_item",
         "withdraw_item",
         "forget_user",
+        "experiment",
         "drop_events",
+        "operations",
     }
     found = [getattr(route, "path", "") for route in routes]
     return [p.replace("{parent_asin:path}", "B1").replace("{user_id:path}", "U1") for p in found]

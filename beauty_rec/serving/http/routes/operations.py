@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import FileResponse, Response
 
 from beauty_rec.serving.http import schema
+from beauty_rec.serving.http.operator import Operations, operations_of
 from beauty_rec.serving.http.routes.responses import READ, Json, problems
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.state.engine import Engine
@@ -33,7 +34,7 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
     )
     async def readyz() -> Response:
         """Whether everything works: a set is served and the database answers."""
-        reasons = engine.ready
+        reasons, running = engine.ready, engine.experiments.running
         health = {
             "status": "not ready" if reasons else "ready",
             "set": engine.shop.manifest.set,
@@ -43,6 +44,8 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
             "refuses_newest": engine.refused is not None,
             "rules": len(engine.rules),
             "refuses_rules": engine.rules.refused is not None,
+            "experiment": running.experiment.name if running is not None else None,
+            "refuses_experiment": engine.experiments.refused is not None,
             "database": engine.store.healthy,
             "reasons": reasons,
         }
@@ -79,6 +82,11 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         metrics.served.clear()
         metrics.served.labels(engine.shop.manifest.set).set(1)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/v1/operations", response_model=Operations, responses=READ, tags=["operations"])
+    async def operations() -> Operations:
+        """The state of the server in one answer, with the reasons of refusals; needs the key."""
+        return operations_of(engine)
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
