@@ -12,9 +12,17 @@ import httpx
 import polars as pl
 import pytest
 
-from beauty_rec.orchestration.stage.ray_data import spread
+from beauty_rec.keywords.rules import rules_reader
+from beauty_rec.orchestration.stage.ray_data import Work, spread
+from beauty_rec.retriever.encoding.workers import Model, item_encoder
 from beauty_rec.sample import write_sample
-from beauty_rec.settings import ExecutionSettings, SampleSettings, Settings
+from beauty_rec.settings import (
+    PACKAGED_ENCODER,
+    EncoderSettings,
+    ExecutionSettings,
+    SampleSettings,
+    Settings,
+)
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
@@ -149,3 +157,26 @@ def test_frames_are_spread_and_come_back_in_order(ray_jobs: str) -> None:
     assert everything["n"].to_list() == list(range(100, 130))
     assert everything["process"].n_unique() >= 2
     assert os.getpid() not in everything.filter(pl.col("n") >= 100)["process"][:3]
+
+
+def test_vectors_and_keywords_of_two_workers_are_those_of_one_process(ray_jobs: str) -> None:
+    import ray
+
+    words = "a comb for curly hair, loved by my daughter"
+    texts = [f"{n} {words}" * (1 + n % 3) for n in range(24)]
+    frames = list(pl.DataFrame({"text": texts}).iter_slices(6))
+    names = {"review_id": [f"r{n}" for n in range(24)], "parent_asin": ["B1"] * 24}
+    reviews = list(pl.DataFrame({**names, "title": texts, "text": texts}).iter_slices(6))
+    makes: list[tuple[list[pl.DataFrame], Callable[..., Work], tuple[object, ...]]] = [
+        (frames, item_encoder, (Model.of(PACKAGED_ENCODER), EncoderSettings(), True)),
+        (reviews, rules_reader, (5,)),
+    ]
+    on_ray = Settings(execution=ExecutionSettings(executor="ray"))
+    with ray.init(address=f"127.0.0.1:{HEAD_PORT}", log_to_driver=False):
+        for given, make, arguments in makes:
+            alone = list(spread(Settings(), given, make, *arguments))
+            there = list(spread(on_ray, given, make, *arguments))
+            assert len(there) == len(alone)
+            for one, other in zip(alone, there, strict=True):
+                assert one.schema == other.schema
+                assert one.equals(other)
