@@ -55,7 +55,7 @@ test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at 
 test-full: $(READY)  ## the full profile on tiny models of its kinds, no hub, no GPU (3 to 5 min)
 	$(BIN)/python -m pytest -m full beauty_rec_tests/full
 
-test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)
+test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store, with two workers (4 min)
 	$(BIN)/python -m pytest -m ray beauty_rec_tests/deployment/test_ray.py
 
 MLFLOW_ENV ?= .cache/mlflow

@@ -108,6 +108,7 @@ RETIRED = {
     "serve": {"rerank", "rrf_k"},
     "ranking": {"train_candidates"},
     "fine_tune": {"checkpoint_steps"},
+    "encoder": {"batch_size"},
 }
 """Settings of earlier versions that a data folder may hold, by group."""
 

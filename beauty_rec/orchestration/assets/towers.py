@@ -1,6 +1,7 @@
 """Assets [towers]: item tower, item vectors, user tower, and candidates of user events."""
 
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,16 +141,19 @@ def item_vectors(
         item_attributes, item_tower / VOCABULARY, merged_items, train, user_profiles, settings
     ).features
 
-    def encode(rows: list[int]) -> NDArray[np.float32]:
-        part, device = features.take(rows), device_of(settings.encoder.device)
-        titles = load_title_reader(
-            part.titles,
-            settings.item_tower,
-            item_tower,
-            device=device,
-            scratch=Path(store.scratch),
-        )
-        return item_vectors(load_item_tower(item_tower).to(device), titles, part).matrix
+    def encode(chunks: Iterable[list[int]]) -> Iterator[NDArray[np.float32]]:
+        device = device_of(settings.encoder.device)
+        tower = load_item_tower(item_tower).to(device)
+        for rows in chunks:
+            part = features.take(rows)
+            titles = load_title_reader(
+                part.titles,
+                settings.item_tower,
+                item_tower,
+                device=device,
+                scratch=Path(store.scratch),
+            )
+            yield item_vectors(tower, titles, part).matrix
 
     matrix = reused_vectors(context, settings, item_tower, features.contents(), encode)
     vectors = Vectors(features.ids, matrix)
