@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots page-pictures lint format benchmarks bench-peers clean
+.PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots page-pictures lint format bench benchmarks bench-peers clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -128,7 +128,10 @@ format: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 benchmarks: run  ## the figures that the docs quote
-	@for file in $(filter-out benchmarks/peers.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/peers.py benchmarks/alternatives.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+bench: run  ## this project beside what one would use instead, into docs/benchmarks.md (10 min)
+	$(BIN)/python benchmarks/alternatives.py
 
 PEERS_ENV   ?= .cache/peers
 PEERS_SEEDS ?= 1
