@@ -20,7 +20,8 @@ class EncoderSettings(Group):
     batch_size: int = Field(64, ge=1, description="texts encoded together")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="auto: bfloat16 where the device computes it well, float16 on another GPU",
+        description="auto: bfloat16 where the device computes it well, float16 on another GPU; the "
+        "trainings of the towers take bfloat16, and on a GPU alone",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
 

@@ -85,6 +85,7 @@ def item_tower(
         ),
         checkpoints=store.checkpoints("item_tower"),
         device=device,
+        precision=settings.encoder.precision,
     )
     context.add_asset_metadata(
         epochs_metadata(
