@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots lint format benchmarks bench-peers clean
+.PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots page-pictures lint format benchmarks bench-peers clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,8 +65,13 @@ test-mlflow: $(READY)  ## a report logged to a store of MLflow, in an environmen
 	$(MLFLOW_ENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,mlflow]'
 	$(MLFLOW_ENV)/bin/python -m pytest -m mlflow beauty_rec_tests/orchestration/catalogue
 
+PICTURES := BEAUTY_REC_UI_DATA=$(abspath $(or $(DATA),data)) BEAUTY_REC_SCREENSHOTS=docs $(BIN)/python -m pytest -m ui
+
 screenshots: $(READY)  ## the pictures of docs/, from the data folder DATA
-	BEAUTY_REC_UI_DATA=$(or $(DATA),data) BEAUTY_REC_SCREENSHOTS=docs $(BIN)/python -m pytest -m ui beauty_rec_tests/ui/test_dagster_ui.py
+	$(PICTURES) beauty_rec_tests/ui/test_dagster_ui.py beauty_rec_tests/ui/test_page_pictures.py
+
+page-pictures: $(READY)  ## those of the web page alone
+	$(PICTURES) beauty_rec_tests/ui/test_page_pictures.py
 
 test-ui: $(READY)  ## pages in headless Chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -m ui beauty_rec_tests/ui

@@ -163,22 +163,22 @@ def test_dagsters_records_hold_no_secret(tmp_path: Path) -> None:
 
 
 TYPED: dict[str, dict[str, Any]] = {
-    "pgvector's address": {"resources": {"pgvector": {"config": {"dsn": DSN}}}},
-    "Chroma's address": {"resources": {"chroma": {"config": {"url": f"http://u:{SECRET}@h:1"}}}},
-    "the store's address": {"resources": {"store": {"config": {"url": f"s3://k:{SECRET}@b"}}}},
-    "a language model's address": {
+    "item_index": {"resources": {"pgvector": {"config": {"dsn": DSN}}}},
+    "text_index": {"resources": {"chroma": {"config": {"url": f"http://u:{SECRET}@h:1"}}}},
+    "raw_reviews": {"resources": {"store": {"config": {"url": f"s3://k:{SECRET}@b"}}}},
+    "keywords": {
         "resources": {"language_model": {"config": {"base_urls": [f"http://u:{SECRET}@h/v1"]}}}
     },
-    "Chroma's address of a stage": {
+    "text_index of a stage": {
         "ops": {"text_index": {"config": {"text_index": {"url": f"http://u:{SECRET}@h:1"}}}}
     },
-    "a server's command": {
+    "keywords with a command": {
         "ops": {"keywords": {"config": {"llm": {"vllm_command": f"vllm --api-key {SECRET}"}}}}
     },
-    "a key": {"ops": {"keywords": {"config": {"llm": {"api_key": SECRET}}}}},
-    "a connection string": {"ops": {"item_index": {"config": {"item_index": {"dsn": DSN}}}}},
+    "keywords with a key": {"ops": {"keywords": {"config": {"llm": {"api_key": SECRET}}}}},
+    "item_index of a stage": {"ops": {"item_index": {"config": {"item_index": {"dsn": DSN}}}}},
 }
-"""Run configs of the launchpad in which somebody put a password or a key."""
+"""By asset (the first word): a config of its launchpad in which somebody put a secret."""
 
 
 def test_no_field_of_the_launchpad_takes_a_secret(tmp_path: Path) -> None:

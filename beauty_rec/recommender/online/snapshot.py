@@ -89,6 +89,10 @@ class Snapshot:
         new = [e for e in self.since.get(user_id, ()) if before_ms is None or e.time_ms < before_ms]
         return None if known is None and not new else together([known or [], new])
 
+    def has_left(self, user_id: str) -> bool:
+        """Whether a user is forgotten and has done nothing since; of them no trace is kept."""
+        return self.forgotten.at(user_id) is not None and self.past(user_id, None) is None
+
     def with_events(self, events: Mapping[str, Sequence[Past]]) -> "Snapshot":
         """Return the snapshot in which users, by id, also did ``events``."""
         new = {user: together([self.since.get(user, ()), done]) for user, done in events.items()}

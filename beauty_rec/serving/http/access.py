@@ -16,7 +16,7 @@ OPEN = PROBES | {"page", "assets", "openapi"}
 """Names of the routes that need no key anywhere."""
 READS = frozenset(
     {
-        *("recommend", "recommend_batch", "search", "feed", "item", "similar"),
+        *("recommend", "recommend_batch", "search", "feed", "item", "similar", "facets"),
         *("sample_users", "version", "metrics"),
     }
 )
@@ -48,12 +48,12 @@ class Keys:
         """Let a request to the route of this name pass; "" where no route answers.
 
         Raises:
-            Refused: the key is needed and not sent, or writes are off.
+            Refused: the key is needed and not sent, or none is set.
         """
         if name in OPEN or (self._is_own and (name in READS or not name)):
             return
         if self._key is None:
-            raise Refused(403, "writes are off: set serve.api_key, then send it as X-API-Key")
+            raise Refused(403, "no key is set: set serve.api_key, then send it as X-API-Key")
         sent = headers.get(KEY.encode()) or _bearer(headers.get(b"authorization", b""))
         if not sent:
             raise Refused(

@@ -135,6 +135,21 @@ class Feed(BaseModel):
     notes: list[str] = Field(description="what of the question could not be used")
 
 
+class FacetValue(BaseModel):
+    """A value, and how many items that are shown have it."""
+
+    value: str
+    items: int
+
+
+class Facets(BaseModel):
+    """What a filter may name: all attributes, and values of some."""
+
+    version: str
+    fields: list[str] = Field(description="every attribute that a filter may name")
+    facets: dict[str, list[FacetValue]] = Field(description="field → its commonest values")
+
+
 class ItemDetail(Card):
     """One item with all that is known of it."""
 

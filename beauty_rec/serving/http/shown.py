@@ -88,6 +88,8 @@ class ShownAnswers(Collector):
         self, answer: dict[str, Any], question: Question, kind: Kind, *, is_seen: bool
     ) -> None:
         user_id = getattr(question, "user_id", None)  # search and similar have none
+        if user_id is not None and self._engine.shop.has_left(user_id):
+            user_id = None
         impression = impression_of(answer, kind, user_id)
         answer["recommendation_id"] = impression.recommendation_id
         is_past = isinstance(question, RecommendRequest) and question.at is not None

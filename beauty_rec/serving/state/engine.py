@@ -166,6 +166,18 @@ class Engine(LiveShop):
             "train_events": round(float(np.expm1(table.events.log_count[place]))),
         }
 
+    def facets(self, fields: Sequence[str], k: int) -> dict[str, Any]:
+        """Return ``Facets`` in plain values: what a filter may name, the commonest values first.
+
+        Raises:
+            UnknownFilter: no item has such a field.
+        """
+        shop = self._shop
+        found = shop.catalogue.facets(fields, k)
+        facets = {f: [{"value": v, "items": n} for v, n in own] for f, own in found.items()}
+        fields = sorted(shop.catalogue.columns.fields)
+        return {"version": shop.manifest.set, "fields": fields, "facets": facets}
+
     def look(self) -> bool:
         """Serve the newest manifest if it is another; return whether it was switched to.
 

@@ -57,7 +57,7 @@ class RulesKeeper:
     """
 
     def __init__(self, path: Path | None, shop: Snapshot) -> None:
-        self._path, self._lock = path, threading.Lock()
+        self.path, self._lock = path, threading.Lock()
         self._text, self._rules = "", list[AnyRule]()
         self._made: tuple[object, Sequence[AnyRule], ShopRules] | None = None
         self.refused: str | None = None
@@ -69,15 +69,20 @@ class RulesKeeper:
     def __len__(self) -> int:
         return len(self._rules)
 
+    @property
+    def rules(self) -> Sequence[AnyRule]:
+        """The rules at work, in the order of the file."""
+        return self._rules
+
     def look(self, shop: Snapshot) -> bool:
         """Read the file again; return whether other rules are at work now.
 
         A file that is not valid is refused, and the rules from before stay.
         """
-        if self._path is None:
+        if self.path is None:
             return False
         try:
-            text, rules = read_rules(self._path, shop)
+            text, rules = read_rules(self.path, shop)
         except RulesError as error:
             if str(error) != self.refused:
                 self.refusals += 1

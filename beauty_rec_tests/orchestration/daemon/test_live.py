@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(2400)]
 TEST_SIDE = {
     "raw_reviews", "split_reviews", "keywords[test]", "retrieval_candidates[test]",
     "retrieval_metrics[test]", "user_candidates[test]", "recommendations[test]",
-    "ranking_metrics[test]", "evaluation_report", "serving_manifest", "user_lists",
+    "ranking_metrics[test]", "evaluation_report", "serving_manifest",
 }  # fmt: skip
 ODD = "Zanzibar xylophone serum, for my grandmother at night. Not greasy!"
 

@@ -3,12 +3,13 @@
 import time
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from beauty_rec.recommender.online.feeds.answer import feed
-from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
+from beauty_rec.recommender.online.feeds.question import FeedName, FeedQuestion, UnfitFeed
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.search import similar
 from beauty_rec.recommender.online.snapshot import Snapshot
@@ -37,10 +38,10 @@ def events_of(shop: Snapshot) -> list[tuple[str, Past]]:
 
 def test_what_sells_more_than_usual_trends(shop: Snapshot) -> None:
     events = [event for _, event in events_of(shop)]
-    latest = max(event.time_ms for event in events)
+    present = sorted(event.time_ms for event in events)[-20]
     recent, usual = Counter[str](), Counter[str]()
     for event in events:
-        days = (latest - event.time_ms) / DAY_MS
+        days = max(present - event.time_ms, 0) / DAY_MS
         recent[event.parent_asin] += 2 ** (-days / 7)  # type: ignore[assignment]
         usual[event.parent_asin] += 2 ** (-days / 90) * 7 / 90  # type: ignore[assignment]
     excess = {n: (recent[n] - usual[n]) / np.sqrt(usual[n] + 1) for n in recent}
@@ -64,7 +65,58 @@ def test_an_event_of_now_trends_in_the_next_answer(shop: Snapshot) -> None:
     assert name not in names(feed(shop, FeedQuestion("trending", k=1_000)))  # a look is no choice
     for user in ("a", "b", "c"):
         shop = shop.with_events({user: [Past(name, 5.0, now)]})
-    assert names(feed(shop, FeedQuestion("trending"))) == [name]
+    assert names(feed(shop, FeedQuestion("trending")))[0] == name
+
+
+def test_one_event_long_after_the_others_is_no_trend_of_its_own(shop: Snapshot) -> None:
+    before = feed(shop, FeedQuestion("trending", k=30))["items"]
+    name, now = shop.space.ids[-1], int(time.time() * 1000)
+    one = shop.with_events({"a": [Past(name, 5.0, now)]})
+    after = feed(one, FeedQuestion("trending", k=30))["items"]
+    assert before[0]["parent_asin"] in [item["parent_asin"] for item in after[:3]]
+    assert {item["parent_asin"] for item in before[:8]} <= {item["parent_asin"] for item in after}
+    assert after[0]["parent_asin"] != name
+    assert {item["parent_asin"]: item for item in after}[name]["figures"]["recent"] == 1
+    # When the present is made of new events alone, what is long past trends no more.
+    new = [Past(other, 5.0, now) for other in shop.space.ids[-20:]]
+    late = shop.with_events({f"u{i}": [event] for i, event in enumerate(new)})
+    assert set(names(feed(late, FeedQuestion("trending", k=100)))) == set(shop.space.ids[-20:])
+
+
+def test_trends_do_not_depend_on_when_a_set_was_made(shop: Snapshot) -> None:
+    tallies = shop.people.tallies
+    order = np.argsort(tallies.times, kind="stable")
+    kept = np.sort(order[:-50])  # as if the last 50 had come over the API
+    users = np.repeat(np.arange(len(tallies.starts) - 1), np.diff(tallies.starts))[kept]
+    starts = np.searchsorted(users, np.arange(len(tallies.starts)))
+    earlier = replace(tallies, starts=starts, items=tallies.items[kept], times=tallies.times[kept])
+    events = [(tallies.names[tallies.items[n]], int(tallies.times[n])) for n in order[-50:]]
+    whole, grown = tallies.trends([]), earlier.trends(events)
+    np.testing.assert_allclose(grown.recent, whole.recent, atol=1e-9)
+    np.testing.assert_allclose(grown.usual, whole.usual, atol=1e-9)
+
+
+def test_an_empty_feed_says_why(shop: Snapshot) -> None:
+    def notes_of(feed_name: FeedName, shop: Snapshot = shop, **asked: Any) -> str:
+        answer = feed(shop, FeedQuestion(feed_name, **asked))
+        assert not answer["items"]
+        assert not answer["shelves"]
+        (note,) = answer["notes"]
+        return str(note)
+
+    now, known, alone = int(time.time() * 1000), shop.space.ids[0], shop.space.ids[-1]
+    because: FeedName = "because-you-bought"
+    assert "not known" in notes_of(because, user_id="a stranger")
+    looked = shop.with_events({"new": [Past(known, 5.0, now, "view")]})
+    assert "nothing yet" in notes_of(because, looked, user_id="new")
+    disliked = shop.with_events({"new": [Past(known, 1.0, now)]})
+    assert "3 stars or more" in notes_of(because, disliked, user_id="new")
+    lonely = shop.with_events({"new": [Past(alone, 5.0, now)]})
+    assert "nobody else" in notes_of(because, lonely, user_id="new")
+    filtered = Filter(max_price=0.01)
+    assert "filters" in notes_of(because, user_id=USER, filters=filtered)
+    assert "nobody" in notes_of("bought-together", parent_asin=alone)
+    assert "filters" in notes_of("trending", filters=filtered)
 
 
 def test_company_is_counted_by_users(shop: Snapshot) -> None:

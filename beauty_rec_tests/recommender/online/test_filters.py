@@ -17,6 +17,7 @@ from beauty_rec.recommender.online.stock.cards import CARD_SCHEMA
 from beauty_rec.recommender.online.stock.catalogue import Catalogue, new_card
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
 from beauty_rec.recommender.online.stock.filters import Filter, read_filter
+from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
 
@@ -148,6 +149,33 @@ def test_unknown_names_and_values_are_named_with_the_nearest() -> None:
         SHOP.passing(Filter.model_validate({"any_of": [{"scent": ["rose", "lavendar"]}]}))
     with pytest.raises(UnknownFilter, match=r"'hairs'.*hair"):
         SHOP.passing(Filter.model_validate({"max_price": 0, "not": {"categories": "hairs"}}))
+
+
+@pytest.mark.parametrize("field", ["category", "brand", "scent", "categories"])
+@pytest.mark.parametrize("most", [1, 2, 100])
+def test_facets_count_what_a_filter_passes(field: str, most: int) -> None:
+    shown = ~SHOP.hidden[: SHOP.rows] & SHOP.alive[: SHOP.rows]
+    values = {*SHOP.columns.spans[field], *SHOP.columns.later.get(field, {})}
+    counts = {
+        value: int((mask & shown).sum())
+        for value in values
+        if (mask := SHOP.passing(Filter.model_validate({field: value}))) is not None
+    }
+    (found,) = SHOP.facets([field], most).values()
+    assert found == sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most]
+
+
+def test_facets_do_not_count_what_is_hidden() -> None:
+    rows = [row for row in range(N) if row % 4 == 1]  # all of a brand but one
+    hidden = SHOP.with_states({row: ItemState(hidden=True) for row in [*rows, 0]})
+    found = dict(hidden.facets(["brand"], 100)["brand"])
+    whole = dict(SHOP.facets(["brand"], 100)["brand"])
+    assert found["b0"] == whole["b0"] - 1
+    assert found["b1"] == whole["b1"] - len(rows)
+    assert (
+        hidden.facets(["brand"], 3)["brand"]
+        == sorted(found.items(), key=lambda one: (-one[1], one[0]))[:3]
+    )
 
 
 def nested(levels: int) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def paths(engine: Engine) -> list[str]:
         "withdraw_item",
         "forget_user",
         "drop_events",
+        "operations",
     }
     found = [getattr(route, "path", "") for route in routes]
     return [p.replace("{parent_asin:path}", "B1").replace("{user_id:path}", "U1") for p in found]

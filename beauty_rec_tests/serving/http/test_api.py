@@ -14,9 +14,10 @@ from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.http.server import serve
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.rules import RulesKeeper
 from beauty_rec.settings import ServeSettings, Settings
 from beauty_rec_tests.recommender.served_set import KEY, USER
-from beauty_rec_tests.serving.http.doors import client_of
+from beauty_rec_tests.serving.http.doors import client_of, engine_with
 
 KEYED = {"X-API-Key": KEY}
 NEW = {
@@ -313,3 +314,45 @@ def test_the_command_line_answers_alike(client: TestClient, data: Path) -> None:
     assert {hit["category"] for hit in hits} <= {"soap", "serum"}
     refused = CliRunner().invoke(cli, [*words, "--filter", '{"brand": []}'])
     assert "--filter: brand" in str(refused.exception)
+
+
+def test_facets_offer_what_a_filter_takes(client: TestClient) -> None:
+    answer = client.get("/v1/facets", params={"k": 3}).json()
+    assert {"category", "brand", "scent", "store"} <= set(answer["fields"])
+    assert answer["facets"].keys() == {"category", "brand"}
+    for value in answer["facets"]["category"]:
+        asked = {"q": "rose", "k": 100, "category": value["value"]}
+        assert len(client.get("/v1/search", params=asked).json()["items"]) == value["items"]
+    counts = [value["items"] for value in answer["facets"]["brand"]]
+    assert counts == sorted(counts, reverse=True)
+    assert len(counts) == 3
+    wrong = client.get("/v1/facets", params={"field": "scemt"})
+    assert wrong.status_code == 422
+    assert "scent" in problem(wrong)["detail"]
+
+
+def test_operations_say_why_something_is_refused_and_need_the_key(
+    engine: Engine, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rule = '[[rules]]\nname = "rose"\ndo = "boost"\nfactor = 2.0\nfilter = { scent = "rose" }\n'
+    rules.write_text(f"{rule}until = 2020-01-01T00:00:00Z\n")
+    other = engine_with(engine)
+    other.rules, other.refused = RulesKeeper(rules, engine.shop), "a part is missing"
+    with TestClient(create_app(other), base_url="http://127.0.0.1") as client:
+        assert client.get("/v1/operations").status_code == 401
+        state = client.get("/v1/operations", headers=KEYED).json()
+        assert state["set"]["refused"] == "a part is missing"
+        assert state["set"]["version"] == client.get("/version").json()["version"]
+        assert 0 <= state["set"]["looked_s"] < 3600
+        assert state["rules"]["file"] == "rules.toml"
+        (said,) = state["rules"]["rules"]
+        assert (said["name"], said["do"], said["in_time"]) == ("rose", "boost", False)
+        rules.write_text(rule.replace("rose", "rosse"))
+        assert not other.look_at_rules()
+        state = client.get("/v1/operations", headers=KEYED).json()
+        assert "rosse" in state["rules"]["refused"]
+        assert len(state["rules"]["rules"]) == 1
+    keyless = engine_with(engine, api_key=None)
+    with TestClient(create_app(keyless), base_url="http://127.0.0.1") as client:
+        assert client.get("/v1/operations").status_code == 403

@@ -161,6 +161,8 @@ def test_a_forgotten_user_is_a_stranger_and_in_no_file_of_the_database(
         assert found["items"] == plain["items"]
         assert "not known" in found["notes"][0]
         assert traces(folder / STORE, user) == []
+    # Nor by being asked for again: all impressions are written by now.
+    assert traces(folder / STORE, user) == []
     with shop(folder) as (engine, client):
         assert engine.shop.past(user, None) is None
         publish_synthetic(folder, SMALL, encoder, encode=True)

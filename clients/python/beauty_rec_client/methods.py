@@ -135,6 +135,13 @@ class Client(Transport):
         )
         return answer
 
+    def facets(self, *, field: list[str] | None = None, k: int | None = None) -> models.Facets:
+        """What a filter may name: the attributes, and the values that the most items have."""
+        answer: models.Facets = self.call(
+            Call("GET", "/v1/facets", query={"field": field, "k": k}), models.Facets
+        )
+        return answer
+
     def put_items(self, body: models.NewItems) -> models.Stored:
         """Add or replace items; they are found at once, and after a restart."""
         answer: models.Stored = self.call(Call("POST", "/v1/items", body=body), models.Stored)
@@ -194,6 +201,11 @@ class Client(Transport):
     def metrics(self) -> str:
         """Metrics in Prometheus' text format."""
         answer: str = self.call(Call("GET", "/metrics"), str)
+        return answer
+
+    def operations(self) -> models.Operations:
+        """The state of the server in one answer, with the reasons of refusals; needs the key."""
+        answer: models.Operations = self.call(Call("GET", "/v1/operations"), models.Operations)
         return answer
 
 
@@ -326,6 +338,15 @@ class AsyncClient(AsyncTransport):
         )
         return answer
 
+    async def facets(
+        self, *, field: list[str] | None = None, k: int | None = None
+    ) -> models.Facets:
+        """What a filter may name: the attributes, and the values that the most items have."""
+        answer: models.Facets = await self.call(
+            Call("GET", "/v1/facets", query={"field": field, "k": k}), models.Facets
+        )
+        return answer
+
     async def put_items(self, body: models.NewItems) -> models.Stored:
         """Add or replace items; they are found at once, and after a restart."""
         answer: models.Stored = await self.call(Call("POST", "/v1/items", body=body), models.Stored)
@@ -387,4 +408,11 @@ class AsyncClient(AsyncTransport):
     async def metrics(self) -> str:
         """Metrics in Prometheus' text format."""
         answer: str = await self.call(Call("GET", "/metrics"), str)
+        return answer
+
+    async def operations(self) -> models.Operations:
+        """The state of the server in one answer, with the reasons of refusals; needs the key."""
+        answer: models.Operations = await self.call(
+            Call("GET", "/v1/operations"), models.Operations
+        )
         return answer

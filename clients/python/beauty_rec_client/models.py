@@ -11,6 +11,8 @@ __all__ = [
     "Card",
     "Deleted",
     "Evidence",
+    "FacetValue",
+    "Facets",
     "Feed",
     "FeedHit",
     "Filter",
@@ -23,13 +25,17 @@ __all__ = [
     "NewEvent",
     "NewItem",
     "NewItems",
+    "Operations",
     "PastItem",
     "Problem",
     "Range",
     "RecommendRequest",
     "Recommendations",
     "Recommended",
+    "RuleState",
+    "RulesState",
     "SampleUser",
+    "SetState",
     "Shelf",
     "Standing",
     "Stored",
@@ -183,6 +189,21 @@ class Deleted(BaseModel):
         description="nothing of them is left in the database's files, as far as the server may see to it; the next run tries again"
     )
     version: str
+
+
+class FacetValue(BaseModel):
+    """A value, and how many items that are shown have it."""
+
+    value: str
+    items: int
+
+
+class Facets(BaseModel):
+    """What a filter may name: all attributes, and values of some."""
+
+    version: str
+    fields: list[str] = Field(description="every attribute that a filter may name")
+    facets: dict[str, list[FacetValue]] = Field(description="field → its commonest values")
 
 
 class FeedHit(BaseModel):
@@ -354,6 +375,52 @@ class NewItems(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     items: list[NewItem]
+
+
+class SetState(BaseModel):
+    """The served set, and the looks for a newer one."""
+
+    version: str
+    published_at: str
+    age_s: float
+    switches: int = Field(description="to another set, since the start")
+    refused: str | None = Field(None, description="why the newest set is not served")
+    refusals: int = Field(description="looks that ended in a refusal, since the start")
+    looked_s: float = Field(description="since the last look came back")
+    look_every_s: float
+
+
+class RuleState(BaseModel):
+    """A rule of the shop."""
+
+    name: str
+    do: str
+    since: str | None = Field(None, description="`from` of the file")
+    until: str | None = None
+    in_time: bool = Field(description="now lies between since and until")
+
+
+class RulesState(BaseModel):
+    """The file of the rules, and the rules that are at work."""
+
+    file: str | None = Field(None, description="its name; none: there are no rules")
+    refused: str | None = Field(None, description="why the file is not at work as it is now")
+    loads: int = Field(description="changed versions taken since the start")
+    refusals: int = Field(description="versions refused since the start")
+    rules: list[RuleState]
+
+
+class Operations(BaseModel):
+    """The state of a server, for who runs it."""
+
+    ready: bool
+    reasons: list[str] = Field(description="why it is not ready")
+    read_only: bool = Field(description="nothing is kept: events and items are refused")
+    database: bool
+    items: int
+    waiting_items: int = Field(description="given before, their vectors are not made yet")
+    set: SetState
+    rules: RulesState
 
 
 class PastItem(BaseModel):

@@ -13,6 +13,7 @@ from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.recommender.online.events import CHOICES, meaning_of
+from beauty_rec.recommender.online.feeds.emptiness import why_no_item, why_no_shelf
 from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
 from beauty_rec.recommender.online.recommend import Understood, asks_of
 from beauty_rec.recommender.online.requests import RecommendRequest
@@ -99,11 +100,17 @@ def feed(
         if ruling is not None:
             hidden[ruling.excluded] = True
     asked = _Asked(shop, question, hidden, now)
-    shelves = _because(asked) if question.feed == "because-you-bought" else []
+    of_shelves = question.feed == "because-you-bought"
+    shelves = _because(asked, notes) if of_shelves else []
+    items = [] if of_shelves else _LISTS[question.feed](asked)
+    if not of_shelves and not items:
+        tallies, nothing_left = shop.people.tallies, bool(hidden.all())
+        about = question.parent_asin
+        notes.append(why_no_item(question.feed, about, tallies, nothing_left=nothing_left))
     return {
         "version": shop.manifest.set,
         "order": question.feed,
-        "items": [] if question.feed == "because-you-bought" else _LISTS[question.feed](asked),
+        "items": items,
         "shelves": shelves,
         "notes": notes,
     }
@@ -162,11 +169,14 @@ def _bought_together(asked: _Asked) -> list[dict[str, Any]]:
     return _company(asked, name)
 
 
-def _because(asked: _Asked) -> list[dict[str, Any]]:
-    """Return a shelf for each of the user's latest liked items; an item is on one shelf alone."""
+def _because(asked: _Asked, notes: list[str]) -> list[dict[str, Any]]:
+    """Return a shelf for each of the user's latest liked items; an item is on one shelf alone.
+
+    Where there is none, ``notes`` get the reason.
+    """
     shop, shelves = asked.shop, list[dict[str, Any]]()
-    past = shop.past(asked.question.user_id or "", None) or []
-    taken = (event for event in reversed(past) if event.type in CHOICES)
+    past = shop.past(asked.question.user_id or "", None)
+    taken = [event for event in reversed(past or []) if event.type in CHOICES]
     liked = dict.fromkeys(event.parent_asin for event in taken if event.rating >= LIKED)
     for name in liked:
         row = shop.space.row_of.get(name)
@@ -176,6 +186,8 @@ def _because(asked: _Asked) -> list[dict[str, Any]]:
             continue
         asked.hidden[_rows(shop, [item["parent_asin"] for item in items])] = True
         shelves.append({"because": _card(shop, row), "items": items})
+    if not shelves and past is not None:  # of a stranger it is said already
+        notes.append(why_no_shelf(taken, liked, shop.people.tallies, LIKED))
     return shelves
 
 

@@ -14,6 +14,8 @@ RECENT_DAYS = 7.0
 """Half-life of an event in what is sold of late."""
 USUAL_DAYS = 90.0
 """Half-life of an event in what is usual."""
+PRESENT_EVENTS = 20
+"""The latest events that make the present: fewer are no reason to call all before them long ago."""
 PRIOR_USERS = 5.0
 """Users who are thought to take any two items together besides, and by chance."""
 
@@ -94,31 +96,34 @@ class Tallies:
     names: list[str]
 
     def trends(self, since: Iterable[tuple[str, int]]) -> Trends:
-        """Return the trends as of the latest event that is known.
+        """Return the trends as of the 20th latest event that is known; later ones count in full.
+
+        As of the very latest, one event that comes long after all others would be all that is sold
+        of late, and nothing else would trend.
 
         Args:
             since: item and Unix ms of the events that came after those of the set.
         """
-        new = list(since)
-        names, recent, usual = self.names, self._recent, self._usual
-        if not new:
-            return Trends(names, recent, usual)
-        own = max(time for _, time in new)
-        latest = max(self._latest, own) if len(self.times) else own
-        place = {name: number for number, name in enumerate(names)}
-        for name, _ in new:
-            place.setdefault(name, len(place))
-        more = len(place) - len(names)
-        since_ms = max(latest - self._latest, 0) / DAY_MS
-        codes = np.array([place[name] for name, _ in new], np.int64)
-        age = np.array([(latest - time) / DAY_MS for _, time in new])
+        codes, times = self.items[self._latest].tolist(), self.times[self._latest].tolist()
+        added: dict[str, int] = {}
+        for name, time in since:
+            code = self._code_of.get(name)
+            if code is None:
+                code = added.setdefault(name, len(self.names) + len(added))
+            codes.append(code)
+            times.append(time)
+        names = [*self.names, *added] if added else self.names
+        late, own = np.array(times, np.int64), np.array(codes, np.int64)
+        present = _present(late)
+        age = np.maximum(present - late, 0) / DAY_MS
+        passed = np.array([max(present - self._present, 0) / DAY_MS])
 
         def counted(before: NDArray[np.float64], half_life: float) -> NDArray[np.float64]:
-            faded = before * decay(np.array([since_ms]), half_life)
-            weights = decay(age, half_life) * _rate(half_life)
-            return np.append(faded, np.zeros(more)) + np.bincount(codes, weights, len(place))
+            faded = np.append(before * decay(passed, half_life), np.zeros(len(added)))
+            return faded + np.bincount(own, decay(age, half_life) * _rate(half_life), len(names))
 
-        return Trends(list(place), counted(recent, RECENT_DAYS), counted(usual, USUAL_DAYS))
+        recent, usual = counted(self._recent, RECENT_DAYS), counted(self._usual, USUAL_DAYS)
+        return Trends(names, recent, usual)
 
     def together(self, name: str) -> Together:
         """Return what the buyers of an item took as well."""
@@ -158,8 +163,14 @@ class Tallies:
         return np.bincount(self._pairs[0], minlength=len(self.names)).astype(np.int64)
 
     @cached_property
-    def _latest(self) -> int:
-        return int(self.times.max(initial=0))
+    def _latest(self) -> NDArray[np.int64]:
+        """Which events are the latest 20."""
+        first = max(len(self.times) - PRESENT_EVENTS, 0)
+        return np.argpartition(self.times, first)[first:] if first else np.arange(len(self.times))
+
+    @cached_property
+    def _present(self) -> int:
+        return _present(self.times[self._latest])
 
     @cached_property
     def _recent(self) -> NDArray[np.float64]:
@@ -170,9 +181,18 @@ class Tallies:
         return self._faded(USUAL_DAYS)
 
     def _faded(self, half_life: float) -> NDArray[np.float64]:
-        age = (self._latest - self.times) / DAY_MS
-        weights = decay(age, half_life) * _rate(half_life)
+        """Return the decayed counts of all events before the latest."""
+        weights = decay((self._present - self.times) / DAY_MS, half_life) * _rate(half_life)
+        weights[self._latest] = 0
         return np.bincount(self.items, weights, len(self.names)).astype(np.float64)
+
+
+def _present(times: NDArray[np.int64]) -> int:
+    """Return the moment, Unix ms, of the 20th latest event; of the first where there are fewer."""
+    if not len(times):
+        return 0
+    place = max(len(times) - PRESENT_EVENTS, 0)
+    return int(np.partition(times, place)[place])
 
 
 def _rate(half_life: float) -> float:

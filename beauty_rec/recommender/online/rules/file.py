@@ -72,12 +72,16 @@ class Rule(Model):
         """Whether the rule is of some items alone."""
         return True
 
+    def is_in_time(self, at: datetime) -> bool:
+        """Whether a moment lies between ``from`` and ``until``."""
+        began = self.from_ is None or self.from_ <= at
+        return began and (self.until is None or at < self.until)
+
     def is_on(self, at_ms: int, *, context: bool, user: bool, kind: Kind) -> bool:
         """Whether the rule speaks of an ask of a moment, Unix ms."""
-        at, when = datetime.fromtimestamp(at_ms / 1000, UTC), self.when
+        when = self.when
         return (
-            (self.from_ is None or self.from_ <= at)
-            and (self.until is None or at < self.until)
+            self.is_in_time(datetime.fromtimestamp(at_ms / 1000, UTC))
             and when.context in (None, context)
             and when.user in (None, user)
             and (when.kind is None or kind in when.kind)

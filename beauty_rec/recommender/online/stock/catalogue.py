@@ -113,6 +113,15 @@ class Catalogue:
         value = self.added[row][field] if row in self.added else self.cards[field][row]
         return str(value).strip().lower() if value else None
 
+    def facets(self, fields: Sequence[str], most: int) -> dict[str, list[tuple[str, int]]]:
+        """Return for each field the values that the most items have, and how many; see filters.
+
+        Raises:
+            UnknownFilter: no item has such a field.
+        """
+        shown = self.alive[: self.rows] & ~self.hidden[: self.rows]
+        return {field: self.columns.counts(field, shown, most) for field in fields}
+
     @property
     def gone(self) -> NDArray[np.int64]:
         """Rows that are never shown: hidden ones, and those replaced by a later row."""

@@ -1,5 +1,6 @@
 """What filters read of the items: for each value of a field the rows that have it, and numbers."""
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -131,6 +132,32 @@ class Columns:
     def fields(self) -> set[str]:
         """The names that have values."""
         return {*self.spans, *self.later}
+
+    def counts(self, field: str, shown: NDArray[np.bool_], most: int) -> list[tuple[str, int]]:
+        """Return the values of a field that the most shown items have, and how many have each.
+
+        Args:
+            field: one of :attr:`fields`.
+            shown: bool ``[rows]``.
+            most: values at most.
+
+        Raises:
+            UnknownFilter: no item has such a field.
+        """
+        if field not in self.fields:
+            raise UnknownFilter(field, f"no attribute {field!r} here{_near(field, self.fields)}")
+        first, later = self.spans.get(field, {}), self.later.get(field, {})
+        spans = {value: first.get(value, ()) for value in (*first, *later)}
+        sizes = {v: sum(b - a for a, b in own) + len(later.get(v, ())) for v, own in spans.items()}
+        found: list[tuple[int, str]] = []
+        for value in sorted(sizes, key=lambda v: -sizes[v]):
+            if len(found) >= most and sizes[value] < -found[most - 1][0]:
+                break
+            parts = [self.rows[start:stop] for start, stop in spans[value]]
+            rows = np.concatenate([*parts, np.array(later.get(value, ()), np.int32)])
+            if count := len(np.unique(rows[shown[rows]])):  # an item may have a value twice
+                insort(found, (-count, value))
+        return [(value, -count) for count, value in found[:most]]
 
     def passing(
         self, asked: Filter, rows: int, prices: NDArray[np.float32], stock: NDArray[np.bool_]

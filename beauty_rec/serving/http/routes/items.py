@@ -1,15 +1,18 @@
 """Routes of the items: one of them, what is like it, and what a shop adds."""
 
 import asyncio
+from typing import Annotated
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
+from beauty_rec.recommender.online.values import Label
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.routes.responses import (
     ITEM,
+    READ,
     WRITE,
     Ask,
     FilterText,
@@ -62,6 +65,14 @@ def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
     async def item(parent_asin: ItemId) -> Response:
         """One item with all that is known of it. Send a slash in its id as %2F."""
         return Json(engine.item(parent_asin))
+
+    @app.get("/v1/facets", response_model=schema.Facets, responses=READ, tags=["items"])
+    async def facets(
+        field: Annotated[list[Label], Query(max_length=10, min_length=1)] = ["category", "brand"],  # noqa: B006
+        k: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Response:
+        """What a filter may name: the attributes, and the values that the most items have."""
+        return Json(await asyncio.to_thread(engine.facets, list(dict.fromkeys(field)), k))
 
     @app.patch(
         "/v1/items/{parent_asin:path}",

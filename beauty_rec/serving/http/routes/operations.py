@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import FileResponse, Response
 
 from beauty_rec.serving.http import schema
+from beauty_rec.serving.http.operator import Operations, operations_of
 from beauty_rec.serving.http.routes.responses import READ, Json, problems
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.state.engine import Engine
@@ -79,6 +80,11 @@ def add_operations(app: FastAPI, engine: Engine, metrics: Metrics) -> None:
         metrics.served.clear()
         metrics.served.labels(engine.shop.manifest.set).set(1)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/v1/operations", response_model=Operations, responses=READ, tags=["operations"])
+    async def operations() -> Operations:
+        """The state of the server in one answer, with the reasons of refusals; needs the key."""
+        return operations_of(engine)
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
