@@ -5,6 +5,7 @@
 import json
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,12 @@ import typer
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli.dry_run import dry_lines
-from beauty_rec.cli.inputs import load_settings, make_sample_if_needed, refuse_read_only
+from beauty_rec.cli.inputs import (
+    load_settings,
+    make_sample_if_needed,
+    refuse_read_only,
+    shop_pairs,
+)
 from beauty_rec.cli.options import DataDir, Set, app
 from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
 from beauty_rec.cli.terminal import say, show
@@ -137,6 +143,12 @@ def serve(
         str | None, typer.Option(help="another than this machine's own needs serve.api_key")
     ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+    shop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER", help="a data folder below /v1/shops/NAME/; again for another"
+        ),
+    ] = None,
     data_dir: DataDir = None,
     settings: Set = None,
 ) -> None:
@@ -149,7 +161,10 @@ def serve(
 
     given = {"serve.host": host, "serve.port": port}
     pairs = [f"{name}={value}" for name, value in given.items() if value is not None]
-    serve_settings(load_settings(data_dir, [*(settings or []), *pairs]))
+    pairs = [*(settings or []), *pairs, *shop_pairs(shop or [])]
+    chosen = load_settings(data_dir, pairs)
+    shops = {n: partial(load_settings, f, pairs) for n, f in chosen.shops.folders.items()}
+    serve_settings(chosen, shops)
 
 
 @app.command()

@@ -171,10 +171,10 @@ def _built(settings: Settings) -> Iterator[Finding]:
 
 def _served_set(settings: Settings) -> Finding:
     from beauty_rec.recommender.online.sets.manifest import ManifestError
-    from beauty_rec.serving.published.manifest import read_manifest
+    from beauty_rec.serving.published.release import served
 
     try:
-        manifest = read_manifest(settings.data_dir / "serving")
+        manifest = served(settings.data_dir / "serving").manifest
     except FileNotFoundError:
         return Finding("note", "serving", "no set published yet; beauty-rec run")
     except ManifestError as error:

@@ -45,6 +45,23 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
     return checked(Settings, "settings", **chosen)
 
 
+def shop_pairs(shops: list[str]) -> list[str]:
+    """Return NAME=FOLDER options as the setting that they stand for; none: it is left as it is.
+
+    Raises:
+        ValueError: one is of another form, or names a shop again.
+    """
+    folders: dict[str, str] = {}
+    for given in shops:
+        name, equals, folder = given.partition("=")
+        if not equals or not name.strip() or not folder.strip():
+            raise ValueError(f"--shop {given!r} is not NAME=FOLDER")
+        if name.strip() in folders:
+            raise ValueError(f"--shop {name.strip()} is given twice")
+        folders[name.strip()] = folder.strip()
+    return [f"shops.folders={json.dumps(folders)}"] if folders else []
+
+
 def _read(name: str, value: str) -> Any:
     try:
         return json.loads(value)

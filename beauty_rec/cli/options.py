@@ -7,8 +7,8 @@ import typer
 from typer.core import TyperGroup
 
 ORDER = (
-    *("run", "report", "search", "recommend", "feed", "similar", "serve", "data", "plan"),
-    *("doctor", "export", "import", "forget"),
+    *("run", "report", "search", "recommend", "feed", "similar", "serve"),
+    *("experiment", "rollback", "data", "plan", "doctor", "export", "import", "forget"),
 )
 """Of the commands, as people come to need them."""
 

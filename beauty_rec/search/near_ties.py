@@ -1,9 +1,12 @@
 """One order for scores that rounding alone tells apart."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
+from beauty_rec.search.protocol import SearchResult
 
 DIGITS = 16
 """Bits of the largest score that count: steps of about 1e-5 of it."""
@@ -28,3 +31,20 @@ def ranked(scores: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np
         return np.argsort(places, kind="stable")
     step = 2.0 ** (math.floor(math.log2(largest)) - DIGITS)
     return np.lexsort((places, -np.rint(scores.astype(np.float64) / step)))
+
+
+def steadied(found: SearchResult, places: Mapping[str, int], k: int) -> SearchResult:
+    """Return the ``k`` best of each query, near ties in the order of ``places``.
+
+    Args:
+        found: by score, falling; ask for :data:`SLACK` more than ``k``. An index of a graph gives
+            those of one score in any order, and another one of them where the list ends.
+        places: of the items, by id.
+        k: at least 0.
+    """
+    ids, scores = [], []
+    for names, own in zip(found.ids, found.scores, strict=True):
+        order = ranked(own, np.array([places[name] for name in names], np.int64))[:k]
+        ids.append([names[place] for place in order])
+        scores.append(own[order])
+    return SearchResult(ids, np.stack(scores) if scores else found.scores[:, :k])

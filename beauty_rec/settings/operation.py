@@ -210,9 +210,14 @@ class ServeSettings(EventSettings):
         None, description="TOML file of the shop's rules, read again when it changes; unset: none"
     )
     poll_seconds: float = Field(
-        2, gt=0, description="between looks at the manifest, and at the rules"
+        2, gt=0, description="between looks at the manifest, the rules, and the experiment"
     )
-    keep_sets: int = Field(2, ge=1, description="published sets that are kept, the latest first")
+    keep_sets: int = Field(
+        2,
+        ge=1,
+        description="published sets that are kept, the latest first; those of an experiment or a "
+        "rollback stay besides",
+    )
 
     @field_validator("rules")
     @classmethod

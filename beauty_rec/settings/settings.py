@@ -56,6 +56,7 @@ from beauty_rec.settings.retriever import (
     TextIndexSettings,
 )
 from beauty_rec.settings.secrets import know, without_secrets
+from beauty_rec.settings.shops import ShopsSettings
 from beauty_rec.settings.watching import MlflowSettings, TraceSettings
 
 Profile = Literal["sample", "full"]
@@ -167,6 +168,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     lists: ListSettings = ListSettings()
     serve: ServeSettings = ServeSettings()
+    shops: ShopsSettings = ShopsSettings()
     gpu: GpuSettings = GpuSettings()
     storage: StorageSettings = StorageSettings()
     execution: ExecutionSettings = ExecutionSettings()
@@ -206,6 +208,7 @@ class Settings(BaseSettings):
         for secret in (
             *(self.item_index.dsn, self.llm.api_key, self.serve.api_key),
             *(alerts.webhook_url, alerts.smtp_password),
+            *self.shops.keys.values(),
         ):
             know(secret)
 
@@ -245,10 +248,11 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """Return the variables by which a process elsewhere gets these settings.
 
-        Secrets are left out, alerts, which the daemon sends, and the data folder, which is a
+        Secrets are left out, alerts, which the daemon sends, and folders of data, which are a
         matter of the machine.
         """
-        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"data_dir", "alerts"})
+        left = {"data_dir", "alerts", "shops"}
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude=left)
         for group, values in given.items():
             if isinstance(values, dict):
                 kept = getattr(self, group)
@@ -272,6 +276,7 @@ class Settings(BaseSettings):
             exclude_defaults=True,
             exclude={
                 "data_dir": True,
+                "shops": True,  # of a server, not of this folder
                 "serve": {"api_key"},
                 "llm": {"api_key"},
                 # A mail server without its password would not be a whole setting.

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beauty_rec.search.near_ties import ranked
+from beauty_rec.search.near_ties import ranked, steadied
+from beauty_rec.search.protocol import SearchResult
 
 
 @given(st.lists(st.floats(-50, 50, width=32), max_size=30))
@@ -20,3 +21,17 @@ def test_ranked_orders_near_ties_by_place() -> None:
     near = np.array([18.523218, 18.523220, 20.0], dtype=np.float32)
     assert ranked(near, np.array([1, 2, 3])).tolist() == [2, 0, 1]
     assert ranked(near[[1, 0, 2]], np.array([2, 1, 3])).tolist() == [2, 1, 0]
+
+
+def test_steadied_gives_one_list_whatever_the_order_of_its_ties() -> None:
+    places = {name: place for place, name in enumerate("abcde")}
+    answers = (
+        SearchResult([["c", "e", "b", "a"]], np.array([[0.9, 0.5, 0.5, 0.5]], np.float32)),
+        SearchResult([["c", "a", "b", "e"]], np.array([[0.9, 0.5, 0.5, 0.5]], np.float32)),
+    )
+    for found in answers:
+        steady = steadied(found, places, 3)
+        assert steady.ids == [["c", "a", "b"]]
+        assert steady.scores.tolist() == found.scores[:, :3].tolist()
+    none = steadied(SearchResult([], np.empty((0, 4), np.float32)), places, 3)
+    assert none.scores.shape == (0, 3)

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -28,14 +28,19 @@ def free_port() -> int:
 class LiveServer:
     """A running server; :meth:`kill` is ``kill -9``."""
 
-    def __init__(self, data: Path, port: int, log: Path, *settings: str) -> None:
+    def __init__(
+        self, data: Path | Mapping[str, Path], port: int, log: Path, *settings: str
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         options = ("requests_per_second=0", "poll_seconds=0.2", *settings)
+        several = {} if isinstance(data, Path) else data
+        folders = [part for name, at in several.items() for part in ("--shop", f"{name}={at}")]
         self._log = log.open("a")
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-c", "from beauty_rec.cli import main; main()", "serve"),
-                *("--data-dir", str(data), "--port", str(port)),
+                *(folders or ("--data-dir", str(data))),
+                *("--port", str(port)),
                 *(part for option in options for part in ("--set", f"serve.{option}")),
             ],
             stderr=self._log,
@@ -72,7 +77,7 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(data: Path, log: Path, *settings: str) -> Iterator[LiveServer]:
+def live_server(data: Path | Mapping[str, Path], log: Path, *settings: str) -> Iterator[LiveServer]:
     server = LiveServer(data, free_port(), log, *settings)
     try:
         server.wait("/readyz", 200)

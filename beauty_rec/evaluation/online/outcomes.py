@@ -19,21 +19,27 @@ def outcomes(impressions: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     Args:
         impressions: a row an answer: ``recommendation_id``, ``time_ms``, ``user_id`` (null:
             unknown), ``kind``, ``version``, ``variant``, ``order``, ``items`` and ``sources`` by
-            position, ``catalogue_items``.
+            position, ``catalogue_items``, ``experiment`` (null: none) and ``propensities`` by
+            position (null: nothing was left to chance).
         events: ``recommendation_id``, ``parent_asin``, ``type``.
 
     Returns:
         ``kind``, ``day`` (UTC), ``version``, ``variant``, ``order``, ``source``, ``parent_asin``,
         ``position`` (1 to 10, ``11+``), ``place`` (the same, from 0), ``clicked``, ``bought``,
         ``answer`` (its number), ``cluster`` (whose rows are alike: a user's, or an unknown one's of
-        one answer), ``unit`` (an item to a user, or to all unknown ones), ``catalogue_items``.
+        one answer), ``unit`` (an item to a user, or to all unknown ones), ``catalogue_items``,
+        ``experiment``, ``chosen`` (the propensity of the item at its place).
     """
     shown = impressions.filter(pl.col("items").list.len() > 0).select(
         "recommendation_id", "kind", "version", "variant", "order", "user_id", "catalogue_items",
+        "experiment",
         pl.from_epoch("time_ms", time_unit="ms").dt.date().alias("day"),
         pl.col("items").alias("parent_asin"), pl.col("sources").alias("source"),
         pl.int_ranges(0, pl.col("items").list.len(), dtype=pl.Int64).alias("place"),
-    ).explode("parent_asin", "source", "place")  # fmt: skip
+        pl.coalesce(
+            "propensities", pl.lit(1.0).repeat_by(pl.col("items").list.len())
+        ).alias("chosen"),
+    ).explode("parent_asin", "source", "place", "chosen")  # fmt: skip
     done = events.group_by("recommendation_id", "parent_asin").agg(
         clicked=pl.col("type").is_in(CLICKS).any(), bought=pl.col("type").is_in(CONVERSIONS).any()
     )

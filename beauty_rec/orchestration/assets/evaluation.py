@@ -57,6 +57,7 @@ def retrieval_candidates(
         retrieval_ranks,
     )
     from beauty_rec.search.exact import ExactIndex
+    from beauty_rec.search.near_ties import SLACK, steadied
     from beauty_rec.search.protocol import recall_against_exact
 
     base = encoder.load(settings.encoder.model, settings.encoder)
@@ -79,7 +80,8 @@ def retrieval_candidates(
     }
     texts = vectors[REVIEW_TEXT]
     with chroma.served() as index:
-        found = index.search(texts, CANDIDATES)
+        places = {name: row for row, name in enumerate(item_embeddings.ids)}
+        found = steadied(index.search(texts, CANDIDATES + SLACK), places, CANDIDATES)
         recall = recall_against_exact(index, ExactIndex(item_embeddings), texts[:200], CANDIDATES)
     context.add_asset_metadata(
         {

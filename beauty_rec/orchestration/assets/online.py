@@ -48,6 +48,7 @@ def online_metrics(
     """Click-through, conversion and coverage of what was shown, by version, source and position."""
     from beauty_rec.evaluation.online.outcomes import outcomes
     from beauty_rec.evaluation.online.rates import online_rates
+    from beauty_rec.serving.state.experiment.commands import began
     from beauty_rec.serving.state.shown.reading import read_shown
 
     shown = read_shown(settings)
@@ -55,6 +56,7 @@ def online_metrics(
         outcomes(shown.impressions, shown.events),
         samples=settings.evaluation.bootstrap_samples,
         seed=settings.evaluation.seed,
+        experiments=began(settings.data_dir / "serving"),
     )
     context.add_asset_metadata(online_metadata(rates))
     return rates

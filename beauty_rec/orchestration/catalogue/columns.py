@@ -151,7 +151,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     "online_metrics": {
         "kind": ("recommend, search, similar or feed", ""),
         "day": ("UTC; empty: all days together", ""),
-        "dimension": ("what the row is of: all, version, variant, order, source, position", ""),
+        "dimension": ("what the row is of: all, version, variant, … experiment", ""),
         "value": ("which version, order, … the row is of", ""),
         "answers": ("answers that showed something", ""),
         "shown": ("items that they showed", ""),
@@ -166,6 +166,13 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "effective": ("rows of equal weight that are worth as much", ""),
         "covered": ("share of the rows whose position has a propensity", ""),
         "clipped": ("share of those whose weight was cut", ""),
+        "greedy_ctr": ("as if nothing had been left to chance, by logged propensities", ""),
+        "greedy_low": ("95%, users drawn whole", ""),
+        "greedy_high": ("95%, users drawn whole", ""),
+        "difference": ("of the variant's click-through to the control's", ""),
+        "difference_low": ("its confidence sequence: at all moments at once", ""),
+        "difference_high": ("its confidence sequence: at all moments at once", ""),
+        "p": ("of no difference to the control, valid whenever it is looked at", ""),
     },
 }
 """Asset → column → meaning, and the columns it is made from."""

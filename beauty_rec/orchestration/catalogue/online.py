@@ -11,6 +11,11 @@ TABLE = (
     "value", "shown", "ctr", "ctr_low", "ctr_high", "conversion", "coverage", "debiased_ctr",
     "effective",
 )  # fmt: skip
+MORE = {
+    "position": ("propensity",),
+    "experiment": ("greedy_ctr", "difference", "difference_low", "difference_high", "p"),
+}
+"""Columns that tables of these dimensions have, too."""
 
 
 def online_metadata(rates: pl.DataFrame) -> dict[str, Any]:
@@ -31,7 +36,7 @@ def online_metadata(rates: pl.DataFrame) -> dict[str, Any]:
                 found[f"{row['kind']} {figure}"] = float(row[figure])
     for (kind, dimension), part in whole.group_by("kind", "dimension", maintain_order=True):
         if dimension != "all":
-            columns = [*TABLE, *(["propensity"] if dimension == "position" else [])]
+            columns = [*TABLE, *MORE.get(str(dimension), ())]
             table = markdown_table(part.select(columns))
             found[f"{kind} by {dimension}"] = dg.MetadataValue.md(table)
     for kind in whole["kind"].unique(maintain_order=True):

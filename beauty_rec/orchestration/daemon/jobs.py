@@ -1,8 +1,8 @@
 """Jobs, by the names that operators know them by.
 
-All but ``split_backfill`` are one op that walks the graph as `beauty-rec run` does: only what is
-missing or stale, in order, each asset as a run of its own, each once more looked at before it is
-built. An asset job would build all that it selects, and only one split.
+All but ``split_backfill`` and ``promote`` are one op that walks the graph as `beauty-rec run` does:
+only what is missing or stale, in order, each asset as a run of its own, each once more looked at
+before it is built. An asset job would build all that it selects, and only one split.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from beauty_rec.orchestration.daemon.promotion import promote
 from beauty_rec.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG, Request, folder_refresh
@@ -142,4 +143,5 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     retrain,
     evaluate,
     split_backfill,
+    promote,
 ]

@@ -17,6 +17,7 @@ from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.diversity import diversify
 from beauty_rec.recommender.online.events import meaning_of
+from beauty_rec.recommender.online.experiments.explore import Explorer
 from beauty_rec.recommender.online.people import Past, together
 from beauty_rec.recommender.online.reasons import Reasons, profile_columns
 from beauty_rec.recommender.online.requests import PastItem, RecommendRequest
@@ -62,18 +63,19 @@ def recommend(
     requests: Sequence[RecommendRequest],
     settings: ServeSettings,
     rules: ShopRules | None = None,
+    explorer: Explorer | None = None,
 ) -> list[dict[str, Any]]:
     """Answer ``requests`` together; each answer is a ``Recommendations`` in plain values.
 
     What a request holds that is not known here (a user, past items) is left out, and said in
-    ``notes``.
+    ``notes``. With an ``explorer`` each item has its ``propensity``.
 
     Raises:
         UnknownFilter: a filter names what no item has.
     """
     answers = ordered(shop, requests, settings, rules)
     with stage("answer"):
-        return [_answer(shop, one, found, settings) for one, found in answers]
+        return [_answer(shop, one, found, settings, explorer) for one, found in answers]
 
 
 def best_of(
@@ -215,11 +217,19 @@ def asks_of(shop: Snapshot, understood: Sequence[Understood]) -> Asks:
 
 
 def _answer(
-    shop: Snapshot, one: Understood, ordered: Ordered, settings: ServeSettings
+    shop: Snapshot,
+    one: Understood,
+    ordered: Ordered,
+    settings: ServeSettings,
+    explorer: Explorer | None,
 ) -> dict[str, Any]:
     request, notes = one.request, list(one.notes)
     wanted = settings.diversity if request.diversity is None else request.diversity
     order, names = _arranged(shop, one, ordered, wanted, notes)
+    chosen = None
+    if explorer is not None and not (one.ruling and one.ruling.caps):  # chance knows no caps
+        moved = [at for at, row in enumerate(ordered.rows.tolist()) if row in names]
+        order, chosen = explorer.of(order, len(ordered.rows), moved)
     if not len(order):
         notes.append("no item passes the filters")
     reasons = Reasons(shop.catalogue, shop.space, shop.path.builder, one.query)
@@ -235,6 +245,9 @@ def _answer(
         }
         for rank, place in enumerate(order.tolist(), 1)
     ]
+    if chosen is not None:
+        for item, propensity in zip(items, chosen.tolist(), strict=True):
+            item["propensity"] = propensity
     return {
         "version": shop.manifest.set,
         "order": ordered.order,

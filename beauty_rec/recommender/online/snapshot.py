@@ -24,6 +24,7 @@ from beauty_rec.recommender.online.sets.parts import (
     ITEM_EMBEDDINGS,
     PROFILES,
     SAMPLES,
+    TEXT_RETRIEVER,
 )
 from beauty_rec.recommender.online.stock.catalogue import Catalogue
 from beauty_rec.recommender.online.stock.states import ItemState
@@ -46,13 +47,27 @@ class Snapshot:
     forgotten: Forgotten = NOBODY
 
     @classmethod
-    def load(cls, folder: Path, manifest: Manifest, settings: EncoderSettings) -> "Snapshot":
+    def load(
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        settings: EncoderSettings,
+        beside: "Snapshot | None" = None,
+    ) -> "Snapshot":
         """Read the set in ``folder``, which ``manifest`` describes.
+
+        Args:
+            folder, manifest: of the set.
+            settings: of the encoder.
+            beside: a set that stays loaded; a text encoder that is the same is shared with it.
 
         Raises:
             ManifestError: parts do not fit one another.
         """
-        models = Models.load(folder, manifest, settings)
+        same = beside and beside.manifest.parts.get(TEXT_RETRIEVER) == manifest.parts.get(
+            TEXT_RETRIEVER
+        )
+        models = Models.load(folder, manifest, settings, beside.models if beside and same else None)
         items = models.tower.items
         cards = pl.read_parquet(folder / CARDS, glob=False)
         if cards["parent_asin"].to_list() != items.ids:

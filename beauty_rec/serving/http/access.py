@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from pydantic import SecretStr
 from starlette.routing import BaseRoute, Match
@@ -17,24 +18,49 @@ OPEN = PROBES | {"page", "assets", "openapi"}
 READS = frozenset(
     {
         *("recommend", "recommend_batch", "search", "feed", "item", "similar", "facets"),
-        *("sample_users", "version", "metrics"),
+        *("sample_users", "version", "metrics", "shops"),
     }
 )
 """Names of the routes that need no key on this machine's own address. Every other one needs it."""
 
 
-def route_of(scope: Scope) -> tuple[BaseRoute | None, list[str]]:
-    """Return the route that answers a request, else None and the methods that would be answered."""
+class Found(NamedTuple):
+    """What a request is for.
+
+    Attributes:
+        route: that answers it; None where none does.
+        allowed: the methods that would be answered, where it is the method that is wrong.
+        shop: that the route's path names, as the route has it; None where it names none.
+    """
+
+    route: BaseRoute | None
+    allowed: list[str]
+    shop: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The route's name; "" where no route answers."""
+        return getattr(self.route, "name", "")
+
+    @property
+    def path(self) -> str:
+        """The route's path, with ``{names}`` in it; ``none`` where no route answers."""
+        route = self.route
+        return getattr(route, "path_format", None) or getattr(route, "path", None) or "none"
+
+
+def route_of(scope: Scope) -> Found:
+    """Return the route that answers a request."""
     methods: set[str] = set()
     for route in scope["app"].routes:
-        match, _ = route.matches(scope)
+        match, found = route.matches(scope)
         if match is Match.FULL:
-            return route, []
+            return Found(route, [], found.get("path_params", {}).get("shop"))
         if match is Match.PARTIAL:
             methods |= getattr(route, "methods", None) or set()
     if "GET" in methods:
         methods.add("HEAD")
-    return None, sorted(methods)
+    return Found(None, sorted(methods))
 
 
 class Keys:

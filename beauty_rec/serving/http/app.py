@@ -1,12 +1,13 @@
 """The HTTP API and the page."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -19,19 +20,29 @@ from beauty_rec.serving.http.middleware import Guard
 from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.routes.answers import add_answers
+from beauty_rec.serving.http.routes.experiment import add_experiment
 from beauty_rec.serving.http.routes.feeds import add_feeds
 from beauty_rec.serving.http.routes.items import add_items
-from beauty_rec.serving.http.routes.operations import add_operations
+from beauty_rec.serving.http.routes.operations import (
+    add_inside,
+    add_liveness,
+    add_metrics_and_page,
+    add_shops,
+    add_state,
+)
 from beauty_rec.serving.http.routes.people import add_people
-from beauty_rec.serving.http.shown import ShownAnswers
+from beauty_rec.serving.http.shops.several import AT, Shops, named_shop, shop_of
+from beauty_rec.serving.http.shops.shop import Shop
 from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.http.traces import Traced, Turns
 from beauty_rec.serving.http.turns.batching import Batcher
 from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion, cost_of
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.live_shop import UnknownItem
-from beauty_rec.serving.state.watcher import watching
+from beauty_rec.settings import Settings
 
+Asked = tuple[Engine, Question]
+"""A question and whom it is put to."""
 WARM_HISTORY, WARM_CONTEXT = 50, 20
 """Past items, and repetitions of three words, of the questions that warm the models up."""
 
@@ -41,41 +52,55 @@ def create_app(engine: Engine) -> FastAPI:
 
     The app looks for a newer manifest and after the database as long as it runs.
     """
-    settings = engine.settings.serve
-    metrics = Metrics()
+    return create_shops_app([Shop(None, lambda: engine.settings, engine)], engine.settings)
 
+
+def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
+    """Return the app of shops, which the caller closes after it.
+
+    Args:
+        listed: the only one, whose name is None, or several; one of them at least is open.
+        given: the settings of the server: addresses, keys, limits.
+    """
+    settings, shops = given.serve, Shops(listed)
+    metrics = Metrics()
     rate = Rate(settings.requests_per_second)
     turns = Turns()
-    shown = ShownAnswers(engine)
-    metrics.registry.register(shown)
+    computing: set[int] = set()
+    for shop in shops:
+        shop.is_busy = lambda: bool(computing)
 
-    def compute(questions: Sequence[Question]) -> list[dict[str, Any] | Exception]:
+    def compute(asked: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
         started = time.perf_counter()
-        with turns.computing(questions):
-            answers = answer_all(engine, questions)
-        metrics.batch.observe(len(questions))
+        computing.add(threading.get_ident())
+        try:
+            with turns.computing([question for _, question in asked]):
+                answers = _answer_shops(asked)
+        finally:
+            computing.discard(threading.get_ident())
+        metrics.batch.observe(len(asked))
         metrics.compute.observe(time.perf_counter() - started)
         return answers
 
     async def ask(request: Request, question: Question) -> dict[str, Any]:
         client, cost = request.state.client, cost_of(question)
+        shop, engine = shop_of(request), shop_of(request).engine
         rate.charge(client, cost - 1)  # one was taken at the door
         with turns.waiting(question):
-            answer: dict[str, Any] = await app.state.batcher.ask(question, client, cost)
-        shown.note(answer, question, is_seen=not request.state.is_head)
+            batcher = app.state.batcher
+            answer: dict[str, Any] = await batcher.ask((engine, question), client, cost)
+        shop.shown.note(answer, question, is_seen=not request.state.is_head)
         return answer
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         batcher = app.state.batcher = Batcher(compute, settings.max_batch, settings.max_waiting)
-        known = engine.shop.space.ids[:WARM_HISTORY]
-        await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), known)
-        engine.store.keep_open()
-        with (
-            watching(engine.look, settings.poll_seconds),
-            watching(engine.look_at_rules, settings.poll_seconds),
-            shown.kept(),
-        ):
+        for shop in shops:
+            if shop.is_open:
+                await _warm_up(batcher, min(settings.max_batch, settings.max_waiting), shop.engine)
+        with ExitStack() as running:
+            for shop in shops:
+                running.enter_context(shop.watched(settings.poll_seconds))
             yield
         await asyncio.to_thread(batcher.close)
 
@@ -90,12 +115,23 @@ def create_app(engine: Engine) -> FastAPI:
         redirect_slashes=False,
     )
     add_handlers(app)
-    add_answers(app, ask)
-    add_feeds(app, ask)
-    add_items(app, engine, ask, rate)
-    add_people(app, engine, shown, rate)
-    add_operations(app, engine, metrics)
-    app.add_middleware(Guard, settings=settings, metrics=metrics, rate=rate)
+    about = [] if shops.only else [Depends(named_shop)]
+    router = APIRouter(prefix="/v1" if shops.only else AT, dependencies=about)
+    add_answers(router, ask)
+    add_feeds(router, ask)
+    add_items(router, ask, rate)
+    add_people(router, rate)
+    add_experiment(router)
+    add_inside(router)
+    app.router.routes.extend(router.routes)
+    add_liveness(app)
+    state = APIRouter(prefix="" if shops.only else AT, dependencies=about)
+    add_state(state)
+    app.router.routes.extend(state.routes)
+    if not shops.only:
+        add_shops(app, shops)
+    add_metrics_and_page(app, shops, metrics)
+    app.add_middleware(Guard, given=given, metrics=metrics, rate=rate, shops=shops)
     if tracing.tracing():
         app.add_middleware(Traced)
     if settings.trusted_proxies:
@@ -109,6 +145,20 @@ def create_app(engine: Engine) -> FastAPI:
             expose_headers=["x-request-id"],
         )
     return app
+
+
+def _answer_shops(asked: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
+    """Answer questions to several engines; what is wrong with one of them spoils its own alone."""
+    places: dict[Engine, list[int]] = {}
+    for place, (engine, _) in enumerate(asked):
+        places.setdefault(engine, []).append(place)
+    if len(places) == 1:
+        (engine,) = places
+        return answer_all(engine, [question for _, question in asked])
+    answers: dict[int, dict[str, Any] | Exception] = {}
+    for engine, mine in places.items():
+        answers.update(zip(mine, answer_all(engine, [asked[i][1] for i in mine]), strict=True))
+    return [answers[i] for i in range(len(asked))]
 
 
 def answer_all(engine: Engine, questions: Sequence[Question]) -> list[dict[str, Any] | Exception]:
@@ -150,13 +200,12 @@ def answer_all(engine: Engine, questions: Sequence[Question]) -> list[dict[str, 
     return [answers[i] for i in range(len(questions))]
 
 
-async def _warm_up(
-    batcher: Batcher[Question, dict[str, Any]], most: int, history: Sequence[str]
-) -> None:
+async def _warm_up(batcher: Batcher[Asked, dict[str, Any]], most: int, engine: Engine) -> None:
     """Ask a few long questions, so that the first user's answer is not the slow one."""
+    known = engine.shop.space.ids[:WARM_HISTORY]
     for count in (1, min(2, most), most, most):
         asked = (
-            RecommendRequest(history=list(history), context=f"warm up {i} " * WARM_CONTEXT, k=100)
+            RecommendRequest(history=list(known), context=f"warm up {i} " * WARM_CONTEXT, k=100)
             for i in range(count)
         )
-        await asyncio.gather(*(batcher.ask(request) for request in asked))
+        await asyncio.gather(*(batcher.ask((engine, request)) for request in asked))

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from beauty_rec.serving.http.access import PROBES, Keys, route_of
+from beauty_rec.serving.http.access import PROBES, Found, Keys, route_of
 from beauty_rec.serving.http.problems import ProblemResponse, Refused
 from beauty_rec.serving.http.rate import Rate, client_of
+from beauty_rec.serving.http.shops.several import AT, Shops
 from beauty_rec.serving.http.telemetry import LOG, Metrics
-from beauty_rec.settings import ServeSettings
+from beauty_rec.settings import Settings
 
 REQUEST_ID = "x-request-id"
 SECURITY_HEADERS = {
@@ -48,15 +49,21 @@ class Gone(Exception):
 class Guard:
     """ASGI middleware around the whole app. What it does not know goes no further.
 
-    It leaves for the routes, in ``scope["state"]``: the client, and whether the method is HEAD
-    (``is_head``).
+    It leaves for the routes, in ``scope["state"]``: the client, whether the method is HEAD
+    (``is_head``), and the shop that the route is of.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, rate: Rate) -> None:
-        self.app, self.settings, self.metrics, self.rate = app, settings, metrics, rate
+    def __init__(
+        self, app: ASGIApp, given: Settings, metrics: Metrics, rate: Rate, shops: Shops
+    ) -> None:
+        settings = self.settings = given.serve
+        self.app, self.metrics, self.rate, self.shops = app, metrics, rate, shops
         self._own = is_own(settings.host)
         self._hosts = {"localhost", "127.0.0.1", "::1", settings.host, *settings.allowed_hosts}
         self._keys = Keys(settings.api_key, is_own=self._own)
+        self._keys_of = {
+            name: Keys(key, is_own=self._own) for name, key in given.shops.keys.items()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -79,7 +86,9 @@ class Guard:
         state["is_head"] = method == "HEAD"
         # HEAD is GET without the body.
         asked = {**scope, "method": "GET"} if method == "HEAD" else scope
-        route, allowed = route_of(asked)
+        found = route_of(asked)
+        shop = None if found.route is None else self.shops.get(found.shop)
+        state["shop"] = shop
         status = 500
         begun = ended = False
 
@@ -105,9 +114,11 @@ class Guard:
 
         self.metrics.waiting.inc()
         try:
-            self._check(asked, headers, getattr(route, "name", ""))
-            if route is None:
-                raise _no_route(allowed)
+            self._check(asked, headers, found)
+            if found.route is None:
+                raise self._no_route(found.allowed)
+            if found.shop is not None and shop is None:
+                raise self.shops.unknown(found.shop)
             body = await self._body(receive, headers)
             async with asyncio.timeout(self.settings.request_timeout_s):
                 answering = self.app(asked, _replay(body, receive), answer)
@@ -125,23 +136,23 @@ class Guard:
         finally:
             seconds = time.perf_counter() - started
             self.metrics.waiting.dec()
-            name = getattr(route, "path_format", None) or getattr(route, "path", None) or "none"
             method = method if method in _METHODS else "other"
-            self.metrics.requests.labels(method, name, str(status)).inc()
-            self.metrics.seconds.labels(name).observe(seconds)
+            traffic = (shop or self).metrics.traffic
+            traffic.requests.labels(method, found.path, str(status)).inc()
+            traffic.seconds.labels(found.path).observe(seconds)
             LOG.info(
                 "request",
                 extra={
                     "request_id": request_id,
                     "method": method,
-                    "route": name,
+                    "route": found.path,
                     "status": status,
                     "ms": round(seconds * 1000, 2),
                 },
             )
 
-    def _check(self, scope: Scope, headers: Mapping[bytes, bytes], name: str) -> None:
-        """Hold a request to the route of this name against all that does not need its body."""
+    def _check(self, scope: Scope, headers: Mapping[bytes, bytes], found: Found) -> None:
+        """Hold a request to a route against all that does not need its body."""
         size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         size += sum(len(key) + len(value) + 4 for key, value in scope["headers"])
         if size > self.settings.max_head_bytes:
@@ -154,11 +165,13 @@ class Guard:
         # Another name than ours is a page that had its name pointed to us (DNS rebinding).
         if self._own and _name(host) not in self._hosts:
             raise Refused(421, "this server is not known by that name; see serve.allowed_hosts")
-        if name not in PROBES:
+        if found.name not in PROBES:
             wait = self.rate.take(scope["state"]["client"])
             if wait > 0:
                 raise Refused(429, f"come again in {wait:.1f} s", Retry_After=str(int(wait) + 1))
-        self._keys.check(name, headers)
+        # A shop's own key opens that shop alone, and no other key opens it.
+        keys = self._keys if found.shop is None else self._keys_of.get(found.shop, self._keys)
+        keys.check(found.name, headers)
 
     async def _body(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
         limit = self.settings.max_body_bytes
@@ -183,11 +196,11 @@ class Guard:
             raise Refused(408, "the body came too slowly", Connection="close") from None
         return b"".join(parts)
 
-
-def _no_route(allowed: list[str]) -> Refused:
-    if allowed:
-        return Refused(405, "Method Not Allowed", Allow=", ".join(allowed))
-    return Refused(404, "Not Found")
+    def _no_route(self, allowed: list[str]) -> Refused:
+        if allowed:
+            return Refused(405, "Method Not Allowed", Allow=", ".join(allowed))
+        hint = "" if self.shops.only else f"; several shops are served, each below {AT}/"
+        return Refused(404, f"Not Found{hint}")
 
 
 def _name(host: str) -> str:

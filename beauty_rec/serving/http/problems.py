@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
 from beauty_rec.recommender.online.stock.new_items import UnknownAttribute
+from beauty_rec.serving.http.shops.shop import ShopAway
 from beauty_rec.serving.http.turns.batching import Overloaded
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.live_shop import UnknownItem
@@ -109,6 +110,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(UnknownItem, answering(404))
+    app.add_exception_handler(ShopAway, answering(503, Retry_After="5"))
     app.add_exception_handler(UnknownAttribute, answering(422))
     app.add_exception_handler(UnknownFilter, unknown)
     app.add_exception_handler(DatabaseDown, answering(503, Retry_After="2"))

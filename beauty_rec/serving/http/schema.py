@@ -54,6 +54,9 @@ class Recommended(Card):
     sources: dict[str, Standing] = Field(description="every source that knows of it")
     why: list[Evidence]
     rules: list[str] = Field(description="names of the shop's rules that moved it")
+    propensity: float | None = Field(
+        None, description="of standing at its place, where chance had a say: see docs/experiments"
+    )
 
 
 class CandidateCard(BaseModel):
@@ -75,6 +78,8 @@ class Recommendations(BaseModel):
     version: str
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
+    variant: str = Field(description="that answers this user; default outside of an experiment")
+    experiment: str | None = Field(None, description="that the variant is of")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
     notes: list[str] = Field(description="what of the question could not be used")
@@ -130,6 +135,8 @@ class Feed(BaseModel):
     version: str
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str
+    variant: str = Field(description="that answers this user; default outside of an experiment")
+    experiment: str | None = Field(None, description="that the variant is of")
     items: list[FeedHit]
     shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
     notes: list[str] = Field(description="what of the question could not be used")
@@ -267,5 +274,27 @@ class Health(BaseModel):
         None,
         description="their file is not valid as it is now, those from before stay; see the log",
     )
+    experiment: str | None = Field(None, description="that users are split by")
+    refuses_experiment: bool | None = Field(
+        None, description="its file is not valid as it is now, the one from before goes on"
+    )
     database: bool | None = None
     reasons: list[str] = []
+
+
+class ShopsHealth(BaseModel):
+    """How several shops stand."""
+
+    status: Literal["ready", "partly ready", "not ready"] = Field(
+        description="all of them, some, or none"
+    )
+    reasons: list[str] = Field(description="each with the shop's name before it")
+    shops: dict[str, Health]
+
+
+class ShopEntry(BaseModel):
+    """One of several shops."""
+
+    shop: str
+    status: Literal["ready", "not ready"]
+    set: str | None

@@ -3,8 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 
 from beauty_rec import tracing
 from beauty_rec.recommender.online.sets.memory import map_large_blocks
@@ -15,17 +15,23 @@ from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.garbage import set_aside
 from beauty_rec.settings import Settings
 
+ReadSettings = Callable[[], Settings]
 LOG = logging.getLogger("beauty_rec.serving")
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, shops: Mapping[str, ReadSettings] | None = None) -> None:
     """Serve until interrupted.
+
+    Args:
+        settings: of the server, and of its data folder where that is the only one.
+        shops: what reads the settings of each shop's data folder, by name; none: there is but one.
 
     Raises:
         ValueError: an address that others reach is asked for without an API key.
         ConnectionError: the address is taken.
         FileNotFoundError: nothing was published yet; the message names the remedy.
         ManifestError: the set is not what its manifest says.
+        RuntimeError: none of several shops can be opened.
     """
     given = settings.serve
     if not is_own(given.host) and given.api_key is None:
@@ -34,34 +40,39 @@ def serve(settings: Settings) -> None:
             "(BEAUTY_REC_SERVE__API_KEY, 16 characters or more) first"
         )
     with _bound(given.host, given.port) as door:
-        _serve(settings, door)
+        _serve(settings, shops or {}, door)
 
 
-def _serve(settings: Settings, door: socket.socket) -> None:
+def _serve(settings: Settings, several: Mapping[str, ReadSettings], door: socket.socket) -> None:
     import torch
     import uvicorn
 
-    from beauty_rec.serving.http.app import create_app
+    from beauty_rec.serving.http.app import create_shops_app
     from beauty_rec.serving.http.connections import bounds
+    from beauty_rec.serving.http.shops.shop import Shop, each_its_database
 
     if settings.serve.threads is not None:
         torch.set_num_threads(settings.serve.threads)
     log_as_json()
     map_large_blocks()
     tracing.start(settings.traces, "beauty_rec.serve")
-    engine = Engine(settings)
-    try:
+    with ExitStack() as closed:
+        if several:
+            shops = [Shop(name, read) for name, read in each_its_database(several).items()]
+        else:
+            shops = [Shop(None, lambda: settings, Engine(settings))]
+        for shop in shops:
+            closed.enter_context(closing(shop))
+            shop.open()
+        if not any(shop.is_open for shop in shops):
+            said = "; ".join(f"{shop.name}: {shop.fault}" for shop in shops)
+            raise RuntimeError(f"no shop can be served: {said}")
         host, port = door.getsockname()[:2]
-        LOG.info(
-            "serving",
-            extra={
-                "address": f"http://{host}:{port}/",
-                "set": engine.shop.manifest.set,
-                "items": len(engine.shop.catalogue),
-            },
-        )
+        for shop in shops:
+            if shop.is_open:
+                _log_serving(f"http://{host}:{port}/", shop.name, shop.engine)
         config = uvicorn.Config(
-            create_app(engine),
+            create_shops_app(shops, settings),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -70,8 +81,12 @@ def _serve(settings: Settings, door: socket.socket) -> None:
         )
         set_aside()
         Server(config).run(sockets=[door])
-    finally:
-        engine.close()
+
+
+def _log_serving(address: str, shop: str | None, engine: Engine) -> None:
+    served = {"set": engine.shop.manifest.set, "items": len(engine.shop.catalogue)}
+    named = {} if shop is None else {"shop": shop}
+    LOG.info("serving", extra={"address": address, **named, **served})
 
 
 @contextmanager

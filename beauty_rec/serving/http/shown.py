@@ -7,7 +7,7 @@ the latest five.
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.experiment.shadow import ShadowLane
 from beauty_rec.serving.state.shown.impression import Impression, Kind, impression_of
 from beauty_rec.serving.state.shown.writer import ImpressionLog
 
@@ -51,7 +52,7 @@ class Counts:
 class ShownAnswers(Collector):
     """Notes what is answered. All but :meth:`kept` is called on the event loop."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, is_busy: Callable[[], bool] = lambda: False) -> None:
         settings = engine.settings.serve
         self._engine = engine
         self._log = ImpressionLog(
@@ -61,6 +62,7 @@ class ShownAnswers(Collector):
         self._counts: OrderedDict[tuple[str, str], Counts] = OrderedDict()
         self._given: Counter[str] = Counter()
         self._unattributed = 0
+        self.shadow = ShadowLane(engine, self._log.put, is_busy)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -70,6 +72,7 @@ class ShownAnswers(Collector):
         try:
             yield
         finally:
+            self.shadow.close()
             self._log.close()
 
     def note(self, answer: dict[str, Any], question: Question, *, is_seen: bool) -> None:
@@ -101,9 +104,12 @@ class ShownAnswers(Collector):
             counts.shown[impression.kind, impression.order, _bucket(position)] += 1
             counts.found[source] += 1
         counts.items.update(impression.items)
+        if kind == "recommend" and isinstance(question, RecommendRequest):
+            self.shadow.put(question, impression)
 
     async def forget(self, user_id: str) -> None:
         """Drop impressions of a user that are not written yet."""
+        self.shadow.forget(user_id)
         await asyncio.to_thread(self._log.forget, user_id)
 
     async def attribute(self, events: Sequence[NewEvent]) -> tuple[int, int]:

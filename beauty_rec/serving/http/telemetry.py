@@ -12,6 +12,7 @@ from beauty_rec.settings import redacted
 
 LOG = logging.getLogger("beauty_rec.serving")
 _PLAIN = frozenset(vars(logging.makeLogRecord({})))
+PREFIX = "beauty_rec_"
 BUCKETS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.08, 0.12, 0.2, 0.5, 1, 2, 5, 10)
 
 
@@ -56,65 +57,35 @@ def log_as_json() -> None:
     logging.getLogger("uvicorn.access").disabled = True  # it names paths, and so items
 
 
+class Traffic:
+    """Requests by route, in a registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            f"{PREFIX}http_requests_total", "Requests by route and status.",
+            ["method", "route", "status"], registry=registry,
+        )  # fmt: skip
+        self.seconds = Histogram(
+            f"{PREFIX}http_request_seconds", "Time to the answer by route.",
+            ["route"], buckets=BUCKETS, registry=registry,
+        )  # fmt: skip
+
+
 class Metrics:
-    """The server's metrics, in a registry of its own."""
+    """The metrics of the server as a whole, and of requests to no shop, in a registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        prefix = "beauty_rec_"
-        self.requests = Counter(
-            f"{prefix}http_requests_total", "Requests by route and status.",
-            ["method", "route", "status"], registry=self.registry,
-        )  # fmt: skip
-        self.seconds = Histogram(
-            f"{prefix}http_request_seconds", "Time to the answer by route.",
-            ["route"], buckets=BUCKETS, registry=self.registry,
-        )  # fmt: skip
+        self.traffic = Traffic(self.registry)
         self.batch = Histogram(
-            f"{prefix}batch_questions", "Questions that were computed together.",
+            f"{PREFIX}batch_questions", "Questions that were computed together.",
             buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry,
         )  # fmt: skip
         self.compute = Histogram(
-            f"{prefix}batch_seconds", "Time to compute a batch.",
+            f"{PREFIX}batch_seconds", "Time to compute a batch.",
             buckets=BUCKETS, registry=self.registry,
         )  # fmt: skip
         self.waiting = Gauge(
-            f"{prefix}requests_in_flight", "Requests being answered.", registry=self.registry
+            f"{PREFIX}requests_in_flight", "Requests being answered.", registry=self.registry
         )
-        self.ready = Gauge(f"{prefix}ready", "1 when ready.", registry=self.registry)
-        self.database = Gauge(
-            f"{prefix}database_up", "1 when PostgreSQL answers.", registry=self.registry
-        )
-        self.items = Gauge(f"{prefix}items", "Items that are served.", registry=self.registry)
-        self.switches = Gauge(
-            f"{prefix}set_switches", "Switches to another set since the start.",
-            registry=self.registry,
-        )  # fmt: skip
-        self.refusals = Gauge(
-            f"{prefix}set_refusals", "Looks for a newer set that ended in a refusal.",
-            registry=self.registry,
-        )  # fmt: skip
-        self.set_age = Gauge(
-            f"{prefix}served_set_age_seconds", "Since the served set was published.",
-            registry=self.registry,
-        )  # fmt: skip
-        self.look_age = Gauge(
-            f"{prefix}set_look_age_seconds", "Since the last look for a newer set came back.",
-            registry=self.registry,
-        )  # fmt: skip
-        self.rules = Gauge(
-            f"{prefix}rules", "Rules of the shop that are at work.", registry=self.registry
-        )
-        self.rules_refused = Gauge(
-            f"{prefix}rules_refused", "1 while the file of the rules is not valid.",
-            registry=self.registry,
-        )  # fmt: skip
-        self.rules_refusals = Gauge(
-            f"{prefix}rules_refusals", "Versions of that file that were refused since the start.",
-            registry=self.registry,
-        )  # fmt: skip
-        self.served = Gauge(
-            f"{prefix}served_set", "1 for the set that is served.", ["set"],
-            registry=self.registry,
-        )  # fmt: skip

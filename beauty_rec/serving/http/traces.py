@@ -22,12 +22,11 @@ class Traced:
             await self.app(scope, receive, send)
             return
         method = scope["method"]
-        route, _ = route_of({**scope, "method": "GET"} if method == "HEAD" else scope)
-        name = getattr(route, "path_format", None) or getattr(route, "path", None) or "none"
+        found = route_of({**scope, "method": "GET"} if method == "HEAD" else scope)
         headers = {
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
-        given = {"http.request.method": scope["method"], "http.route": name}
+        given = {"http.request.method": scope["method"], "http.route": found.path}
         with tracing.span("request", headers, **given) as span:
 
             async def answer(message: Message) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from beauty_rec.artifacts import (
     write_text_atomic,
 )
 from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
+from beauty_rec.serving.published.kept import in_use, keep_manifest, sweep_manifests
 from beauty_rec.verified import Verified
 
 REMEDY = "run: beauty-rec run"
@@ -48,7 +50,8 @@ def publish(
         root: ``data/serving``.
         parts: name in the set → the file or folder to link. They are not written to later.
         indexes, facts, metrics: see :class:`Manifest`.
-        keep: sets that stay, this one among them; older ones are deleted.
+        keep: sets that stay, this one among them; older ones are deleted, but for those that an
+            experiment or a release speaks of.
         trial: asks the set in a folder; what it raises keeps the set from being served.
 
     Raises:
@@ -86,6 +89,9 @@ def publish(
         raise
     sweep_drafts(root / VERSIONS)
     os.utime(folder)  # the newest set is the one that was published last
+    with suppress(FileNotFoundError, ManifestError):  # of one that an older program published
+        keep_manifest(root, read_manifest(root))
+    keep_manifest(root, manifest)
     write_text_atomic(root / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     _drop_old(root, name, keep)
     return manifest
@@ -197,5 +203,8 @@ def _drop_old(root: Path, served: str, keep: int) -> None:
     """Delete all but the latest sets. A server that still reads one keeps its open files."""
     folders = [path for path in (root / VERSIONS).iterdir() if not path.name.startswith(".")]
     folders.sort(key=lambda path: (path.name == served, path.stat().st_mtime), reverse=True)
+    used = in_use(root)
     for old in folders[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+        if old.name not in used:
+            shutil.rmtree(old, ignore_errors=True)
+    sweep_manifests(root, {path.name for path in folders if path.exists()})

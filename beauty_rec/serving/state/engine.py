@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.recommender.online.feeds.answer import feed
-from beauty_rec.recommender.online.feeds.question import FeedQuestion
 from beauty_rec.recommender.online.reasons import attributes_of
-from beauty_rec.recommender.online.recommend import best_of, recommend
+from beauty_rec.recommender.online.recommend import best_of
 from beauty_rec.recommender.online.requests import RecommendRequest, SimilarBy
 from beauty_rec.recommender.online.search import SearchQuestion, search, similar
 from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.recommender.online.sets.trial import try_out
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
-from beauty_rec.serving.published.manifest import read_manifest, set_folder
+from beauty_rec.serving.published.manifest import set_folder
+from beauty_rec.serving.published.release import served
 from beauty_rec.serving.state.connection import READ_ONLY
+from beauty_rec.serving.state.experiment.running import ExperimentKeeper
+from beauty_rec.serving.state.experiment.split_shop import SplitShop
 from beauty_rec.serving.state.garbage import set_aside
-from beauty_rec.serving.state.live_shop import LiveShop
 from beauty_rec.serving.state.rules import RulesKeeper
 from beauty_rec.serving.state.threads import in_passing
 from beauty_rec.settings import EncoderSettings, Settings
@@ -38,22 +38,31 @@ TRY_AGAIN_SECONDS = 30.0
 """After which a refused set is read once more: what was in its way may have passed."""
 
 
-def load_set(root: Path, manifest: Manifest, settings: EncoderSettings) -> Snapshot:
+def load_set(
+    root: Path,
+    manifest: Manifest,
+    settings: EncoderSettings,
+    beside: Snapshot | None = None,
+) -> Snapshot:
     """Read the set that ``manifest`` names, below ``root``, every part held against its hash.
+
+    What ``beside``, a set that stays loaded, has in common with it is shared.
 
     Raises:
         ManifestError: a part is missing, changed, or does not fit the others.
     """
-    return Snapshot.load(set_folder(root, manifest), manifest, settings)
+    return Snapshot.load(set_folder(root, manifest), manifest, settings, beside)
 
 
-class Engine(LiveShop):
+class Engine(SplitShop):
     """A live shop that is asked, and that looks for newer sets. Threads may share an engine."""
 
     def __init__(self, settings: Settings) -> None:
         self.root = settings.data_dir / "serving"
-        base = in_passing(load_set, self.root, read_manifest(self.root), settings.encoder)
-        super().__init__(settings, base)
+        now = served(self.root)
+        base = in_passing(load_set, self.root, now.manifest, settings.encoder)
+        super().__init__(settings, base, now.settings)
+        self.experiments = ExperimentKeeper(self.root, self._load_beside)
         self.rules = RulesKeeper(settings.serve.rules, base)
         self._tried, self._try_again = "", 0.0
         self.refused: str | None = None
@@ -101,17 +110,12 @@ class Engine(LiveShop):
             reasons.append("items and events given before are being read")
         return reasons
 
-    def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
-        """See :func:`~beauty_rec.recommender.online.recommend.recommend`."""
-        shop = self._shop
-        return recommend(shop, requests, self.settings.serve, self.rules.of(shop))
-
     def best(
         self, requests: Sequence[RecommendRequest]
     ) -> list[tuple[list[str], NDArray[np.float32]]]:
         """Return ids and scores of the items that :meth:`recommend` answers, without all else."""
         shop = self._shop
-        found = best_of(shop, requests, self.settings.serve, self.rules.of(shop))
+        found = best_of(shop, requests, self.serve, self.rules.of(shop))
         return [([shop.space.ids[row] for row in rows], scores) for rows, scores in found]
 
     def search(self, questions: Sequence[SearchQuestion]) -> list[dict[str, Any]]:
@@ -141,11 +145,6 @@ class Engine(LiveShop):
         """
         shop = self._shop
         return similar(shop, self._row(shop, parent_asin), k, by, filters)
-
-    def feed(self, question: FeedQuestion) -> dict[str, Any]:
-        """See :func:`~beauty_rec.recommender.online.feeds.answer.feed`."""
-        shop = self._shop
-        return feed(shop, question, self.rules.of(shop), self.settings.serve)
 
     def item(self, parent_asin: str) -> dict[str, Any]:
         """Return an item with all that is known of it.
@@ -196,19 +195,31 @@ class Engine(LiveShop):
             self.looked = time.monotonic()
 
     def _switch(self) -> bool:
-        manifest = read_manifest(self.root)
-        if manifest.set == self._shop.manifest.set:
+        now = served(self.root)
+        manifest, is_other = now.manifest, now.manifest.set != self._shop.manifest.set
+        if not is_other and now.settings == self.released:
             self.refused = None
             return False
-        token, now = manifest.model_dump_json(), time.monotonic()
-        if token == self._tried and now < self._try_again:
+        token = manifest.model_dump_json() + now.settings.model_dump_json()
+        clock = time.monotonic()
+        if token == self._tried and clock < self._try_again:
             return False
-        self._tried, self._try_again = token, now + TRY_AGAIN_SECONDS
-        loaded = in_passing(load_set, self.root, manifest, self.settings.encoder)
-        in_passing(try_out, loaded, self.settings.serve)
-        self.change_to(loaded)
+        self._tried, self._try_again = token, clock + TRY_AGAIN_SECONDS
+        loaded = self._plain
+        if is_other:
+            known = self.experiments.base_of(manifest.set)
+            loaded = known or in_passing(load_set, self.root, manifest, self.settings.encoder)
+            in_passing(try_out, loaded, self.settings.serve)
+        self.release(loaded, now.settings)
         set_aside()
         self.refused = None
-        self.switches += 1
-        LOG.info("switched", extra={"event": "set_switched", "set": manifest.set})
+        self.switches += is_other
+        said = {"event": "set_switched", "set": manifest.set, **now.settings.said}
+        LOG.info("switched", extra=said)
         return True
+
+    def _load_beside(self, manifest: Manifest) -> Snapshot:
+        encoder, beside = self.settings.encoder, self._plain
+        loaded = in_passing(load_set, self.root, manifest, encoder, beside)
+        in_passing(try_out, loaded, self.settings.serve)
+        return loaded

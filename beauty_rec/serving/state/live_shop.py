@@ -19,6 +19,7 @@ from beauty_rec.recommender.online.stock.new_items import NewRow, add_rows, is_t
 from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
+from beauty_rec.serving.state.experiment.beside import Given
 from beauty_rec.serving.state.given import GivenRows
 from beauty_rec.serving.state.nearest import nearest
 from beauty_rec.settings import Settings
@@ -70,6 +71,12 @@ class LiveShop:
     def shop(self) -> Snapshot:
         """What answers come from now."""
         return self._shop
+
+    @property
+    def given(self) -> Given:
+        """All that was given."""
+        shop = self._shop
+        return Given(self._given, self._states, shop.since, shop.forgotten)
 
     @property
     def waiting_items(self) -> int:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import ref
 
 from beauty_rec.recommender.online.rules.apply import ShopRules, rows_of
 from beauty_rec.recommender.online.rules.file import (
@@ -14,9 +15,12 @@ from beauty_rec.recommender.online.rules.file import (
     refusal,
 )
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.stock.catalogue import Catalogue
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
 
 LOG = logging.getLogger("beauty_rec.serving")
+MOST_MADE = 4
+"""Sets that are answered from side by side for which the rules are kept ready."""
 
 
 def read_rules(path: Path, shop: Snapshot) -> tuple[str, list[AnyRule]]:
@@ -59,7 +63,7 @@ class RulesKeeper:
     def __init__(self, path: Path | None, shop: Snapshot) -> None:
         self.path, self._lock = path, threading.Lock()
         self._text, self._rules = "", list[AnyRule]()
-        self._made: tuple[object, Sequence[AnyRule], ShopRules] | None = None
+        self._made: list[tuple[ref[Catalogue], Sequence[AnyRule], ShopRules]] = []
         self.refused: str | None = None
         """Why the file is not at work as it is now; None when it is."""
         self.loads = self.refusals = 0
@@ -103,7 +107,9 @@ class RulesKeeper:
         if not rules:
             return None
         with self._lock:
-            made = self._made
-            if made is None or made[0] is not shop.catalogue or made[1] is not rules:
-                made = self._made = (shop.catalogue, rules, ShopRules.of(rules, shop))
-            return made[2]
+            for catalogue, of_rules, ready in self._made:
+                if catalogue() is shop.catalogue and of_rules is rules:
+                    return ready
+            ready = ShopRules.of(rules, shop)
+            self._made = [(ref(shop.catalogue), rules, ready), *self._made[: MOST_MADE - 1]]
+            return ready

@@ -17,7 +17,7 @@ from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
-from beauty_rec.serving.state.shown.impression import new_id
+from beauty_rec.serving.state.shown.impression import Impression, new_id
 from beauty_rec.serving.state.shown.tables import INSERT
 from beauty_rec.settings import Settings
 
@@ -64,8 +64,10 @@ def test_what_was_shown_is_measured_and_drawn_and_waits_for_a_store_that_is_away
     name = new_id(now)
     store = Store(data / STORE, None)
     store.open()
-    row = (name, now, "U", "recommend", "a set", "default", "fused", ["N1", "N2"], ["a", "b"], 4)
-    store.change((INSERT, [row]))
+    shown = Impression(
+        name, now, "U", "recommend", "a set", "default", "fused", ["N1", "N2"], ["a", "b"]
+    )
+    store.change((INSERT, [(*shown, 4)]))
     store.put_events([GivenEvent("U", Past("N2", 5.0, now, "click"), name)])
     status, found = look_and_build(settings)  # beside a server that has the store open
     assert status == "built"

@@ -41,8 +41,8 @@ class LiveShop(Shop):
         self.definitions = build_definitions(Settings(data_dir=self.data))
 
     @contextmanager
-    def daemon(self) -> Iterator[None]:
-        """Run `dagster dev` on the data folder; end the whole group afterwards."""
+    def daemon(self) -> Iterator[int]:
+        """Run `dagster dev` on the data folder, its port is yielded; end the group afterwards."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -54,7 +54,7 @@ class LiveShop(Shop):
             cwd=self.data.parent, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         try:
-            yield
+            yield port
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             try:

@@ -21,7 +21,7 @@ def repository(**schedule: object) -> dg.RepositoryDefinition:
 
 
 def test_the_jobs_are_there_and_say_what_they_do() -> None:
-    names = {"full_refresh", "nightly_reindex", "retrain", "evaluate", "split_backfill"}
+    names = {"full_refresh", "nightly_reindex", "retrain", "evaluate", "split_backfill", "promote"}
     jobs = {job.name: job for job in repository().get_all_jobs()}
     assert names <= set(jobs)
     for name in names:

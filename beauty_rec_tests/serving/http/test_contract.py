@@ -45,6 +45,7 @@ ROUTES = (
     "GET /v1/facets",
     *KEYED,
     "GET /v1/sample-users",
+    "GET /v1/experiment",
     "GET /healthz",
     "GET /readyz",
     "GET /version",

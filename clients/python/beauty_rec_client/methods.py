@@ -183,6 +183,18 @@ class Client(Transport):
         )
         return answer
 
+    def experiment(self) -> models.ExperimentState:
+        """The experiment: its variants with their figures, the test, and the published sets."""
+        answer: models.ExperimentState = self.call(
+            Call("GET", "/v1/experiment"), models.ExperimentState
+        )
+        return answer
+
+    def operations(self) -> models.Operations:
+        """The state of the server in one answer, with the reasons of refusals; needs the key."""
+        answer: models.Operations = self.call(Call("GET", "/v1/operations"), models.Operations)
+        return answer
+
     def healthz(self) -> models.Health:
         """Whether the process lives."""
         answer: models.Health = self.call(Call("GET", "/healthz"), models.Health)
@@ -201,11 +213,6 @@ class Client(Transport):
     def metrics(self) -> str:
         """Metrics in Prometheus' text format."""
         answer: str = self.call(Call("GET", "/metrics"), str)
-        return answer
-
-    def operations(self) -> models.Operations:
-        """The state of the server in one answer, with the reasons of refusals; needs the key."""
-        answer: models.Operations = self.call(Call("GET", "/v1/operations"), models.Operations)
         return answer
 
 
@@ -388,6 +395,20 @@ class AsyncClient(AsyncTransport):
         )
         return answer
 
+    async def experiment(self) -> models.ExperimentState:
+        """The experiment: its variants with their figures, the test, and the published sets."""
+        answer: models.ExperimentState = await self.call(
+            Call("GET", "/v1/experiment"), models.ExperimentState
+        )
+        return answer
+
+    async def operations(self) -> models.Operations:
+        """The state of the server in one answer, with the reasons of refusals; needs the key."""
+        answer: models.Operations = await self.call(
+            Call("GET", "/v1/operations"), models.Operations
+        )
+        return answer
+
     async def healthz(self) -> models.Health:
         """Whether the process lives."""
         answer: models.Health = await self.call(Call("GET", "/healthz"), models.Health)
@@ -408,11 +429,4 @@ class AsyncClient(AsyncTransport):
     async def metrics(self) -> str:
         """Metrics in Prometheus' text format."""
         answer: str = await self.call(Call("GET", "/metrics"), str)
-        return answer
-
-    async def operations(self) -> models.Operations:
-        """The state of the server in one answer, with the reasons of refusals; needs the key."""
-        answer: models.Operations = await self.call(
-            Call("GET", "/v1/operations"), models.Operations
-        )
         return answer

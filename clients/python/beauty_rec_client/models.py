@@ -9,8 +9,10 @@ __all__ = [
     "BatchRequest",
     "CandidateCard",
     "Card",
+    "Comparison",
     "Deleted",
     "Evidence",
+    "ExperimentState",
     "FacetValue",
     "Facets",
     "Feed",
@@ -22,6 +24,7 @@ __all__ = [
     "ItemChange",
     "ItemDetail",
     "ItemState",
+    "KnownSet",
     "NewEvent",
     "NewItem",
     "NewItems",
@@ -35,12 +38,15 @@ __all__ = [
     "RuleState",
     "RulesState",
     "SampleUser",
+    "ServedSet",
     "SetState",
+    "ShadowFigures",
     "Shelf",
     "Standing",
     "Stored",
     "StoredEvents",
     "UserRecommendations",
+    "VariantFigures",
     "Version",
 ]
 
@@ -86,6 +92,9 @@ class Recommended(BaseModel):
     sources: dict[str, Standing] = Field(description="every source that knows of it")
     why: list[Evidence]
     rules: list[str] = Field(description="names of the shop's rules that moved it")
+    propensity: float | None = Field(
+        None, description="of standing at its place, where chance had a say: see docs/experiments"
+    )
 
 
 class CandidateCard(BaseModel):
@@ -107,6 +116,8 @@ class UserRecommendations(BaseModel):
     version: str
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
+    variant: str = Field(description="that answers this user; default outside of an experiment")
+    experiment: str | None = Field(None, description="that the variant is of")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
     notes: list[str] = Field(description="what of the question could not be used")
@@ -181,6 +192,20 @@ class Card(BaseModel):
     in_stock: bool = True
 
 
+class Comparison(BaseModel):
+    """A variant against the control: valid whenever it is looked at."""
+
+    variant: str
+    control: str
+    metric: Literal["ctr", "conversion"]
+    difference: float | None
+    lift: float | None = Field(description="relative to the control")
+    low: float | None = Field(description="of the difference; null while nothing is decided")
+    high: float | None
+    p: float
+    significant: bool
+
+
 class Deleted(BaseModel):
     """What was deleted of a user."""
 
@@ -189,6 +214,78 @@ class Deleted(BaseModel):
         description="nothing of them is left in the database's files, as far as the server may see to it; the next run tries again"
     )
     version: str
+
+
+class VariantFigures(BaseModel):
+    """A variant and what came of it; rates are null while nothing was shown."""
+
+    name: str
+    share: float
+    set: str = Field(description="that answers for it")
+    settings: dict[str, Any] = Field(description="what differs from what is served")
+    users: int
+    answers: int
+    shown: int = Field(description="items of recommendations and batches")
+    clicks: int = Field(description="shown items that were clicked, put into the cart or bought")
+    purchases: int
+    ctr: float | None
+    ctr_low: float | None
+    ctr_high: float | None
+    conversion: float | None
+    conversion_low: float | None
+    conversion_high: float | None
+
+
+class ShadowFigures(BaseModel):
+    """A shadow of this server, since it began."""
+
+    name: str
+    set: str
+    answered: int
+    dropped: int = Field(description="for want of room, or of a pause")
+    failed: int
+    overlap_at_10: float | None = Field(description="share of the first ten that it shows, too")
+    seconds: float | None = Field(description="an answer, on average")
+
+
+class ServedSet(BaseModel):
+    """What is served to everybody."""
+
+    set: str
+    settings: dict[str, Any] = Field(description="that were promoted")
+    why: str
+    since: str
+    pinned: bool
+
+
+class KnownSet(BaseModel):
+    """A published set that is kept."""
+
+    set: str
+    published_at: str
+    is_served: bool
+    is_latest: bool
+    is_loaded: bool
+
+
+class ExperimentState(BaseModel):
+    """The experiment, its figures, and the sets that there are."""
+
+    state: Literal["none", "running", "refused"]
+    refused: str | None = Field(description="why the file is not at work as it is now")
+    name: str | None
+    metric: Literal["ctr", "conversion"] | None
+    alpha: float | None
+    control: str | None
+    started_at: str | None
+    counted_at: str | None
+    variants: list[VariantFigures]
+    comparisons: list[Comparison]
+    better: str | None = Field(description="the variant that the test has found best")
+    verdict: str
+    shadow: ShadowFigures | None
+    served: ServedSet
+    sets: list[KnownSet]
 
 
 class FacetValue(BaseModel):
@@ -240,6 +337,8 @@ class Feed(BaseModel):
     version: str
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str
+    variant: str = Field(description="that answers this user; default outside of an experiment")
+    experiment: str | None = Field(None, description="that the variant is of")
     items: list[FeedHit]
     shelves: list[Shelf] = Field(description="of because-you-bought, which has no other items")
     notes: list[str] = Field(description="what of the question could not be used")
@@ -260,6 +359,10 @@ class Health(BaseModel):
     refuses_rules: bool | None = Field(
         None,
         description="their file is not valid as it is now, those from before stay; see the log",
+    )
+    experiment: str | None = Field(None, description="that users are split by")
+    refuses_experiment: bool | None = Field(
+        None, description="its file is not valid as it is now, the one from before goes on"
     )
     database: bool | None = None
     reasons: list[str] = []
@@ -480,6 +583,8 @@ class Recommendations(BaseModel):
     version: str
     recommendation_id: str = Field(description="to be named by the events that follow from it")
     order: str = Field(description="the order that this ask is answered in: see /version")
+    variant: str = Field(description="that answers this user; default outside of an experiment")
+    experiment: str | None = Field(None, description="that the variant is of")
     items: list[Recommended]
     candidates: list[CandidateCard] | None = None
     notes: list[str] = Field(description="what of the question could not be used")

@@ -22,6 +22,8 @@ NOT_NOW = frozenset({429, 503})
 """Answers after which nothing was done: anything may be asked again."""
 BETWEEN = frozenset({502, 504})
 """Answers of a proxy, or of a server that was too slow: something may have been done."""
+OF_SERVER = frozenset({"/healthz", "/metrics"})
+"""Paths that are of no shop."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,15 @@ class Call:
     body: BaseModel | Sequence[BaseModel] | None = None
     accepts: tuple[int, ...] = ()
 
-    def request(self) -> dict[str, Any]:
-        """Return the arguments of httpx's ``request``."""
+    def request(self, shop: str | None = None) -> dict[str, Any]:
+        """Return the arguments of httpx's ``request``, to one of several shops if it is named."""
         named = {n: quote(str(value), safe="") for n, value in self.in_path.items()}
+        path = self.path
+        if shop is not None and path not in OF_SERVER:
+            path = f"/v1/shops/{quote(shop, safe='')}/{path.removeprefix('/v1').lstrip('/')}"
         found: dict[str, Any] = {
             "method": self.method,
-            "url": self.path.format(**named),
+            "url": path.format(**named),
             "params": {n: v for n, v in self.query.items() if v is not None},
             "headers": {n: str(v) for n, v in self.headers.items() if v is not None},
         }
@@ -130,11 +135,12 @@ class Transport:
         url: str,
         api_key: str | None = None,
         *,
+        shop: str | None = None,
         timeout_s: float = 20.0,
         retries: Retries | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._retries = retries or Retries()
+        self._retries, self._shop = retries or Retries(), shop
         self._http = httpx.Client(
             base_url=url, headers=_headers(api_key), timeout=timeout_s, transport=transport
         )
@@ -145,7 +151,7 @@ class Transport:
         while True:
             outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = self._http.request(**call.request())
+                outcome = self._http.request(**call.request(self._shop))
             except httpx.TransportError as error:
                 outcome = error
             seconds = self._retries.wait(call, attempt, outcome)
@@ -180,11 +186,12 @@ class AsyncTransport:
         url: str,
         api_key: str | None = None,
         *,
+        shop: str | None = None,
         timeout_s: float = 20.0,
         retries: Retries | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._retries = retries or Retries()
+        self._retries, self._shop = retries or Retries(), shop
         self._http = httpx.AsyncClient(
             base_url=url, headers=_headers(api_key), timeout=timeout_s, transport=transport
         )
@@ -195,7 +202,7 @@ class AsyncTransport:
         while True:
             outcome: httpx.Response | httpx.TransportError
             try:
-                outcome = await self._http.request(**call.request())
+                outcome = await self._http.request(**call.request(self._shop))
             except httpx.TransportError as error:
                 outcome = error
             seconds = self._retries.wait(call, attempt, outcome)

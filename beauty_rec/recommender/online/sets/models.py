@@ -88,15 +88,26 @@ class Models:
     orders: Orders
 
     @classmethod
-    def load(cls, folder: Path, manifest: Manifest, settings: EncoderSettings) -> "Models":
+    def load(
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        settings: EncoderSettings,
+        like: "Models | None" = None,
+    ) -> "Models":
         """Read the models below ``folder``.
+
+        Args:
+            folder, manifest: of the set.
+            settings: of the encoder.
+            like: of a set with the same text encoder, which is then shared.
 
         Raises:
             ManifestError: parts do not fit one another, or weights or vectors are not finite.
         """
         try:
             refuse_non_finite(folder)
-            encoder = TextEncoder.load(folder / TEXT_RETRIEVER, settings)
+            encoder = like.encoder if like else TextEncoder.load(folder / TEXT_RETRIEVER, settings)
             read_in(encoder.model.parameters())
             tower = ServedUserTower.load(folder / USER_TOWER, ItemMatrix.load(folder / ITEM_INDEX))
             index = LexicalIndex.load(folder / LEXICAL_INDEX)
@@ -120,7 +131,7 @@ class Models:
                     f"set {manifest.set} does not fit together: {what} has {found}, "
                     f"what reads it {wanted}"
                 )
-        contexts = ContextEncoder(encoder)
+        contexts = like.contexts if like else ContextEncoder(encoder)
         return cls(folder, encoder, contexts, tower, index, table, builder, learned, orders)
 
     def path(self, space: ItemSpace, tower: ServedUserTower, *, reads_texts: bool) -> AnswerPath:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
@@ -14,17 +14,17 @@ from beauty_rec.serving.http.routes.responses import READ, Ask, FilterText, Json
 from beauty_rec.serving.http.turns.cost import USERS_AT_ONCE, SeveralQuestions
 
 
-def add_answers(app: FastAPI, ask: Ask) -> None:
+def add_answers(router: APIRouter, ask: Ask) -> None:
     """Add the routes that answer a shopper; ``ask`` answers a question in its turn."""
 
-    @app.post(
-        "/v1/recommend", response_model=schema.Recommendations, responses=READ, tags=["answers"]
+    @router.post(
+        "/recommend", response_model=schema.Recommendations, responses=READ, tags=["answers"]
     )
     async def recommend(http: Request, request: RecommendRequest) -> Response:
         """Recommend items to a shopper, known by id or described here."""
         return Json(await ask(http, request))
 
-    @app.post("/v1/recommend/batch", response_model=schema.Batch, responses=READ, tags=["answers"])
+    @router.post("/recommend/batch", response_model=schema.Batch, responses=READ, tags=["answers"])
     async def recommend_batch(http: Request, batch: BatchRequest) -> Response:
         """Recommend items to many users at once, with the answers that each would get alone.
 
@@ -37,7 +37,7 @@ def add_answers(app: FastAPI, ask: Ask) -> None:
             answers += (await ask(http, SeveralQuestions(some)))["answers"]
         return Json({"answers": answers})
 
-    @app.get("/v1/search", response_model=schema.Hits, responses=READ, tags=["answers"])
+    @router.get("/search", response_model=schema.Hits, responses=READ, tags=["answers"])
     async def search(
         http: Request,
         q: Annotated[

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
@@ -18,10 +18,10 @@ from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.routes.responses import READ, Ask, FilterText, Json, K, filter_of
 
 
-def add_feeds(app: FastAPI, ask: Ask) -> None:
+def add_feeds(router: APIRouter, ask: Ask) -> None:
     """Add the routes of the feeds; ``ask`` answers a question in its turn."""
 
-    @app.get("/v1/feeds/{feed}", response_model=schema.Feed, responses=READ, tags=["answers"])
+    @router.get("/feeds/{feed}", response_model=schema.Feed, responses=READ, tags=["answers"])
     async def feed(
         http: Request,
         feed: Annotated[FeedName, Path(description="which of the lists")],

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
@@ -22,23 +22,22 @@ from beauty_rec.serving.http.routes.responses import (
     filter_of,
     is_part_of_id,
 )
+from beauty_rec.serving.http.shops.several import shop_of
 from beauty_rec.serving.http.turns.cost import SimilarQuestion, cost_of_items
-from beauty_rec.serving.state.engine import Engine
 
 
-def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
+def add_items(router: APIRouter, ask: Ask, rate: Rate) -> None:
     """Add the routes of the items.
 
     Args:
-        app: that they are added to.
-        engine: what the answers come from.
+        router: that they are added to.
         ask: answers a question of a request in its turn.
         rate: charged for what is written.
     """
 
     # Before the item itself, whose id may hold a slash.
-    @app.get(
-        "/v1/items/{parent_asin:path}/similar",
+    @router.get(
+        "/items/{parent_asin:path}/similar",
         response_model=schema.Hits,
         responses=ITEM,
         tags=["items"],
@@ -52,52 +51,56 @@ def add_items(app: FastAPI, engine: Engine, ask: Ask, rate: Rate) -> None:
     ) -> Response:
         """Items whose texts or vectors are nearest to this one's, or taken together with it."""
         if is_part_of_id(http, "similar"):
-            return await item(f"{parent_asin}/similar")
+            return await item(http, f"{parent_asin}/similar")
         question = SimilarQuestion(parent_asin, k, by, filter_of(filter_text))
         return Json(await ask(http, question))
 
-    @app.get(
-        "/v1/items/{parent_asin:path}",
+    @router.get(
+        "/items/{parent_asin:path}",
         response_model=schema.ItemDetail,
         responses=ITEM,
         tags=["items"],
     )
-    async def item(parent_asin: ItemId) -> Response:
+    async def item(http: Request, parent_asin: ItemId) -> Response:
         """One item with all that is known of it. Send a slash in its id as %2F."""
-        return Json(engine.item(parent_asin))
+        return Json(shop_of(http).engine.item(parent_asin))
 
-    @app.get("/v1/facets", response_model=schema.Facets, responses=READ, tags=["items"])
+    @router.get("/facets", response_model=schema.Facets, responses=READ, tags=["items"])
     async def facets(
+        http: Request,
         field: Annotated[list[Label], Query(max_length=10, min_length=1)] = ["category", "brand"],  # noqa: B006
         k: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         """What a filter may name: the attributes, and the values that the most items have."""
-        return Json(await asyncio.to_thread(engine.facets, list(dict.fromkeys(field)), k))
+        count = shop_of(http).engine.facets
+        return Json(await asyncio.to_thread(count, list(dict.fromkeys(field)), k))
 
-    @app.patch(
-        "/v1/items/{parent_asin:path}",
+    @router.patch(
+        "/items/{parent_asin:path}",
         response_model=schema.ItemState,
         responses=WRITE,
         tags=["items"],
     )
-    async def change_item(parent_asin: ItemId, given: schema.ItemChange) -> Response:
+    async def change_item(http: Request, parent_asin: ItemId, given: schema.ItemChange) -> Response:
         """Hide an item or show it again, say whether it is in stock, or at what price."""
         said = given.model_dump(include=given.model_fields_set)
-        return Json(await asyncio.to_thread(engine.set_state, parent_asin, **said))
+        change = shop_of(http).engine.set_state
+        return Json(await asyncio.to_thread(change, parent_asin, **said))
 
-    @app.delete(
-        "/v1/items/{parent_asin:path}",
+    @router.delete(
+        "/items/{parent_asin:path}",
         response_model=schema.ItemState,
         responses=WRITE,
         tags=["items"],
     )
-    async def withdraw_item(parent_asin: ItemId) -> Response:
+    async def withdraw_item(http: Request, parent_asin: ItemId) -> Response:
         """Withdraw an item: in no answer from now on, until it is given again or unhidden."""
-        return Json(await asyncio.to_thread(engine.set_state, parent_asin, hidden=True))
+        change = shop_of(http).engine.set_state
+        return Json(await asyncio.to_thread(change, parent_asin, hidden=True))
 
-    @app.post("/v1/items", response_model=schema.Stored, responses=WRITE, tags=["items"])
+    @router.post("/items", response_model=schema.Stored, responses=WRITE, tags=["items"])
     async def put_items(http: Request, given: schema.NewItems) -> Response:
         """Add or replace items; they are found at once, and after a restart."""
         rate.charge(http.state.client, cost_of_items(given.items))
-        version = await asyncio.to_thread(engine.add_items, given.items)
+        version = await asyncio.to_thread(shop_of(http).engine.add_items, given.items)
         return Json({"stored": len({i.parent_asin for i in given.items}), "version": version})

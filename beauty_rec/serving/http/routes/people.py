@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from beauty_rec.recommender.online import requests
@@ -11,28 +11,26 @@ from beauty_rec.recommender.online.values import Id
 from beauty_rec.serving.http import schema
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.routes.responses import READ, WRITE, Json, UserId, is_part_of_id
-from beauty_rec.serving.http.shown import ShownAnswers
+from beauty_rec.serving.http.shops.several import shop_of
 from beauty_rec.serving.http.turns.cost import cost_of_events
-from beauty_rec.serving.state.engine import Engine
 
 
-def add_people(app: FastAPI, engine: Engine, shown: ShownAnswers, rate: Rate) -> None:
+def add_people(router: APIRouter, rate: Rate) -> None:
     """Add the routes of the users.
 
     Args:
-        app: that they are added to.
-        engine: what the answers come from.
-        shown: knows the answers that events may name.
+        router: that they are added to.
         rate: charged for lists of events.
     """
 
-    @app.post("/v1/events", response_model=schema.StoredEvents, responses=WRITE, tags=["users"])
+    @router.post("/events", response_model=schema.StoredEvents, responses=WRITE, tags=["users"])
     async def put_event(http: Request, given: requests.Events) -> Response:
         """Tell a user's event, or up to 100 of them; the next answers to the users know them."""
         events = given if isinstance(given, list) else [given]
         rate.charge(http.state.client, cost_of_events(events) - 1)
-        version = await asyncio.to_thread(engine.add_events, events)
-        attributed, unattributed = await shown.attribute(events)
+        shop = shop_of(http)
+        version = await asyncio.to_thread(shop.engine.add_events, events)
+        attributed, unattributed = await shop.shown.attribute(events)
         return Json(
             {
                 "stored": len(events),
@@ -43,8 +41,8 @@ def add_people(app: FastAPI, engine: Engine, shown: ShownAnswers, rate: Rate) ->
         )
 
     # Before the user, whose id may hold a slash.
-    @app.delete(
-        "/v1/users/{user_id:path}/events",
+    @router.delete(
+        "/users/{user_id:path}/events",
         response_model=schema.Deleted,
         responses=WRITE,
         tags=["users"],
@@ -57,31 +55,33 @@ def add_people(app: FastAPI, engine: Engine, shown: ShownAnswers, rate: Rate) ->
     ) -> Response:
         """Delete events that were given of a user: all, or those of an item, of a moment."""
         if is_part_of_id(http, "events"):
-            return await forget_user(f"{user_id}/events")
-        drop = engine.drop_events
+            return await forget_user(http, f"{user_id}/events")
+        drop = shop_of(http).engine.drop_events
         return Json(await asyncio.to_thread(drop, user_id.strip(), parent_asin, timestamp))
 
-    @app.delete(
-        "/v1/users/{user_id:path}",
+    @router.delete(
+        "/users/{user_id:path}",
         response_model=schema.Deleted,
         responses=WRITE,
         tags=["users"],
     )
-    async def forget_user(user_id: UserId) -> Response:
+    async def forget_user(http: Request, user_id: UserId) -> Response:
         """Forget a user, who is a stranger from the next answer on."""
-        await shown.forget(user_id.strip())
-        return Json(await asyncio.to_thread(engine.forget, user_id.strip()))
+        shop = shop_of(http)
+        forget = shop.engine.forget
+        await shop.shown.forget(user_id.strip())
+        return Json(await asyncio.to_thread(forget, user_id.strip()))
 
-    @app.get(
-        "/v1/sample-users",
+    @router.get(
+        "/sample-users",
         response_model=list[schema.SampleUser],
         responses=READ,
         tags=["users"],
     )
-    async def sample_users() -> Response:
+    async def sample_users(http: Request) -> Response:
         """A few users to try; none when serve.sample_users is 0."""
-        shop = engine.shop
-        wanted = engine.settings.serve.sample_users
+        engine = shop_of(http).engine
+        shop, wanted = engine.shop, engine.settings.serve.sample_users
         users = shop.forgotten.left(shop.samples)["user_id"].head(wanted)
         return Json([_sample(shop, user) for user in users])
 

@@ -5,10 +5,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["recommend", "batch", "search", "similar", "feed"]
+from beauty_rec.recommender.online.experiments.file import DEFAULT_VARIANT
+
+Kind = Literal["recommend", "batch", "search", "similar", "feed", "shadow"]
+"""Of an answer; ``shadow``: one that nobody saw."""
 MOST_POSITIONS = 100
 """Positions of an answer that are kept; nobody looks further."""
-DEFAULT_VARIANT = "default"
 
 
 class Impression(NamedTuple):
@@ -19,6 +21,9 @@ class Impression(NamedTuple):
         order: that the answer was made in.
         items: by position, from 1.
         sources: what found each: the source that ranks it best, or what the answer is sorted by.
+        experiment: that the variant is of; None: of none.
+        propensities: how probable each item was at its place; None: nothing was left to chance.
+        shadow_of: the answer that was shown, of one that was not.
     """
 
     recommendation_id: str
@@ -30,6 +35,9 @@ class Impression(NamedTuple):
     order: str
     items: list[str]
     sources: list[str]
+    experiment: str | None = None
+    propensities: list[float] | None = None
+    shadow_of: str | None = None
 
     def position(self, parent_asin: str) -> int | None:
         """Return where an item stood, from 1; None where it was not shown."""
@@ -60,6 +68,8 @@ def impression_of(answer: Mapping[str, Any], kind: Kind, user_id: str | None) ->
         order,
         [item["parent_asin"] for item in items],
         [_found_by(item, order) for item in items],
+        answer.get("experiment"),
+        [item["propensity"] for item in items] if items and "propensity" in items[0] else None,
     )
 
 

@@ -11,7 +11,7 @@ import psycopg
 
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.serving.state.database import STORE
-from beauty_rec.serving.state.shown.tables import SELECT
+from beauty_rec.serving.state.shown.tables import SELECT, SHOWN
 from beauty_rec.settings import Settings
 
 NOTHING = "none"
@@ -19,7 +19,8 @@ NOTHING = "none"
 IMPRESSIONS: dict[str, Any] = {
     "recommendation_id": pl.String, "time_ms": pl.Int64, "user_id": pl.String, "kind": pl.String,
     "version": pl.String, "variant": pl.String, "order": pl.String, "items": pl.List(pl.String),
-    "sources": pl.List(pl.String), "catalogue_items": pl.Int64,
+    "sources": pl.List(pl.String), "experiment": pl.String,
+    "propensities": pl.List(pl.Float64), "shadow_of": pl.String, "catalogue_items": pl.Int64,
 }  # fmt: skip
 EVENTS: dict[str, Any] = {
     "recommendation_id": pl.String, "parent_asin": pl.String, "type": pl.String,
@@ -46,6 +47,7 @@ def shown_version(settings: Settings) -> str:
             return NOTHING
         found = connection.execute(
             "SELECT count(*), max(recommendation_id) FROM serving_impressions"
+            " WHERE kind <> 'shadow'"
         ).fetchone()
         owed = connection.execute(
             "SELECT count(*), max(number) FROM serving_events WHERE recommendation_id IS NOT NULL"
@@ -61,7 +63,8 @@ def read_shown(settings: Settings) -> Shown:
     events: list[tuple[Any, ...]] = []
     with _reading(settings) as connection:
         if connection is not None:
-            impressions = connection.execute(SELECT + " ORDER BY recommendation_id").fetchall()
+            seen = SELECT + " WHERE kind <> 'shadow' ORDER BY recommendation_id"
+            impressions = connection.execute(seen).fetchall()
             events = connection.execute(
                 "SELECT recommendation_id, parent_asin, type, time_ms FROM serving_events"
                 " WHERE recommendation_id IS NOT NULL ORDER BY number"
@@ -82,4 +85,8 @@ def _reading(settings: Settings) -> Iterator[psycopg.Connection[Any] | None]:
         return
     with postgres(place, dsn) as address, psycopg.connect(address) as connection:
         is_there = connection.execute("SELECT to_regclass('serving_impressions')").fetchone()
-        yield connection if is_there and is_there[0] else None
+        if is_there is None or is_there[0] is None:
+            yield None
+            return
+        connection.execute(SHOWN)  # an older server kept less
+        yield connection

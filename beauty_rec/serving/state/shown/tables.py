@@ -22,20 +22,31 @@ SHOWN = """
             CREATE INDEX serving_impressions_time ON serving_impressions (time_ms);
             CREATE INDEX serving_impressions_user ON serving_impressions (user_id);
         END IF;
+        IF NOT EXISTS (SELECT FROM pg_attribute
+                       WHERE attrelid = 'serving_impressions'::regclass
+                       AND attname = 'experiment') THEN
+            ALTER TABLE serving_impressions
+                ADD COLUMN experiment text, ADD COLUMN propensities real[],
+                ADD COLUMN shadow_of text;
+            CREATE INDEX serving_impressions_experiment
+                ON serving_impressions (experiment) WHERE experiment IS NOT NULL;
+        END IF;
     END $$
 """
 """For a store of any age, after the table of events; no lock is taken where all is there already.
 
-``items`` and ``sources`` are in the order of positions, the first being position 1.
+``items``, ``sources`` and ``propensities`` (null where chance had no say) are in the order of
+positions, the first being position 1. ``shadow_of`` names the answer that was shown instead.
 """
 INSERT = """
     INSERT INTO serving_impressions (recommendation_id, time_ms, user_id, kind, version, variant,
-        ordering, items, sources, catalogue_items) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ordering, items, sources, experiment, propensities, shadow_of, catalogue_items)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (recommendation_id) DO NOTHING
 """
 SELECT = """
     SELECT recommendation_id, time_ms, user_id, kind, version, variant, ordering, items, sources,
-        catalogue_items FROM serving_impressions
+        experiment, propensities, shadow_of, catalogue_items FROM serving_impressions
 """
 PURGE = """
     DELETE FROM serving_impressions WHERE recommendation_id IN (

@@ -1,0 +1,1 @@
+"""`beauty-rec experiment` and `rollback`."""

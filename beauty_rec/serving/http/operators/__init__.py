@@ -1,0 +1,1 @@
+"""What operators are shown: the state of a shop, and of its experiment."""

@@ -1,0 +1,1 @@
+"""The data folders that one server answers from."""
