@@ -121,7 +121,7 @@ def _field(group: str, name: str, values: BaseModel) -> dg.Field | None:
 
 
 def _config_type(name: str, annotation: Any) -> Any:
-    """Return Dagster's config type of a setting's type; None for a secret."""
+    """Return Dagster's config type of a setting's type; None for a secret, and for names."""
     arguments = get_args(annotation)
     if get_origin(annotation) in (Union, UnionType):
         inner = _config_type(name, next(kind for kind in arguments if kind is not NoneType))
@@ -132,8 +132,8 @@ def _config_type(name: str, annotation: Any) -> Any:
         return _choice(name, arguments)
     if isinstance(annotation, type) and issubclass(annotation, PythonEnum):
         return _choice(name, tuple(member.value for member in annotation))
-    if annotation is SecretStr:
-        return None
+    if annotation is SecretStr or get_origin(annotation) is dict:
+        return None  # names of shops, with their folders and keys, are of the server alone
     return {int: int, float: float, bool: bool}.get(annotation, str)
 
 
