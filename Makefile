@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots page-pictures lint format benchmarks bench-peers clean
+.PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots page-pictures lint format bench benchmarks bench-peers clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,7 +55,7 @@ test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at 
 test-full: $(READY)  ## the full profile on tiny models of its kinds, no hub, no GPU (3 to 5 min)
 	$(BIN)/python -m pytest -m full beauty_rec_tests/full
 
-test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store (2.5 min)
+test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store, with two workers (4 min)
 	$(BIN)/python -m pytest -m ray beauty_rec_tests/deployment/test_ray.py
 
 MLFLOW_ENV ?= .cache/mlflow
@@ -128,7 +128,10 @@ format: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 benchmarks: run  ## the figures that the docs quote
-	@for file in $(filter-out benchmarks/peers.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/peers.py benchmarks/alternatives.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+bench: run  ## this project beside what one would use instead, into docs/benchmarks.md (10 min)
+	$(BIN)/python benchmarks/alternatives.py
 
 PEERS_ENV   ?= .cache/peers
 PEERS_SEEDS ?= 1

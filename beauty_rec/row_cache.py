@@ -6,16 +6,13 @@ time, nothing else: it is a cache. A file that is not what was written is droppe
 """
 
 import hashlib
-import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from beauty_rec.artifacts import atomic_path, content_hash, write_text_atomic
 
@@ -40,62 +37,7 @@ def maker_of(*parts: object) -> str:
     return content_keys([parts])[0]
 
 
-def reuse_vectors(
-    folder: Path,
-    maker: str,
-    keys: Sequence[str],
-    compute: Callable[[list[int]], NDArray[np.float32]],
-) -> tuple[NDArray[np.float32], int]:
-    """Return the vector of each key and how many were computed.
-
-    Args:
-        folder: of the cache; afterwards it holds the vectors of ``keys`` and no others.
-        maker: of the vectors; those of another maker are dropped.
-        keys: of the rows.
-        compute: rows (places in ``keys``) → float32 ``[len(rows), D]``; not called for no rows.
-    """
-    known, kept = _load_vectors(folder, maker)
-    missing = [row for row, key in enumerate(keys) if key not in known]
-    if not missing and kept is not None:
-        computed = np.empty((0, kept.shape[1]), np.float32)
-    else:
-        computed = compute(missing)
-    matrix = np.empty((len(keys), computed.shape[1]), np.float32)
-    matrix[missing] = computed
-    found = [(row, known[key]) for row, key in enumerate(keys) if key in known]
-    if found and kept is not None:
-        rows, places = np.array(found).T
-        matrix[rows] = kept[places]
-    with atomic_path(folder) as draft:
-        draft.mkdir()
-        np.save(draft / "vectors.npy", matrix)
-        document = {"maker": maker, "keys": list(keys)}
-        check = _check(document, draft / "vectors.npy")
-        (draft / "keys.json").write_text(json.dumps({**document, "check": check}))
-    return matrix, len(missing)
-
-
-def _load_vectors(folder: Path, maker: str) -> tuple[dict[str, int], NDArray[np.float32] | None]:
-    if not folder.exists():
-        return {}, None
-    try:
-        kept = json.loads((folder / "keys.json").read_text())
-        if kept.pop("check") != _check(kept, folder / "vectors.npy"):
-            raise ValueError("not what was written")
-        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        _drop(folder, error)
-        return {}, None
-    if kept["maker"] != maker:
-        return {}, None
-    return {key: row for row, key in enumerate(kept["keys"])}, vectors
-
-
-def _check(document: Mapping[str, object], vectors: Path) -> str:
-    return content_keys([(sorted(document.items()), content_hash(vectors))])[0]
-
-
-def _drop(path: Path, error: Exception) -> None:
+def drop(path: Path, error: Exception) -> None:
     """Remove a damaged part of a cache, and say so."""
     reason = f"it has no {error}" if isinstance(error, KeyError) else error
     LOG.warning("%s cannot be trusted (%s): dropped, its rows are computed again", path, reason)
@@ -167,10 +109,14 @@ class ReusedRows:
             if kind is None:
                 self._write()
 
+    def missing(self, keys: pl.Series) -> list[int]:
+        """Return the places in ``keys`` of which no row is known yet."""
+        return self._places(keys)[_FILE].is_null().arg_true().to_list()
+
     def rows(self, keys: pl.Series, compute: Callable[[list[int]], pl.DataFrame]) -> pl.DataFrame:
         """Return one row for each of ``keys``, in order; see :func:`reuse_rows`."""
         asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String})
-        places = asked.join(self._known, on=KEY, how="left", maintain_order="left")
+        places = self._places(keys)
         missing = places[_FILE].is_null().arg_true().to_list()
         self.computed += len(missing)
         computed = compute(missing)
@@ -189,6 +135,10 @@ class ReusedRows:
         self._keep(everything, computed, wanted)
         found = asked.join(everything, on=KEY, how="left", maintain_order="left")
         return found.select(columns)
+
+    def _places(self, keys: pl.Series) -> pl.DataFrame:
+        asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String})
+        return asked.join(self._known, on=KEY, how="left", maintain_order="left")
 
     def _keys(self, number: int) -> pl.DataFrame:
         rows = pl.scan_parquet(self._files[number], glob=False, row_index_name=_ROW)
@@ -253,6 +203,6 @@ def _is_sound(path: Path) -> bool:
         if not {KEY, MAKER, UNUSED} <= set(pl.read_parquet_schema(path)):
             raise ValueError("not a file of rows")
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        _drop(path, error)
+        drop(path, error)
         return False
     return True

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import cast
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from beauty_rec.artifacts import content_hash
+from beauty_rec.artifacts import Vectors, content_hash
 from beauty_rec.cli import app
+from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG
 from beauty_rec.orchestration.refresh.refresh import QUIET
@@ -183,9 +185,15 @@ def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     models = {name: content_hash(shop.data / "models" / name) for name in MODELS}
     latest = cast(int, shop.split_of("test")["timestamp"].max())
     known = shop.split_of("train").row(0, named=True)
+    titles = ("Zanzibar Xylophone Serum", "Zanzibar Marimba Shampoo")
     shop.append(
-        [{"parent_asin": "BNEW000001", "title": "Zanzibar Xylophone Serum", "price": 12.5}], "items"
+        [
+            {"parent_asin": f"BNEW00000{n}", "title": title, "store": "Zanzibar House", "price": n}
+            for n, title in enumerate(titles, 1)
+        ],
+        "items",
     )
+    ids = Vocabulary.load(shop.data / "processed/vocabulary.json")
     shop.append(
         [
             {
@@ -207,6 +215,14 @@ def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     assert sum(computed) == 6
     embedded = shop.facts("item_embeddings")
     assert 0 < embedded["rows_computed"] <= 0.2 * embedded["rows_reused"]
+    # The new values have ids behind those of before, and rows in the models of before.
+    today = Vocabulary.load(shop.data / "processed/vocabulary.json")
+    assert [e[:3] for e in today.entries[: len(ids.entries)]] == [e[:3] for e in ids.entries]
+    assert "zanzibar house" in {e.value.lower() for e in today.entries[len(ids.entries) :]}
+    assert shop.facts("item_vectors")["values_since_training"] == len(today) - len(ids) > 0
+    vectors = Vectors.load(shop.data / "processed/item_vectors")
+    new = vectors.matrix[[vectors.ids.index(f"BNEW00000{n}") for n in (1, 2)]]
+    np.testing.assert_allclose(np.linalg.norm(new, axis=1), 1, rtol=1e-4)
     # The new item is in both indexes, by the models of before.
     found = shop.call("search", "zanzibar xylophone", "-k", "1000", "--json")
     hits = json.loads(found.stdout)["items"]

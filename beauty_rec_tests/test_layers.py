@@ -13,6 +13,7 @@ FLOORS = (
     {"settings"},
     {"artifacts"},
     {"row_cache", "tracing", "verified"},
+    {"vector_cache"},
     {"events", "search", "measures", "training"},
     {"language", "corpus", "sample"},
     {"keywords"},

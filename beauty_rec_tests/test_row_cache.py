@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from beauty_rec.row_cache import (
     content_keys,
     maker_of,
     reuse_rows,
-    reuse_vectors,
 )
+from beauty_rec.vector_cache import reuse_vectors
 from beauty_rec_tests.harm import HARMS
 
 
@@ -22,10 +23,11 @@ class Lengths:
     def __init__(self, words: list[str]) -> None:
         self.words, self.asked = words, []  # type: ignore[var-annotated]
 
-    def vectors(self, rows: list[int]) -> np.ndarray:
-        self.asked += [self.words[row] for row in rows]
-        lengths = [[len(self.words[row]), 1] for row in rows]
-        return np.array(lengths, np.float32).reshape(-1, 2)
+    def vectors(self, chunks: Iterable[list[int]]) -> Iterator[np.ndarray]:
+        for rows in chunks:
+            self.asked += [self.words[row] for row in rows]
+            lengths = [[len(self.words[row]), 1] for row in rows]
+            yield np.array(lengths, np.float32).reshape(-1, 2)
 
     def rows(self, rows: list[int]) -> pl.DataFrame:
         self.asked += [self.words[row] for row in rows]
@@ -62,6 +64,31 @@ def test_only_new_and_changed_vectors_are_computed(tmp_path: Path) -> None:
     assert vectors(cache, ["three"]) == ([5], [])
     assert vectors(cache, []) == ([], [])
     assert vectors(cache, ["one"]) == ([3], ["one"])  # what went is forgotten
+
+
+def test_a_killed_computation_goes_on_with_the_same_chunks(tmp_path: Path) -> None:
+    words = ["one", "three", "seven!", "of", "eleven letters"]
+    cache, keys = tmp_path / "vectors", content_keys(words)
+    reuse_vectors(cache, "a", keys[:1], Lengths(words).vectors)
+
+    def killed(chunks: Iterable[list[int]]) -> Iterator[np.ndarray]:
+        yield from Lengths(words).vectors([next(iter(chunks))])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reuse_vectors(cache, "a", keys, killed, chunk=2)
+    assert len(np.load(cache / "vectors.npy")) == 1  # what stood there stands
+    asked: list[list[int]] = []
+
+    def noted(chunks: Iterable[list[int]]) -> Iterator[np.ndarray]:
+        for rows in chunks:
+            asked.append(rows)
+            yield from Lengths(words).vectors([rows])
+
+    found, computed = reuse_vectors(cache, "a", keys, noted, chunk=2)
+    assert (asked, computed) == ([[3, 4]], 2)
+    assert found[:, 0].tolist() == [3, 5, 6, 2, 14]
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors"]
 
 
 def test_another_maker_computes_all(tmp_path: Path) -> None:

@@ -14,10 +14,13 @@ def keep(settings: Settings) -> None:
     write_text_atomic(settings.memory_path, settings.remembered())
 
 
-def test_the_profile_chooses_the_encoder(tmp_path: Path) -> None:
+def test_the_profile_chooses_the_encoder_and_the_sizes(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).encoder.model == PACKAGED_ENCODER
     full = Settings(data_dir=tmp_path, profile="full")
     assert full.encoder.model == "BAAI/bge-m3"
+    sample = Settings(data_dir=tmp_path)
+    assert full.ranking.embedding_dim > sample.ranking.embedding_dim
+    assert full.item_tower.embedding > sample.item_tower.embedding
 
 
 def test_given_beats_environment_beats_memory_beats_preset(

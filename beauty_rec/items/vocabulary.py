@@ -112,6 +112,24 @@ class Vocabulary:
         """Return the id of a value: 0 for null, 1 where it has none."""
         return PAD if value is None else self._ids.get((field, value), UNKNOWN)
 
+    def carried_on(self, later: "Vocabulary") -> "Vocabulary":
+        """Return ``later`` where each of these ids means the same there, else this vocabulary.
+
+        So what was trained with these ids can be asked with the ids of today.
+        """
+        same = (self.std_fields, self.max_re) == (later.std_fields, later.max_re)
+        pairs = zip(self.entries, later.entries, strict=False)
+        kept = len(later) >= len(self) and all(old[:3] == new[:3] for old, new in pairs)
+        return later if same and kept else self
+
+    def stand_ins(self, rows: int) -> NDArray[np.int64]:
+        """Return which of the first ``rows`` ids stood for each later one before it was given.
+
+        A STD value was unknown, a RE value left out: 1 and 0, int64 ``[len(self) - rows]``.
+        """
+        later = self.entries[rows - len(SPECIAL) :]
+        return np.array([UNKNOWN if e.kind == "std" else PAD for e in later], dtype=np.int64)
+
     def encode(self, frame: pl.DataFrame) -> Encoded:
         """Return the ids of an attributes frame's items, row for row; see :class:`Encoded`.
 

@@ -1,12 +1,12 @@
 """Keywords by rules: a lexicon with negation, ages in numbers, salient phrases. Needs no model."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
 from beauty_rec.keywords.ages import find_ages
-from beauty_rec.keywords.extractor import Reviews, answers, read_batches
+from beauty_rec.keywords.extractor import Reviews, answers, extract_keywords, read_batches
 from beauty_rec.keywords.lexicon import load_lexicon
 from beauty_rec.keywords.matching import find_matches
 from beauty_rec.keywords.phrases import salient_phrases
@@ -68,3 +68,9 @@ class RulesExtractor:
             when=list(found["when"])[:MAX_WHEN],
             why=[*list(found["why"])[:MAX_LEXICON_WHY], *phrases],
         )
+
+
+def rules_reader(max_phrases: int) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Return what makes of reviews the frame of their keywords, see :func:`extract_keywords`."""
+    extractor = RulesExtractor(max_phrases)
+    return lambda reviews: extract_keywords(reviews, extractor)

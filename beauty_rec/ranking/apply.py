@@ -21,17 +21,27 @@ GBDT = "gbdt.txt"
 EVALUATION_ROWS = 32_768
 
 
-def load_rankers(folder: Path) -> tuple[dict[str, Ranker], FeatureBuilder]:
+def load_rankers(
+    folder: Path, vocabulary: Vocabulary | None = None
+) -> tuple[dict[str, Ranker], FeatureBuilder]:
     """Return the models of :func:`~beauty_rec.ranking.fit.fit_rankers` and their features' builder.
 
     The models are named ``reranked`` (DeepFM) and, where it was trained, ``gbdt``.
+
+    Args:
+        folder: of the reranker.
+        vocabulary: of today; ids that came since the training get rows. None, or one that does not
+            carry the reranker's own on: that one.
     """
-    reranker = Reranker.load(folder)
+    reranker, known = Reranker.load(folder), Vocabulary.load(folder / VOCABULARY)
+    if vocabulary is not None:
+        known = known.carried_on(vocabulary)
+        reranker = reranker.grown(known)
     models: dict[str, Ranker] = {"reranked": reranker}
     if (folder / GBDT).exists() and unavailable() is None:
         models["gbdt"] = Gbdt.load(folder / GBDT)
     table = ItemTable.load(folder / TABLE)
-    return models, FeatureBuilder(reranker.spec, Vocabulary.load(folder / VOCABULARY), table)
+    return models, FeatureBuilder(reranker.spec, known, table)
 
 
 @torch.inference_mode()

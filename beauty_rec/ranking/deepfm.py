@@ -56,6 +56,7 @@ class DeepFM(nn.Module):
 
     source: nn.Parameter | None
     project: nn.Parameter | None
+    empty: Tensor | None
     user_starts: Tensor
     item_starts: Tensor
 
@@ -70,6 +71,7 @@ class DeepFM(nn.Module):
             self.table[0] = 0.0
         self.register_parameter("source", None)
         self.register_parameter("project", None)
+        self.register_buffer("empty", None, persistent=False)
         self.linear = nn.Linear(fields.dense, 1)
         width = settings.hidden[0]
         # One layer over [query fields | item fields | dense], kept as its three blocks of columns.
@@ -98,6 +100,10 @@ class DeepFM(nn.Module):
     def _pool(self, user_ids: Tensor, item_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Return each field's mean or sum, [U, F, 1 + D] and [I, G, 1 + D], by one lookup."""
         starts, bags, done = [], [], 0
+        if self.empty is not None:
+            user_ids, item_ids = (
+                ids.masked_fill(self.empty[ids], 0) for ids in (user_ids, item_ids)
+            )
         for ids, first in ((user_ids, self.user_starts), (item_ids, self.item_starts)):
             rows = torch.arange(len(ids), device=ids.device, dtype=ids.dtype)[:, None]
             starts.append((rows * ids.shape[1] + first + done).flatten())
@@ -143,6 +149,23 @@ class DeepFM(nn.Module):
         found = source[: len(rows)][known] @ project
         self.project = nn.Parameter(project * (scale / found.std().clamp_min(1e-12)))
         self.table[: len(rows), 1:][known] = 0.0
+
+    @torch.no_grad()
+    def grow(self, stand_ins: Tensor) -> None:
+        """Give ids that came after the training rows, which say what was said without them.
+
+        The rows of before stay, bit for bit.
+
+        Args:
+            stand_ins: int64, of each new id the one whose row it takes; one that takes that of id 0
+                is an empty slot, too. See
+                :meth:`~beauty_rec.items.vocabulary.Vocabulary.stand_ins`.
+        """
+        if not len(stand_ins):
+            return
+        known = torch.zeros(len(self.table), dtype=torch.bool)
+        self.empty = torch.cat([known, stand_ins == 0])
+        self.table = nn.Parameter(torch.cat([self.table, self.table[stand_ins]]))
 
     def _table(self) -> Tensor:
         """Return linear weights and embeddings of all ids, [rows, 1 + D]."""

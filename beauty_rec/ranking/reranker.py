@@ -5,7 +5,7 @@
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.deepfm import Batch, DeepFM, Fields
 from beauty_rec.ranking.features.build import Features
 from beauty_rec.ranking.features.spec import FeatureSpec
@@ -47,6 +48,12 @@ class Reranker:
             self.model.eval()
         slope, offset = self.calibration
         return torch.sigmoid(slope * self.model(batch) + offset).numpy()
+
+    def grown(self, vocabulary: Vocabulary) -> "Reranker":
+        """Return the same with rows for the ids that ``vocabulary`` has beyond its own."""
+        self.model.grow(torch.from_numpy(vocabulary.stand_ins(self.rows)))
+        spec = self.spec.model_copy(update={"vocabulary_version": vocabulary.version})
+        return replace(self, spec=spec, rows=len(vocabulary))
 
     def save(self, folder: Path) -> None:
         """Write into ``folder``, made if need be."""

@@ -90,6 +90,7 @@ def train_reranker(
         model = DeepFM(rows, fields_of(spec), settings)
         if settings.transfer and embeddings is not None:
             model.transfer(torch.from_numpy(np.array(embeddings)), settings.embedding_std)
+    _silence(model, train, chosen)
     # Few candidates are chosen: start at their share, or epochs go by in finding it.
     share = float(train.labels[chosen].mean())
     torch.nn.init.constant_(model.linear.bias, math.log(share / (1 - share + 1e-9)))
@@ -168,6 +169,17 @@ def _train_epoch(
             optimizer.step()
             total += loss.item() * len(rows)
     return total / len(chosen), len(batches)
+
+
+@torch.no_grad()
+def _silence(model: DeepFM, train: Examples, chosen: NDArray[np.int64]) -> None:
+    """Let ids that no chosen example has start, and so stay, at zero: nothing speaks of them."""
+    features = train.features
+    queries, items = np.unique(features.user_row[chosen]), np.unique(features.item_row[chosen])
+    met = np.unique(
+        np.concatenate([features.user_ids[queries].ravel(), features.item_ids[items].ravel()])
+    )
+    model.table[torch.from_numpy(np.setdiff1d(np.arange(len(model.table)), met))] = 0.0
 
 
 def _groups(model: DeepFM, settings: RankingSettings) -> list[dict[str, Any]]:

@@ -9,9 +9,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from itertools import pairwise
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path, write_text_atomic
+from beauty_rec.retriever.encoding.precision import may_quantize, reduced_precision
+from beauty_rec.retriever.encoding.quantized_linear import QuantizedLinears
+from beauty_rec.retriever.encoding.token_batches import made_ahead, token_batches
 from beauty_rec.retriever.model_files import resolve_model, unavailable
 from beauty_rec.retriever.packed_linear import PackedLinears
 from beauty_rec.settings import EncoderSettings, offline
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _LIMITS_FILE = "text_encoder.json"
+_TOKENIZED = 4_096
+"""Texts of one call of the tokenizer, whose answer is Python lists."""
+_FEW = 16
+"""Texts that are one batch whatever their lengths: a request's."""
 
 
 class TextEncoder:
@@ -39,6 +44,7 @@ class TextEncoder:
         name: what a model card calls it (never a path).
         max_query_tokens, max_item_tokens: with the encoder's own first and last token.
         reduced: what forward passes run in: bfloat16 or float16; None: float32, as it is.
+        may_quantize: whether this processor and the settings allow int8, see :meth:`encode_items`.
     """
 
     def __init__(self, model: "SentenceTransformer", name: str, settings: EncoderSettings) -> None:
@@ -46,9 +52,12 @@ class TextEncoder:
         self.name = name
         self.max_query_tokens = _within(model, settings.max_query_tokens)
         self.max_item_tokens = _within(model, settings.max_item_tokens)
-        self._batch_size = settings.batch_size
+        self._on_cpu = model.device.type == "cpu"
+        self._budget = settings.tokens_at_once(on_gpu=not self._on_cpu)
         self.reduced = reduced_precision(settings.precision, model.device)
+        self.may_quantize = may_quantize(settings.precision, model.device)
         self._packed: PackedLinears | None = None
+        self._quantized: QuantizedLinears | None = None
 
     @classmethod
     def load(cls, name_or_folder: str | Path, settings: EncoderSettings) -> "TextEncoder":
@@ -104,9 +113,25 @@ class TextEncoder:
         reduced = self.model.device.type != "cpu"
         return self._encode(texts, self.max_query_tokens, "contexts", reduced=reduced)
 
-    def encode_items(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return unit vectors float32 ``[N, D]`` of item texts, cut at ``max_item_tokens``."""
-        return self._encode(texts, self.max_item_tokens, "items")
+    def encode_items(
+        self, texts: Sequence[str], *, quantized: bool = False, reduced: bool = True
+    ) -> NDArray[np.float32]:
+        """Return unit vectors float32 ``[N, D]`` of item texts, cut at ``max_item_tokens``.
+
+        Args:
+            texts: of the items.
+            quantized: with linear layers in int8, where ``may_quantize``. A vector then depends on
+                its text alone, to the last bit.
+            reduced: in the encoder's precision; otherwise in float32.
+        """
+        int8 = quantized and self.may_quantize
+        return self._encode(texts, self.max_item_tokens, "items", reduced=reduced, quantized=int8)
+
+    def precision_of_items(self, *, quantized: bool) -> str:
+        """Return the name of what :meth:`encode_items` computes in."""
+        if quantized and self.may_quantize:
+            return "int8"
+        return str(self.reduced or torch.float32).removeprefix("torch.")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, uncut, without the encoder's first and last token."""
@@ -169,20 +194,34 @@ class TextEncoder:
             write_text_atomic(draft / _LIMITS_FILE, json.dumps(limits, indent=2) + "\n")
 
     def _encode(
-        self, texts: Sequence[str], max_tokens: int, what: str, *, reduced: bool = True
+        self,
+        texts: Sequence[str],
+        max_tokens: int,
+        what: str,
+        *,
+        reduced: bool = True,
+        quantized: bool = False,
     ) -> NDArray[np.float32]:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        # Texts of like length share a batch: little padding; the longest first shows its memory.
-        order = sorted(range(len(texts)), key=lambda i: (-len(texts[i]), i))
         was_training = self.model.training
         if was_training:  # walking through the modules costs a request a millisecond
             self.model.eval()
-        bar = tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None)
-        passes = self.mixed_precision() if reduced else self._packed_layers()
-        with bar, torch.inference_mode(), passes:
-            for rows, batch in self._batches(texts, order, max_tokens):
-                vectors[rows] = self.model(batch)["sentence_embedding"].cpu().numpy()
+        # Rows of one length on a CPU: no padding to compute, and no company to depend on.
+        same_length = self._on_cpu and reduced
+        with ExitStack() as held:
+            bar = tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None)
+            held.enter_context(bar)
+            held.enter_context(torch.inference_mode())
+            held.enter_context(self.mixed_precision() if reduced else self._packed_layers())
+            if quantized:
+                held.enter_context(self._quantized_layers())
+            computed: list[tuple[list[int], torch.Tensor]] = []
+            for rows, batch in self._batches(texts, max_tokens, same_length=same_length):
+                computed.append((rows, self.model(batch)["sentence_embedding"]))
+                if len(computed) == 2:  # a GPU computes this batch while the last one is fetched
+                    _fetch(computed, vectors)
                 bar.update(len(rows))
+            _fetch(computed, vectors, left=0)
         if was_training:
             self.model.train()
         found: NDArray[np.float32] = vectors / np.maximum(
@@ -191,30 +230,47 @@ class TextEncoder:
         return found
 
     def _batches(
-        self, texts: Sequence[str], order: list[int], max_tokens: int
+        self, texts: Sequence[str], max_tokens: int, *, same_length: bool
     ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """Yield rows of ``texts`` and their features; the next ones are made meanwhile."""
-        size = self._batch_size
-        parts = [order[start : start + size] for start in range(0, len(order), size)]
-
-        def features(rows: list[int]) -> dict[str, torch.Tensor]:
-            return self.features([texts[row] for row in rows], max_tokens)
-
-        if len(parts) < 2:  # a thread takes longer to start than a request's texts to be cut
-            yield from ((rows, features(rows)) for rows in parts)
+        """Yield rows of ``texts`` and their features; the next texts are cut meanwhile."""
+        # Texts of like length share a batch: little padding; the longest first shows its memory.
+        order = sorted(range(len(texts)), key=lambda i: (-len(texts[i]), i))
+        if 0 < len(texts) <= _FEW and not same_length:
+            yield order, self.features([texts[row] for row in order], max_tokens)
             return
-        with ThreadPoolExecutor(1, "tokenize") as worker:
-            ahead = worker.submit(features, parts[0])
-            for rows, following in pairwise([*parts, []]):
-                batch = ahead.result()
-                if following:
-                    ahead = worker.submit(features, following)
-                yield rows, batch
+        tokenizer = self.model.tokenizer
+
+        def tokenized(rows: list[int]) -> tuple[list[int], Any]:
+            some = [texts[row] for row in rows]
+            return rows, tokenizer(some, truncation=True, max_length=max_tokens)
+
+        parts = (order[start : start + _TOKENIZED] for start in range(0, len(order), _TOKENIZED))
+        for rows, ids in made_ahead(parts, tokenized):
+            lengths = [len(row) for row in ids["input_ids"]]
+            for batch in token_batches(lengths, self._budget, same_length=same_length):
+                chosen = {name: [values[i] for i in batch] for name, values in ids.items()}
+                padded = tokenizer.pad(chosen, return_tensors="pt", verbose=False)
+                on_device = {name: part.to(self.model.device) for name, part in padded.items()}
+                yield [rows[i] for i in batch], on_device
 
     def _packed_layers(self) -> AbstractContextManager[None]:
         if self._packed is None and PackedLinears.fit(self.model):
             self._packed = PackedLinears(self.model)
         return nullcontext() if self._packed is None else self._packed.used()
+
+    def _quantized_layers(self) -> AbstractContextManager[None]:
+        if self._quantized is None:
+            self._quantized = QuantizedLinears(self.model, self.reduced or torch.float32)
+        return self._quantized.used()
+
+
+def _fetch(
+    computed: list[tuple[list[int], torch.Tensor]], vectors: NDArray[np.float32], left: int = 1
+) -> None:
+    """Move the oldest of what was computed into ``vectors``, until ``left`` are left."""
+    while len(computed) > left:
+        rows, found = computed.pop(0)
+        vectors[rows] = found.cpu().numpy()
 
 
 def _within(model: "SentenceTransformer", tokens: int) -> int:
@@ -225,17 +281,3 @@ def _within(model: "SentenceTransformer", tokens: int) -> int:
     if config.model_type in ("xlm-roberta", "roberta"):
         positions -= 2  # their position ids start after the padding id
     return min(tokens, positions)
-
-
-def reduced_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    """Return what forward passes run in; "auto": what the hardware multiplies in, or None."""
-    if precision != "auto":
-        return {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision)
-    if device.type == "cuda":
-        bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if bfloat16 else torch.float16
-    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
-        return None
-    capabilities = torch.cpu.get_capabilities()
-    found = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return torch.bfloat16 if found else None

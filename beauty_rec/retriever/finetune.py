@@ -33,6 +33,7 @@ from beauty_rec.training.checkpoints import (
 )
 from beauty_rec.training.schedule import warmup_then_decay
 from beauty_rec.training.seeds import seeded
+from beauty_rec.training.team import Team
 
 Evaluate = Callable[[TextEncoder], float]
 """Scores an encoder; higher is better (valid Recall@100)."""
@@ -50,8 +51,11 @@ def fine_tune(
     """Fine-tune the encoder on the pairs and write the best weights, log and card to ``target``.
 
     A run that was killed goes on from its last checkpoint when called again with the same
-    arguments. Without pairs (or without a batch) the untuned encoder is written, and the log and
-    the card say so.
+    arguments. Processes that torchrun started train on the same batches, each on its share, with
+    all texts of a batch as negatives: the losses are those of one process, apart from the draws of
+    dropout and from rows of a last batch that cannot be shared evenly, which are left out. The
+    first one writes. Without pairs (or without a batch) the untuned encoder is
+    written, and the log and the card say so.
 
     Args:
         pairs: ``query, positive, parent_asin, review_id``.
@@ -65,6 +69,9 @@ def fine_tune(
         score_name: of what ``evaluate`` returns, for the card.
     """
     encoder = TextEncoder.load(encoder_settings.model, encoder_settings)
+    team = Team.now()
+    if evaluate is not None:
+        evaluate = team.by_the_first(evaluate)
     batches = _plan(pairs, settings)
     log = TrainingLog(pairs=len(pairs), planned_steps=len(batches))
     if batches:
@@ -73,6 +80,9 @@ def fine_tune(
         log.note = "Not tuned: there are no training pairs to learn from."
         if evaluate is not None:
             log.evaluations.append((0, evaluate(encoder)))
+    team.wait()
+    if team.rank > 0:
+        return log
     card_settings = {
         "max_query_tokens": encoder.max_query_tokens,
         "max_item_tokens": encoder.max_item_tokens,
@@ -97,7 +107,7 @@ def _train(
     log: TrainingLog,
 ) -> None:
     """Train in place; ``encoder`` ends with the best weights, ``log`` with what happened."""
-    model = encoder.model
+    model, team = encoder.model, Team.now()
     queries, positives = pairs["query"].to_list(), pairs["positive"].to_list()
     # Mined with the untuned weights, before a checkpoint is loaded: a resumed run mines the same.
     negatives = _mined(encoder, pairs, settings)
@@ -112,6 +122,7 @@ def _train(
     scaler = torch.amp.GradScaler(model.device.type, enabled=encoder.reduced is torch.float16)
 
     resumed = load_checkpoint(checkpoints, model, optimizer, fingerprint)
+    team.wait()  # the first one will write the next checkpoint over this one
     if resumed is not None:
         state, best = resumed
         if state.get("scaler"):
@@ -125,7 +136,11 @@ def _train(
     start, kept_at = len(log.losses), time.monotonic()
     with (
         tqdm(
-            total=len(batches), initial=start, desc="fine-tune", unit="batch", disable=None
+            total=len(batches),
+            initial=start,
+            desc="fine-tune",
+            unit="batch",
+            disable=None if team.rank == 0 else True,
         ) as bar,
         seeded(settings.seed, model.device),
         encoder.mixed_precision(),
@@ -139,8 +154,9 @@ def _train(
                 group["lr"] = settings.learning_rate * warmup_then_decay(
                     step, len(batches), settings.warmup_share, settings.decay
                 )
-            torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout of this step
-            rows = _by_length(batches[step - 1], queries, positives)
+            # Dropout of this step.
+            torch.manual_seed((settings.seed * 1_000_003 + step) * team.size + team.rank)
+            rows = team.share(_by_length(batches[step - 1], queries, positives))
             columns = [[queries[row] for row in rows], [positives[row] for row in rows]]
             columns += [
                 [positives[negatives[row][rank]] for row in rows]
@@ -148,12 +164,13 @@ def _train(
             ]
             loss = batch_loss(encoder, loss_of, columns)
             scaler.scale(loss).backward()
+            team.average_gradients(trained)
             scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad(set_to_none=True)
-            log.losses.append(round(float(loss.detach()), 6))
+            log.losses.append(round(team.mean(loss.detach()), 6))
             bar.update()
             bar.set_postfix(loss=f"{log.losses[-1]:.3f}")
 
@@ -164,7 +181,7 @@ def _train(
                 if _is_best(log):
                     log.best_step, best = step, weights_of(model)
             due = time.monotonic() - kept_at >= 60 * settings.checkpoint_minutes
-            if due and step < len(batches):
+            if due and step < len(batches) and team.rank == 0:
                 state = {
                     "scaler": scaler.state_dict(),
                     "losses": log.losses,

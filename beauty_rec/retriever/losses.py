@@ -7,6 +7,7 @@ import torch
 
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import FineTuneSettings
+from beauty_rec.training.team import Team
 
 _CHUNK = 32
 
@@ -31,10 +32,14 @@ def ranking_loss(model: Any, settings: FineTuneSettings) -> torch.nn.Module:
             temperature=settings.temperature,
             mini_batch_size=min(settings.mini_batch_size, settings.batch_size),
             margin=settings.guide_margin,
+            gather_across_devices=Team.now().size > 1,
             contrast_anchors=False,
             contrast_positives=False,
         )
-    options: dict[str, Any] = {"scale": 1 / settings.temperature}
+    options: dict[str, Any] = {
+        "scale": 1 / settings.temperature,
+        "gather_across_devices": Team.now().size > 1,
+    }
     if settings.symmetric:
         options |= {
             "directions": ("query_to_doc", "doc_to_query"),

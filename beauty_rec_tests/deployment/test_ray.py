@@ -5,15 +5,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import polars as pl
 import pytest
 
+from beauty_rec.keywords.rules import rules_reader
+from beauty_rec.orchestration.stage.ray_data import Work, spread
+from beauty_rec.retriever.encoding.workers import Model, item_encoder
 from beauty_rec.sample import write_sample
-from beauty_rec.settings import SampleSettings
+from beauty_rec.settings import (
+    PACKAGED_ENCODER,
+    EncoderSettings,
+    ExecutionSettings,
+    SampleSettings,
+    Settings,
+)
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
@@ -25,6 +34,9 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+HEAD_PORT = free_port()
+
+
 @pytest.fixture(scope="module")
 def ray_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the jobs API of a Ray of this machine."""
@@ -32,8 +44,8 @@ def ray_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ray, path = str(programs / "ray"), f"{programs}{os.pathsep}{os.environ['PATH']}"
     port, temporary = free_port(), tmp_path_factory.mktemp("ray")
     start = [
-        *(ray, "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={port}"),
-        *("--include-dashboard=true", "--dashboard-host=127.0.0.1", "--num-cpus=2"),
+        *(ray, "start", "--head", "--block", f"--port={HEAD_PORT}", f"--dashboard-port={port}"),
+        *("--include-dashboard=true", "--dashboard-host=127.0.0.1", "--num-cpus=3"),
         *("--node-ip-address=127.0.0.1", f"--temp-dir=/tmp/ray-{os.getpid()}"),
         *("--object-store-memory=80000000", "--disable-usage-stats"),
     ]
@@ -95,3 +107,76 @@ def test_steps_on_ray_meet_only_in_the_store(ray_jobs: str, tmp_path: Path) -> N
     assert "1 built, 0 fresh, 0 failed" in beauty_rec(*alone, *more)
     for split in ("train", "test"):
         assert pl.read_parquet(store / "processed" / "keywords" / f"{split}.parquet").height > 0
+
+
+@pytest.mark.timeout(600)
+def test_what_two_workers_make_is_what_one_process_makes(ray_jobs: str, tmp_path: Path) -> None:
+    files = write_sample(tmp_path / "input", SampleSettings(reviews=300, items=60, seed=2))
+    store = tmp_path / "store"
+    given = [
+        *("run", "--data-dir", tmp_path / "here", "--set", f"storage.url=file://{store}"),
+        *("--reviews", files.reviews, "--items", files.items, "--set", "encoder.chunk=20"),
+    ]
+    alone = ("--set", "execution.executor=in_process")
+    beauty_rec(*given, *alone, "--select", "*base_embeddings")
+    made = ("base_embeddings/vectors.npy", "base_embeddings/ids.parquet", "keywords/train.parquet")
+    before = {name: (store / "processed" / name).read_bytes() for name in made}
+    on_ray = [
+        *("--set", "execution.executor=ray", "--set", f"execution.ray_address={ray_jobs}"),
+        *("--set", f"execution.worker_data_dir={tmp_path / 'there'}", "--force"),
+        *("--set", "gpu.per_step=0"),
+        *("--set", "execution.step_cpus=1", "--set", "execution.step_memory_gb=0.2"),
+    ]
+    beauty_rec(*given, *on_ray, "--select", "keywords", "--partition", "train")
+    beauty_rec(*given, *on_ray, "--select", "base_embeddings")
+    for name, content in before.items():
+        assert (store / "processed" / name).read_bytes() == content, name
+
+
+def with_process(shift: int) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """What makes of numbers larger ones, slowly, and says in which process."""
+
+    def work(frame: pl.DataFrame) -> pl.DataFrame:
+        time.sleep(0.5)
+        return frame.with_columns(pl.col("n") + shift, process=pl.lit(os.getpid()))
+
+    return work
+
+
+def test_frames_are_spread_and_come_back_in_order(ray_jobs: str) -> None:
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no tests
+    frames = [pl.DataFrame({"n": range(start, start + 3)}) for start in range(0, 30, 3)]
+    frames.insert(4, frames[0].clear())
+    on_ray = Settings(execution=ExecutionSettings(executor="ray"))
+    with ray.init(address=f"127.0.0.1:{HEAD_PORT}", log_to_driver=False):
+        found = list(spread(on_ray, frames, with_process, 100))
+    assert [frame.height for frame in found] == [frame.height for frame in frames]
+    everything = pl.concat(found)
+    assert everything["n"].to_list() == list(range(100, 130))
+    assert everything["process"].n_unique() >= 2
+    assert os.getpid() not in everything.filter(pl.col("n") >= 100)["process"][:3]
+
+
+def test_vectors_and_keywords_of_two_workers_are_those_of_one_process(ray_jobs: str) -> None:
+    import ray
+
+    words = "a comb for curly hair, loved by my daughter"
+    texts = [f"{n} {words}" * (1 + n % 3) for n in range(24)]
+    frames = list(pl.DataFrame({"text": texts}).iter_slices(6))
+    names = {"review_id": [f"r{n}" for n in range(24)], "parent_asin": ["B1"] * 24}
+    reviews = list(pl.DataFrame({**names, "title": texts, "text": texts}).iter_slices(6))
+    makes: list[tuple[list[pl.DataFrame], Callable[..., Work], tuple[object, ...]]] = [
+        (frames, item_encoder, (Model.of(PACKAGED_ENCODER), EncoderSettings(), True)),
+        (reviews, rules_reader, (5,)),
+    ]
+    on_ray = Settings(execution=ExecutionSettings(executor="ray"))
+    with ray.init(address=f"127.0.0.1:{HEAD_PORT}", log_to_driver=False):
+        for given, make, arguments in makes:
+            alone = list(spread(Settings(), given, make, *arguments))
+            there = list(spread(on_ray, given, make, *arguments))
+            assert len(there) == len(alone)
+            for one, other in zip(alone, there, strict=True):
+                assert one.schema == other.schema
+                assert one.equals(other)

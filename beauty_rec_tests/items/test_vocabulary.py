@@ -77,6 +77,30 @@ def test_a_later_run_appends_and_moves_nothing() -> None:
     assert again.version == first.version
 
 
+def test_what_was_trained_before_is_asked_with_the_ids_of_today() -> None:
+    first = Vocabulary.build(FIRST, None, SETTINGS)
+    later = frame(["laser", "laser", "soap"], [["oud"], ["oud", "rose"], []])
+    second = Vocabulary.build(later, first, SETTINGS)
+    assert first.carried_on(second) is second
+    assert first.carried_on(first) is first
+    # A STD value was unknown before it had an id, and a RE value was left out.
+    assert [e.value for e in second.entries[len(first) - 3 :]] == ["laser", "oud"]
+    assert second.stand_ins(len(first)).tolist() == [UNKNOWN, PAD]
+    assert second.stand_ins(len(second)).tolist() == []
+    before, now = first.encode(later), second.encode(later)
+    places = np.concatenate([np.arange(len(first)), second.stand_ins(len(first))])
+    assert (places[now.std] == before.std).all()
+    assert [[i for i in row if i] for row in places[now.re].tolist()] == [
+        [i for i in row if i] for row in before.re.tolist()
+    ]
+    # Other ids, or another column: then it is asked as it was trained.
+    anew = Vocabulary.build(later, None, SETTINGS)
+    assert first.carried_on(anew) is first
+    wider = Vocabulary.build(later.with_columns(brand=pl.lit("lumi")), first, SETTINGS)
+    assert first.carried_on(wider) is first
+    assert second.carried_on(first) is second
+
+
 def test_a_vocabulary_of_nothing() -> None:
     words = Vocabulary.build(frame([], []), None, SETTINGS)
     assert len(words) == 3

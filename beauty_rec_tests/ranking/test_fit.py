@@ -1,18 +1,23 @@
 """Learned orders from candidates: folds see only their past, and a killed training goes on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.items.vocabulary import PAD, UNKNOWN, Vocabulary
 from beauty_rec.ranking import train as recipe
 from beauty_rec.ranking.apply import GBDT, load_rankers
 from beauty_rec.ranking.features.build import Candidates
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
 from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
 from beauty_rec.ranking.fit import Asked, fit_rankers
+from beauty_rec.ranking.reranker import Reranker
+from beauty_rec.settings import VocabularySettings
 from beauty_rec_tests.ranking import small_shop as shop
 from beauty_rec_tests.training.kills import kill_in_call
 
@@ -90,6 +95,40 @@ def test_what_was_fitted_is_read_again_with_its_trees(tmp_path: Path) -> None:
         assert ((found >= 0) & (found <= 1)).all()
     empty = builder.build(shop.queries(), shop.candidates().take(np.zeros(0, np.int64)))
     assert all(len(model.probabilities(empty)) == 0 for model in models.values())
+
+
+def test_a_reranker_is_asked_with_the_ids_of_today(tmp_path: Path) -> None:
+    _fit(tmp_path, [], ablation=False)
+    own = shop.vocabulary()
+    later = shop.attributes().with_columns(
+        category=pl.lit("jumpsuit"), context=pl.Series([["gala"]] * 10)
+    )
+    today = Vocabulary.build(later, own, VocabularySettings(min_count=1, max_re=5))
+    assert len(today) == len(own) + 2
+    models, builder = load_rankers(tmp_path, today)
+    trained, plain = load_rankers(tmp_path)
+    grown, kept = models["reranked"], trained["reranked"]
+    assert isinstance(grown, Reranker)
+    assert isinstance(kept, Reranker)
+    assert torch.equal(grown.model.table[: len(own)], kept.model.table), "bit for bit"
+    assert len(grown.model.table) == grown.rows == len(builder.vocabulary) == len(today)
+
+    features = builder.build(shop.queries(), shop.candidates())
+    unknown = plain.build(shop.queries(), shop.candidates())
+    np.testing.assert_array_equal(
+        grown.probabilities(features), kept.probabilities(unknown), "nothing new is in them"
+    )
+    # A jumpsuit for a gala is as a thing of an unknown kind, for no occasion.
+    new, old = features.item_ids.copy(), unknown.item_ids.copy()
+    category = today.std_fields.index("category")
+    new[:, category], old[:, category] = today.id_of("category", "jumpsuit"), UNKNOWN
+    new[:, -1], old[:, -1] = today.id_of("context", "gala"), PAD
+    one = grown.probabilities(replace(features, item_ids=new))
+    np.testing.assert_array_equal(one, kept.probabilities(replace(unknown, item_ids=old)))
+
+    other = Vocabulary.build(later, None, VocabularySettings(min_count=1, max_re=5))
+    models, builder = load_rankers(tmp_path, other)
+    assert builder.vocabulary == own, "other ids: as it was trained"
 
 
 @pytest.mark.parametrize("at", [4, 2])

@@ -106,6 +106,16 @@ def test_transfer_can_be_switched_off() -> None:
     assert not same(train(shop.SETTINGS, seed=1), train(shop.SETTINGS, seed=2))
 
 
+def test_an_id_that_nothing_was_learned_of_says_nothing() -> None:
+    spec, ids = shop.builder().spec, len(shop.vocabulary())
+    train_set = examples(1, spec)
+    trained = train_reranker(train_set, examples(2, spec), spec, ids + 2, shop.SETTINGS)
+    rows = trained.reranker.model.table.detach()
+    assert not rows[ids:].any()
+    met = {*train_set.features.user_ids.ravel().tolist()} - {0}
+    assert all(rows[row, 1:].any() for row in met)
+
+
 def test_training_leaves_the_callers_random_numbers_alone() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()

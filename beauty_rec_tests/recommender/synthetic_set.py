@@ -4,7 +4,8 @@ For tests and benchmarks: what a request costs does not depend on what the model
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from beauty_rec.settings import (
     VocabularySettings,
 )
 from beauty_rec.towers.items.model import ItemTower
+from beauty_rec.towers.items.served import VOCABULARY as IDS
 from beauty_rec.towers.users.current_items import current_items
 from beauty_rec.towers.users.model import UserTower, UserTowerShape
 from beauty_rec.towers.users.profiles import ProfileEncoder, align
@@ -75,7 +77,14 @@ class Size:
     seed: int = 13
 
 
-def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: bool) -> Manifest:
+def publish_synthetic(
+    data: Path,
+    size: Size,
+    encoder: TextEncoder,
+    *,
+    encode: bool,
+    night: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+) -> Manifest:
     """Publish a set below ``data/serving``.
 
     Args:
@@ -83,6 +92,7 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
         size: of the catalogue.
         encoder: of the texts.
         encode: let it encode the items' texts; otherwise their vectors are drawn around centres.
+        night: what has become of the attributes since the models were made; None: nothing.
     """
     draw = np.random.default_rng(size.seed)
     build = data / "synthetic" / str(size.seed)
@@ -106,6 +116,11 @@ def publish_synthetic(data: Path, size: Size, encoder: TextEncoder, *, encode: b
     _item_tower(build / parts.ITEM_TOWER, vocabulary)
     _user_tower(build, train, frames.profiles, tower_vectors, texts)
     _reranker(build / parts.RERANKER, frames, train, vocabulary, draw)
+    if night is not None:
+        frames = replace(frames, attributes=night(frames.attributes))
+        today = Vocabulary.build(frames.attributes, vocabulary, VocabularySettings())
+        today.save(build / "vocabulary.json")
+        _table(frames, train, today, RankingSettings()).save(build / parts.ITEM_TABLE)
     rows, width = len(ids), np.load(build / parts.ITEM_INDEX / "vectors.npy").shape[1]
     names = (
         *(parts.TEXT_RETRIEVER, parts.ITEM_EMBEDDINGS, parts.LEXICAL_INDEX, parts.ITEM_TABLE),
@@ -255,6 +270,7 @@ def _item_tower(folder: Path, vocabulary: Vocabulary) -> None:
         "settings": settings.model_dump(mode="json"),
     }
     (folder / "config.json").write_text(json.dumps(config))
+    vocabulary.save(folder / IDS)
 
 
 def _user_tower(
@@ -292,13 +308,20 @@ def _reranker(
     spec = spec.fitted(draw.standard_normal((100, len(spec.raw))).astype(np.float32))
     model = DeepFM(len(vocabulary), fields_of(spec), settings).eval()
     Reranker(model, spec, len(vocabulary), settings, (1.0, -3.0)).save(folder)
-    table = ItemTable.build(
-        frames.attributes, vocabulary, frames.items, train, frames.profiles, spec, settings
-    )
+    table = _table(frames, train, vocabulary, settings)
     table.save(folder / TABLE)
     table.save(folder.parent / parts.ITEM_TABLE)
     vocabulary.save(folder / VOCABULARY)
     ORDERS.save(folder)
+
+
+def _table(
+    frames: Frames, train: pl.DataFrame, vocabulary: Vocabulary, settings: RankingSettings
+) -> ItemTable:
+    spec = FeatureSpec.layout(vocabulary, frames.profiles, train, settings)
+    return ItemTable.build(
+        frames.attributes, vocabulary, frames.items, train, frames.profiles, spec, settings
+    )
 
 
 def load_encoder(model: str | Path) -> TextEncoder:

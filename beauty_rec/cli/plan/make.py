@@ -98,7 +98,7 @@ def make_plan(settings: Settings) -> Plan:
     """
     import torch
 
-    from beauty_rec.retriever.encoder import reduced_precision
+    from beauty_rec.retriever.encoding.precision import reduced_precision
 
     encoder = shape_of(settings.encoder.model)
     titles = shape_of(settings.item_tower.title_encoder)

@@ -113,8 +113,8 @@ def text_retriever(data: DataAtHand, settings: Settings, shape: Shape, rates: Ra
 def embeddings(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
     """Return the line of the item vectors before and after fine-tuning."""
     vectors = 4.0 * data.items * shape.width
-    batch = settings.encoder.batch_size * settings.encoder.max_item_tokens * shape.width * 4 * 8
     on_gpu = rates.device != "cpu"
+    batch = settings.encoder.tokens_at_once(on_gpu=on_gpu) * shape.width * 4 * 8
     return Line(
         "base_embeddings, item_embeddings",
         f"2 × {data.items:,} items, {2 * data.items * data.item_tokens / 1e6:,.1f} M tokens",

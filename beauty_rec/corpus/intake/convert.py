@@ -22,6 +22,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LINE = "line"
 """Column of a part file: where the row stood, so that the first of duplicates can be kept."""
 _PART_ROWS_PER_GROUP = 1024
+IN_THE_FUTURE = "in the future"
+"""How the reason ends that holds only until that time has come."""
 
 _ADAPTERS: dict[Kind, TypeAdapter[Any]] = {"reviews": REVIEW, "items": ITEM}
 _FRAMES: dict[Kind, Callable[[Sequence[dict[str, Any]]], pl.DataFrame]] = {
@@ -42,6 +44,8 @@ class Rules:
     file: str
     now_ms: int
     max_line_bytes: int
+    compression: Literal["uncompressed", "lz4"] = "uncompressed"
+    """Of the parts: of those that live for seconds none."""
 
 
 @dataclass
@@ -114,10 +118,9 @@ def convert_block(
             rows.append(row)
     if rows:
         frame = _FRAMES[rules.kind](rows).with_columns(pl.Series(LINE, numbers, dtype=pl.Int64))
-        # Sorted in small groups, so that a reader of one key range can skip the rest; not
-        # compressed, since a part lives for seconds.
+        # Sorted in small groups, so that a reader of one key range can skip the rest.
         frame.sort(SORT_KEYS[rules.kind]).write_parquet(
-            part, compression="uncompressed", row_group_size=_PART_ROWS_PER_GROUP
+            part, compression=rules.compression, row_group_size=_PART_ROWS_PER_GROUP
         )
     if refusals.lines:
         refusals.frame().sort("line").write_parquet(quarantine)

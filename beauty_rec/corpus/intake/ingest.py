@@ -9,6 +9,7 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,11 +18,12 @@ from tempfile import TemporaryDirectory
 from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path
-from beauty_rec.corpus.intake.blocks import iter_blocks
+from beauty_rec.corpus.intake.blocks import Block, iter_blocks
 from beauty_rec.corpus.intake.convert import SORT_KEYS, Kind, Rules
 from beauty_rec.corpus.intake.errors import CorpusFileError
+from beauty_rec.corpus.intake.kept_parts import KeptParts
 from beauty_rec.corpus.intake.merge import merge_parts, merge_quarantine
-from beauty_rec.corpus.intake.pool import convert_blocks
+from beauty_rec.corpus.intake.pool import convert_blocks, targets
 from beauty_rec.corpus.schema import ITEM_SCHEMA, REVIEW_SCHEMA
 from beauty_rec.settings import CorpusSettings
 
@@ -61,26 +63,34 @@ def ingest_reviews(
     quarantine: Path,
     settings: CorpusSettings,
     now_ms: int | None = None,
+    kept: KeptParts | None = None,
 ) -> Intake:
     """Write the valid reviews of ``source`` to ``target`` (`REVIEW_SCHEMA`), sorted by time.
 
     Refused rows go to ``quarantine`` (`QUARANTINE_SCHEMA`). Both files are replaced at the end or
     not at all, and depend on the input's bytes only. A review dated more than a day after
-    ``now_ms`` (Unix ms; default: the clock) is refused.
+    ``now_ms`` (Unix ms; default: the clock) is refused. Blocks that ``kept`` knows are not read
+    again.
 
     Raises:
         CorpusFileError: the file cannot be read as a whole, or holds no rows.
     """
-    return _ingest("reviews", source, target, quarantine, settings, now_ms)
+    return _ingest("reviews", source, target, quarantine, settings, now_ms, kept)
 
 
-def ingest_items(source: Path, target: Path, quarantine: Path, settings: CorpusSettings) -> Intake:
+def ingest_items(
+    source: Path,
+    target: Path,
+    quarantine: Path,
+    settings: CorpusSettings,
+    kept: KeptParts | None = None,
+) -> Intake:
     """Write the valid metadata rows of ``source`` to ``target`` (`ITEM_SCHEMA`), sorted by item.
 
     Raises:
         CorpusFileError: as `ingest_reviews`.
     """
-    return _ingest("items", source, target, quarantine, settings, None)
+    return _ingest("items", source, target, quarantine, settings, None, kept)
 
 
 def _ingest(
@@ -90,12 +100,16 @@ def _ingest(
     quarantine: Path,
     settings: CorpusSettings,
     now_ms: int | None,
+    kept: KeptParts | None,
 ) -> Intake:
+    if source.exists() and source.stat().st_size < _SMALL_FILE_BYTES:
+        kept = None  # a block or two
     rules = Rules(
         kind,
         source.name,
         time.time_ns() // 1_000_000 if now_ms is None else now_ms,
         settings.max_line_bytes,
+        "uncompressed" if kept is None else "lz4",
     )
     blocks = iter_blocks(source, settings.max_line_bytes)
     first = next(blocks, None)  # faults of the file show before anything is written
@@ -114,16 +128,32 @@ def _ingest(
             unit_scale=True,
             disable=None,
         ) as bar:
-            every = chain([] if first is None else [first], blocks)
-            for block, rows, reasons in convert_blocks(rules, every, folder, workers):
+
+            def unread() -> Iterator[tuple[int, Block]]:
+                nonlocal valid, refused
+                for number, block in enumerate(chain([] if first is None else [first], blocks)):
+                    files = targets(folder, number)
+                    known = None if kept is None else kept.take(rules, block, *files)
+                    if known is None:
+                        yield number, block
+                        continue
+                    valid += known[0]
+                    refused += known[1]
+                    bar.update(block.position - bar.n)
+
+            for number, block, rows, reasons in convert_blocks(rules, unread(), folder, workers):
                 valid += rows
                 refused += reasons
-                bar.update(block.position - bar.n)
+                if kept is not None:
+                    kept.keep(rules, block, (rows, reasons), *targets(folder, number))
+                bar.update(max(0, block.position - bar.n))
         if not valid + refused.total():
             raise no_rows(source)
         parts = sorted(folder.glob("part-*"))
         duplicates = merge_parts(parts, draft, _SCHEMAS[kind], _KEYS[kind], SORT_KEYS[kind])
         merge_quarantine(sorted(folder.glob("refused-*")), refused_draft)
+    if kept is not None:
+        kept.drop_others()
     return Intake(
         valid + refused.total(), valid - duplicates, duplicates, dict(refused.most_common())
     )

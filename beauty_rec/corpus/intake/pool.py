@@ -28,20 +28,19 @@ _START = (
 
 
 def convert_blocks(
-    rules: Rules, blocks: Iterable[Block], folder: Path, workers: int
-) -> Iterator[tuple[Block, int, Counter[str]]]:
-    """Convert every block into ``folder``; yield (block, valid rows, refused by reason) in order.
+    rules: Rules, blocks: Iterable[tuple[int, Block]], folder: Path, workers: int
+) -> Iterator[tuple[int, Block, int, Counter[str]]]:
+    """Convert numbered blocks into ``folder``; yield (number, block, rows, refusals) in order.
 
-    The files are ``part-000000.parquet`` and ``refused-000000.parquet``, numbered by block. With
-    ``workers`` = 0 all happens in this process; else at most 2 × ``workers`` blocks are in memory.
+    The files are those of :func:`targets`. With ``workers`` = 0 all happens in this process; else
+    at most 2 × ``workers`` blocks are in memory.
 
     Raises:
         RuntimeError: a worker died (its error is on standard error), or ran out of memory.
     """
-    numbered = ((block, *_targets(folder, n)) for n, block in enumerate(blocks))
     if workers == 0:
-        for block, part, quarantine in numbered:
-            yield block, *convert_block(rules, block, part, quarantine)
+        for number, block in blocks:
+            yield number, block, *convert_block(rules, block, *targets(folder, number))
         return
     processes = [_start(rules) for _ in range(workers)]
     free: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
@@ -49,9 +48,10 @@ def convert_blocks(
         free.put(process)
     try:
         with ThreadPoolExecutor(workers) as threads:
-            waiting: deque[tuple[Block, Future[tuple[int, Counter[str]]]]] = deque()
-            for block, part, quarantine in numbered:
-                waiting.append((block, threads.submit(_ask, free, block, part, quarantine)))
+            waiting: deque[_Waiting] = deque()
+            for number, block in blocks:
+                answer = threads.submit(_ask, free, block, *targets(folder, number))
+                waiting.append((number, block, answer))
                 if len(waiting) >= 2 * workers:
                     yield _answer(waiting)
             while waiting:
@@ -77,7 +77,8 @@ def serve() -> None:
         sys.stdout.flush()
 
 
-def _targets(folder: Path, number: int) -> tuple[Path, Path]:
+def targets(folder: Path, number: int) -> tuple[Path, Path]:
+    """Return where the valid and the refused rows of a block go."""
     return folder / f"part-{number:06d}.parquet", folder / f"refused-{number:06d}.parquet"
 
 
@@ -125,12 +126,13 @@ def _ask(
     return rows, Counter(refused)
 
 
-def _answer(
-    waiting: "deque[tuple[Block, Future[tuple[int, Counter[str]]]]]",
-) -> tuple[Block, int, Counter[str]]:
-    block, future = waiting.popleft()
+_Waiting = tuple[int, Block, "Future[tuple[int, Counter[str]]]"]
+
+
+def _answer(waiting: deque[_Waiting]) -> tuple[int, Block, int, Counter[str]]:
+    number, block, future = waiting.popleft()
     rows, refused = future.result()
-    return block, rows, refused
+    return number, block, rows, refused
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

@@ -47,6 +47,7 @@ def keywords(
 ) -> Path:
     """WHO / WHEN / WHY of each review of the split."""
     from beauty_rec.keywords.extractor import extract_keywords
+    from beauty_rec.keywords.rules import rules_reader
 
     reviews = split_reviews.filter(split=context.partition_key)
     draft = store.draft(f"keywords-{context.partition_key}.parquet")
@@ -58,7 +59,8 @@ def keywords(
                 settings,
                 extractor.source,
                 reviews,
-                lambda rows: extract_keywords(rows, extractor),
+                rules_reader,
+                (settings.keywords.max_phrases,),
                 draft,
             )
         else:  # its own store of answers asks nothing twice

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 import polars as pl
@@ -14,9 +14,14 @@ from beauty_rec.orchestration.catalogue.markdown import (
     markdown_table,
     without_users,
 )
+from beauty_rec.orchestration.stage.stage import used_code_version
 from beauty_rec.orchestration.storage.contents import side_product
 from beauty_rec.orchestration.storage.store import ArtifactStore
+from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import CorpusSettings, Settings
+
+if TYPE_CHECKING:
+    from beauty_rec.corpus.intake.kept_parts import KeptParts
 
 
 def ingest_file(
@@ -58,6 +63,20 @@ def ingest_file(
         }
     )
     return draft
+
+
+def kept_parts(
+    context: dg.AssetExecutionContext, settings: Settings, *, users: bool
+) -> "KeptParts":
+    """Return the blocks of the asset's file that its last run read; whether rows have users."""
+    from beauty_rec.corpus.forgotten import NOBODY, Forgotten
+    from beauty_rec.corpus.intake.given import taken_path
+    from beauty_rec.corpus.intake.kept_parts import KeptParts
+
+    name = context.asset_key.to_user_string()
+    folder = settings.data_dir / "cache" / name
+    forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
+    return KeptParts(folder, maker_of(used_code_version(context)), forgotten if users else NOBODY)
 
 
 def frame_of(made: Path | pl.DataFrame) -> pl.DataFrame:

@@ -119,6 +119,7 @@ def recommendations(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     reranker: Path,
+    vocabulary: Path,
     user_tower: Path,
     user_candidates: pl.DataFrame,
     split_reviews: pl.DataFrame,
@@ -128,6 +129,7 @@ def recommendations(
     """The list as served of each event and scenario, and where every order has its answer."""
     from beauty_rec.corpus.hidden import read_hidden
     from beauty_rec.evaluation.plots.training import bars, calibration_plot
+    from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.apply import load_rankers
     from beauty_rec.recommender.offline.lists import CandidateLists
     from beauty_rec.recommender.offline.ordering import order_split
@@ -138,7 +140,7 @@ def recommendations(
     if hidden := read_hidden(settings.hidden_items):
         user_candidates = CandidateLists.from_frame(user_candidates).without(hidden).frame()
     asks = split_asks(user_candidates, split_reviews, split, user_profiles, settings, user_tower)
-    models, builder = load_rankers(reranker)
+    models, builder = load_rankers(reranker, Vocabulary.load(vocabulary))
     ordered = order_split(asks, models, builder, Orders.load(reranker), settings.reads_texts)
     plots = {
         "feature_skew": bars(ordered.shifts, title=f"Feature shift, {split}", unit="deviations")

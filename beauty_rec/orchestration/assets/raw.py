@@ -1,6 +1,7 @@
 """Assets [raw]: the input files, their valid rows, and the split in time."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from beauty_rec.orchestration.assets.intake import (
     frame_of,
     given_rows,
     ingest_file,
+    kept_parts,
     without_forgotten,
 )
 from beauty_rec.orchestration.assets.shop import forgotten_users, shop_events, shop_items
@@ -83,7 +85,10 @@ def raw_reviews(
     from beauty_rec.corpus.schema import REVIEW_SCHEMA
 
     given = given_rows(settings, store, "events", ingest_reviews)
-    draft = ingest_file(context, settings, store, "reviews", ingest_reviews, REVIEW_SCHEMA)
+    kept = kept_parts(context, settings, users=True)
+    ingest = partial(ingest_reviews, kept=kept)
+    draft = ingest_file(context, settings, store, "reviews", ingest, REVIEW_SCHEMA)
+    context.add_asset_metadata({"blocks_read": kept.converted, "blocks_reused": kept.reused})
     draft = without_forgotten(context, settings, draft)
     return draft if given is None else with_events(frame_of(draft), given)
 
@@ -104,7 +109,8 @@ def raw_items(
     from beauty_rec.corpus.schema import ITEM_SCHEMA
 
     given = given_rows(settings, store, "items", ingest_items)
-    draft = ingest_file(context, settings, store, "items", ingest_items, ITEM_SCHEMA)
+    ingest = partial(ingest_items, kept=kept_parts(context, settings, users=False))
+    draft = ingest_file(context, settings, store, "items", ingest, ITEM_SCHEMA)
     if given is None:
         return draft
     priced = given.filter(title="")  # an item that was given has a title

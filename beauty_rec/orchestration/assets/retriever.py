@@ -1,5 +1,6 @@
 """Assets [retriever]: training pairs, the text encoder fine-tuned on them, item embeddings."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,7 @@ from beauty_rec.orchestration.catalogue.trainings import training_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, value_check, vector_checks
 from beauty_rec.orchestration.stage.partitions import only
+from beauty_rec.orchestration.stage.ray_data import spread
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.resources import EncoderResource
@@ -92,21 +94,21 @@ def text_retriever(
     split_reviews: pl.LazyFrame,
 ) -> Path:
     """The encoder, fine-tuned with in-batch negatives; stopped early by Recall@100 on valid."""
-    from beauty_rec.evaluation.retrieval import validation_recall
+    from beauty_rec.evaluation.tuning import tuned_retriever
     from beauty_rec.events.asked import split_queries
-    from beauty_rec.retriever.finetune import fine_tune
 
     valid = split_queries(
         split_reviews.filter(split="valid").collect(), "valid", settings.evaluation
     )
     target = store.draft("text_retriever")
-    log = fine_tune(
+    log = tuned_retriever(
         training_pairs,
+        valid,
+        merged_items,
         settings.encoder,
         settings.fine_tune,
         target,
         store.checkpoints("text_retriever"),
-        lambda encoder: validation_recall(encoder, valid, merged_items),
     )
     card = (target / "README.md").read_text(encoding="utf-8")
     context.add_asset_metadata(
@@ -149,13 +151,34 @@ def _embed(
     settings: Settings,
 ) -> Vectors:
     """Return the vectors of the item texts; show some items with their nearest."""
+    from beauty_rec.retriever.encoding.kept_recall import int8_recall
+    from beauty_rec.retriever.encoding.workers import Model, item_encoder
+
     texts = merged_items["text"].to_list()
+    loaded = encoder.load(source, settings.encoder)
+    quantized = False
+    if loaded.may_quantize:
+        recall = int8_recall(loaded, texts)
+        quantized = recall.holds
+        context.add_asset_metadata(
+            {"recall@10_float32": recall.float32, "recall@10_int8": recall.int8}
+        )
+    context.add_asset_metadata({"precision": loaded.precision_of_items(quantized=quantized)})
 
-    def encode(rows: list[int]) -> NDArray[np.float32]:
-        loaded = encoder.load(source, settings.encoder)
-        return loaded.encode_items([texts[row] for row in rows])
+    def encode(chunks: Iterable[list[int]]) -> Iterator[NDArray[np.float32]]:
+        if settings.execution.executor != "ray":
+            for rows in chunks:
+                some = [texts[row] for row in rows]
+                yield loaded.encode_items(some, quantized=quantized)
+            return
+        frames = (merged_items.select("text")[rows] for rows in chunks)
+        made = (Model.of(source), settings.encoder, quantized)
+        for found in spread(settings, frames, item_encoder, *made, gpu=True):
+            yield found["vector"].to_numpy()
 
-    matrix = reused_vectors(context, settings, source, texts, encode)
+    matrix = reused_vectors(
+        context, settings, source, texts, encode, quantized, chunk=settings.encoder.chunk
+    )
     vectors = Vectors(merged_items["parent_asin"].to_list(), matrix)
     context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
     return vectors

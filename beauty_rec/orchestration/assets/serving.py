@@ -56,6 +56,7 @@ def serving_manifest(
     from beauty_rec.items.attributes import choose_domain
     from beauty_rec.items.event_evidence import event_evidence
     from beauty_rec.items.vocabulary import Vocabulary
+    from beauty_rec.ranking.apply import VOCABULARY as RERANKED_IDS
     from beauty_rec.ranking.features.knowledge import ItemKnowledge
     from beauty_rec.recommender.online.sets import parts
     from beauty_rec.recommender.orders import Orders
@@ -71,7 +72,8 @@ def serving_manifest(
         raw_items,
         split_reviews,
         user_profiles,
-        Vocabulary.load(vocabulary),
+        # Its ids are those that the set's reranker is asked with.
+        Vocabulary.load(reranker / RERANKED_IDS).carried_on(Vocabulary.load(vocabulary)),
         settings,
     ).table().save(table)
     refuse_worse_than_parts(ranking_metrics.get("valid", {}).get("answer", {}))

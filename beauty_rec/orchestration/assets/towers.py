@@ -1,6 +1,7 @@
 """Assets [towers]: item tower, item vectors, user tower, and candidates of user events."""
 
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ EVENTS = (
     "evaluation.seed",
     "recommendation",
 )
-VOCABULARY = "vocabulary.json"
 # Texts are nine tenths of what reviews take in memory.
 WITH_CONTEXTS = pl.exclude("title", "raw_title", "raw_text")
 WITHOUT_TEXTS = pl.exclude("title", "text", "raw_title", "raw_text")
@@ -58,7 +58,9 @@ def item_tower(
     Of valid it reads which items follow which: that chooses the share of the attribute space.
     """
     from beauty_rec.events.arrays import read_events
+    from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.towers.items.inputs import item_inputs
+    from beauty_rec.towers.items.served import VOCABULARY
     from beauty_rec.towers.items.titles import load_title_reader
     from beauty_rec.towers.items.train import train_item_tower
     from beauty_rec.towers.users.item_matrix import aligned
@@ -66,7 +68,8 @@ def item_tower(
 
     reviews = split_reviews.filter(pl.col("split") != "test").select(WITHOUT_TEXTS).collect()
     train = reviews.filter(split="train")
-    inputs = item_inputs(item_attributes, vocabulary, merged_items, train, user_profiles, settings)
+    known = Vocabulary.load(vocabulary)
+    inputs = item_inputs(item_attributes, known, merged_items, train, user_profiles, settings)
     features = inputs.features
     target, device = store.draft("item_tower"), device_of(settings.encoder.device)
     log = train_item_tower(
@@ -83,6 +86,7 @@ def item_tower(
         ),
         checkpoints=store.checkpoints("item_tower"),
         device=device,
+        precision=settings.encoder.precision,
     )
     context.add_asset_metadata(
         epochs_metadata(
@@ -106,7 +110,7 @@ def item_tower(
             },
         )
     )
-    # Later items are encoded with the ids that the tower knows: the vocabulary only grows.
+    # Which of the ids of a later day the tower has been trained with.
     shutil.copyfile(vocabulary, target / VOCABULARY)
     return target
 
@@ -124,36 +128,48 @@ def item_vectors(
     settings: dg.ResourceParam[Settings],
     store: ArtifactStore,
     item_tower: Path,
+    vocabulary: Path,
     item_attributes: pl.DataFrame,
     merged_items: pl.DataFrame,
     split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
 ) -> Vectors:
-    """L2-normalised tower vectors of all items."""
+    """L2-normalised tower vectors of all items; values newer than the tower get rows in it."""
+    from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.towers.items.inputs import item_inputs
-    from beauty_rec.towers.items.served import item_vectors, load_item_tower
+    from beauty_rec.towers.items.served import VOCABULARY, item_vectors, todays_item_tower
     from beauty_rec.towers.items.titles import load_title_reader
     from beauty_rec.training.device import device_of
 
     train = split_reviews.filter(split="train").select(WITHOUT_TEXTS).collect()
+    tower, known = todays_item_tower(item_tower, Vocabulary.load(vocabulary))
     features = item_inputs(
-        item_attributes, item_tower / VOCABULARY, merged_items, train, user_profiles, settings
+        item_attributes, known, merged_items, train, user_profiles, settings
     ).features
 
-    def encode(rows: list[int]) -> NDArray[np.float32]:
-        part, device = features.take(rows), device_of(settings.encoder.device)
-        titles = load_title_reader(
-            part.titles,
-            settings.item_tower,
-            item_tower,
-            device=device,
-            scratch=Path(store.scratch),
-        )
-        return item_vectors(load_item_tower(item_tower).to(device), titles, part).matrix
+    def encode(chunks: Iterable[list[int]]) -> Iterator[NDArray[np.float32]]:
+        device = device_of(settings.encoder.device)
+        tower.to(device)
+        for rows in chunks:
+            part = features.take(rows)
+            titles = load_title_reader(
+                part.titles,
+                settings.item_tower,
+                item_tower,
+                device=device,
+                scratch=Path(store.scratch),
+            )
+            yield item_vectors(tower, titles, part).matrix
 
     matrix = reused_vectors(context, settings, item_tower, features.contents(), encode)
     vectors = Vectors(features.ids, matrix)
-    context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
+    trained_with = len(Vocabulary.load(item_tower / VOCABULARY))
+    context.add_asset_metadata(
+        {
+            **neighbours_metadata(vectors, merged_items),
+            "values_since_training": len(known) - trained_with,
+        }
+    )
     return vectors
 
 

@@ -3,7 +3,8 @@
 Rows are made anew when their content, the asset's code or settings, or the model changed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,9 +14,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.orchestration.stage.ray_data import Work, spread
 from beauty_rec.orchestration.stage.stage import used_code_version
-from beauty_rec.row_cache import ReusedRows, content_keys, maker_of, reuse_vectors
+from beauty_rec.row_cache import ReusedRows, content_keys, maker_of
 from beauty_rec.settings import Settings
+from beauty_rec.vector_cache import CHUNK, reuse_vectors
 
 BATCH_ROWS = 50_000
 """Reviews that are read at a time."""
@@ -26,25 +29,33 @@ def reused_vectors(
     settings: Settings,
     model: str | Path,
     contents: Iterable[object],
-    compute: Callable[[list[int]], NDArray[np.float32]],
+    compute: Callable[[Iterable[list[int]]], Iterable[NDArray[np.float32]]],
+    *made_with: object,
+    chunk: int = CHUNK,
 ) -> NDArray[np.float32]:
     """Return float32 ``[len(contents), D]``, computing only what is new or changed.
+
+    Computed chunks outlive a kill.
 
     Args:
         context: of the asset; the cache and the maker have its name and code version.
         settings: of the run.
         model: its folder, whose content counts, or its name.
         contents: what each vector depends on, plain values.
-        compute: places in ``contents`` → vectors.
+        compute: chunks of places in ``contents`` → the vectors of each chunk.
+        made_with: what else the vectors depend on, plain values.
+        chunk: places that are computed together.
     """
     # A folder by its content: a model that was trained anew to the same weights is the same.
     folder = Path(model)
     maker = maker_of(
-        used_code_version(context), content_hash(folder) if folder.is_dir() else str(model)
+        used_code_version(context),
+        content_hash(folder) if folder.is_dir() else str(model),
+        *made_with,
     )
     cache = settings.data_dir / "cache" / context.asset_key.to_user_string()
     keys = content_keys(contents)
-    vectors, computed = reuse_vectors(cache, maker, keys, compute)
+    vectors, computed = reuse_vectors(cache, maker, keys, compute, chunk)
     _tell(context, computed, len(keys))
     return vectors
 
@@ -54,7 +65,8 @@ def reused_keywords(
     settings: Settings,
     source: str,
     reviews: pl.LazyFrame,
-    extract: Callable[[pl.DataFrame], pl.DataFrame],
+    reader: Callable[..., Work],
+    arguments: tuple[object, ...],
     target: Path,
 ) -> None:
     """Write the keywords of ``reviews``, extracting only of texts that were not read before.
@@ -66,7 +78,8 @@ def reused_keywords(
         settings: of the run.
         source: of the extractor; rows that a fallback read are read again next time.
         reviews: ``review_id``, ``parent_asin``, ``title``, ``text``.
-        extract: some of the rows → the columns of ``keywords``, in order.
+        reader, arguments: ``reader(*arguments)`` makes of some of the rows the columns of
+            ``keywords``, in order; on Ray, in processes elsewhere.
         target: the Parquet file.
     """
     reviews = reviews.select("review_id", "parent_asin", "title", "text")
@@ -81,24 +94,59 @@ def reused_keywords(
         ) as reused,
     ):
         parts: list[Path] = []
-
-        def read(batch: pl.DataFrame) -> None:
-            texts = content_keys(batch.select("title", "text").iter_rows())
-            keys = pl.Series(texts, dtype=pl.String)
-            found = reused.rows(keys, lambda rows: extract(batch[rows]))
+        read = _reading(settings, reader, arguments, reviews, reused)
+        for batch in _batches(reviews):
+            found = reused.rows(_keys(batch), partial(_read, read, batch))
             # The same words may be another review's, of another item.
             names = batch.select("review_id", "parent_asin")
             parts.append(Path(folder) / f"{len(parts):06d}.parquet")
             found.with_columns(names.get_columns()).write_parquet(parts[-1], compression="lz4")
-
-        for batch in reviews.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
-            read(batch)
             rows += batch.height
-        if not parts:
-            read(reviews.clear().collect())
         whole = pl.scan_parquet(parts, glob=False)
         whole.sink_parquet(target, compression="zstd", maintain_order=True)
         _tell(context, reused.computed, rows)
+
+
+def _reading(
+    settings: Settings,
+    reader: Callable[..., Work],
+    arguments: tuple[object, ...],
+    reviews: pl.LazyFrame,
+    reused: ReusedRows,
+) -> Work:
+    """Return what reads the rows of a batch after the other; on Ray they were handed out before."""
+    if settings.execution.executor != "ray":
+        return reader(*arguments)
+    handed = spread(settings, _unread(reviews, reused), reader, *arguments)
+    return lambda _: next(handed)
+
+
+def _read(read: Work, batch: pl.DataFrame, rows: list[int]) -> pl.DataFrame:
+    return read(batch[rows])
+
+
+def _batches(reviews: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Yield some rows after the other; of no reviews, one batch of none."""
+    none = True
+    for batch in reviews.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+        none = False
+        yield batch
+    if none:
+        yield reviews.clear().collect()
+
+
+def _keys(batch: pl.DataFrame) -> pl.Series:
+    return pl.Series(content_keys(batch.select("title", "text").iter_rows()), dtype=pl.String)
+
+
+def _unread(reviews: pl.LazyFrame, reused: ReusedRows) -> Iterator[pl.DataFrame]:
+    """Yield of each batch the rows that are known neither from before nor from a batch before."""
+    seen: set[str] = set()
+    for batch in _batches(reviews):
+        keys = _keys(batch)
+        rows = [row for row in reused.missing(keys) if keys[row] not in seen]
+        seen.update(keys[row] for row in rows)
+        yield batch[rows]
 
 
 def _tell(context: dg.AssetExecutionContext, computed: int, rows: int) -> None:

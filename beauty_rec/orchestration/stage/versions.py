@@ -11,8 +11,8 @@ from beauty_rec.orchestration.stage.imports import code_of
 from beauty_rec.settings import Settings
 
 CODE_VERSION_TAG = "dagster/code_version"
-NOT_IN_VERSION = {"encoder": {"device"}}
-"""Settings of a named group that change where a step runs, not what it makes."""
+NOT_IN_VERSION = {"encoder": {"device", "chunk"}}
+"""Settings of a named group that change where and in what parts a step runs, not what it makes."""
 
 
 def with_code_versions(

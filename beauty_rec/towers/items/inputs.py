@@ -1,7 +1,6 @@
 """The item tower's inputs from the frames that hold them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -28,7 +27,7 @@ class ItemInputs:
 
 def item_inputs(
     attributes: pl.DataFrame,
-    vocabulary: Path,
+    known: Vocabulary,
     merged_items: pl.DataFrame,
     train_reviews: pl.DataFrame,
     profiles: pl.DataFrame,
@@ -38,13 +37,12 @@ def item_inputs(
 
     Args:
         attributes: the item_attributes frame.
-        vocabulary: its file.
+        known: the ids of its values.
         merged_items: ``parent_asin``, ``title``.
         train_reviews, profiles: what the attributes' event values came from; those values are left
             out unless ``item_tower.event_values``.
         settings: of the run.
     """
-    known = Vocabulary.load(vocabulary)
     if not settings.item_tower.event_values:
         attributes = without_event_values(attributes, train_reviews, profiles, settings.attributes)
     encoded = known.encode(attributes)

@@ -77,15 +77,17 @@ class ItemTower(nn.Module):
 
         Args:
             std: int64 ``[B, S]``.
-            re: int64 ``[B, R]``; ``PAD`` is no key.
+            re: int64 ``[B, R]``; a value whose row is zeros (``PAD``, one without training) is no
+                key.
             title: ``[B, T, H]``, token states.
             title_mask: bool ``[B, T]``; True is a token.
         """
         query = self.embedding(std) + self.field  # [B, S, E]
+        values = self.embedding(re)  # [B, R, E]
         keys = torch.cat(
-            [self.embedding(re) + self.kind[0], self.title(title) + self.kind[1]], dim=1
+            [values + self.kind[0], self.title(title) + self.kind[1]], dim=1
         )  # [B, R + T, E]
-        inside = torch.cat([re != PAD, title_mask], dim=1)  # [B, R + T]
+        inside = torch.cat([values.any(dim=2), title_mask], dim=1)  # [B, R + T]
         mixed = self.norm(query + self._answer(query, keys, inside))
         mixed = self.out_norm(mixed + self.mix(mixed))
         vectors: Tensor = self.out(nn.functional.gelu(mixed).flatten(1))  # [B, S * E] -> [B, D]
@@ -101,6 +103,21 @@ class ItemTower(nn.Module):
         answer, _ = self.attention(query, keys, keys, key_padding_mask=hidden, need_weights=False)
         gate = torch.sigmoid(self.gate(torch.cat([query, answer], dim=2)))
         return torch.where(some[:, None, None], gate * answer, torch.zeros_like(query))
+
+    @torch.no_grad()
+    def grow(self, stand_ins: Tensor) -> None:
+        """Give ids that came after the training rows, which say what was said without them.
+
+        The rows of before stay, bit for bit.
+
+        Args:
+            stand_ins: int64, of each new id the one whose row it takes; see
+                :meth:`~beauty_rec.items.vocabulary.Vocabulary.stand_ins`.
+        """
+        table = self.embedding.weight
+        grown = torch.cat([table, table[stand_ins]])
+        self.embedding = nn.Embedding(len(grown), table.shape[1], padding_idx=PAD, _weight=grown)
+        self.space = torch.cat([self.space, self.space[stand_ins]])
 
     def views(
         self, std: Tensor, re: Tensor, title: Tensor, title_mask: Tensor

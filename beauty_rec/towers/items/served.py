@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.settings import ItemTowerSettings
 from beauty_rec.towers.items.attribute_space import attribute_vectors, side_by_side
 from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures
@@ -17,6 +18,8 @@ from beauty_rec.towers.items.model import ItemTower
 from beauty_rec.towers.items.title_states import TitleReader
 
 CHUNK = 1024
+VOCABULARY = "vocabulary.json"
+"""The ids that a tower was trained with, in its folder."""
 CPU = torch.device("cpu")
 
 
@@ -82,6 +85,18 @@ def load_item_tower(folder: Path) -> ItemTower:
     tower = ItemTower(*sizes, settings, config.get("attributes", 0))
     tower.load_state_dict({"space": tower.space} | load_file(folder / "model.safetensors"))
     return tower.eval()
+
+
+def todays_item_tower(folder: Path, vocabulary: Vocabulary) -> tuple[ItemTower, Vocabulary]:
+    """Read a tower for the ids of today, and the vocabulary that it is to be asked with.
+
+    Ids that came since its training get rows; the others keep theirs. Where ``vocabulary`` does not
+    carry the tower's own on, that one is returned, and the tower as it was trained.
+    """
+    tower, own = load_item_tower(folder), Vocabulary.load(folder / VOCABULARY)
+    known = own.carried_on(vocabulary)
+    tower.grow(torch.from_numpy(known.stand_ins(len(own))))
+    return tower, known
 
 
 def value_rows(tower: ItemTower) -> NDArray[np.float32]:

@@ -30,6 +30,7 @@ from beauty_rec.towers.items.report import Looked, table_moved
 from beauty_rec.towers.items.served import encode_items, tower_inputs
 from beauty_rec.towers.items.share import USUAL, ShareChoice, choose_share
 from beauty_rec.towers.items.title_states import TitleReader
+from beauty_rec.towers.precision import autocast
 from beauty_rec.training.checkpoints import fingerprint_of, load_checkpoint, save_checkpoint
 from beauty_rec.training.schedule import cosine_with_warmup
 from beauty_rec.training.seeds import epoch_seed, seeded
@@ -49,6 +50,7 @@ def train_item_tower(
     held_out: tuple[Events, NDArray[np.int64]] | None = None,
     checkpoints: Path | None = None,
     device: str = "cpu",
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Train, save the tower in ``target`` and return the log.
 
@@ -61,6 +63,7 @@ def train_item_tower(
         held_out: events and rows of those that choose ``attribute_share`` where it is unset.
         checkpoints: folder of the last epoch's state, from which a killed training goes on.
         device: that the tower computes on; what is drawn is drawn on the CPU.
+        precision: ``encoder.precision``, for the forward passes of the training on a GPU.
 
     Returns:
         ``epochs``: loss, seconds and what :meth:`Looked.of_tower` gives; ``references``: the same
@@ -104,7 +107,9 @@ def train_item_tower(
         epochs = kept.state["epochs"] if kept else []
     while len(epochs) < settings.epochs:
         epoch, began = len(epochs) + 1, perf_counter()
-        loss = _train_epoch(tower, titles, features, distinct, optimizer, settings, epoch)
+        loss = _train_epoch(
+            tower, titles, features, distinct, optimizer, settings, epoch, precision
+        )
         report = looked.of_tower(tower, titles)
         seconds = round(perf_counter() - began, 2)
         epochs.append({"epoch": epoch, "loss": loss, **report, "seconds": seconds})
@@ -187,6 +192,7 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     settings: ItemTowerSettings,
     epoch: int,
+    precision: str,
 ) -> float:
     """Go over the distinct items; return the mean loss. Chance is (seed, epoch) alone.
 
@@ -209,9 +215,10 @@ def _train_epoch(
             factor = cosine_with_warmup((epoch - 1) * len(batches) + number, steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * factor
-            views = tower.views(*tower_inputs(features, titles, rows, device))
-            one, two = tower.projection(tower(*views)).chunk(2)  # [2B, D] -> two of [B, D]
-            loss = simcse_loss(one, two, settings.temperature)
+            with autocast(device, precision):
+                views = tower.views(*tower_inputs(features, titles, rows, device))
+                one, two = tower.projection(tower(*views)).chunk(2)  # [2B, D] -> two of [B, D]
+            loss = simcse_loss(one.float(), two.float(), settings.temperature)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -127,7 +127,8 @@ class UserTower(nn.Module):
         # Most histories are short: a pass of their own spares them the padding of the long ones.
         for rows, width in _by_length(span * present, self.position.num_embeddings):
             part = slice(max(0, inside.shape[1] - width), None)
-            out = out.index_put((rows,), self._read(requests, matrix, rows, part))
+            read = self._read(requests, matrix, rows, part)
+            out = out.index_put((rows,), read.to(out.dtype))
         return out
 
     def _read(self, requests: Requests, matrix: Tensor, rows: Tensor, part: slice) -> Tensor:

@@ -82,7 +82,7 @@ def test_the_device_reaches_the_encoder_but_not_its_version(tmp_path: Path) -> N
     usual = version(Settings(data_dir=tmp_path))
     assert version(Settings(data_dir=tmp_path, encoder={"device": "cpu"})) == usual
     assert version(Settings(data_dir=tmp_path, gpu={"device": "cpu"})) == usual
-    assert version(Settings(data_dir=tmp_path, encoder={"batch_size": 8})) != usual
+    assert version(Settings(data_dir=tmp_path, encoder={"batch_tokens": 800})) != usual
 
 
 def _hold(folder: Path, ready: multiprocessing.Queue) -> None:

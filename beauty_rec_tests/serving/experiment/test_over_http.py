@@ -16,7 +16,8 @@ from beauty_rec.evaluation.online.rates import online_rates
 from beauty_rec.recommender.online.experiments.file import ExperimentError
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.serving.http.app import create_app
-from beauty_rec.serving.published.release import manifest_of
+from beauty_rec.serving.published.kept import RELEASE
+from beauty_rec.serving.published.release import manifest_of, rollback
 from beauty_rec.serving.state.engine import Engine, load_set
 from beauty_rec.serving.state.experiment import commands
 from beauty_rec.serving.state.forgetting import drop_sets
@@ -171,6 +172,20 @@ def test_chance_is_logged_with_its_propensities(
         assert logged[answer["recommendation_id"]] == pytest.approx(row.tolist())
     commands.stop(sets.settings)
     running(client, None)
+
+
+def test_a_damaged_release_is_refused_and_can_be_taken_back(
+    client: TestClient, sets: TwoSets
+) -> None:
+    version = client.get("/version").json()["version"]
+    (sets.root / RELEASE).write_text("{}")
+    until(lambda: client.get("/readyz").json()["refuses_newest"])
+    assert client.get("/v1/experiment").json()["served"]["set"] == version
+    rollback(sets.root, "latest")
+    until(lambda: client.get("/version").json()["version"] == sets.new)
+    assert client.get("/readyz").json()["refuses_newest"] is False
+    rollback(sets.root, sets.old)
+    until(lambda: client.get("/version").json()["version"] == sets.old)
 
 
 def test_a_forgotten_user_leaves_the_sets_of_an_experiment(

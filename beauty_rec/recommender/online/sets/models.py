@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.measures.finite import refuse_non_finite
 from beauty_rec.ranking.apply import load_rankers
 from beauty_rec.ranking.features.build import FeatureBuilder
@@ -23,6 +24,7 @@ from beauty_rec.recommender.online.sets.parts import (
     RERANKER,
     TEXT_RETRIEVER,
     USER_TOWER,
+    VOCABULARY,
 )
 from beauty_rec.recommender.orders import Orders
 from beauty_rec.recommender.path import AnswerPath
@@ -110,7 +112,8 @@ class Models:
             tower = ServedUserTower.load(folder / USER_TOWER, ItemMatrix.load(folder / ITEM_INDEX))
             index = LexicalIndex.load(folder / LEXICAL_INDEX)
             table = ItemTable.load(folder / ITEM_TABLE)
-            learned, builder = load_rankers(folder / RERANKER)
+            vocabulary = Vocabulary.load(folder / VOCABULARY)
+            learned, builder = load_rankers(folder / RERANKER, vocabulary)
             orders = Orders.load(folder / RERANKER)
         except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:
             raise ManifestError(f"set {manifest.set} cannot be read: {error}") from error

@@ -16,7 +16,7 @@ from beauty_rec.corpus.schema import ITEM_SCHEMA
 from beauty_rec.items.attributes import choose_domain
 from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.items.text import ItemTextBuilder
-from beauty_rec.items.vocabulary import UNKNOWN, Vocabulary
+from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.requests import NewItem
@@ -31,7 +31,7 @@ from beauty_rec.recommender.online.stock.catalogue import new_card
 from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import Settings
 from beauty_rec.towers.items.features import item_features
-from beauty_rec.towers.items.served import item_vectors, load_item_tower
+from beauty_rec.towers.items.served import item_vectors, todays_item_tower
 from beauty_rec.towers.items.titles import load_title_reader
 
 _NO_KEYWORDS = pl.DataFrame(
@@ -214,7 +214,8 @@ def _tower_vectors(
     shop: Snapshot, raw: pl.DataFrame, attributes: pl.DataFrame, settings: Settings
 ) -> NDArray[np.float32]:
     folder = shop.models.folder
-    vocabulary, tower = Vocabulary.load(folder / VOCABULARY), load_item_tower(folder / ITEM_TOWER)
+    today = Vocabulary.load(folder / VOCABULARY)
+    tower, vocabulary = todays_item_tower(folder / ITEM_TOWER, today)
     if not tower.settings.event_values:
         filled = [c for c in shop.manifest.facts["event_fields"] if c in attributes.columns]
         attributes = attributes.with_columns(
@@ -223,10 +224,8 @@ def _tower_vectors(
             if attributes.schema[c] == pl.List(pl.String)
         )
     encoded = vocabulary.encode(attributes)
-    rows = len(tower.embedding.weight)
-    std, re = (np.where(ids < rows, ids, UNKNOWN) for ids in (encoded.std, encoded.re))
     titles = dict(raw.select("parent_asin", "title").iter_rows())
-    features = item_features(attributes["parent_asin"].to_list(), std, re, titles)
+    features = item_features(attributes["parent_asin"].to_list(), encoded.std, encoded.re, titles)
     reader = load_title_reader(features.titles, tower.settings, folder / ITEM_TOWER)
     return item_vectors(tower, reader, features).matrix
 

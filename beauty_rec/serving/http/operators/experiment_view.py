@@ -6,7 +6,8 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from beauty_rec.serving.published.release import served
+from beauty_rec.recommender.online.sets.manifest import ManifestError
+from beauty_rec.serving.published.release import Served, served
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.experiment.figures import comparisons, variant_figures
 from beauty_rec.serving.state.experiment.shadow import ShadowLane
@@ -35,7 +36,11 @@ class ExperimentView(Collector):
         """Return what ``/v1/experiment`` answers; it reads the store, at most once a second."""
         engine = self._engine
         keeper = engine.experiments
-        running, now = keeper.running, served(engine.root)
+        running = keeper.running
+        try:
+            now = served(engine.root)
+        except ManifestError:  # /readyz says so; what was served before is served on
+            now = Served(engine.shop.manifest, engine.released, None)
         experiment = running.experiment if running is not None else None
         current = engine.shop.manifest.set
         sets = {} if experiment is None else sets_of(experiment, current)

@@ -48,12 +48,12 @@ def train_with_folds(
         settings: of the run.
         target: folder, replaced atomically at the end.
         checkpoints: folder; a killed training goes on from there.
-        device: that the towers compute on while they are trained.
+        device: that the towers compute on while they are trained, in ``encoder.precision``.
 
     Returns:
         The log of the served tower.
     """
-    reviews = with_context(reviews, settings)
+    reviews, precision = with_context(reviews, settings), settings.encoder.precision
     encoder = TextEncoder.load(text_retriever, settings.encoder)
     contexts = context_vectors(encoder, reviews["context"])
     starts = fold_starts(reviews, settings.recommendation.folds)
@@ -61,7 +61,7 @@ def train_with_folds(
         draft.mkdir()
         served = user_tower_data(reviews, item_vectors, contexts, profiles, item_texts)
         log = train_user_tower(
-            served, settings.user_tower, draft / SERVED, checkpoints / SERVED, device
+            served, settings.user_tower, draft / SERVED, checkpoints / SERVED, device, precision
         )
         # A fold has no valid events of its own: it takes what was chosen for the served tower.
         chosen = settings.user_tower.model_copy(
@@ -83,7 +83,8 @@ def train_with_folds(
                 train_until_ms=start,
                 events=served.events,
             )
-            train_user_tower(data, chosen, draft / str(start), checkpoints / str(start), device)
+            own, kept = draft / str(start), checkpoints / str(start)
+            train_user_tower(data, chosen, own, kept, device, precision)
         (draft / FOLDS).write_text(json.dumps(starts), encoding="utf-8")
         asked = reviews.filter(split="valid")["review_id"].head(INDEX_QUERIES).to_list()
         items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)

@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from beauty_rec.settings import UserTowerSettings
+from beauty_rec.towers.precision import autocast
 from beauty_rec.towers.users.inputs import Knowledge
 from beauty_rec.towers.users.item_matrix import build_item_matrix
 from beauty_rec.towers.users.model import UserTower, UserTowerShape
@@ -48,6 +49,7 @@ def train_user_tower(
     target: Path,
     checkpoints: Path | None = None,
     device: str = "cpu",
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Train, save a :class:`ServedUserTower` in ``target`` and return the log.
 
@@ -58,6 +60,7 @@ def train_user_tower(
         checkpoints: folder of the last epoch's state; a killed training goes on from there with
             the losses that it would have had. They are left there at the end.
         device: that the tower computes on; what is drawn is drawn on the CPU.
+        precision: ``encoder.precision``, for the forward passes of the training on a GPU.
 
     Returns:
         ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; the chosen weights;
@@ -120,7 +123,7 @@ def train_user_tower(
         if len(valid) and epoch - 1 - max(1, state["best_epoch"]) >= settings.patience:
             break
         began = perf_counter()
-        loss = _train_epoch(tower, optimizer, known, origins, sold, settings, epoch)
+        loss = _train_epoch(tower, optimizer, known, origins, sold, settings, epoch, precision)
         recall = held_out_recall(served, known, valid, settings.candidates)
         state["epochs"].append(
             {
@@ -164,6 +167,7 @@ def _train_epoch(
     sold: Tensor,
     settings: UserTowerSettings,
     epoch: int,
+    precision: str,
 ) -> float:
     """Pass once over every origin's window, batches of all origins mixed; return the mean loss.
 
@@ -184,7 +188,7 @@ def _train_epoch(
             step = (epoch - 1) * len(batches) + number
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * cosine_with_warmup(step, steps)
-            loss = _batch_loss(tower, known, origin, rows, sold, settings)
+            loss = _batch_loss(tower, known, origin, rows, sold, settings, precision)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -199,11 +203,13 @@ def _batch_loss(
     rows: NDArray[np.int64],
     sold: Tensor,
     settings: UserTowerSettings,
+    precision: str,
 ) -> Tensor:
     requests, device = known.requests(rows, origin.as_of_ms), tower.empty.device
     without = torch.rand(len(rows), 3) < settings.branch_dropout
     past, requests = requests.of_own_items()
-    users = tower(requests.to(device), origin.matrix(past).to(device), without.to(device))
+    with autocast(device, precision):
+        users = tower(requests.to(device), origin.matrix(past).to(device), without.to(device))
     positives = torch.from_numpy(known.events.item[rows])
     # Items that train never saw are no negatives: nothing says that they were on offer.
     extra = sold[torch.randperm(len(sold))[: settings.uniform_negatives]]
@@ -211,7 +217,7 @@ def _batch_loss(
     expected = len(rows) * origin.share[candidates] + len(extra) / len(sold)
     items = origin.matrix(candidates.numpy()).to(device)
     return sampled_softmax_loss(
-        users, items, positives.to(device), candidates.to(device), expected.to(device)
+        users.float(), items, positives.to(device), candidates.to(device), expected.to(device)
     )
 
 

@@ -1,0 +1,1 @@
+"""How texts are encoded in bulk: batches, precisions, devices."""

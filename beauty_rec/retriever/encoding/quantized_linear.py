@@ -1,0 +1,115 @@
+"""Linear layers in int8 on a CPU, each row of their input quantized by itself.
+
+A weight is rounded once, with a scale for each of its outputs; a row of the input when it comes,
+with a scale of its own (LLM.int8's vector-wise scheme without outliers: Dettmers et al. 2022,
+https://arxiv.org/abs/2208.07339). Products of integers are exact, so what comes out for a row does
+not depend on the rows beside it. A VNNI or AMX instruction multiplies twice as many int8 as
+bfloat16 pairs, on every processor that has it: which of the two is faster is known without a clock,
+and vectors stay the same from one run to the next.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+_LEVELS, _ZERO = 127.0, 128
+_UNUSED_SCALE = 1.0
+
+
+def multiplies_int8() -> bool:
+    """Whether this processor multiplies int8 faster than bfloat16, and this PyTorch does so."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    found = torch.cpu.get_capabilities()
+    known = any(found.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    return bool(known) and hasattr(torch.ops.onednn, "qlinear_pointwise")
+
+
+class QuantizedLinears:
+    """The linear layers of a model, with an int8 copy of their weights.
+
+    Args:
+        model: in float32 on a CPU; its layers take the copies within :meth:`used` alone.
+        dtype: of what the layers return.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        last = _LastInput()
+        linears = [module for module in model.modules() if type(module) is nn.Linear]
+        self._layers = [_Quantized(linear, dtype, last) for linear in linears]
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Run the forward passes of the model, without gradients, on the copies.
+
+        A weight that has changed since is quantized again.
+        """
+        for layer in self._layers:
+            layer.refresh()
+            layer.linear.forward = layer.forward  # type: ignore[method-assign,assignment]
+        try:
+            yield
+        finally:
+            for layer in self._layers:
+                layer.last.forget()
+                del layer.linear.forward
+
+
+def quantized_rows(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rows ``[N, W]`` as uint8 with zero at 128, and the scale ``[N, 1]`` of each.
+
+    oneDNN's fast products take unsigned rows.
+    """
+    largest = torch.maximum(rows.amax(1, keepdim=True), -rows.amin(1, keepdim=True))
+    scale = largest.float().clamp_min_(1e-12).div_(_LEVELS)
+    # Cut off after half was added: as rounding does, in one pass over memory less.
+    return (rows * scale.reciprocal()).add_(_ZERO + 0.5).to(torch.uint8), scale
+
+
+class _LastInput:
+    """What was quantized last: a layer's query, key and value are made of the same input."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._rows: torch.Tensor | None = None
+        self._found: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def quantized(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self._found is None or self._rows is not rows:
+            flat = rows.reshape(-1, rows.shape[-1])  # [B, L, W] -> [B*L, W]
+            self._rows, self._found = rows, quantized_rows(flat)
+        return self._found
+
+
+class _Quantized:
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype, last: _LastInput) -> None:
+        self.linear, self.last = linear, last
+        self._dtype = dtype
+        self._version = -1
+
+    def refresh(self) -> None:
+        weight = self.linear.weight
+        if weight._version == self._version:
+            return
+        with torch.no_grad():
+            scales = weight.abs().amax(1).clamp_min(1e-12) / _LEVELS
+            whole = (weight / scales[:, None]).round().to(torch.int8)
+        self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.long)
+        self._packed = torch.ops.onednn.qlinear_prepack(whole, None)
+        bias = self.linear.bias
+        self._bias = None if bias is None else bias.detach().to(self._dtype)
+        self._version = weight._version
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        whole, scale = self.last.quantized(rows)
+        out: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
+            whole, _UNUSED_SCALE, _ZERO, self._packed, self._scales, self._zeros,
+            None, _UNUSED_SCALE, 0, self._dtype, "none", [], "",
+        )  # fmt: skip
+        scale = scale.to(self._dtype)
+        out = out * scale if self._bias is None else torch.addcmul(self._bias, out, scale)
+        return out.reshape(*rows.shape[:-1], -1)

@@ -1,0 +1,74 @@
+"""Fine-tuning by two processes has the losses of one, and ends with the same weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from beauty_rec.evaluation.tuning import tuned_retriever
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.settings import EncoderSettings, FineTuneSettings
+from beauty_rec_tests.retriever.conftest import make_pairs
+
+__all__ = ["make_pairs"]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"mini_batch_size": 2, "symmetric": True}, {"mini_batch_size": 2, "guide_margin": 0.0}],
+    ids=["plain", "cached, symmetric", "guided"],
+)
+def test_two_processes_train_as_one(
+    changes: dict[str, object],
+    make_pairs: Callable[[int], pl.DataFrame],
+    tiny_model: Path,
+    tmp_path: Path,
+) -> None:
+    encoder = EncoderSettings(
+        model=str(tiny_model),
+        max_query_tokens=16,
+        max_item_tokens=16,
+        precision="float32",
+        device="cpu",
+    )
+    loaded = TextEncoder.load(tiny_model, encoder)
+    transformer: Any = loaded.model[0]
+    config = transformer.auto_model.config
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0  # whose draws differ
+    loaded.save(tmp_path / "still")
+    encoder = encoder.model_copy(update={"model": str(tmp_path / "still")})
+    # One query an item: every batch is full, and its rows are shared evenly.
+    pairs = make_pairs(32).unique("parent_asin", maintain_order=True)
+    items = pairs.select("parent_asin", text="positive")
+    logs, vectors = [], []
+    for processes in (1, 2):
+        settings = FineTuneSettings(
+            epochs=4,
+            batch_size=8,
+            learning_rate=1e-3,
+            frozen_layers=0,
+            processes=processes,
+            checkpoint_minutes=0,
+            **{"mini_batch_size": 8, **changes},
+        )
+        target = tmp_path / f"tuned-{processes}"
+        logs.append(tuned_retriever(pairs, pairs, items, encoder, settings, target, tmp_path / "c"))
+        vectors.append(TextEncoder.load(target, encoder).encode_items(items["text"].to_list()))
+        assert not (tmp_path / "c").exists()
+    one, two = logs
+    assert len(one.losses) > 10
+    np.testing.assert_allclose(two.losses, one.losses, rtol=1e-3)
+    assert (two.best_step, two.evaluations) == (one.best_step, one.evaluations)
+    np.testing.assert_allclose(vectors[1], vectors[0], atol=1e-3)
+    assert one.losses[-1] < one.losses[0]
+
+
+def test_a_batch_is_to_be_shared_evenly() -> None:
+    with pytest.raises(ValidationError, match="multiple of processes"):
+        FineTuneSettings(batch_size=32, processes=3)

@@ -1,0 +1,108 @@
+"""Where a training computes, and in what: float32 on a CPU, bfloat16 on a GPU that has it.
+
+The other device is a GPU where there is one. Everywhere it is also a CPU that rounds otherwise,
+which is what a GPU does.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from beauty_rec.settings import UserTowerSettings
+from beauty_rec.towers.items import train as item_recipe
+from beauty_rec.towers.items.features import ItemFeatures
+from beauty_rec.towers.items.train import train_item_tower
+from beauty_rec.towers.precision import autocast
+from beauty_rec.towers.users.train import recipe as user_recipe
+from beauty_rec.towers.users.train.data import UserTowerData
+from beauty_rec.towers.users.train.recipe import train_user_tower
+from beauty_rec_tests.towers.items.test_train import SETTINGS, features, known, reader
+
+__all__ = ["features"]
+
+ELSEWHERE = ["a CPU that rounds otherwise", *(["cuda"] if torch.cuda.is_available() else [])]
+
+Train = Callable[[Path, str], dict]
+
+
+@pytest.fixture(params=["items", "users"])
+def training(
+    request: pytest.FixtureRequest,
+    features: ItemFeatures,
+    data: UserTowerData,
+    small: UserTowerSettings,
+) -> tuple[ModuleType, Train]:
+    """A recipe, and a training by it into a folder, on a device."""
+    if request.param == "users":
+        users = small.model_copy(update={"dropout": 0, "epochs": 3, "learning_rate": 1e-3})
+        train_only = replace(data, valid=data.valid[:0])  # every epoch counts
+        return user_recipe, lambda folder, device: train_user_tower(
+            train_only, users, folder, device=device, precision="float32"
+        )
+    # Dropout is drawn on the device; everything else is drawn on the CPU.
+    items = SETTINGS.model_copy(update={"dropout": 0, "min_steps": 60})
+    return item_recipe, lambda folder, device: train_item_tower(
+        known(features), reader(features), items, folder, device=device, precision="float32"
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16"])
+def test_on_a_cpu_nothing_is_reduced(precision: str) -> None:
+    with autocast(torch.device("cpu"), precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("device", ELSEWHERE)
+def test_a_seed_gives_the_same_weights_elsewhere(
+    training: tuple[ModuleType, Train], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    recipe, train = training
+    train(tmp_path / "here", "cpu")
+    if device != "cuda":
+        name = "simcse_loss" if recipe is item_recipe else "sampled_softmax_loss"
+        exact, noise = getattr(recipe, name), torch.Generator().manual_seed(0)
+
+        def rounded(one: torch.Tensor, two: torch.Tensor, *others: object) -> torch.Tensor:
+            error = torch.randn(one.shape, generator=noise) * torch.finfo(one.dtype).eps
+            return exact(one * (1 + error), two, *others)
+
+        monkeypatch.setattr(recipe, name, rounded)
+        device = "cpu"
+    train(tmp_path / "there", device)
+    here, there = weights(tmp_path / "here"), weights(tmp_path / "there")
+    assert not all(torch.equal(here[name], there[name]) for name in here)
+    for name, own in here.items():
+        assert torch.allclose(there[name], own, atol=1e-3, rtol=1e-3), name
+
+
+def test_in_bfloat16_the_towers_learn_what_they_learn_in_float32(
+    training: tuple[ModuleType, Train], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The passes of a GPU, on a CPU that computes bfloat16 as a GPU does."""
+    recipe, train = training
+    plain = train(tmp_path / "float32", "cpu")
+    asked = []
+
+    def reduced(device: torch.device, precision: str) -> torch.autocast:
+        asked.append(precision)
+        return torch.autocast(device.type, torch.bfloat16)
+
+    monkeypatch.setattr(recipe, "autocast", reduced)
+    mixed = train(tmp_path / "bfloat16", "cpu")
+    assert set(asked) == {"float32"}
+    here, there = weights(tmp_path / "float32"), weights(tmp_path / "bfloat16")
+    assert {w.dtype for w in there.values()} == {torch.float32}
+    one, two = (torch.cat([w.flatten() for w in ws.values()]) for ws in (here, there))
+    assert 0 < float((one - two).norm() / one.norm()) < 0.05
+    losses = [[epoch["loss"] for epoch in log["epochs"]] for log in (plain, mixed)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
