@@ -3,7 +3,8 @@
 The first day: purchases, an item is withdrawn, another one is new. The night learns from it. The
 second day: a rule, an experiment of yesterday's set (by popularity) with the night's, in which the
 planted tastes are found; it is promoted; a user and one of the files are forgotten. After the
-second night, which trains: everybody has what was promoted. ``make test-live`` runs it: five minutes.
+second night, which trains: everybody has what was promoted. ``make test-live`` runs it: some five
+minutes.
 """
 
 import json
