@@ -98,8 +98,10 @@ def ordered_lists(
         here = np.arange(starts[row], starts[row + 1])
         own = scores[orders.served[kind]][here]
         order = here[ranked(own, np.arange(len(here)))][:k]
-        place = np.flatnonzero(hits[order])
-        served[row] = place[0] + 1 if len(place) else np.nan
+        # As of every order, ties in the middle: what is served must not lose to itself by the luck
+        # of its ties.
+        rank = ranks[orders.served[kind]][row]
+        served[row] = rank if rank <= k else np.nan
         best.append(order)
         own_scores.append(scores[orders.served[kind]][order])
         for name, top in tops.items():

@@ -96,7 +96,9 @@ class Street:
                 return
             events = []
             for item in answer.items:
-                liked = self.style.get(item) == shopper.taste
+                if item not in self.style:  # the deal, which nobody buys: it would not come again
+                    continue
+                liked = self.style[item] == shopper.taste
                 if draw.random() < (LOVED if liked else OTHER):
                     kinds = ["click", "purchase"] if draw.random() < BOUGHT else ["click"]
                     events += [
