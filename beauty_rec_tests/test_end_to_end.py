@@ -114,6 +114,7 @@ def test_a_test_review_leaks_nowhere(shop: Shop) -> None:
     ]
 
 
+@pytest.mark.live
 def test_a_valid_review_reaches_the_early_stopping_only(shop: Shop) -> None:
     before = shop.train_side()
     review = shop.split_of("valid").row(0, named=True)
@@ -132,6 +133,7 @@ def test_a_valid_review_reaches_the_early_stopping_only(shop: Shop) -> None:
     assert not {"merged_items", "training_pairs", "keywords[train]", "keywords[test]"} & set(built)
 
 
+@pytest.mark.live
 def test_a_train_review_rebuilds_what_reads_it(shop: Shop) -> None:
     review = shop.split_of("train").row(-1, named=True)
     shop.edit_text(review, "Zanzibar xylophone serum, for my grandmother at night. Not greasy!")

@@ -74,7 +74,9 @@ def main(folder: Path) -> None:
     """Be one of the processes."""
     given = json.loads((folder / "given.json").read_text(encoding="utf-8"))
     encoder = EncoderSettings(**given["encoder"])
-    pairs, queries, items = (pl.read_parquet(folder / f"{kind}.parquet", glob=False) for kind in _FRAMES)
+    pairs, queries, items = (
+        pl.read_parquet(folder / f"{kind}.parquet", glob=False) for kind in _FRAMES
+    )
     gpu = encoder.device.startswith("cuda")
     with joined(gpu=gpu) as number:
         if gpu:
