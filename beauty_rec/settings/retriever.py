@@ -25,8 +25,8 @@ class EncoderSettings(Group):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
         description="auto: bfloat16 where the device computes it well, float16 on another GPU; "
-        "item vectors in int8 on a CPU that is fast at it, where no recall is lost; the trainings "
-        "of the towers take bfloat16, and on a GPU alone",
+        "item vectors, from 10,000 on, in int8 on a CPU that is fast at it, where no recall is "
+        "lost; the trainings of the towers take bfloat16, and on a GPU alone",
     )
     chunk: int = Field(
         8_192, ge=1, description="texts of items whose vectors outlive a kill, or go to one worker"

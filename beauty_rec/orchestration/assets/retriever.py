@@ -151,13 +151,13 @@ def _embed(
     settings: Settings,
 ) -> Vectors:
     """Return the vectors of the item texts; show some items with their nearest."""
-    from beauty_rec.retriever.encoding.kept_recall import int8_recall
+    from beauty_rec.retriever.encoding.kept_recall import WORTHWHILE, int8_recall
     from beauty_rec.retriever.encoding.workers import Model, item_encoder
 
     texts = merged_items["text"].to_list()
     loaded = encoder.load(source, settings.encoder)
     quantized = False
-    if loaded.may_quantize:
+    if loaded.may_quantize and len(texts) >= WORTHWHILE:
         recall = int8_recall(loaded, texts)
         quantized = recall.holds
         context.add_asset_metadata(

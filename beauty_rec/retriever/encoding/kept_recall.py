@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from beauty_rec.retriever.encoder import TextEncoder
 
+WORTHWHILE = 10_000
+"""Texts from which on int8 gains more time than it takes to measure what it costs."""
 SAMPLE = 500
 """Texts that :func:`int8_recall` is measured on."""
 MAX_LOST_RECALL = 0.005
