@@ -41,7 +41,7 @@ client: $(READY)  ## the Python client of clients/python, from the OpenAPI docum
 	$(BIN)/python clients/python/generate.py
 
 test: lint $(READY_TEST)  ## lint, types and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-live: $(READY)  ## a served set and a live daemon, through switches, kills and three days of a shop (12 to 18 min)
 	$(BIN)/python -m pytest -m live beauty_rec_tests

@@ -10,6 +10,11 @@ from beauty_rec.settings import PACKAGED_ENCODER
 from beauty_rec_tests.language.stub import Stub
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest file, so that no worker waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a two-layer BERT, 32-d, random weights, with dropout."""
