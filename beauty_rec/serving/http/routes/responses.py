@@ -35,7 +35,7 @@ def is_part_of_id(http: Request, name: str) -> bool:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    every = {400, 421, 429, 500, 503, 504}
+    every = {400, 421, 429, 431, 500, 503, 504}
     return {
         status: {
             "model": schema.Problem,
