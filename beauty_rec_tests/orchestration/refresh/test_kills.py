@@ -16,6 +16,7 @@ import pytest
 from beauty_rec.orchestration.refresh.dead_runs import IN_PROGRESS
 from beauty_rec.orchestration.refresh.lock import is_refreshing
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.search.chroma.index import current_version
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
 from beauty_rec.settings import child_environment
 from beauty_rec_tests.command_line_shop import Shop
@@ -95,7 +96,11 @@ def parts(data: Path) -> list[Path]:
     globs = (*kinds, "serving/versions/*", "postgres", "evaluation")
     found = {path for kind in globs for path in data.glob(kind) if path.name[0] != "."}
     served = set_folder(data / "serving", read_manifest(data / "serving"))
-    before = {path for path in data.glob("serving/versions/*") if path != served}  # lost for good
+    index = current_version(data / "chromadb")
+    assert index is not None
+    kept = (served, data / "chromadb" / index.version)
+    versions = (*data.glob("serving/versions/*"), *data.glob("chromadb/*/"))
+    before = {path for path in versions if path not in kept}  # lost for good
     return sorted(found - {path.parent for path in found} - {data / BACKGROUND} - before)
 
 
