@@ -96,6 +96,7 @@ def test_what_was_given_is_learned_from_and_who_is_forgotten_is_not(shop: Shop) 
     store.put_items([NewItem(parent_asin="B1", title="A better soap", description="It lathers.")])
     store.put_states({"B2": ItemState(price=9.5), "B1": ItemState(hidden=True)})
     assert shop.run() == {"raw_reviews", "raw_items"}
+    assert not list((shop.settings.data_dir / ".drafts").glob("*"))
     reviews = shop.table("raw_reviews")
     assert reviews.height == 62
     assert reviews.tail(2)["user_id"].to_list() == ["USER3", "A NEW USER"]

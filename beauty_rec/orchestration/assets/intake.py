@@ -83,6 +83,14 @@ def frame_of(made: Path | pl.DataFrame) -> pl.DataFrame:
     return made if isinstance(made, pl.DataFrame) else pl.read_parquet(made, glob=False)
 
 
+def taken_in(draft: Path | pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a draft that no artifact is made of as it is, and delete its file."""
+    frame = frame_of(draft)
+    if isinstance(draft, Path):
+        draft.unlink()
+    return frame
+
+
 def given_rows(
     settings: Settings,
     store: ArtifactStore,

@@ -10,10 +10,10 @@ import polars as pl
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.assets.intake import (
-    frame_of,
     given_rows,
     ingest_file,
     kept_parts,
+    taken_in,
     without_forgotten,
 )
 from beauty_rec.orchestration.assets.shop import forgotten_users, shop_events, shop_items
@@ -90,7 +90,7 @@ def raw_reviews(
     draft = ingest_file(context, settings, store, "reviews", ingest, REVIEW_SCHEMA)
     context.add_asset_metadata({"blocks_read": kept.converted, "blocks_reused": kept.reused})
     draft = without_forgotten(context, settings, draft)
-    return draft if given is None else with_events(frame_of(draft), given)
+    return draft if given is None else with_events(taken_in(draft), given)
 
 
 @stage(
@@ -115,7 +115,7 @@ def raw_items(
         return draft
     priced = given.filter(title="")  # an item that was given has a title
     prices = dict(priced.select("parent_asin", "price").iter_rows())
-    return with_items(frame_of(draft), given.filter(pl.col("title") != ""), prices)
+    return with_items(taken_in(draft), given.filter(pl.col("title") != ""), prices)
 
 
 @stage(
