@@ -212,9 +212,10 @@ class TextEncoder:
             bar = tqdm(total=len(texts), desc=f"encode {what}", unit="text", disable=None)
             held.enter_context(bar)
             held.enter_context(torch.inference_mode())
-            held.enter_context(self.mixed_precision() if reduced else self._packed_layers())
             if quantized:
                 held.enter_context(self._quantized_layers())
+            else:
+                held.enter_context(self.mixed_precision() if reduced else self._packed_layers())
             computed: list[tuple[list[int], torch.Tensor]] = []
             for rows, batch in self._batches(texts, max_tokens, same_length=same_length):
                 computed.append((rows, self.model(batch)["sentence_embedding"]))
@@ -260,7 +261,7 @@ class TextEncoder:
 
     def _quantized_layers(self) -> AbstractContextManager[None]:
         if self._quantized is None:
-            self._quantized = QuantizedLinears(self.model, self.reduced or torch.float32)
+            self._quantized = QuantizedLinears(self.model)
         return self._quantized.used()
 
 

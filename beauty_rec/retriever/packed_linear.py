@@ -5,8 +5,9 @@ oneDNN does with a weight that was reordered once (22 x 384 by 384 x 1536 on two
 285 and 104 us). TorchInductor does the same to a frozen model, but needs a C++ compiler.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -76,14 +77,35 @@ class PackedLinears:
 
         A weight that has changed since is reordered again.
         """
-        for layer in self._layers:
-            layer.refresh()
-            layer.linear.forward = layer.forward  # type: ignore[method-assign,assignment]
-        try:
+        with replaced(self._layers):
             yield
-        finally:
-            for layer in self._layers:
-                del layer.linear.forward
+
+
+class Copy(Protocol):
+    """What computes in place of a linear layer, from a copy of its weight."""
+
+    linear: nn.Linear
+
+    def refresh(self) -> None:
+        """Copy the weight again, if it has changed."""
+        ...
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return what the layer returns."""
+        ...
+
+
+@contextmanager
+def replaced(copies: Sequence[Copy]) -> Iterator[None]:
+    """Have copies compute in place of their layers."""
+    for copy in copies:
+        copy.refresh()
+        copy.linear.forward = copy.forward  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        for copy in copies:
+            del copy.linear.forward
 
 
 class _Packed:

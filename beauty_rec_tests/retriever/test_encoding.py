@@ -62,7 +62,7 @@ def test_int8_layers_come_close_and_judge_each_row_alone(
     first = nn.Linear(16, 24, bias=bias)
     model = nn.Sequential(first, nn.GELU(), nn.Linear(24, 8, bias=bias))
     rows = torch.randn(shape)
-    layers = QuantizedLinears(model, torch.float32)
+    layers = QuantizedLinears(model)
     with torch.inference_mode():
         wanted = model(rows)
         with layers.used():

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from beauty_rec.retriever.packed_linear import replaced
+
 _LEVELS, _ZERO = 127.0, 128
 _UNUSED_SCALE = 1.0
 
@@ -31,14 +33,14 @@ class QuantizedLinears:
     """The linear layers of a model, with an int8 copy of their weights.
 
     Args:
-        model: in float32 on a CPU; its layers take the copies within :meth:`used` alone.
-        dtype: of what the layers return.
+        model: in float32 on a CPU; its layers take the copies within :meth:`used` alone, and return
+            float32: faster than bfloat16, which would be rounded to and from at each of them.
     """
 
-    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        last = _LastInput()
+    def __init__(self, model: nn.Module) -> None:
+        self._last = _LastInput()
         linears = [module for module in model.modules() if type(module) is nn.Linear]
-        self._layers = [_Quantized(linear, dtype, last) for linear in linears]
+        self._layers = [_Quantized(linear, self._last) for linear in linears]
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -46,15 +48,11 @@ class QuantizedLinears:
 
         A weight that has changed since is quantized again.
         """
-        for layer in self._layers:
-            layer.refresh()
-            layer.linear.forward = layer.forward  # type: ignore[method-assign,assignment]
-        try:
-            yield
-        finally:
-            for layer in self._layers:
-                layer.last.forget()
-                del layer.linear.forward
+        with replaced(self._layers):
+            try:
+                yield
+            finally:
+                self._last.forget()
 
 
 def quantized_rows(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,9 +84,8 @@ class _LastInput:
 
 
 class _Quantized:
-    def __init__(self, linear: nn.Linear, dtype: torch.dtype, last: _LastInput) -> None:
-        self.linear, self.last = linear, last
-        self._dtype = dtype
+    def __init__(self, linear: nn.Linear, last: _LastInput) -> None:
+        self.linear, self._last = linear, last
         self._version = -1
 
     def refresh(self) -> None:
@@ -100,16 +97,14 @@ class _Quantized:
             whole = (weight / scales[:, None]).round().to(torch.int8)
         self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.long)
         self._packed = torch.ops.onednn.qlinear_prepack(whole, None)
-        bias = self.linear.bias
-        self._bias = None if bias is None else bias.detach().to(self._dtype)
         self._version = weight._version
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        whole, scale = self.last.quantized(rows)
+        whole, scale = self._last.quantized(rows)
         out: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
             whole, _UNUSED_SCALE, _ZERO, self._packed, self._scales, self._zeros,
-            None, _UNUSED_SCALE, 0, self._dtype, "none", [], "",
+            None, _UNUSED_SCALE, 0, torch.float32, "none", [], "",
         )  # fmt: skip
-        scale = scale.to(self._dtype)
-        out = out * scale if self._bias is None else torch.addcmul(self._bias, out, scale)
+        bias = self.linear.bias
+        out = out * scale if bias is None else torch.addcmul(bias, out, scale)
         return out.reshape(*rows.shape[:-1], -1)
