@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi.testclient import TestClient
@@ -28,6 +29,15 @@ def engine_with(engine: Engine, **chosen: object) -> Engine:
 def client_of(engine: Engine, **chosen: object) -> TestClient:
     """A client of an app with other settings over the same engine."""
     return TestClient(create_app(engine_with(engine, **chosen)), base_url="http://127.0.0.1")
+
+
+def problem(response: Any) -> dict[str, Any]:
+    """What a refusal says, which has the form of one."""
+    assert response.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = response.json()
+    assert told["status"] == response.status_code
+    assert told["request_id"] == response.headers["x-request-id"]
+    return told
 
 
 @contextmanager
