@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from beauty_rec.evaluation.retrieval import validation_recall
+from beauty_rec.language import watchdog
 from beauty_rec.retriever.finetune import fine_tune
 from beauty_rec.retriever.model_card import TrainingLog
 from beauty_rec.settings import EncoderSettings, FineTuneSettings, child_environment
@@ -59,12 +60,15 @@ def tuned_retriever(
             "checkpoints": str(checkpoints.absolute()),
         }
         (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        # The watchdog ends them all if this process is killed, or interrupted.
+        command = [sys.executable, watchdog.__file__, "/dev/stderr"]
+        command += [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += [f"--nproc-per-node={settings.processes}", "-m", __name__, name]
-        done = subprocess.run(command, env=child_environment(), check=False)
-    if done.returncode:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=child_environment()) as running:
+            code = running.wait()
+    if code:
         raise RuntimeError(
-            f"fine-tuning in {settings.processes} processes ended with code {done.returncode}; "
+            f"fine-tuning in {settings.processes} processes ended with code {code}; "
             "what failed stands above. With fine_tune.processes=1 it runs in one"
         )
     return TrainingLog.load(target)

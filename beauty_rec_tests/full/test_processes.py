@@ -1,11 +1,15 @@
 """Fine-tuning by two processes has the losses of one, and ends with the same weights."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -67,6 +71,52 @@ def test_two_processes_train_as_one(
     assert (two.best_step, two.evaluations) == (one.best_step, one.evaluations)
     np.testing.assert_allclose(vectors[1], vectors[0], atol=1e-3)
     assert one.losses[-1] < one.losses[0]
+
+
+ALONE = """
+import sys
+from pathlib import Path
+import polars as pl
+from beauty_rec.evaluation.tuning import tuned_retriever
+from beauty_rec.settings import EncoderSettings, FineTuneSettings
+folder, model = Path(sys.argv[1]), sys.argv[2]
+pairs = pl.read_parquet(folder / "pairs.parquet")
+items = pairs.select("parent_asin", text="positive")
+settings = FineTuneSettings(epochs=100, batch_size=8, processes=2, patience=100, frozen_layers=0)
+encoder = EncoderSettings(model=model, device="cpu")
+tuned_retriever(pairs, pairs, items, encoder, settings, folder / "tuned", folder / "c")
+"""
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_a_killed_training_leaves_no_process(
+    make_pairs: Callable[[int], pl.DataFrame], tiny_model: Path, tmp_path: Path
+) -> None:
+    make_pairs(640).write_parquet(tmp_path / "pairs.parquet")
+    command = [sys.executable, "-c", ALONE, str(tmp_path), str(tiny_model)]
+    training = subprocess.Popen(command, start_new_session=True)
+    until(lambda: len(tuning(tmp_path)) >= 3, 120)  # torchrun and its two
+    training.kill()
+    training.wait()
+    until(lambda: not tuning(tmp_path), 40)
+
+
+def tuning(folder: Path) -> list[int]:
+    """The processes that train in a folder, but not the one that asked for it."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if "beauty_rec.evaluation.tuning" in words and str(folder / ".tuning-") in words:
+            found.append(process.info["pid"])
+    return found
+
+
+def until(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
 
 
 def test_a_batch_is_to_be_shared_evenly() -> None:
