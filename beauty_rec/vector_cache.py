@@ -42,7 +42,8 @@ def reuse_vectors(
         chunks = [[]]  # for the width of the vectors
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     parts = [unfinished / maker_of(maker, *(keys[row] for row in rows)) for rows in chunks]
-    done = [_kept_part(part, maker) for part in parts]
+    # A chunk's name stands for its keys.
+    done = [_load_vectors(part, maker)[1] for part in parts]
     wanted = [rows for rows, found in zip(chunks, done, strict=True) if found is None]
     computed = iter(compute(wanted) if wanted else ())
     matrix: NDArray[np.float32] | None = None
@@ -63,12 +64,6 @@ def reuse_vectors(
     _save_vectors(folder, maker, keys, matrix)
     shutil.rmtree(unfinished, ignore_errors=True)
     return matrix, sum(len(rows) for rows in wanted)
-
-
-def _kept_part(folder: Path, maker: str) -> NDArray[np.float32] | None:
-    """Return a chunk of a run that did not end, whose name stands for its keys."""
-    _, vectors = _load_vectors(folder, maker)
-    return vectors
 
 
 def _save_vectors(
