@@ -114,7 +114,8 @@ def comparisons(counted: Counted, experiment: Experiment) -> list[dict[str, Any]
 def better(found: Sequence[Mapping[str, Any]], experiment: Experiment) -> tuple[str | None, str]:
     """Return the variant that the test has found better than the control, and what it says.
 
-    Of several the one that is furthest ahead, which need not be better than the next. The control, where every other variant is found worse; None while the test has found nothing.
+    Of several the one that is furthest ahead, which need not be better than the next. The
+    control, where every other variant is found worse; None while the test has found nothing.
     """
     own = [each for each in found if each["metric"] == experiment.metric]
     if not own:
