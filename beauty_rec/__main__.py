@@ -1,4 +1,4 @@
-"""`beauty-rec`, and `python -m beauty_rec`: a signal ends it in good order from the first moment on.
+"""`beauty-rec`, and `python -m beauty_rec`: signals end it in good order from the first moment on.
 
 Of the standard library alone until then: the commands take a second to be imported, in which
 Ctrl-C would be a traceback out of the midst of them.
