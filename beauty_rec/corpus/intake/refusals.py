@@ -65,9 +65,7 @@ def _unreadable(line: bytes) -> str:
         return NOT_UTF8
     try:
         json.loads(text, parse_int=str)  # which takes half a pair, as the grammar of JSON does
-    except RecursionError:
-        return TOO_DEEP
-    except ValueError:
+    except (ValueError, RecursionError):
         return NOT_JSON
     return UNPAIRED if _SURROGATE.search(line) else TOO_DEEP
 
