@@ -115,6 +115,8 @@ def read_manifest(root: Path) -> Manifest:
     except ValidationError as error:
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ManifestError(f"{path} is no manifest ({said}); {REMEDY}") from error
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); {REMEDY}") from error
     if manifest.format != FORMAT:
         raise ManifestError(
             f"{path} has format {manifest.format}, this program reads {FORMAT}; {REMEDY}"

@@ -107,6 +107,8 @@ def read_release(root: Path) -> Release | None:
             f"{path} is no release ({error.error_count()} faults); "
             "delete it, or run: beauty-rec rollback latest"
         ) from error
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); move it away") from error
 
 
 def known_sets(root: Path) -> list[Manifest]:
