@@ -66,7 +66,8 @@ def test_clicks_are_counted_with_an_interval(page: Page, server: LiveServer) -> 
                  "type": "click", "recommendation_id": answer["recommendation_id"]}  # fmt: skip
         assert shop.post("/v1/events", json=event).json()["attributed"] == 1
     operate(page)
-    row = page.get_by_role("row", name=answer["version"][:8])
+    rates = page.get_by_role("table", name="Click-through by version")
+    row = rates.get_by_role("row", name=answer["version"][:8])
     expect(row).to_contain_text("served")
     rate, _, shown, clicked, bought = row.get_by_role("cell").all_text_contents()
     low, high = wilson_interval(int(clicked), int(shown.replace(",", "")))
