@@ -163,7 +163,7 @@ def _union(
     least: int,
     pinned: Sequence[NDArray[np.int64]],
 ) -> Found:
-    hidden = np.concatenate([seen, gone])
+    hidden = np.sort(np.concatenate([seen, gone]))
     apart = allowed is not None or bool(pinned)  # what looks at single rows needs all scores
     scores = [own if own is None else _hidden(own, hidden, dense=apart) for own in given]
     tops = np.full((len(scores), 2), np.nan, np.float32)

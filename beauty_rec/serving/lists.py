@@ -23,8 +23,8 @@ SCHEMA = {
     "version": pl.String(),
 }
 CACHE = "cache/user_lists"
-USERS_AT_ONCE = 256
-"""Whose answers are computed together."""
+USERS_AT_ONCE = 64
+"""Whose answers are computed together: more scores than these of 100,000 items leave the caches."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Reasons:
         named = named_values(query, builder.spec).items()
         ids = {vocabulary.id_of(field, value) for field, value in named}
         self._named = {i for i in ids if i > UNKNOWN}
+        self._worth = self._worths()
 
     def of(
         self, rows: NDArray[np.int64], cards: Mapping[int, Mapping[str, Any]]
@@ -87,25 +88,33 @@ class Reasons:
         place = table.row_of.get(parent_asin)
         if place is None:
             return []
-        ids = [i for i in dict.fromkeys(table.sparse[place].tolist()) if i >= len(SPECIAL)]
-        counts, least = self._counts, 1 if self._past == 1 else 2
-        shared = [i for i in ids if counts.get(i, 0) >= least and i not in self._named]
+        ids = dict.fromkeys(table.sparse[place].tolist())
         named = [i for i in ids if i in self._named]
+        shared = sorted([i for i in ids if i in self._worth], key=self._worth.__getitem__)
+        shared = shared[:MOST_ATTRIBUTES]
         entry = {i: vocabulary.entries[i - len(SPECIAL)] for i in (*shared, *named)}
         found = [
             {"kind": "context" if entry[i].field == "context" else "profile",
              "field": entry[i].field, "text": entry[i].value}
             for i in named
         ]  # fmt: skip
-        # Rare values that many past items share tell most.
-        items = max(1, len(table.ids))
-        shared = [i for i in shared if not entry[i].field.startswith(("buyer_", "context"))]
-        shared.sort(key=lambda i: -self._counts[i] * math.log(items / max(1, entry[i].items)))
         return found + [
             {"kind": "attribute", "field": entry[i].field, "text": entry[i].value,
              "count": self._counts[i], "of": self._past}
-            for i in shared[:MOST_ATTRIBUTES]
+            for i in shared
         ]  # fmt: skip
+
+    def _worths(self) -> dict[int, float]:
+        """Return what each id of the past tells, less being more: rare ones of many items."""
+        items, least = max(1, len(self._builder.table.ids)), 1 if self._past == 1 else 2
+        entries, found = self._builder.vocabulary.entries, {}
+        for i, count in self._counts.items():
+            if i < len(SPECIAL) or count < least or i in self._named:
+                continue
+            entry = entries[i - len(SPECIAL)]
+            if not entry.field.startswith(("buyer_", "context")):
+                found[i] = -count * math.log(items / max(1, entry.items))
+        return found
 
     def _keywords(self, keywords: Sequence[str], reviews: Sequence[int]) -> list[dict[str, Any]]:
         given = list(zip(keywords, reviews, strict=True))
