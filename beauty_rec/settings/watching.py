@@ -34,8 +34,9 @@ class MlflowSettings(Group):
 
     tracking_uri: str | None = Field(
         None,
-        description="http://mlflow:5000 or sqlite:///path; user and password go in "
-        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        description="http://mlflow:5000 or sqlite:///path (file:///path where MLflow is allowed to "
+        "by MLFLOW_ALLOW_FILE_STORE=true); user and password go in MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD",
     )
     experiment: str = Field("beauty_rec", min_length=1, description="that the runs belong to")
 

@@ -177,6 +177,13 @@ def rollback(root: Path, name: str | None = None, *, pin: bool = False) -> Relea
     )
 
 
+def rename_set(root: Path, name: str, new: str) -> None:
+    """Have the release speak of the set ``new`` where it speaks of ``name``, which it replaces."""
+    path = root / RELEASE
+    if path.exists():
+        write_text_atomic(path, path.read_text(encoding="utf-8").replace(name, new))
+
+
 def _pinned(now: Served, name: str | None) -> bool:
     """Tell whether a promotion of settings alone leaves a pin as it is."""
     return name is None and now.release is not None and now.release.pinned
