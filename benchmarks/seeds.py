@@ -1,15 +1,16 @@
 """How far the answer's figures move with chance: user tower and reranker trained anew.
 
-    python benchmarks/seeds.py [--data data] [--seeds 5] [--kept FILE]
+    python benchmarks/seeds.py [--data data] [--seeds 5] [--kept FOLDER]
 
 The encoder, the item tower and all that is made of texts stay those of the run. Each seed trains
 the user tower with its folds and the reranker, and is measured as ``answer`` of the report. Printed
-are medians and, in brackets, the lowest and the highest seed. ``--kept`` names a JSON Lines file of
-the figures of each seed: a seed that stands in it is not trained again.
+are medians and, in brackets, the lowest and the highest seed. ``--kept`` names a folder for each
+seed's figures: a seed that stands in it is not trained again, and one that was killed goes on.
 """
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any
 
 import polars as pl
 
-from beauty_rec.artifacts import Vectors
+from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.evaluation.answer import answer_ranks
 from beauty_rec.events.folds import starts_of, with_context
 from beauty_rec.items.vocabulary import Vocabulary
@@ -44,7 +45,7 @@ BLOCKS = ("user_tower", "hybrid", "fused", "gbdt", "reranked", "served")
 CANDIDATES = 100
 
 Figures = dict[str, Any]
-"""``seed``, ``served``: kind of ask → order, and ``split scenario block`` → [Recall@100, NDCG@10]."""
+"""``seed``; ``served``: kind of ask → order; ``split scenario block`` → [Recall@100, NDCG@10]."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Shop:
         )
 
     def figures(self, seed: int, folder: Path) -> Figures:
-        """Train with a seed below ``folder`` and measure."""
+        """Train with a seed and measure; what stands in ``folder`` is taken as it is."""
         settings = self.settings.model_copy(
             update={
                 room: getattr(self.settings, room).model_copy(update={"seed": seed})
@@ -90,16 +91,17 @@ class Shop:
         models, processed = self.data / "models", self.data / "processed"
         known = self.reviews.filter(pl.col("split") != "test")
         tower, matrix, target = (folder / name for name in ("tower", "items", "reranker"))
-        train_with_folds(
-            known,
-            self.vectors,
-            self.texts,
-            models / "text_retriever",
-            self.profiles,
-            settings,
-            tower,
-            folder / "checkpoints",
-        )
+        if not tower.exists():
+            train_with_folds(
+                known,
+                self.vectors,
+                self.texts,
+                models / "text_retriever",
+                self.profiles,
+                settings,
+                tower,
+                folder / "checkpoints",
+            )
         train = with_context(known.filter(split="train"), settings)
         current_items(tower / SERVED, train, self.profiles, self.vectors, self.texts).save(matrix)
         vocabulary = Vocabulary.load(processed / "vocabulary.json")
@@ -175,22 +177,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of a finished run")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--first", type=int, default=13, help="the first of them")
-    parser.add_argument("--kept", type=Path, help="file of the seeds that were measured before")
+    parser.add_argument("--kept", type=Path, help="folder of the seeds that were measured before")
     given = parser.parse_args()
-    lines: list[str] = []
-    if given.kept is not None and given.kept.exists():
-        lines = given.kept.read_text(encoding="utf-8").splitlines()
-    measured: dict[int, Figures] = {own["seed"]: own for own in map(json.loads, lines)}
     shop = Shop.of(given.data)
-    wanted = range(given.first, given.first + given.seeds)
-    for seed in wanted:
-        if seed not in measured:
-            with tempfile.TemporaryDirectory() as folder:
-                measured[seed] = shop.figures(seed, Path(folder))
-            if given.kept is not None:
-                with given.kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(measured[seed]) + "\n")
-    print(table([measured[seed] for seed in wanted]))
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Path(scratch) if given.kept is None else given.kept
+        wanted = range(given.first, given.first + given.seeds)
+        print(table([measured(shop, seed, kept) for seed in wanted]))
+
+
+def measured(shop: Shop, seed: int, kept: Path) -> Figures:
+    """Return the figures of a seed; they are kept, and what they were made of is not."""
+    folder, file = kept / f"seed-{seed}", kept / f"seed-{seed}.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(file, json.dumps(shop.figures(seed, folder), indent=1) + "\n")
+        shutil.rmtree(folder)
+    found: Figures = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 if __name__ == "__main__":

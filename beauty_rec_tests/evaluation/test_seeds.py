@@ -33,14 +33,14 @@ def test_a_seed_that_was_measured_before_is_not_trained_again(
 
     class Shop:
         def figures(self, seed: int, folder: Path) -> benchmark.Figures:
+            assert folder.is_dir(), "where a killed training goes on"
             trained.append(seed)
             return figures(seed, 0.2)
 
     monkeypatch.setattr(benchmark.Shop, "of", lambda data: Shop())
-    kept = tmp_path / "seeds.jsonl"
-    kept.write_text(json.dumps(figures(13, 0.4)) + "\n", encoding="utf-8")
-    monkeypatch.setattr("sys.argv", ["seeds.py", "--seeds", "2", "--kept", str(kept)])
+    (tmp_path / "seed-13.json").write_text(json.dumps(figures(13, 0.4)), encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["seeds.py", "--seeds", "2", "--kept", str(tmp_path)])
     benchmark.main()
     assert trained == [14]
     assert "0.3000 (0.2000 to 0.4000)" in capsys.readouterr().out
-    assert len(kept.read_text(encoding="utf-8").splitlines()) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["seed-13.json", "seed-14.json"]
