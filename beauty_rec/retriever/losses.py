@@ -9,7 +9,9 @@ from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import FineTuneSettings
 from beauty_rec.training.team import Team
 
-_CHUNK = 32
+_CHUNK = {"cpu": 8}
+_CHUNK_ELSEWHERE = 32
+"""Texts that are padded to one length. On a CPU the padding costs more than small products."""
 
 
 def ranking_loss(model: Any, settings: FineTuneSettings) -> torch.nn.Module:
@@ -71,11 +73,12 @@ def batch_loss(
 def _embed(encoder: TextEncoder, texts: list[str], max_tokens: int) -> torch.Tensor:
     """Return embeddings ``[B, D]`` with gradients; texts of like length share a padded chunk."""
     order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), row))
+    size = _CHUNK.get(encoder.model.device.type, _CHUNK_ELSEWHERE)
     parts = [
         encoder.model(
-            encoder.features([texts[row] for row in order[start : start + _CHUNK]], max_tokens)
+            encoder.features([texts[row] for row in order[start : start + size]], max_tokens)
         )["sentence_embedding"]
-        for start in range(0, len(order), _CHUNK)
+        for start in range(0, len(order), size)
     ]
     back = torch.argsort(torch.tensor(order)).to(parts[0].device)
     return torch.cat(parts)[back]
