@@ -69,13 +69,17 @@ class Shop:
         document = json.loads((data / "models" / "reranker" / "reranker.json").read_text())
         chosen = {"transfer": document["settings"]["transfer"], "ablation": False}
         settings = Settings(data_dir=data)
+        reviews, profiles, attributes, items = (
+            pl.read_parquet(data / "processed" / f"{name}.parquet", glob=False)
+            for name in ("split_reviews", "user_profiles", "item_attributes", "raw_items")
+        )
         return cls(
             data,
             settings.model_copy(update={"ranking": settings.ranking.model_copy(update=chosen)}),
-            *(
-                pl.read_parquet(data / "processed" / f"{name}.parquet", glob=False)
-                for name in ("split_reviews", "user_profiles", "item_attributes", "raw_items")
-            ),
+            reviews,
+            profiles,
+            attributes,
+            items,
             Vectors.load(data / "processed" / "item_vectors"),
             Vectors.load(data / "processed" / "item_embeddings"),
         )

@@ -42,10 +42,10 @@ def last_record(
     if not found or found[0].asset_materialization is None:
         return 0, {}
     metadata = found[0].asset_materialization.metadata
-    facts = {name: value.value for name, value in metadata.items()}
+    facts: dict[str, Any] = {name: value.value for name, value in metadata.items()}
     for name in (CONTENT, SIDE_CONTENT):
-        if isinstance(facts.get(name), str):
-            facts[name] = json.loads(facts[name].removeprefix(_OPENING).removesuffix(_CLOSING))
+        if isinstance(text := facts.get(name), str):
+            facts[name] = json.loads(text.removeprefix(_OPENING).removesuffix(_CLOSING))
     return found[0].storage_id, facts
 
 
