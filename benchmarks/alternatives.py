@@ -230,14 +230,15 @@ def answers(data_dir: Path) -> list[str]:
     return lines
 
 
-def machine() -> str:
-    """Return the machine and the versions in a sentence."""
+def machine(rounds: int) -> str:
+    """Return the rounds, the machine and the versions in a sentence."""
     names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
              if line.startswith("model name")] or [platform.processor()]  # fmt: skip
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return (
-        f"{os.cpu_count()} cores ({names[0]}), {torch.get_num_threads()} threads, "
-        f"load before {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, {libraries}."
+        f"Medians of {rounds} rounds on {torch.get_num_threads()} of {os.cpu_count()} cores "
+        f"({names[0]}), load before {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, "
+        f"{libraries}."
     )
 
 
@@ -250,7 +251,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help="reading, encoding, fine-tuning, reranking, search, answers")
     given = parser.parse_args()
-    where = machine()
+    where = machine(given.rounds)
     with tempfile.TemporaryDirectory(prefix="beauty-rec-bench-") as scratch:
         folder = Path(scratch)
         folder.chmod(0o755)  # PostgreSQL runs as a user of its own where this one is root
