@@ -9,7 +9,7 @@ from beauty_rec.cli import app
 from beauty_rec.cli.plan.data import DataAtHand
 from beauty_rec.cli.plan.rates import Rates, measured
 from beauty_rec.cli.plan.shapes import shape_of
-from beauty_rec.cli.plan.stages import Line, embeddings, fine_tuning, text_retriever
+from beauty_rec.cli.plan.stages import Line, embeddings, fine_tuning, item_tower, text_retriever
 from beauty_rec.retriever.encoding.quantized_linear import multiplies_int8
 from beauty_rec.retriever.model_files import EncoderUnavailable
 from beauty_rec.sample import write_sample
@@ -58,6 +58,18 @@ def test_a_training_of_bge_m3_is_reckoned(tmp_path: Path) -> None:
     assert line.gpu_memory > 16 * encoder.parameters
     assert line.memory > 16 * encoder.parameters  # a checkpoint's copies stand on the host
     assert line.passing_disk == 2 * work.checkpoint_bytes
+
+
+def test_the_item_tower_of_a_large_shop_takes_the_steps_that_are_its_most(tmp_path: Path) -> None:
+    data = DataAtHand(
+        reviews=1_300_000, train_reviews=1_040_000, items=1_000_000, described_items=1_000_000,
+        pairs=10, item_tokens=100, query_tokens=50, positive_tokens=100, title_tokens=20,
+        review_chars=200, item_chars=200, titles=900_000, parquet_bytes=10**9, seconds={},
+    )  # fmt: skip
+    settings = Settings(data_dir=tmp_path)
+    rates = Rates("cpu", "float32", 1_000, 300, 0.05, 1_000)
+    line = item_tower(data, settings, shape_of("all-MiniLM-L6-v2"), rates)
+    assert line.work.startswith(f"{settings.item_tower.max_steps:,} steps")
 
 
 def test_int8_is_reckoned_where_the_last_run_took_it(tmp_path: Path, tiny_model: Path) -> None:

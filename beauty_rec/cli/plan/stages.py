@@ -1,6 +1,5 @@
 """What each heavy stage takes: work, hours, memory and disk."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -169,11 +168,10 @@ def text_index(data: DataAtHand, shape: Shape, seconds: float | None) -> Line:
 
 def item_tower(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
     """Return the line of the item tower: its title encoder, trained along or frozen."""
+    from beauty_rec.towers.items.train import steps_of_epoch
+
     tower = settings.item_tower
-    batches = max(1, round(data.items / tower.batch_size))
-    each = tower.epochs * batches
-    passes = max(1, math.ceil(tower.min_steps / each)) if each else 1
-    steps = each * passes
+    steps = tower.epochs * steps_of_epoch(data.items, tower)
     rows = min(tower.batch_size, data.items)
     tokens = data.title_tokens * (2 * steps * rows if tower.train_title_encoder else data.titles)
     seconds = tokens / rates.encode
