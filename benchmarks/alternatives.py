@@ -148,7 +148,7 @@ def encoding_items(data_dir: Path, rounds: int) -> list[Row]:
 def fine_tuning(data_dir: Path, folder: Path, rounds: int) -> list[Row]:
     """One epoch over the same pairs and batch size, from the packaged encoder to saved weights."""
     from sentence_transformers import InputExample, SentenceTransformer
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from torch.utils.data import DataLoader
 
     from beauty_rec.retriever.finetune import fine_tune
