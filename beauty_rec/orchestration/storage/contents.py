@@ -5,6 +5,7 @@ version. An artifact is held against them whenever it is read, and when it is as
 stale; a file that the file system says nobody touched is not read for that again.
 """
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ CONTENT = "content"
 SIDE_CONTENT = "side_content"
 """Name of the metadata: path of a side product in the store → the same."""
 REMEDY = "run: beauty-rec run"
+_OPENING, _CLOSING = "```json\n", "\n```"
 
 
 class ArtifactDamagedError(RuntimeError):
@@ -40,7 +42,16 @@ def last_record(
     if not found or found[0].asset_materialization is None:
         return 0, {}
     metadata = found[0].asset_materialization.metadata
-    return found[0].storage_id, {name: value.value for name, value in metadata.items()}
+    facts = {name: value.value for name, value in metadata.items()}
+    for name in (CONTENT, SIDE_CONTENT):
+        if isinstance(facts.get(name), str):
+            facts[name] = json.loads(facts[name].removeprefix(_OPENING).removesuffix(_CLOSING))
+    return found[0].storage_id, facts
+
+
+def recorded(content: Mapping[str, Any]) -> dg.MarkdownMetadataValue:
+    """Return hashes as metadata that Dagster's pages fold up: a model has a dozen of them."""
+    return dg.MetadataValue.md(_OPENING + json.dumps(content, indent=1) + _CLOSING)
 
 
 def side_product(local: Path, relative: str) -> dict[str, Any]:
@@ -50,7 +61,7 @@ def side_product(local: Path, relative: str) -> dict[str, Any]:
         local: the file.
         relative: where it is in the store.
     """
-    return {SIDE_CONTENT: {relative: file_hashes(local)}}
+    return {SIDE_CONTENT: recorded({relative: file_hashes(local)})}
 
 
 def earlier(context: dg.AssetExecutionContext, path: Path | None) -> Path | None:

@@ -25,6 +25,7 @@ from beauty_rec.orchestration.storage.contents import (
     ArtifactDamagedError,
     fault_of,
     last_record,
+    recorded,
 )
 from beauty_rec.orchestration.storage.remote import fetch, is_local, upload
 from beauty_rec.orchestration.storage.store import ArtifactStore
@@ -76,7 +77,7 @@ class ArtifactIOManager(dg.UPathIOManager):
             step.set_data_version(context.asset_key, dg.DataVersion(hash_of_files(hashes)))
         described = self.describe(name, obj)
         context.add_output_metadata(
-            {CONTENT: hashes, "megabytes": round(size / 1e6, 3), **described}
+            {CONTENT: recorded(hashes), "megabytes": round(size / 1e6, 3), **described}
         )
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:

@@ -101,6 +101,7 @@ def parts(data: Path) -> list[Path]:
     kept = (served, data / "chromadb" / index.version)
     versions = (*data.glob("serving/versions/*"), *data.glob("chromadb/*/"))
     before = {path for path in versions if path not in kept}  # lost for good
+    before.add(data / "serving" / "manifests")  # what one goes back to
     return sorted(found - {path.parent for path in found} - {data / BACKGROUND} - before)
 
 
