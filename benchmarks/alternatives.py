@@ -70,9 +70,13 @@ class Row:
         least, most = min(self.ratios), max(self.ratios)
         return (
             f"| {self.what} | {self.instead} | **{statistics.median(self.ratios):.2f} ×** "
-            f"({least:.2f} to {most:.2f}) | {self.ours:,.4g} {self.unit} | "
-            f"{self.theirs:,.4g} {self.unit} | {len(self.ratios)} | {self.load:.1f} |"
+            f"({least:.2f} to {most:.2f}) | {_rate(self.ours)} {self.unit} | "
+            f"{_rate(self.theirs)} {self.unit} | {len(self.ratios)} | {self.load:.1f} |"
         )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.4g}"
 
 
 def in_turns(
@@ -225,10 +229,11 @@ def answers(data_dir: Path) -> list[str]:
     known = report["recommendation"]["test"]
     best = max((name for name in popular if name in known), key=lambda n: known[n]["ndcg@10"])
     theirs = known[best]["ndcg@10"]
+    shop = " of the synthetic sample" if report["dataset"]["synthetic"] else ""
     lines = []
     for scenario, blocks in report["answer"]["test"].items():
         ours = blocks["served"]["ndcg@10"]
-        lines.append(f"| answers {scenario}, NDCG@10 on test | {best} | "
+        lines.append(f"| answers {scenario}, NDCG@10 on test{shop} | {best} | "
                      f"**{ours / theirs:.2f} ×** | {ours:.4f} | {theirs:.4f} | | |")  # fmt: skip
     return lines
 
