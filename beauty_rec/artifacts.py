@@ -4,6 +4,7 @@ Every write goes to a temporary name beside its target, reaches the disk, and is
 so a reader sees the old artifact or the new one, never half of either, after a power cut too.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -134,9 +135,12 @@ def file_hashes(path: Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: ``path`` does not exist.
+        OSError: it is a pipe or a device, which a reader would wait for.
     """
     found = {}
     for name, file in files_of(path).items():
+        if file.exists() and not file.is_file():
+            raise OSError(errno.EINVAL, "is no file", str(file))
         digest = hashlib.sha256()
         with file.open("rb") as opened:
             while block := opened.read(1 << 20):

@@ -56,6 +56,13 @@ def test_the_hash_follows_content_and_names_not_time(tmp_path: Path) -> None:
     assert content_hash(first) != content_hash(second)
 
 
+def test_a_pipe_in_the_place_of_a_file_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    pipe = tmp_path / "vocabulary.json"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is no file"):
+        content_hash(pipe)
+
+
 def test_vectors_come_back_as_they_went(tmp_path: Path) -> None:
     matrix = np.arange(6, dtype=np.float32).reshape(2, 3)
     Vectors(["b", "a"], matrix).save(tmp_path / "v")

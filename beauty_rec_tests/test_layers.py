@@ -25,6 +25,7 @@ FLOORS = (
     {"serving", "evaluation"},
     {"orchestration"},
     {"cli", "definitions"},
+    {"__main__"},
 )
 """Rooms from the ground up; a room imports what lies below its floor, and itself."""
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

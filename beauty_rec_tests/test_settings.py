@@ -1,13 +1,14 @@
 """Where a setting's value comes from, and what a wrong one says."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli import load_settings
-from beauty_rec.settings import PACKAGED_ENCODER, Settings
+from beauty_rec.settings import PACKAGED_ENCODER, Settings, records_in_postgres
 
 
 def keep(settings: Settings) -> None:
@@ -89,6 +90,29 @@ def test_dagster_home_leads_to_its_data_folder(
 def test_a_wrong_setting_is_named(tmp_path: Path, pair: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_settings(tmp_path, [pair])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("BEAUTY_REC_LMM__BACKEND", "openai", "LMM__BACKEND is no setting; is it BEAUTY_REC_LLM?"),
+        ("BEAUTY_REC_SERV__PORT", "1", "is it BEAUTY_REC_SERVE?"),
+        ("BEAUTY_REC_DATADIR", "x", "is it BEAUTY_REC_DATA_DIR?"),
+        (
+            "BEAUTY_REC_SERVE",
+            '{"api_key": "hunter2"',
+            "the variable BEAUTY_REC_SERVE holds no JSON",
+        ),
+        ("DAGSTER_POSTGRES_URL", "postgres//u:hunter2@h", "DAGSTER_POSTGRES_URL is no address"),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=re.escape(message)) as refused:
+        records_in_postgres() if name.startswith("DAGSTER") else load_settings(None)
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("kept", ["{", "", "[" * 100_000, "{}".encode("utf-16")])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from beauty_rec.cli.inputs import checked, given_filter, load_settings
+from beauty_rec.cli.inputs import checked, given_filter, load_settings, readable
 from beauty_rec.cli.options import (
     AsJson,
     Brand,
@@ -49,7 +49,7 @@ def search(
     from beauty_rec.recommender.online.search import SearchQuestion
     from beauty_rec.serving.state.engine import Engine
 
-    if not text.strip():
+    if not readable(text, "the search text").strip():
         raise ValueError("the search text is empty")
     asked = given_filter(filters, category, brand, min_price, max_price)
     with Engine.open(load_settings(data_dir, settings)) as engine:
@@ -124,6 +124,8 @@ def feed_command(
     from beauty_rec.serving.state.engine import Engine
 
     asked = given_filter(filters, category, brand, min_price, max_price)
+    for option, said in (("--user", user), ("--item", item), ("--context", context)):
+        readable(said or "", option)
     try:
         question = FeedQuestion(name, k, asked, user, item, context, shelves)
         with Engine.open(load_settings(data_dir, settings)) as engine:
@@ -153,6 +155,7 @@ def similar_command(
     from beauty_rec.serving.state.live_shop import UnknownItem
 
     asked = given_filter(filters, category, brand, min_price, max_price)
+    readable(item, "the id")
     with Engine.open(load_settings(data_dir, settings)) as engine:
         try:
             found = engine.similar(item, k, by, asked)

@@ -2,6 +2,7 @@
 
 # Heavy imports wait for the command that needs them: --help is instant.
 
+import errno
 import json
 import sys
 import traceback
@@ -21,7 +22,7 @@ from beauty_rec.cli.inputs import (
 )
 from beauty_rec.cli.options import DataDir, Set, app
 from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
-from beauty_rec.cli.terminal import say, show
+from beauty_rec.cli.terminal import say, show, write_any_text
 from beauty_rec.settings import (
     Profile,
     Split,
@@ -30,10 +31,25 @@ from beauty_rec.settings import (
     let_threads_sleep,
 )
 
+_REMEDIES = {
+    errno.ENOSPC: "make room, or name another --data-dir",
+    errno.EDQUOT: "make room, or name another --data-dir",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.EACCES: "see who may read and write there",
+    errno.EROFS: "name a folder that can be written to",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "name a folder",
+    errno.EEXIST: "move it away, or name another",
+    errno.ENOENT: "see how it is spelt",
+}
+"""Of what the system refuses."""
+
 
 def main() -> None:
     """Run the command line; an error is one line on standard error and exit code 2."""
     end_on_signals()
+    write_any_text()
     try:
         app()
     except Interrupted as interrupted:
@@ -47,6 +63,10 @@ def main() -> None:
 
 def _said(error: Exception) -> str:
     """Return what an error says; of one that nobody foresaw, its first line and its kind."""
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        remedy = _REMEDIES.get(error.errno)
+        return f"{where}{error.strerror}{f'; {remedy}' if remedy else ''}"
     if isinstance(error, OSError | ValueError | RuntimeError):
         return str(error)
     first = str(error).strip().partition("\n")[0]
@@ -128,13 +148,18 @@ def report(
     from beauty_rec.cli.report_view import terminal_view
     from beauty_rec.evaluation.report.document import read_report
 
-    found = read_report(load_settings(data_dir).data_dir / "evaluation" / "report.json")
+    path = load_settings(data_dir).data_dir / "evaluation" / "report.json"
+    found = read_report(path)
     if as_json:
         show(json.dumps(found, indent=2))
         return
     from rich.console import Console
 
-    Console().print(terminal_view(found))
+    try:
+        view = terminal_view(found)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}); run `beauty-rec run` again") from error
+    Console().print(view)
 
 
 @app.command()

@@ -18,7 +18,7 @@ def sample(
     data_dir: DataDir = None,
     reviews: Annotated[int | None, typer.Option(min=100)] = None,
     items: Annotated[int | None, typer.Option(min=20)] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
 ) -> None:
     """Write a synthetic sample of any size, the same for the same seed."""
     from beauty_rec.sample import write_sample

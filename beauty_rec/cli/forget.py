@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from beauty_rec.cli.inputs import load_settings
+from beauty_rec.cli.inputs import load_settings, readable
 from beauty_rec.cli.options import DataDir, Set, app
 from beauty_rec.cli.terminal import say
 
@@ -30,7 +30,7 @@ def forget_command(
         store = Store(chosen.data_dir / STORE, chosen.item_index.dsn)
         try:
             store.open()
-            mark = store.forget(user)
+            mark = store.forget(readable(user, "the id"))
             store.scrub()
         finally:
             store.close()

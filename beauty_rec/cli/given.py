@@ -21,12 +21,17 @@ def export_command(
     """Write the items and events that came over the API to a file."""
     from beauty_rec.serving.state.transfer import export_given
 
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder; name the file to write in it")
     lines = list(export_given(load_settings(data_dir, settings)))
     text = "".join(f"{line}\n" for line in lines)
     if str(file) == "-":
         typer.echo(text, nl=False)
         return
-    write_text_atomic(file, text)
+    if file.exists() and not file.is_file():  # a pipe or a device, which a file must not replace
+        file.write_text(text, encoding="utf-8")
+    else:
+        write_text_atomic(file.resolve(), text)  # what a link leads to, not the link
     say(f"{len(lines)} lines written to {file}")
 
 
@@ -39,6 +44,12 @@ def import_command(
     """Take in the items and events of a file; a running server knows them after a restart."""
     from beauty_rec.serving.state.transfer import import_given
 
-    text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    items, events = import_given(load_settings(data_dir, settings), text.split("\n"))
+    chosen = load_settings(data_dir, settings)
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        items, events = import_given(chosen, content.decode("utf-8-sig").split("\n"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}; nothing was taken in") from error
     say(f"{items} items and {events} events taken in")

@@ -13,7 +13,14 @@ from beauty_rec.recommender.online.stock.filters import (
     faults_of,
     read_filter,
 )
-from beauty_rec.settings import Settings, is_secret_name, redacted
+from beauty_rec.settings import (
+    HOLDS_SECRET,
+    Settings,
+    is_secret_name,
+    memory_of,
+    read_remembered,
+    redacted,
+)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,9 +34,9 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name in ("reviews", "items", "profiles", "hidden_items"):
         if name in chosen:
-            chosen[name] = chosen[name].resolve()
+            chosen[name] = chosen[name].expanduser().resolve()
     if data_dir is not None:
-        chosen["data_dir"] = data_dir.absolute()
+        chosen["data_dir"] = data_dir
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
@@ -42,7 +49,26 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
                 raise ValueError(f"--set {name.strip()}: {group} is given as a whole, too")
         value = value.strip()
         target[leaf] = _read(name.strip(), value) if value[:1] in ("[", "{") else value
-    return checked(Settings, "settings", **chosen)
+    try:
+        found = Settings(**chosen)
+    except ValidationError as error:
+        path = memory_of(chosen)
+        kept = read_remembered(path.parent)
+        raise ValueError(_faults("settings", error, chosen, kept, path)) from None
+    if found.data_dir.exists() and not found.data_dir.is_dir():
+        raise NotADirectoryError(f"{found.data_dir} is no folder; name another --data-dir")
+    return found
+
+
+def readable(text: str, what: str) -> str:
+    """Return a text of the command line as it is.
+
+    Raises:
+        ValueError: its bytes are not those of the terminal's encoding.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{what} is not in UTF-8: {text!r}; see the terminal's encoding")
+    return text
 
 
 def shop_pairs(shops: list[str]) -> list[str]:
@@ -79,14 +105,47 @@ def checked(model: type[M], what: str, **values: Any) -> M:
     try:
         return model(**values)
     except ValidationError as error:
-        problems = "; ".join(_fault(fault["loc"], fault["msg"], fault) for fault in error.errors())
-        raise ValueError(f"{what}: {redacted(problems)}") from None
+        raise ValueError(_faults(what, error)) from None
+
+
+def _faults(
+    what: str,
+    error: ValidationError,
+    given: Any = None,
+    kept: Any = None,
+    path: Path | None = None,
+) -> str:
+    """Return the faults of values as one line.
+
+    Args:
+        what: they are.
+        error: that found them.
+        given: by the command itself.
+        kept: by the data folder.
+        path: where that stands.
+    """
+    said = []
+    for fault in error.errors():
+        place = fault["loc"]
+        is_kept = _at(given, place) is None and _at(kept, place) is not None
+        said.append(
+            _fault(place, fault["msg"], fault)
+            + (f" (kept in {path}: mend it there)" if is_kept else "")
+        )
+    return f"{what}: {redacted('; '.join(said))}"
+
+
+def _at(values: Any, place: tuple[int | str, ...]) -> Any:
+    for part in place:
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
 
 
 def _fault(place: tuple[int | str, ...], message: str, fault: Any) -> str:
     """Return a fault of a value, and the value, unless it is a secret or was meant as one."""
     value = fault["input"]
-    shown = isinstance(value, str | int | float) and fault["type"] != "extra_forbidden"
+    shown = isinstance(value, str | int | float)
+    shown = shown and fault["type"] not in ("extra_forbidden", HOLDS_SECRET)
     shown = shown and not any(is_secret_name(part) for part in place)
     said = f"{'.'.join(map(str, place))}: {message}"
     return f"{said} (given: {value!r})" if shown else said

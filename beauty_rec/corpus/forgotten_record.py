@@ -17,10 +17,19 @@ RECORD = "forgotten.json"
 
 
 def read_record(data_dir: Path) -> dict[str, Any]:
-    """Return the record: digest → ``forgotten_at`` and ``dropped``; empty where there is none."""
+    """Return the record: digest → ``forgotten_at`` and ``dropped``; empty where there is none.
+
+    Raises:
+        ValueError: the file is no record; the message names it.
+    """
     path = data_dir / RECORD
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if all(entry["forgotten_at"] and entry["dropped"] is not None for entry in found.values()):
+            return dict(found)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError(f"{path} is no record of who was forgotten; move it away and run again")
 
 
 def record(data_dir: Path, forgotten: Forgotten, where: str, rows: Mapping[str, int]) -> None:

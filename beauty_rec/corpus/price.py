@@ -61,10 +61,17 @@ _HUNDREDTHS = re.compile(
     r"|kopecks?|коп|paise|paisa|sen|øre|öre|haléř\w*|fill[ée]r)\b"
 )
 _ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_EVEN = re.compile(r"(?<=[0-9]) ?/-(?![0-9])")
+"""Of "₹499/-": and no hundredths."""
 _PER_UNIT = re.compile(r"(?:/|\bper\b|\bpro\b|\bje\b).*", re.DOTALL)
 _RANGE = re.compile(r" ?(?:-|~|\bto\b|\bbis\b|\band\b|\bà\b|\ba\b|\buntil\b) ?")
-_CENTS = re.compile(r" ?[0-9]{2}")
-_CENTS_BEHIND_SIGN = re.compile(r"([0-9]+)([€$£])([0-9]{2})")
+_CENTS = re.compile(rf" ?(?:[0-9]{{2}}|[0-9]{{1,2}}{_HUNDREDTHS.pattern})")
+_CENTS_BEHIND_SIGN = re.compile(r"([0-9]+)( ?)[€$£]( ?)([0-9]{2})")
+_SCALE = re.compile(
+    r" ?(?:(?:k|tsd|thousands?|mil|mille|lakhs?|lacs?|crores?|cr|mio|mln|millions?|millionen"
+    r"|millones|bn|mrd|billions?|тыс|млн)(?![^\W\d_])|[万萬億亿千억만천])"
+)
+"""Behind a number that is one of thousands or more: words, which are not read."""
 _PLAIN = str.maketrans(
     dict.fromkeys("‐‑‒–—―−", "-")
     | dict.fromkeys("’‘ʼ′´`٬", "'")
@@ -90,8 +97,9 @@ def _amount(text: str) -> float | None:
         return None  # "$12⁹⁹", "½": NFKC would make other numbers of them
     text = " ".join(unicodedata.normalize("NFKC", text).translate(_PLAIN).lower().split())
     text = "".join(str(unicodedata.decimal(c, c)) for c in text)  # "١٢٫٥", "₹१,२९९"
-    if whole := _CENTS_BEHIND_SIGN.fullmatch(text):  # 12€99
-        return float(f"{whole[1]}.{whole[3]}")
+    if whole := _CENTS_BEHIND_SIGN.fullmatch(text):  # 12€99, but "2 $10" is two for ten or 2.10
+        return None if whole[2] or whole[3] else float(f"{whole[1]}.{whole[4]}")
+    text = _EVEN.sub("", text)
     text = _ASIDE.sub(" ", text)
     if unit := _PER_UNIT.search(text.replace("s/", "s ")):
         if not re.search(r"[^\W\d_]", unit[0]):
@@ -101,6 +109,8 @@ def _amount(text: str) -> float | None:
     # Beside an amount of money other numbers are counts: "12.99 € for 2".
     found = [match for match in found if match["before"] or match["after"]] or found
     if not found or (len(found) > 1 and not _is_range(text, found)):
+        return None
+    if any(_SCALE.match(text, match.end("number")) for match in found):
         return None
     first = found[0]
     if (first["minus"] and not _has_number_before(text, first)) or first["inner"]:

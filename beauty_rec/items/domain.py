@@ -6,10 +6,11 @@ STD (standard) fields are closed and hold one value; RE (reinforced) fields are 
 
 import tomllib
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SHIPPED = ("beauty", "fashion")
 RESERVED = frozenset({"parent_asin", "summary", "source", "keywords"})
@@ -82,13 +83,11 @@ def load_domain(name: str) -> Domain:
     Raises:
         ValueError: there is no such domain, or the file is not a domain; the message says which.
     """
-    if name in SHIPPED:
-        text = (files("beauty_rec.items") / "domains" / f"{name}.toml").read_text("utf-8")
-    elif (path := Path(name)).is_file():
-        text = path.read_text("utf-8")
-    else:
+    shipped = files("beauty_rec.items") / "domains"
+    file: Traversable = shipped / f"{name}.toml" if name in SHIPPED else Path(name)
+    if not file.is_file():
         raise ValueError(f"no domain {name!r}: give one of {', '.join(SHIPPED)} or a TOML file")
     try:
-        return Domain.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        return Domain.model_validate(tomllib.loads(file.read_text("utf-8")))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"domain {name!r}: {error}") from error

@@ -14,7 +14,7 @@ from tenacity import (
 )
 
 from beauty_rec.language.dialect import Completion, quoted, read_completion
-from beauty_rec.language.endpoints import Endpoints
+from beauty_rec.language.endpoints import Endpoints, answer_of
 from beauty_rec.language.errors import BadRequest, ServerProblem
 from beauty_rec.language.task import Message, Task
 from beauty_rec.language.usage import Usage
@@ -87,9 +87,10 @@ class ChatClient:
                 self._usage.spend_request()
                 sent = endpoint.dialect.request(payload)
                 try:
-                    answer = await pool.post(
-                        f"{endpoint.url}/chat/completions", json=sent, timeout=self._timeout
-                    )
+                    answer = await answer_of(
+                        pool, "POST", f"{endpoint.url}/chat/completions",
+                        self._settings.timeout_s, json=sent, timeout=self._timeout,
+                    )  # fmt: skip
                 except (httpx.ConnectError, httpx.ConnectTimeout):
                     self._usage.unsent()
                     self.endpoints.lost(endpoint, "no connection")
@@ -104,7 +105,8 @@ class ChatClient:
                     self.endpoints.failed(endpoint)
                     raise Transient("an answer that cannot be read") from error
                 if answer.status_code == 429:
-                    self.endpoints.pause(endpoint, retry_after_s(answer))
+                    said = quoted(answer, self._settings)
+                    self.endpoints.pause(endpoint, retry_after_s(answer), said)
                     continue
                 if answer.status_code >= 500 or answer.status_code in (408, 409, 425):
                     self.endpoints.failed(endpoint)
@@ -162,7 +164,7 @@ def retry_after_s(answer: httpx.Response) -> float | None:
         pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 
-from beauty_rec.settings import LanguageSettings
+from beauty_rec.settings import LanguageSettings, redacted
 
+MOST_TOKENS = 1 << 31
+"""A server that says it counted more has counted nothing."""
 EXCERPT = 200
 """Characters of a server's own words that are quoted."""
 
@@ -95,6 +97,8 @@ def quoted(answer: httpx.Response, settings: LanguageSettings) -> str:
     except ODD_ANSWERS:
         words = answer.text
     words = words if isinstance(words, str) else answer.text
+    if answer.is_redirect:
+        words = f"it leads on to {redacted(answer.headers.get('location', 'nowhere'))}"
     if settings.api_key is not None:
         words = words.replace(settings.api_key.get_secret_value(), "***")
     return excerpt(words)
@@ -109,7 +113,7 @@ def excerpt(words: str) -> str:
 def _count(usage: Any, name: str) -> int:
     """Return a count of tokens; 0 where none is said: an answer is good without it."""
     found = usage.get(name) if isinstance(usage, dict) else None
-    return found if isinstance(found, int) and found >= 0 else 0
+    return found if isinstance(found, int) and 0 <= found < MOST_TOKENS else 0
 
 
 def _text(content: Any) -> str:

@@ -26,6 +26,8 @@ FAILURES_BEFORE_DEAD = 8
 """So many failed requests in a row, none answered between, take a server out."""
 FIRST_PROBE_S, LAST_PROBE_S = 0.2, 30.0
 MAX_PAUSE_S = 300.0
+MOST_BYTES = 16 << 20
+"""Of an answer that is read: a list of many models, or one model's words."""
 
 
 def open_client(url: str, **options: Any) -> httpx.AsyncClient:
@@ -42,6 +44,40 @@ def open_client(url: str, **options: Any) -> httpx.AsyncClient:
             f"{url}: the proxy of the environment cannot be used ({said}); name an http:// one in "
             "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, unset them, or list the host in NO_PROXY"
         ) from error
+
+
+async def answer_of(
+    client: httpx.AsyncClient, method: str, url: str, timeout_s: float, **options: Any
+) -> httpx.Response:
+    """Return a whole answer, of bounded size and in bounded time however it comes.
+
+    Args:
+        client: that asks.
+        method: GET or POST.
+        url: of the page.
+        timeout_s: for all of the answer; a client's own bound is for each piece of it.
+        options: as of ``client.request``.
+
+    Raises:
+        httpx.RequestError: as the client's own, for what takes too long or is too large as well.
+    """
+    content = bytearray()
+    try:
+        async with (
+            asyncio.timeout(timeout_s),
+            client.stream(method, url, **options) as answer,
+        ):
+            async for piece in answer.aiter_bytes():
+                content += piece
+                if len(content) > MOST_BYTES:
+                    raise httpx.DecodingError("an endless answer", request=answer.request)
+    except TimeoutError as error:
+        raise httpx.ReadTimeout(f"no whole answer in {timeout_s:g} s") from error
+    about = {"content-encoding", "content-length", "transfer-encoding"}  # of it as it was sent
+    headers = [(n, v) for n, v in answer.headers.multi_items() if n.lower() not in about]
+    return httpx.Response(
+        answer.status_code, headers=headers, content=bytes(content), request=answer.request
+    )
 
 
 def is_loopback(url: str) -> bool:
@@ -152,8 +188,23 @@ class Endpoints:
         self._probes.add(probe)
         probe.add_done_callback(self._probes.discard)
 
-    def pause(self, endpoint: Endpoint, seconds: float | None) -> None:
-        """Send nothing to a server for as long as it asked, or for longer each time."""
+    def pause(self, endpoint: Endpoint, seconds: float | None, said: str) -> None:
+        """Send nothing to a server for as long as it asked, or for longer each time.
+
+        Args:
+            endpoint: that had too many requests, or none to give: it says so in the same way.
+            seconds: that it asked for.
+            said: its own words.
+
+        Raises:
+            ServerProblem: no server has answered for ``patience_s``.
+        """
+        if (silent := time.monotonic() - self._last_life) > self._patience_s:
+            raise ServerProblem(
+                f"{endpoint.url} has refused all requests for {silent:.0f} s (status 429: {said}); "
+                "raise its limits, or name another with --set llm.base_urls, and run again: what "
+                "was answered is kept"
+            )
         if seconds is None:
             endpoint.pauses += 1
             seconds = min(2.0**endpoint.pauses, 60) * random.uniform(0.5, 1)
@@ -194,7 +245,9 @@ class Endpoints:
             await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))
             wait_s = min(2 * wait_s, LAST_PROBE_S)
             try:
-                answer = await endpoint.pools[0].client.get(f"{endpoint.url}/models", timeout=10.0)
+                answer = await answer_of(
+                    endpoint.pools[0].client, "GET", f"{endpoint.url}/models", 10.0, timeout=10.0
+                )
             except httpx.HTTPError:
                 continue
             if answer.status_code < 500:

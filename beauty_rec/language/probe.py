@@ -17,7 +17,7 @@ from beauty_rec.language.dialect import (
     quoted,
     read_completion,
 )
-from beauty_rec.language.endpoints import open_client
+from beauty_rec.language.endpoints import answer_of, open_client
 from beauty_rec.language.errors import BadAnswer, ServerProblem
 from beauty_rec.settings import LanguageSettings
 
@@ -57,7 +57,7 @@ async def look(settings: LanguageSettings, url: str, *, ask: bool) -> Found:
         return Found(url, str(error).removeprefix(f"{url}: "), "address")
     async with opened as client:
         try:
-            listing = await client.get(f"{url}/models")
+            listing = await answer_of(client, "GET", f"{url}/models", TIMEOUT_S)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             said = excerpt(f"{type(error).__name__}: {error}").rstrip(": ")
             return Found(
@@ -69,6 +69,13 @@ async def look(settings: LanguageSettings, url: str, *, ask: bool) -> Found:
         if listing.status_code in (401, 403):
             return Found(url, _key_problem(settings), "key")
         models = _models(listing)
+        if models is None and (listing.status_code >= 500 or listing.status_code == 429):
+            said = quoted(listing, settings)
+            return Found(
+                url,
+                f"cannot answer (status {listing.status_code}: {said}): see its log, and wait",
+                "address",
+            )
         if models is None:
             hint = "" if url.endswith("/v1") else "; such addresses end in /v1 mostly"
             return Found(
@@ -117,9 +124,10 @@ async def _structure(settings: LanguageSettings, url: str, client: httpx.AsyncCl
     try:
         while True:
             sent = dialect.request(question)
-            answer = await client.post(
-                f"{url}/chat/completions", json=sent, timeout=settings.timeout_s
-            )
+            answer = await answer_of(
+                client, "POST", f"{url}/chat/completions", settings.timeout_s,
+                json=sent, timeout=settings.timeout_s,
+            )  # fmt: skip
             if not dialect.learn(answer, sent):
                 break
     except httpx.HTTPError as error:
@@ -168,7 +176,9 @@ def _obeys(completion: Completion) -> bool:
 def _models(listing: httpx.Response) -> list[str] | None:
     try:
         given: Any = listing.json()
-        return [str(model["id"]) for model in given["data"]] if listing.is_success else None
+        return (
+            [excerpt(str(model["id"])) for model in given["data"]] if listing.is_success else None
+        )
     except ODD_ANSWERS:
         return None
 

@@ -3,7 +3,8 @@
 Guo et al. 2017, https://arxiv.org/abs/1703.04247. Each part is additive in the fields, or starts
 with a layer that is: what the fields of a query and those of an item add is computed once for each
 distinct query and item of a batch, and a candidate only sums the two. The result is that of the
-plain form, candidate by candidate.
+plain form, candidate by candidate. The factorization machine sees a dense value as a field with one
+id, its bin; the network sees the value, and the linear model both.
 
 >>> model = DeepFM(100, Fields(user=(1, 8), item=(1, 1, 4), dense=3), RankingSettings())
 >>> zeros = lambda *shape: torch.zeros(shape, dtype=torch.int64)
@@ -21,11 +22,15 @@ from beauty_rec.settings import RankingSettings
 
 
 class Fields(NamedTuple):
-    """Slots of each sparse field of a query and of an item, and the number of dense values."""
+    """Slots of each sparse field of a query and of an item, and the number of dense values.
+
+    ``bins``: of all dense values together; with 0 the factorization machine sees none of them.
+    """
 
     user: tuple[int, ...]
     item: tuple[int, ...]
     dense: int
+    bins: int = 0
 
 
 class Batch(NamedTuple):
@@ -41,6 +46,8 @@ class Batch(NamedTuple):
     """int [B], into ``item_ids``"""
     dense: Tensor
     """float32 [B, dense]"""
+    bins: Tensor | None = None
+    """int [B, dense values with bins], into the bins of all of them"""
 
 
 class DeepFM(nn.Module):
@@ -56,6 +63,7 @@ class DeepFM(nn.Module):
 
     source: nn.Parameter | None
     project: nn.Parameter | None
+    bins: nn.Parameter | None
     empty: Tensor | None
     user_starts: Tensor
     item_starts: Tensor
@@ -71,6 +79,7 @@ class DeepFM(nn.Module):
             self.table[0] = 0.0
         self.register_parameter("source", None)
         self.register_parameter("project", None)
+        self.register_parameter("bins", None)
         self.register_buffer("empty", None, persistent=False)
         self.linear = nn.Linear(fields.dense, 1)
         width = settings.hidden[0]
@@ -82,6 +91,10 @@ class DeepFM(nn.Module):
         for before, after in zip(settings.hidden, settings.hidden[1:], strict=False):
             layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(settings.dropout)]
         self.deep = nn.Sequential(*layers, nn.Linear(settings.hidden[-1], 1, bias=False))
+        if fields.bins:
+            bins = torch.randn(fields.bins, 1 + self.dim) * settings.embedding_std
+            bins[:, 0] = 0.0
+            self.bins = nn.Parameter(bins)
         self.register_buffer("user_starts", _starts(fields.user), persistent=False)
         self.register_buffer("item_starts", _starts(fields.item), persistent=False)
 
@@ -92,6 +105,10 @@ class DeepFM(nn.Module):
         # [U, 1 + D + H], [I, 1 + D + H] -> [B, 1 + D + H]
         pair = user.index_select(0, batch.user_row) + item.index_select(0, batch.item_row)
         first, total, hidden = pair.split([1, self.dim, pair.shape[1] - 1 - self.dim], dim=1)
+        if self.bins is not None and batch.bins is not None:
+            one, vectors = self.bins[batch.bins].split([1, self.dim], dim=2)
+            first = first + one.sum(1) - vectors.square().sum((1, 2))[:, None] / 2
+            total = total + vectors.sum(1)
         # Of sum_{f<g} <v_f, v_g> = (|sum_f v_f|^2 - sum_f |v_f|^2) / 2 the second term is in first.
         logits = first + total.square().sum(1, keepdim=True) / 2 + self.linear(batch.dense)
         found: Tensor = (logits + self.deep(hidden + self.deep_dense(batch.dense))).squeeze(1)

@@ -13,7 +13,7 @@ from beauty_rec.ranking.features.spec import FeatureSpec
 
 @dataclass(frozen=True)
 class Examples:
-    """Features with labels float32 [N]; ``spec`` standardises them batch by batch."""
+    """Features with labels float32 [N]; ``spec`` scales and bins them batch by batch."""
 
     features: Features
     labels: NDArray[np.float32]
@@ -29,6 +29,7 @@ class Examples:
             torch.from_numpy(user_row),
             torch.from_numpy(item_row),
             torch.from_numpy(self.spec.standardise(self.features.raw[rows])),
+            torch.from_numpy(self.spec.binned(self.features.raw[rows])),
         )
 
     def targets(self, rows: NDArray[np.int64]) -> torch.Tensor:

@@ -43,6 +43,7 @@ class Reranker:
             torch.from_numpy(features.user_row),
             torch.from_numpy(item_row),
             torch.from_numpy(self.spec.standardise(features.raw)),
+            torch.from_numpy(self.spec.binned(features.raw)),
         )
         if self.model.training:
             self.model.eval()
@@ -82,5 +83,8 @@ class Reranker:
 def fields_of(spec: FeatureSpec) -> Fields:
     """Return the layout of the model's input."""
     return Fields(
-        tuple(spec.user_fields.values()), tuple(spec.item_fields.values()), len(spec.dense)
+        tuple(spec.user_fields.values()),
+        tuple(spec.item_fields.values()),
+        len(spec.dense),
+        spec.bin_rows,
     )

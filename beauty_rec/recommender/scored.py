@@ -25,7 +25,7 @@ class Scored(Protocol):
     """Scores of N items for one ask; what is not above 0 is nothing."""
 
     def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
-        """Return rows and scores of the best that are not hidden, best first."""
+        """Return rows and scores of the best that are not hidden (rows, ascending), best first."""
         ...
 
     def at(self, rows: Rows) -> Scores:
@@ -47,7 +47,7 @@ class Few:
 
     def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
         """See :class:`Scored`."""
-        kept = ~np.isin(self.rows, hidden) & (self.scores > 0)
+        kept = ~are_in(self.rows, hidden) & (self.scores > 0)
         return _first(self.rows[kept], self.scores[kept], depth)
 
     def at(self, rows: Rows) -> Scores:
@@ -79,10 +79,13 @@ class Common:
         order = np.lexsort((rows.numpy(), -values.numpy()))
         self._rows, self._values = rows.numpy()[order], values.numpy()[order]
         self._all = len(order) < depth + SLACK + SPARE
+        self._usual = depth, _first(self._rows, self._values, depth)
 
     def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
         """See :class:`Scored`."""
-        kept = ~np.isin(self._rows, hidden)
+        kept = ~are_in(self._rows, hidden)
+        if depth == self._usual[0] and kept.all():
+            return self._usual[1]
         if self._all or int(kept.sum()) >= depth + SLACK:
             return _first(self._rows[kept], self._values[kept], depth)
         rows, values = leading(self.dense(hidden), depth + SLACK)
@@ -114,6 +117,14 @@ class CommonScores:
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return self._kept[key]
+
+
+def are_in(rows: Rows, rising: Rows) -> NDArray[np.bool_]:
+    """Return which of ``rows`` are among ascending ones; ``np.isin`` takes five times as long."""
+    if not len(rising):
+        return np.zeros(len(rows), bool)
+    place = np.minimum(np.searchsorted(rising, rows), len(rising) - 1)
+    return np.asarray(rising[place] == rows)
 
 
 def _first(rows: Rows, scores: Scores, depth: int) -> tuple[Rows, Scores]:

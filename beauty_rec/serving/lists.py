@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from beauty_rec.artifacts import atomic_path
+from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
@@ -21,8 +22,9 @@ SCHEMA = {
     "score": pl.Float32(),
     "version": pl.String(),
 }
-USERS_AT_ONCE = 256
-"""Whose answers are computed together."""
+CACHE = "cache/user_lists"
+USERS_AT_ONCE = 64
+"""Whose answers are computed together: more scores than these of 100,000 items leave the caches."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def make_lists(settings: Settings, code_version: str) -> MadeLists:
         settings: ``data_dir``, ``lists`` and ``serve``.
         code_version: of what makes them; chunks of another one are not taken over.
     """
-    cache = settings.data_dir / "cache" / "user_lists"
+    cache = settings.data_dir / CACHE
     with Engine.open(settings) as engine:
         shop, lists = engine.shop, settings.lists
         published = datetime.fromisoformat(shop.manifest.created_at)
@@ -58,11 +60,12 @@ def make_lists(settings: Settings, code_version: str) -> MadeLists:
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        known = (name.decode() for name in shop.people.users)
-        users = [user for user in known if shop.forgotten.at(user) is None]
+        known = [name.decode() for name in shop.people.users]
+        gone = shop.forgotten.among(pl.Series(known, dtype=pl.String))
         chunks, kept = list[Path](), 0
-        for start in range(0, len(users), lists.chunk):
-            some, path = users[start : start + lists.chunk], folder / f"{start:012d}.parquet"
+        for start in range(0, len(known), lists.chunk):  # of all, so that who leaves moves nobody
+            some = [user for user in known[start : start + lists.chunk] if user not in gone]
+            path = folder / f"{start:012d}.parquet"
             if path.exists():
                 kept += len(some)
             else:
@@ -73,7 +76,15 @@ def make_lists(settings: Settings, code_version: str) -> MadeLists:
     frames = [pl.read_parquet(path, glob=False) for path in chunks]
     found = pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
     shutil.rmtree(cache)
-    return MadeLists(found, shop.manifest.set, len(users), kept)
+    left = found.filter(~pl.col("user_id").is_in(list(gone)))  # of a kept chunk
+    return MadeLists(left, shop.manifest.set, len(known) - len(gone), kept)
+
+
+def drop_kept_lists(data_dir: Path, forgotten: Forgotten) -> None:
+    """Delete what a killed run has kept of lists, where it names a forgotten user."""
+    for path in (data_dir / CACHE).glob("*/*.parquet"):
+        if forgotten.among(pl.read_parquet(path, columns=["user_id"], glob=False)["user_id"]):
+            path.unlink()
 
 
 def _frame(engine: Engine, users: Sequence[str], k: int, at_ms: int) -> pl.DataFrame:

@@ -45,6 +45,7 @@ from beauty_rec.settings.retriever import (
     TextIndexSettings,
 )
 from beauty_rec.settings.secrets import (
+    HOLDS_SECRET,
     holds_secret,
     is_secret_name,
     readable_dsn,
@@ -58,11 +59,13 @@ from beauty_rec.settings.settings import (
     Settings,
     Split,
     Train,
+    memory_of,
     read_remembered,
 )
 from beauty_rec.settings.watching import MlflowSettings, TraceSettings
 
 __all__ = [
+    "HOLDS_SECRET",
     "PACKAGED_ENCODER",
     "SAMPLE_FILES",
     "SPLITS",
@@ -105,6 +108,7 @@ __all__ = [
     "holds_secret",
     "is_secret_name",
     "let_threads_sleep",
+    "memory_of",
     "offline",
     "read_remembered",
     "readable_dsn",

@@ -1,20 +1,58 @@
 """The environment: variables that are read, and those that children get."""
 
 import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
+PREFIX = "BEAUTY_REC_"
+"""Of a variable that is a setting."""
 
-def _default_data_dir() -> Path:
-    """Return the data folder that ``DAGSTER_HOME`` lies in, as ``dagster dev`` has it; or data."""
+
+def default_data_dir() -> Path:
+    """Return the data folder that the environment names; or data.
+
+    Where nothing else does, ``DAGSTER_HOME``, which lies in it, as ``dagster dev`` has it.
+    """
+    if named := os.environ.get("BEAUTY_REC_DATA_DIR"):
+        return Path(named)
     home = Path(os.environ.get("DAGSTER_HOME", ""))
     if home.name == "dagster" and (home.parent / "settings.json").exists():
         return home.parent
     return Path("data")
 
 
+def misspelt_variable(known: Iterable[str]) -> str | None:
+    """Return what is wrong with a variable that is meant to be a setting, and is none; or None.
+
+    Args:
+        known: the groups, and the settings that are in none.
+    """
+    names = {f"{PREFIX}{name.upper()}" for name in known}
+    for given in sorted(os.environ):
+        group, nested, _ = given.upper().partition("__")
+        if group in names or not group.startswith(PREFIX):
+            continue
+        near = get_close_matches(group, names, 1, 0.9)
+        if nested or near:
+            hint = f"; is it {near[0]}?" if near else ""
+            return f"the variable {given} is no setting{hint}"
+    return None
+
+
 def records_in_postgres() -> bool:
-    """Whether the environment names a database for Dagster's records."""
-    return bool(os.environ.get("DAGSTER_POSTGRES_URL"))
+    """Whether the environment names a database for Dagster's records.
+
+    Raises:
+        ValueError: what it names is no address; the message does not quote it.
+    """
+    url = os.environ.get("DAGSTER_POSTGRES_URL", "")
+    if url and not re.match(r"postgres(?:ql)?(?:\+\w+)?://", url):
+        raise ValueError(
+            "the variable DAGSTER_POSTGRES_URL is no address such as postgresql://user@host/name"
+        )
+    return bool(url)
 
 
 def secret_variables() -> list[str]:

@@ -1,12 +1,14 @@
 """What is read of reviews and items."""
 
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 
-from beauty_rec.settings.group import Group
-from beauty_rec.settings.secrets import refuse_secret
+from beauty_rec.settings.group import Group, located
+from beauty_rec.settings.secrets import HOLDS_SECRET, refuse_secret
 
 
 class CorpusSettings(Group):
@@ -36,7 +38,7 @@ class SampleSettings(Group):
 
     reviews: int = Field(6_000, ge=100, description="reviews that are written")
     items: int = Field(1_800, ge=20, description="items that are written")
-    seed: int = Field(13, description="of every random draw")
+    seed: int = Field(13, ge=0, description="of every random draw")
 
 
 class LanguageSettings(Group):
@@ -105,7 +107,9 @@ class LanguageSettings(Group):
         for url in urls:
             parts = urlsplit(url)
             if "@" in url:
-                raise ValueError("an address holds a password; give llm.api_key instead")
+                raise PydanticCustomError(
+                    HOLDS_SECRET, "an address holds a password; give llm.api_key instead"
+                )
             refuse_secret(url)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{url!r} is no address such as http://127.0.0.1:8000/v1")
@@ -136,6 +140,11 @@ class AttributeSettings(Group):
     smoothing: float = Field(5.0, ge=0, description="events at the background's shares, per item")
     max_categories: int = Field(100, ge=2, description="a column with more values tells nothing")
     max_summary_words: int = Field(14, ge=3, description="of one phrase of the summary")
+
+    @field_validator("domain")
+    @classmethod
+    def _anywhere(cls, domain: str) -> str:
+        return str(located(Path(domain))) if domain.endswith(".toml") else domain
 
 
 class VocabularySettings(Group):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from beauty_rec.settings.events import EventSettings
-from beauty_rec.settings.group import Group
+from beauty_rec.settings.group import Group, from_anywhere, located
 from beauty_rec.settings.secrets import refuse_secret
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -45,6 +45,11 @@ class StorageSettings(Group):
     )
 
     _no_secret = field_validator("url")(refuse_secret)
+
+    @field_validator("url")
+    @classmethod
+    def _anywhere(cls, url: str | None) -> str | None:
+        return str(located(Path(url))) if url and "://" not in url else url
 
 
 class ExecutionSettings(Group):
@@ -219,10 +224,7 @@ class ServeSettings(EventSettings):
         "rollback stay besides",
     )
 
-    @field_validator("rules")
-    @classmethod
-    def _from_anywhere(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+    _anywhere = field_validator("rules")(from_anywhere)
 
     @field_validator("trusted_proxies")
     @classmethod

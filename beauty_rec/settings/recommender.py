@@ -190,6 +190,13 @@ class RankingSettings(Group):
     embedding_dim: int = Field(4, ge=1, description="of a feature")
     hidden: tuple[int, ...] = Field((64, 32), description="widths of the hidden layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations")
+    dense_bins: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="of each dense value, by its quantiles; each has an embedding in the "
+        "factorization machine, which sees no dense value otherwise",
+    )
     pooling: Literal["mean", "sum"] = Field(
         "mean", description="of the embeddings of a field with many ids"
     )

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from pydantic import SecretStr
+from pydantic_core import PydanticCustomError
 
-from beauty_rec.settings.environment import child_environment, secret_variables
+from beauty_rec.settings.environment import child_environment
 
 HIDDEN = "***"
+HOLDS_SECRET = "holds_secret"
+"""The type of a fault whose value is not to be shown."""
 SHORTEST = 6
 """A shorter secret is hidden by its form alone: as a word it may stand anywhere."""
 DSN_SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key",
@@ -38,6 +41,10 @@ _FORMS = [
     (re.compile(r"\bA[KS]IA[0-9A-Z]{12,}\b"), HIDDEN),
 ]
 _NAMES = re.compile(rf"(?:{_NAME}|dsn|webhook_url)", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(r"(?:PASSWO?R?D|KEY(?:_ID)?|SECRET|TOKEN|HEADERS)$", re.IGNORECASE)
+_ADDRESS_VARIABLE = re.compile(r"(?:URL|URI|DSN|PROXY)$", re.IGNORECASE)
+_PASSWORD_OF_ADDRESS = re.compile(r"//[^:/@]*:([^@]+)@")
+"""Of a mistyped address too: a blank in it, or no colon before its slashes."""
 
 
 def redacted(text: str) -> str:
@@ -86,10 +93,13 @@ def refuse_secret(address: str | None) -> str | None:
     Raises:
         ValueError: it holds a password or a key; the message does not say which.
     """
-    if address is not None and _without_forms(address) != address:
-        raise ValueError(
+    if address is not None and (
+        _without_forms(address) != address or _PASSWORD_OF_ADDRESS.search(address)
+    ):
+        raise PydanticCustomError(
+            HOLDS_SECRET,
             "holds a password or a key, and would be kept and shown with it; "
-            "give it in the environment of every command instead"
+            "give it in the environment of every command instead",
         )
     return address
 
@@ -137,12 +147,13 @@ def _passwords(dsn: str) -> Iterator[str]:
     yield from (str(parts[name]) for name in DSN_SECRETS if parts.get(name))
 
 
-def _of_environment() -> list[str]:
-    environment = child_environment()
-    values = [environment[name] for name in secret_variables() if _is_secret_variable(name)]
-    return [value for value in values if len(value) >= SHORTEST]
-
-
-def _is_secret_variable(name: str) -> bool:
-    """Whether a variable's value is secret as a whole; of an address, only a part is."""
-    return name.endswith(("PASSWORD", "KEY", "SECRET", "TOKEN", "KEY_ID"))
+def _of_environment() -> Iterator[str]:
+    """Yield the secrets of all variables, whosever they are: an error may say any of them."""
+    for name, value in child_environment().items():
+        if _SECRET_VARIABLE.search(name):
+            found = [value]
+        elif _ADDRESS_VARIABLE.search(name):
+            found = _PASSWORD_OF_ADDRESS.findall(value)
+        else:
+            continue
+        yield from (part for part in found if len(part) >= SHORTEST)

@@ -10,19 +10,22 @@ sample where no reviews were named, the profile's presets, and the defaults writ
 """
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from beauty_rec.settings.alerts import AlertSettings
-from beauty_rec.settings.environment import _default_data_dir
+from beauty_rec.settings.environment import PREFIX, default_data_dir, misspelt_variable
 from beauty_rec.settings.features import (
     AttributeSettings,
     CorpusSettings,
@@ -32,6 +35,7 @@ from beauty_rec.settings.features import (
     SampleSettings,
     VocabularySettings,
 )
+from beauty_rec.settings.group import from_anywhere, located
 from beauty_rec.settings.operation import (
     CheckSettings,
     ExecutionSettings,
@@ -123,7 +127,7 @@ class Settings(BaseSettings):
     """Everything a run was given. ``data_dir`` is made absolute."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BEAUTY_REC_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_ignore_empty=True,  # compose hands on what is not set as an empty text
         extra="forbid",
@@ -179,6 +183,8 @@ class Settings(BaseSettings):
     traces: TraceSettings = TraceSettings()
     mlflow: MlflowSettings = MlflowSettings()
 
+    _anywhere = field_validator("reviews", "items", "profiles", "hidden_items")(from_anywhere)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -189,8 +195,15 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add the data folder's memory and the profile's presets below the environment."""
-        given = {**env_settings(), **init_settings()}
-        data_dir = Path(given.get("data_dir") or _default_data_dir()).absolute()
+        if fault := misspelt_variable(cls.model_fields):
+            raise ValueError(fault)
+        try:
+            given = {**env_settings(), **init_settings()}
+        except SettingsError as error:
+            found = re.search(r'field "(\w+)"', str(error))
+            name = f"{PREFIX}{found[1].upper()}" if found else "of a setting"
+            raise ValueError(f"the variable {name} holds no JSON; mend or unset it") from None
+        data_dir = memory_of(given).parent
         remembered = read_remembered(data_dir)
         profile = given.get("profile") or remembered.get("profile") or "sample"
         synthetic = not (given.get("reviews") or remembered.get("reviews"))
@@ -289,6 +302,11 @@ class Settings(BaseSettings):
         return json.dumps(given, indent=2) + "\n"
 
 
+def memory_of(given: Mapping[str, Any]) -> Path:
+    """Return where the settings of what is given are remembered: in its data folder, or ours."""
+    return located(Path(given.get("data_dir") or default_data_dir())) / "settings.json"
+
+
 def read_remembered(data_dir: Path) -> dict[str, Any]:
     """Return what the last run on ``data_dir`` was given; empty if there was none.
 
@@ -298,6 +316,8 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
     path = data_dir / "settings.json"
     if not path.exists():
         return {}
+    if not path.is_file():
+        raise ValueError(f"{path} is no file; move it away")
     try:
         given = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:

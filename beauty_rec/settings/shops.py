@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from beauty_rec.settings.group import Group
+from beauty_rec.settings.group import Group, located
 
 SHORTEST_KEY = 16
 SHOP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -31,7 +31,7 @@ class ShopsSettings(Group):
                 raise ValueError(
                     f"{name!r} is no name of a shop: small letters, digits, - and _, 63 at most"
                 )
-        found = {name: folder.expanduser().absolute() for name, folder in folders.items()}
+        found = {name: located(folder) for name, folder in folders.items()}
         by_folder: dict[Path, str] = {}
         for name, folder in found.items():
             other = by_folder.setdefault(folder.resolve(), name)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from beauty_rec.settings.group import Group
+from beauty_rec.settings.group import Group, from_anywhere
 from beauty_rec.settings.secrets import refuse_secret
 
 
@@ -21,6 +21,7 @@ class TraceSettings(Group):
     share: float = Field(1.0, ge=0, le=1, description="of the traces that are kept")
 
     _no_secret = field_validator("endpoint")(refuse_secret)
+    _anywhere = field_validator("file")(from_anywhere)
 
     @property
     def wanted(self) -> bool:
@@ -33,8 +34,9 @@ class MlflowSettings(Group):
 
     tracking_uri: str | None = Field(
         None,
-        description="http://mlflow:5000 or sqlite:///path; user and password go in "
-        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        description="http://mlflow:5000 or sqlite:///path (file:///path where MLflow is allowed to "
+        "by MLFLOW_ALLOW_FILE_STORE=true); user and password go in MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD",
     )
     experiment: str = Field("beauty_rec", min_length=1, description="that the runs belong to")
 

@@ -94,3 +94,22 @@ def test_a_hang_up_that_is_ignored_stays_so() -> None:
         env=child_environment(),
     )  # fmt: skip
     assert done.stdout == "alive\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_that_is_being_imported(number: signal.Signals) -> None:
+    code = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'beauty_rec.cli':\n"
+        f"            os.kill(os.getpid(), {number:d})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from beauty_rec.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env=child_environment(),
+    )  # fmt: skip
+    assert done.returncode == 128 + number
+    assert done.stderr == f"beauty-rec: ended by {number.name}\n"

@@ -47,6 +47,8 @@ class Stub:
                 if name in body:
                     said = f"Unsupported parameter: '{name}' is not supported. Use '{instead}'."
                     return 400, {"error": {"message": said, "param": name}}, {}
+        if options.habit == "quota":
+            return 429, {"error": {"message": "You exceeded your current quota"}}, {}
         if options.habit == "refusing":
             return 400, {"error": {"message": f"\x1b[31mthe grammar {options.key} is bad"}}, {}
         content = body["messages"][-1]["content"]

@@ -35,7 +35,15 @@ def test_a_server_with_habits_is_read(
 
 
 @pytest.mark.parametrize(
-    "usage", ['"many"', "[1]", '{"prompt_tokens": 1e999}', '{"prompt_tokens": "x"}', "null"]
+    "usage",
+    [
+        '"many"',
+        "[1]",
+        '{"prompt_tokens": 1e999}',
+        '{"prompt_tokens": "x"}',
+        "null",
+        f'{{"completion_tokens": {10**30}}}',
+    ],
 )
 def test_an_answer_is_good_whatever_it_says_of_its_cost(usage: str) -> None:
     said = f'{{"choices": [{{"message": {{"content": "x"}}}}], "usage": {usage}}}'
@@ -55,6 +63,11 @@ def test_what_is_no_completion_is_called_so(said: str) -> None:
     with pytest.raises(ValueError, match="no chat completion"):
         read_completion(answer)
     assert len(quoted(answer, LanguageSettings())) <= 200
+
+
+def test_a_server_that_leads_elsewhere_says_where() -> None:
+    answer = httpx.Response(307, headers={"Location": "https://u:hunter2@elsewhere/v1\x1b[31m"})
+    assert quoted(answer, LanguageSettings()) == "it leads on to https://u:***@elsewhere/v1 [31m"
 
 
 def test_a_body_that_is_not_encoded_as_its_head_says(

@@ -170,10 +170,18 @@ def test_no_living_server_for_too_long(stub: Callable[..., Stub], tmp_path: Path
     asyncio.run(ask())
 
 
+def test_a_spent_quota_ends_a_reading(stub: Callable[..., Stub], tmp_path: Path) -> None:
+    """It is said as "too many requests" is, and never passes."""
+    server = stub("--habit", "quota")
+    with pytest.raises(ServerProblem, match=r"429: You exceeded your current quota.*kept"):
+        read(tmp_path, server.settings(patience_s=0.5, in_flight=1), "keyword: one")
+
+
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
-     ("soon", None), (None, None)],
+     ("soon", None), (None, None), ("nan", 0.0), ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+     (f"Fri, 31 Dec {'9' * 20} 23:59:59 GMT", None)],
 )  # fmt: skip
 def test_retry_after_is_read(said: str | None, seconds: float | None) -> None:
     headers = {} if said is None else {"Retry-After": said}

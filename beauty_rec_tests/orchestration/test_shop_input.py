@@ -17,8 +17,14 @@ from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.stock.states import ItemState
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.serving.published.manifest import read_manifest
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.settings import Settings
+from beauty_rec_tests.recommender.served_set import USER, encoder
+from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
+
+__all__ = ["encoder"]
 
 RAW = "raw_reviews,raw_items,user_profiles"
 LATER = 1_700_000_000_000
@@ -140,6 +146,28 @@ def test_without_given_data_nothing_differs(shop: Shop) -> None:
     assert shop.hashes()[0] == before[0]
     assert not (shop.settings.data_dir / "raw" / "shop" / "events.jsonl").exists()
     store.close()
+
+
+def test_a_night_that_publishes_nothing_takes_who_is_forgotten_out_of_the_set_of_before(
+    shop: Shop, encoder: TextEncoder
+) -> None:
+    data = shop.settings.data_dir
+    before = publish_synthetic(data, Size(60, 400, 40), encoder, encode=False)
+    shutil.rmtree(data / "synthetic")
+    lists = pl.DataFrame({"user_id": [USER, "AUSER1"], "parent_asin": ["B1", "B2"]})
+    for path in ("processed/user_lists.parquet", "cache/user_lists/killed/0.parquet"):
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        lists.write_parquet(data / path)
+    store = shop.store()
+    store.forget(USER)
+    store.scrub()
+    store.close()
+    assert shop.run() == set(RAW.split(","))
+    assert traces(data, USER) == []
+    assert read_manifest(data / "serving").set != before.set
+    assert shop.table("user_lists")["user_id"].to_list() == ["AUSER1"]
+    (entry,) = read_record(data).values()
+    assert entry["dropped"]["user_lists"]["rows"] == 1
 
 
 def traces(folder: Path, text: str) -> list[str]:

@@ -22,6 +22,7 @@ from beauty_rec.orchestration.storage.io_managers import io_managers
 from beauty_rec.orchestration.storage.resources import resources_of
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.serving import lists
+from beauty_rec.serving.state.database import STORE, Store
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings, child_environment
 from beauty_rec_tests.recommender.served_set import data, encoder
@@ -106,6 +107,31 @@ def test_a_run_goes_on_where_another_ended(shop: Path, monkeypatch: pytest.Monke
     assert not (shop / "cache" / "user_lists").exists()
     _, other = run(Settings(data_dir=shop, lists={**ON, "k": 5}))
     assert other["users_kept"] == 0
+
+
+def test_who_is_forgotten_meanwhile_is_in_no_list_and_moves_nobody(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=shop, lists=ON)
+    undisturbed, _ = run(settings)
+    leaves = undisturbed["user_id"][0]
+
+    def dies(path: Path) -> AbstractContextManager[Path]:
+        if list(path.parent.glob("*.parquet")):
+            raise KeyboardInterrupt
+        return atomic_path(path)
+
+    monkeypatch.setattr(lists, "atomic_path", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings)
+    monkeypatch.setattr(lists, "atomic_path", atomic_path)
+    store = Store(shop / STORE, None)
+    store.open()
+    store.forget(leaves)
+    store.close()
+    found, figures = run(settings)
+    assert figures["users_kept"] == ON["chunk"] - 1
+    assert found.equals(undisturbed.filter(pl.col("user_id") != leaves))
 
 
 @pytest.mark.faults

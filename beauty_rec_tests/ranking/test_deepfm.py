@@ -63,10 +63,15 @@ def slow_logit(model: DeepFM, batch: Batch, pair: int, pooling: str) -> float:
             share = 1 / len(own) if own and pooling == "mean" else 1.0
             linear += sum(table[i, 0] * share for i in own)
             vectors.append(sum((table[i, 1:] * share for i in own), np.zeros(model.dim)))
-    fm = 0.0
-    for f in range(len(vectors)):
-        for g in range(f + 1, len(vectors)):
-            fm += float(np.dot(vectors[f], vectors[g]))
+    binned = []
+    if model.bins is not None and batch.bins is not None:
+        rows = model.bins.detach().double().numpy()[batch.bins[pair].numpy()]
+        linear += float(rows[:, 0].sum())
+        binned = list(rows[:, 1:])
+    fm, all_fields = 0.0, [*vectors, *binned]
+    for f in range(len(all_fields)):
+        for g in range(f + 1, len(all_fields)):
+            fm += float(np.dot(all_fields[f], all_fields[g]))
     dense = batch.dense[pair].double().numpy()
     hidden = np.concatenate([*vectors, dense])
     layers = [(first_layer(model), model.deep_dense.bias)]
@@ -86,6 +91,21 @@ def test_equals_the_papers_formulas_in_loops(pooling: str) -> None:
     model = some_model(1, SETTINGS.model_copy(update={"pooling": pooling}))
     batch = some_batch(2)
     slow = [slow_logit(model, batch, pair, pooling) for pair in range(len(batch.dense))]
+    np.testing.assert_allclose(model(batch).detach().numpy(), slow, rtol=2e-5, atol=2e-5)
+
+
+def test_the_factorization_machine_sees_dense_values_by_their_bins() -> None:
+    torch.manual_seed(3)
+    model = DeepFM(ROWS, FIELDS._replace(bins=4 * DENSE), SETTINGS).eval()
+    assert model.bins is not None
+    with torch.no_grad():
+        model.table[1:].normal_()
+        model.bins.normal_()
+    draw = np.random.default_rng(7)
+    batch = some_batch(2)
+    own = draw.integers(0, 4, (len(batch.dense), DENSE)) + 4 * np.arange(DENSE)
+    batch = batch._replace(bins=torch.from_numpy(own))
+    slow = [slow_logit(model, batch, pair, "mean") for pair in range(len(own))]
     np.testing.assert_allclose(model(batch).detach().numpy(), slow, rtol=2e-5, atol=2e-5)
 
 

@@ -83,11 +83,14 @@ def test_statistics_are_of_the_candidates_that_are_learned_from(tmp_path: Path) 
         assert spec.std[place] == pytest.approx(learned[:, column].std(), rel=1e-5)
 
 
-def test_what_was_fitted_is_read_again_with_its_trees(tmp_path: Path) -> None:
-    _fit(tmp_path, [], gbdt=True, ablation=False)
+@pytest.mark.parametrize("bins", [0, 4])
+def test_what_was_fitted_is_read_again_with_its_trees(tmp_path: Path, bins: int) -> None:
+    _fit(tmp_path, [], gbdt=True, ablation=False, dense_bins=bins)
     assert (tmp_path / GBDT).exists()
     models, builder = load_rankers(tmp_path)
     assert set(models) == {"reranked", "gbdt"}
+    assert isinstance(models["reranked"], Reranker)
+    assert (models["reranked"].model.bins is not None) == (bins > 0)
     features = builder.build(shop.queries(), shop.candidates())
     for model in models.values():
         found = model.probabilities(features)

@@ -15,9 +15,10 @@ from beauty_rec.recommender.candidates import REFERENCE, Found, find_candidates
 from beauty_rec.recommender.offline.ordering import ordered_lists, probabilities
 from beauty_rec.recommender.offline.scenarios import asked_events, hits_of, queries_of, split_lists
 from beauty_rec.recommender.offline.shelves import Shelf
-from beauty_rec.recommender.online.recommend import asks_of, recommend, understand
+from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.understood import asks_of, understand
 from beauty_rec.recommender.path import kind_of
 from beauty_rec.recommender.sources import SOURCES, AnySource, sources_of
 from beauty_rec.recommender.sources.arrivals import ArrivalsSource

@@ -40,6 +40,7 @@ def postmaster(folder: Path) -> psutil.Process:
         signal.SIGTERM,
         pytest.param(signal.SIGINT, marks=pytest.mark.faults),
         pytest.param(signal.SIGHUP, marks=pytest.mark.faults),
+        pytest.param(signal.SIGQUIT, marks=pytest.mark.faults),
     ],
 )
 def test_a_signal_ends_the_server_and_its_database(

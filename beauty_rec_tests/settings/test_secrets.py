@@ -44,6 +44,8 @@ def hidden(text: str) -> bool:
         f"serve.api_key={SECRET}",  # too short
         f"serve.api_kee={SECRET}",
         f"llm.base_urls=http://u:{SECRET}@h/v1",
+        f"llm.base_urls=http://u:my {SECRET} word@h/v1",
+        f"storage.url=s3://key:my {SECRET} word@bucket/shop",
         f"llm.base_urls=ftp://h/v1?api_key={SECRET}",
         f"llm.vllm_command=vllm serve {{model}} --api-key {SECRET}",
         f"storage.url=s3://key:{SECRET}@bucket/shop",
@@ -100,6 +102,22 @@ def test_what_is_kept_holds_no_secret(tmp_path: Path) -> None:
     assert hidden(json.dumps(settings.environment()))
     assert hidden(repr(settings))
     assert "host=db" in settings.remembered()
+
+
+def test_secrets_of_other_programs_are_hidden_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of theirs may say them in any form."""
+    for name, value in {
+        "HF_TOKEN": SECRET,
+        "MLFLOW_TRACKING_PASSWORD": SECRET,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"x-key={SECRET}",
+        "DAGSTER_POSTGRES_URL": f"postgresql//dagster:{SECRET}@db/runs",
+        "HTTPS_PROXY": f"http//u:{SECRET}@proxy",
+    }.items():
+        monkeypatch.setenv(name, value)
+        assert hidden(redacted(f"cannot use {value!r}"))
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://db/runs")
+    assert redacted("no database at postgresql://db/runs") == "no database at postgresql://db/runs"
 
 
 def test_a_log_line_holds_no_secret() -> None:

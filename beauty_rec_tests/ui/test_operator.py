@@ -1,12 +1,17 @@
 """The operator's view: behind the key, figures as the server counts them, refusals with reasons."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from beauty_rec.measures.intervals import wilson_interval
 from beauty_rec_tests.recommender.served_set import KEY, USER
-from beauty_rec_tests.serving.live import LiveServer
+from beauty_rec_tests.recommender.synthetic_set import Size, load_encoder, publish_synthetic
+from beauty_rec_tests.serving.live import LiveServer, live_server
 
 pytestmark = pytest.mark.ui
 EXPERIMENT = {
@@ -61,7 +66,8 @@ def test_clicks_are_counted_with_an_interval(page: Page, server: LiveServer) -> 
                  "type": "click", "recommendation_id": answer["recommendation_id"]}  # fmt: skip
         assert shop.post("/v1/events", json=event).json()["attributed"] == 1
     operate(page)
-    row = page.get_by_role("row", name=answer["version"][:8])
+    rates = page.get_by_role("table", name="Click-through by version")
+    row = rates.get_by_role("row", name=answer["version"][:8])
     expect(row).to_contain_text("served")
     rate, _, shown, clicked, bought = row.get_by_role("cell").all_text_contents()
     low, high = wilson_interval(int(clicked), int(shown.replace(",", "")))
@@ -123,3 +129,35 @@ def test_an_answer_that_comes_late_does_not_take_the_place_of_the_view(page: Pag
     page.wait_for_timeout(300)
     expect(page.get_by_role("heading", name="How the shop is served")).to_be_visible()
     expect(page.locator(".card")).to_have_count(0)
+
+
+def test_of_several_shops_the_figures_are_of_the_one_alone(
+    browser: Browser, tiny_model: Path
+) -> None:
+    made = Path(tempfile.mkdtemp(prefix="beauty-rec-ui-"))
+    folders = {"perfumes": made / "perfumes", "soaps": made / "soaps"}
+    context = browser.new_context(viewport={"width": 1360, "height": 900})
+    try:
+        encoder = load_encoder(tiny_model)
+        for seed, folder in enumerate(folders.values(), 21):
+            publish_synthetic(folder, Size(items=80, seed=seed), encoder, encode=True)
+        with live_server(folders, made / "log") as server:
+            for k in (7, 8):  # that many items are shown in the other shop
+                server.client.post("/v1/shops/perfumes/recommend", json={"k": k})
+            own = server.client.post("/v1/shops/soaps/recommend", json={"k": 5}).json()["version"]
+            page = context.new_page()
+            asked: list[str] = []
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(f"{server.url}/?shop=soaps")
+            operate(page)
+            assert f"{server.url}/v1/shops/soaps/metrics" in asked
+            assert f"{server.url}/metrics" not in asked
+            rows = page.get_by_role("table", name="Click-through by version").get_by_role("row")
+            expect(rows).to_have_count(2)  # its head, and the shop's own set
+            expect(rows.nth(1)).to_contain_text(own[:8])
+            requests = page.locator(".tile", has=page.get_by_role("heading", name="Requests"))
+            expect(requests).to_contain_text("recommend: p50")
+            expect(requests).not_to_contain_text("–")
+    finally:
+        context.close()
+        shutil.rmtree(made, ignore_errors=True)

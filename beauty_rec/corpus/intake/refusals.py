@@ -13,6 +13,7 @@ NOT_JSON = "line: not JSON"
 NOT_AN_OBJECT = "line: not a JSON object"
 TOO_LONG = "line: too long"
 UNPAIRED = "line: unpaired surrogate"
+TOO_DEEP = "line: nested too deep, or a number too long"
 
 _PROBLEMS = {
     "missing": "missing",
@@ -59,16 +60,14 @@ def excerpt_of(line: bytes) -> str:
 
 def _unreadable(line: bytes) -> str:
     try:
-        line.decode("utf-8")
+        text = line.decode("utf-8")
     except UnicodeDecodeError:
         return NOT_UTF8
-    if _SURROGATE.search(line):
-        try:
-            json.loads(line)  # which takes half a pair, as the grammar of JSON does
-        except (ValueError, RecursionError):
-            return NOT_JSON
-        return UNPAIRED
-    return NOT_JSON
+    try:
+        json.loads(text, parse_int=str)  # which takes half a pair, as the grammar of JSON does
+    except (ValueError, RecursionError):
+        return NOT_JSON
+    return UNPAIRED if _SURROGATE.search(line) else TOO_DEEP
 
 
 def _out_of_bounds(field: str, value: Any) -> str:

@@ -29,6 +29,8 @@ HELD_OUT = ("valid", "test")
 SCENARIOS = ("with_text", "without_text")
 ANSWER_METHODS = ("search", "lexical", "hybrid", "user_tower", "fused", "gbdt", "served")
 INDEXES = ("text_index", "item_index")
+PARTS = ("dataset", "retrieval", "recommendation", "reranker", "indexes")
+"""Of every report, whatever was measured."""
 COST_KEYS = ("asset", "split", "seconds", "rows", "peak_memory_mb", "skipped")
 
 Report = dict[str, Any]
@@ -179,8 +181,8 @@ def read_report(path: Path) -> Report:
         raise FileNotFoundError(f"{path} does not exist yet: `beauty-rec run` makes it")
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); run `beauty-rec run` again") from error
-    if not isinstance(report, dict) or "dataset" not in report:
+    if not isinstance(report, dict) or not all(isinstance(report.get(n), dict) for n in PARTS):
         raise ValueError(f"{path} is not a report; run `beauty-rec run` again")
     return report

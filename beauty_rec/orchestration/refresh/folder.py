@@ -17,6 +17,7 @@ import dagster as dg
 
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
 from beauty_rec.orchestration.refresh.drafts import sweep
+from beauty_rec.orchestration.refresh.forgetting import drop_forgotten
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, refresh_turn
 from beauty_rec.orchestration.refresh.refresh import (
     Status,
@@ -108,13 +109,4 @@ def folder_refresh(
             tags=tags,
         )
         yield FolderRefresh(worker.each(results), ended)
-        _drop_sets(data_dir)
-
-
-def _drop_sets(data_dir: Path) -> None:
-    """Delete sets of before that know users who are forgotten."""
-    from beauty_rec.corpus.forgotten import Forgotten
-    from beauty_rec.corpus.intake.given import taken_path
-    from beauty_rec.serving.state.forgetting import drop_sets
-
-    drop_sets(data_dir, Forgotten.load(taken_path(data_dir, "forgotten")))
+        drop_forgotten(definitions)

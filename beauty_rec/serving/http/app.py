@@ -26,9 +26,11 @@ from beauty_rec.serving.http.routes.items import add_items
 from beauty_rec.serving.http.routes.operations import (
     add_inside,
     add_liveness,
-    add_metrics_and_page,
+    add_metrics,
+    add_page,
     add_shops,
     add_state,
+    registries_of,
 )
 from beauty_rec.serving.http.routes.people import add_people
 from beauty_rec.serving.http.shops.several import AT, Shops, named_shop, shop_of
@@ -127,10 +129,12 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
     add_liveness(app)
     state = APIRouter(prefix="" if shops.only else AT, dependencies=about)
     add_state(state)
-    app.router.routes.extend(state.routes)
     if not shops.only:
         add_shops(app, shops)
-    add_metrics_and_page(app, shops, metrics)
+        add_metrics(state, lambda http: registries_of([shop_of(http)]))
+    app.router.routes.extend(state.routes)
+    add_metrics(app.router, lambda _: [(metrics.registry, None), *registries_of(shops)])
+    add_page(app)
     app.add_middleware(Guard, given=given, metrics=metrics, rate=rate, shops=shops)
     if tracing.tracing():
         app.add_middleware(Traced)

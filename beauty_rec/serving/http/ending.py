@@ -8,24 +8,28 @@ from contextlib import contextmanager
 
 import uvicorn
 
+FURTHER = (signal.SIGHUP, signal.SIGQUIT)
+"""Signals that end a server, beside those that uvicorn takes."""
 DRAIN_SECONDS = 0.5
 SHUTDOWN_SECONDS = 10
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that ends in good order at a hang-up too, and loses no request while it ends."""
+    """Uvicorn that ends in good order at every signal, and loses no request while it ends."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take signals until the end; the one that came is raised again then."""
         with super().capture_signals():
-            before = signal.getsignal(signal.SIGHUP)
-            if before != signal.SIG_IGN:  # nohup
-                signal.signal(signal.SIGHUP, self.handle_exit)
+            before = {number: signal.getsignal(number) for number in FURTHER}
+            for number, handler in before.items():
+                if handler != signal.SIG_IGN:  # nohup
+                    signal.signal(number, self.handle_exit)
             try:
                 yield
             finally:
-                signal.signal(signal.SIGHUP, before)
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Have clients close their connections, then close the door, then what is left.

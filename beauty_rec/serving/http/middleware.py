@@ -1,7 +1,6 @@
 """What stands before every route: ids, hosts, keys, limits, time-outs, headers, logs, metrics."""
 
 import asyncio
-import ipaddress
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from beauty_rec.serving.http.access import PROBES, Found, Keys, route_of
+from beauty_rec.serving.http.hosts import is_own, name_of, origin_form
 from beauty_rec.serving.http.problems import ProblemResponse, Refused
 from beauty_rec.serving.http.rate import Rate, client_of
 from beauty_rec.serving.http.shops.several import AT, Shops
@@ -32,16 +32,6 @@ SECURITY_HEADERS = {
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 
-def is_own(host: str) -> bool:
-    """Whether an address to bind to is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class Gone(Exception):
     """Who asked has hung up."""
 
@@ -59,7 +49,10 @@ class Guard:
         settings = self.settings = given.serve
         self.app, self.metrics, self.rate, self.shops = app, metrics, rate, shops
         self._own = is_own(settings.host)
-        self._hosts = {"localhost", "127.0.0.1", "::1", settings.host, *settings.allowed_hosts}
+        self._hosts = {
+            *("localhost", "127.0.0.1", "::1"),
+            *(name_of(host) for host in (settings.host, *settings.allowed_hosts)),
+        }
         self._keys = Keys(settings.api_key, is_own=self._own)
         self._keys_of = {
             name: Keys(key, is_own=self._own) for name, key in given.shops.keys.items()
@@ -70,7 +63,7 @@ class Guard:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "no WebSocket here"})
         elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            await self._answer(origin_form(scope), receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -163,7 +156,7 @@ class Guard:
             raise Refused(400, "a length and chunks at once are refused", Connection="close")
         host = headers.get(b"host", b"").decode("latin-1")
         # Another name than ours is a page that had its name pointed to us (DNS rebinding).
-        if self._own and _name(host) not in self._hosts:
+        if self._own and name_of(host) not in self._hosts:
             raise Refused(421, "this server is not known by that name; see serve.allowed_hosts")
         if found.name not in PROBES:
             wait = self.rate.take(scope["state"]["client"])
@@ -201,13 +194,6 @@ class Guard:
             return Refused(405, "Method Not Allowed", Allow=", ".join(allowed))
         hint = "" if self.shops.only else f"; several shops are served, each below {AT}/"
         return Refused(404, f"Not Found{hint}")
-
-
-def _name(host: str) -> str:
-    """Return a Host header without its port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

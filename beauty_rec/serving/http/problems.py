@@ -17,6 +17,8 @@ from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.live_shop import UnknownItem
 
 MEDIA_TYPE = "application/problem+json"
+MOST_WHERE = 300
+"""Characters of the place of a fault that are said: it may be a key of any length."""
 TITLES = {
     400: "Bad request",
     401: "An API key is needed",
@@ -84,7 +86,10 @@ def add_handlers(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         errors = [
-            {"where": ".".join(str(part) for part in fault["loc"]), "what": fault["msg"]}
+            {
+                "where": ".".join(str(part) for part in fault["loc"])[:MOST_WHERE],
+                "what": fault["msg"],
+            }
             for fault in error.errors()[:20]
         ]
         first = errors[0] if errors else {"where": "request", "what": "not valid"}

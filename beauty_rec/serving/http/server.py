@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from beauty_rec import tracing
 from beauty_rec.recommender.online.sets.memory import map_large_blocks
 from beauty_rec.serving.http.ending import SHUTDOWN_SECONDS, Server
-from beauty_rec.serving.http.middleware import is_own
+from beauty_rec.serving.http.hosts import is_own
 from beauty_rec.serving.http.telemetry import log_as_json
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.garbage import set_aside
@@ -70,7 +70,8 @@ def _serve(settings: Settings, several: Mapping[str, ReadSettings], door: socket
         host, port = door.getsockname()[:2]
         for shop in shops:
             if shop.is_open:
-                _log_serving(f"http://{host}:{port}/", shop.name, shop.engine)
+                shown = f"[{host}]" if ":" in host else host
+                _log_serving(f"http://{shown}:{port}/", shop.name, shop.engine)
         config = uvicorn.Config(
             create_shops_app(shops, settings),
             log_config=None,

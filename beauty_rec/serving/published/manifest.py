@@ -43,6 +43,7 @@ def publish(
     metrics: Mapping[str, float],
     keep: int = 2,
     trial: Callable[[Path, Manifest], None] = lambda folder, manifest: None,
+    created_at: str | None = None,
 ) -> Manifest:
     """Make a set of ``parts`` below ``root`` and serve it from now on.
 
@@ -53,6 +54,7 @@ def publish(
         keep: sets that stay, this one among them; older ones are deleted, but for those that an
             experiment or a release speaks of.
         trial: asks the set in a folder; what it raises keeps the set from being served.
+        created_at: of a set whose models are older than this call; None: now.
 
     Raises:
         FileNotFoundError: a part does not exist.
@@ -71,11 +73,10 @@ def publish(
         for part, path in parts.items():  # a link is a change, too, but not of the content
             verified.wrote(path, files[part])
             verified.wrote(folder / part, files[part])
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = Manifest(
         format=FORMAT,
         set=name,
-        created_at=now,
+        created_at=created_at or datetime.now(UTC).isoformat(timespec="seconds"),
         parts=hashes,
         indexes=dict(indexes),
         facts=dict(facts),
@@ -115,6 +116,8 @@ def read_manifest(root: Path) -> Manifest:
     except ValidationError as error:
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ManifestError(f"{path} is no manifest ({said}); {REMEDY}") from error
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); {REMEDY}") from error
     if manifest.format != FORMAT:
         raise ManifestError(
             f"{path} has format {manifest.format}, this program reads {FORMAT}; {REMEDY}"

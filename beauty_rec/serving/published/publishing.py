@@ -2,20 +2,26 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.recommender.online.sets.parts import CARDS, EVENTS, ITEM_INDEX, PROFILES, SAMPLES
 from beauty_rec.recommender.online.sets.trial import try_out
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.cards import item_cards, sample_users, user_events
-from beauty_rec.serving.published.manifest import publish
+from beauty_rec.serving.published.manifest import VERSIONS, publish, set_folder
+from beauty_rec.serving.published.release import rename_set
 from beauty_rec.settings import EncoderSettings, ServeSettings
+
+PERSONAL = (EVENTS, PROFILES, SAMPLES)
+"""Parts of a set with ids of users: frames with a column ``user_id``."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,6 @@ def publish_run(
     Raises:
         ManifestError: the set cannot be read, or cannot answer.
     """
-
-    def trial(folder: Path, manifest: Manifest) -> None:
-        on_cpu = encoder.model_copy(update={"device": "cpu"})
-        try_out(Snapshot.load(folder, manifest, on_cpu), settings)
-
     ids = pl.read_parquet(artifacts[ITEM_INDEX] / "ids.parquet", glob=False)["id"].to_list()
     cards = item_cards(ids, frames.items, frames.attributes, frames.merged, frames.keywords)
     if frames.hidden:
@@ -75,14 +76,64 @@ def publish_run(
         SAMPLES: sample_users(events, frames.profiles, cards, settings.sample_users),
         PROFILES: frames.profiles,
     }
-    root.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))  # beside it, so that links work
-    try:
-        for name, frame in made.items():
-            frame.write_parquet(draft / name, compression="zstd")
-        own = {name: draft / name for name in made}
+    with _written(root, made) as own:
         return publish(
-            root, {**artifacts, **own}, indexes, facts, metrics, settings.keep_sets, trial
-        )
+            root, {**artifacts, **own}, indexes, facts, metrics, settings.keep_sets,
+            _trial(settings, encoder),
+        )  # fmt: skip
+
+
+def publish_without(
+    root: Path,
+    manifest: Manifest,
+    forgotten: Forgotten,
+    settings: ServeSettings,
+    encoder: EncoderSettings,
+) -> Manifest:
+    """Publish the newest set anew without users who are forgotten, and return its manifest.
+
+    It is as old as the set that it replaces, which stays beside it, and takes its place in a
+    release.
+
+    Args:
+        root, settings, encoder: as in :func:`publish_run`.
+        manifest: of the newest set.
+        forgotten: who is left out.
+
+    Raises:
+        ManifestError: the set is damaged.
+    """
+    folder = set_folder(root, manifest)
+    frames = {name: pl.read_parquet(folder / name, glob=False) for name in PERSONAL}
+    with _written(root, {name: forgotten.left(frame) for name, frame in frames.items()}) as own:
+        made = publish(
+            root, {**{name: folder / name for name in manifest.parts}, **own},
+            manifest.indexes, manifest.facts, manifest.metrics,
+            len(list((root / VERSIONS).iterdir())) + 1,  # no other one makes room for it
+            _trial(settings, encoder), manifest.created_at,
+        )  # fmt: skip
+    rename_set(root, manifest.set, made.set)
+    return made
+
+
+def _trial(settings: ServeSettings, encoder: EncoderSettings) -> Callable[[Path, Manifest], None]:
+    """Return what loads a set and asks it once."""
+
+    def trial(folder: Path, manifest: Manifest) -> None:
+        on_cpu = encoder.model_copy(update={"device": "cpu"})
+        try_out(Snapshot.load(folder, manifest, on_cpu), settings)
+
+    return trial
+
+
+@contextmanager
+def _written(root: Path, frames: Mapping[str, pl.DataFrame]) -> Iterator[dict[str, Path]]:
+    """Yield files of frames by name, beside the sets, so that links of them can be made."""
+    root.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))
+    try:
+        for name, frame in frames.items():
+            frame.write_parquet(draft / name, compression="zstd")
+        yield {name: draft / name for name in frames}
     finally:
         shutil.rmtree(draft)

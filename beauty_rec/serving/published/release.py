@@ -107,6 +107,8 @@ def read_release(root: Path) -> Release | None:
             f"{path} is no release ({error.error_count()} faults); "
             "delete it, or run: beauty-rec rollback latest"
         ) from error
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); move it away") from error
 
 
 def known_sets(root: Path) -> list[Manifest]:
@@ -173,6 +175,13 @@ def rollback(root: Path, name: str | None = None, *, pin: bool = False) -> Relea
     return _write(
         root, wanted.set, settings, "rolled back", f"rolled back to {wanted.set}", pinned=pin
     )
+
+
+def rename_set(root: Path, name: str, new: str) -> None:
+    """Have the release speak of the set ``new`` where it speaks of ``name``, which it replaces."""
+    path = root / RELEASE
+    if path.exists():
+        write_text_atomic(path, path.read_text(encoding="utf-8").replace(name, new))
 
 
 def _pinned(now: Served, name: str | None) -> bool:

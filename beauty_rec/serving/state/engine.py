@@ -210,9 +210,9 @@ class Engine(SplitShop):
             known = self.experiments.base_of(manifest.set)
             loaded = known or in_passing(load_set, self.root, manifest, self.settings.encoder)
             in_passing(try_out, loaded, self.settings.serve)
+        self.refused = None  # before anybody sees the other set
         self.release(loaded, now.settings)
         set_aside()
-        self.refused = None
         self.switches += is_other
         said = {"event": "set_switched", "set": manifest.set, **now.settings.said}
         LOG.info("switched", extra=said)

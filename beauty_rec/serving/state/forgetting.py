@@ -1,4 +1,4 @@
-"""Published sets that still know a forgotten user."""
+"""Published sets, and what else a refresh leaves as it was, that still know a forgotten user."""
 
 import shutil
 from pathlib import Path
@@ -8,27 +8,34 @@ import polars as pl
 from beauty_rec.artifacts import atomic_path, content_hash
 from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.corpus.forgotten_record import record
-from beauty_rec.recommender.online.sets.parts import EVENTS, PROFILES, SAMPLES
+from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.serving.published.kept import in_use, keep_manifest
-from beauty_rec.serving.published.manifest import MANIFEST, VERSIONS, read_manifest
+from beauty_rec.serving.published.manifest import MANIFEST, VERSIONS, read_manifest, set_folder
+from beauty_rec.serving.published.publishing import PERSONAL, publish_without
 from beauty_rec.serving.published.release import UnknownSet, manifest_of
-
-_PERSONAL = (EVENTS, PROFILES, SAMPLES)
-"""Parts of a set with ids of users."""
+from beauty_rec.settings import Settings
 
 
-def drop_sets(data_dir: Path, forgotten: Forgotten) -> list[str]:
-    """Delete the published sets that know a forgotten user, but not the newest one.
+def drop_sets(settings: Settings, forgotten: Forgotten) -> list[str]:
+    """Delete the published sets that know a forgotten user.
 
-    Of a set that an experiment or a release speaks of only the user is deleted.
+    The newest one is published anew without the user before: where the set of a night is refused,
+    that of the night before stays. Of a set that an experiment or a release speaks of only the
+    user is deleted.
 
     Returns:
         Names of the sets that were deleted.
+
+    Raises:
+        ManifestError: the newest set cannot answer without the user.
     """
-    root = data_dir / "serving"
+    data_dir, root = settings.data_dir, settings.data_dir / "serving"
     if not len(forgotten) or not (root / MANIFEST).exists():
         return []
-    served, used = read_manifest(root).set, in_use(root)
+    newest = read_manifest(root)
+    if _is_whole(root, newest) and _known(root / VERSIONS / newest.set, forgotten):
+        newest = publish_without(root, newest, forgotten, settings.serve, settings.encoder)
+    served, used = newest.set, in_use(root)
     dropped = []
     for folder in sorted((root / VERSIONS).iterdir()):
         if folder.name == served or folder.name.startswith("."):
@@ -43,6 +50,15 @@ def drop_sets(data_dir: Path, forgotten: Forgotten) -> list[str]:
     return dropped
 
 
+def _is_whole(root: Path, manifest: Manifest) -> bool:
+    """Whether a set is as it was published; one that is not is built anew by the next run."""
+    try:
+        set_folder(root, manifest)
+    except ManifestError:
+        return False
+    return True
+
+
 def _is_cleared(root: Path, name: str, forgotten: Forgotten) -> bool:
     """Take forgotten users out of a set; return whether it can be served as it is then."""
     try:
@@ -50,7 +66,7 @@ def _is_cleared(root: Path, name: str, forgotten: Forgotten) -> bool:
     except UnknownSet:
         return False
     parts = dict(manifest.parts)
-    for part in _PERSONAL:
+    for part in PERSONAL:
         path = root / VERSIONS / name / part
         if part in parts and path.exists():
             frame = forgotten.left(pl.read_parquet(path, glob=False))
@@ -63,7 +79,7 @@ def _is_cleared(root: Path, name: str, forgotten: Forgotten) -> bool:
 
 def _known(folder: Path, forgotten: Forgotten) -> dict[str, int]:
     found: dict[str, int] = {}
-    for part in _PERSONAL:
+    for part in PERSONAL:
         if not (folder / part).exists():
             continue
         frame = pl.read_parquet(folder / part, glob=False)

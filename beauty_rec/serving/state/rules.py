@@ -30,6 +30,8 @@ def read_rules(path: Path, shop: Snapshot) -> tuple[str, list[AnyRule]]:
         RulesError: it cannot be read, is not valid, or names what the shop does not have.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+            raise RulesError(f"{path}: is no file; put one there, or unset serve.rules")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:

@@ -124,22 +124,6 @@ class Knowledge:
         )
 
 
-def join_requests(parts: Sequence[Requests]) -> Requests:
-    """Return single requests as one batch; shorter histories are filled up in front."""
-    width = max((part.items.shape[1] for part in parts), default=0)
-
-    def joined(name: str) -> Tensor:
-        tensors = [getattr(part, name) for part in parts]
-        if name in ("items", "ratings", "age_days"):
-            fill = -1 if name == "items" else 0
-            tensors = [
-                torch.nn.functional.pad(t, (width - t.shape[1], 0), value=fill) for t in tensors
-            ]
-        return torch.cat(tensors)
-
-    return Requests(**{field.name: joined(field.name) for field in fields(Requests)})
-
-
 def moment(time_ms: NDArray[np.int64], as_of_ms: int) -> NDArray[np.float32]:
     """Return float32 ``[n, MOMENT_WIDTH]``: the season, and how old the statistics then are."""
     year = 2 * np.pi * (time_ms / DAY_MS / YEAR_DAYS % 1)
@@ -150,36 +134,47 @@ def moment(time_ms: NDArray[np.int64], as_of_ms: int) -> NDArray[np.float32]:
     return np.concatenate([month, np.stack(waves + ages, axis=1)], axis=1).astype(np.float32)
 
 
-def one_request(
-    history: Sequence[tuple[int, float, float]],
-    context: NDArray[np.float32] | None,
-    profile: Mapping[str, Any] | None,
+def plain_requests(
+    histories: Sequence[Sequence[tuple[int, float, float]]],
+    contexts: Sequence[NDArray[np.float32] | None],
+    profiles: Sequence[Mapping[str, Any]],
     encoder: ProfileEncoder,
-    time_ms: int,
+    times_ms: Sequence[int],
     as_of_ms: int,
     context_width: int,
 ) -> Requests:
-    """Return one request from plain values, for serving.
+    """Return ``B`` requests from plain values, for serving.
 
     Args:
-        history: (item row, rating, age in days), oldest first; rows of -1 are unknown items.
-        context: float32 ``[T]``, or ``None``.
-        profile: column → value, or ``None``; unknown columns are ignored.
+        histories: (item row, rating, age in days) of each, oldest first; rows of -1 are unknown
+            items.
+        contexts: float32 ``[T]`` of each, or ``None``.
+        profiles: column → value of each; unknown columns are ignored.
         encoder: the tower's own.
-        time_ms: of the request.
+        times_ms: of each.
         as_of_ms: the tower's own.
         context_width: T.
     """
-    past = [event for event in history if event[0] >= 0]
-    encoded = encoder.encode_one(profile or {})[None]
-    vector = np.zeros(context_width, np.float32) if context is None else context
+    pasts = [[event for event in history if event[0] >= 0] for history in histories]
+    lengths = np.array([len(past) for past in pasts], np.int64)
+    width = int(lengths.max(initial=0))
+    events = np.zeros((len(pasts), width, 3))
+    inside = np.arange(width) >= width - lengths[:, None]
+    events[:, :, 0] = -1
+    if width:
+        events[inside] = [event for past in pasts for event in past]
+    vectors = np.zeros((len(pasts), context_width), np.float32)
+    for row, context in enumerate(contexts):
+        if context is not None:
+            vectors[row] = context
+    people = encoder.encode_plain(profiles)
     return Requests(
-        items=torch.tensor([[event[0] for event in past]], dtype=torch.int64),
-        ratings=torch.tensor([[event[1] for event in past]], dtype=torch.float32),
-        age_days=torch.tensor([[event[2] for event in past]], dtype=torch.float32),
-        context=torch.from_numpy(np.asarray(vector, np.float32))[None],
-        has_context=torch.tensor([context is not None]),
-        profile=torch.from_numpy(encoded),
-        has_profile=torch.from_numpy(encoder.known(encoded)),
-        moment=torch.from_numpy(moment(np.array([time_ms]), as_of_ms)),
+        items=torch.from_numpy(events[:, :, 0].astype(np.int64)),
+        ratings=torch.from_numpy(events[:, :, 1].astype(np.float32)),
+        age_days=torch.from_numpy(events[:, :, 2].astype(np.float32)),
+        context=torch.from_numpy(vectors),
+        has_context=torch.tensor([context is not None for context in contexts], dtype=torch.bool),
+        profile=torch.from_numpy(people),
+        has_profile=torch.from_numpy(encoder.known(people)),
+        moment=torch.from_numpy(moment(np.array(times_ms, np.int64), as_of_ms)),
     )

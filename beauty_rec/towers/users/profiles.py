@@ -66,19 +66,18 @@ class ProfileEncoder:
             out.append(texts[:, None] == np.array(values, dtype=object))
         return np.concatenate(out, axis=1).astype(np.float32)
 
-    def encode_one(self, person: Mapping[str, Any]) -> NDArray[np.float32]:
-        """Return float32 ``[P]`` of one person, given as column → value."""
-        numbers = [person.get(name) for name in self.numeric]
-        if all(value is None or isinstance(value, int | float) for value in numbers):
-            x = np.array([np.nan if value is None else value for value in numbers], np.float64)
-            missing = ~np.isfinite(x)
-            z = (np.where(missing, 0, x) - np.array(self.mean)) / np.array(self.deviation)
-            pairs = np.stack([np.clip(np.where(missing, 0, z), -CLIP, CLIP), missing], axis=1)
-            same = [person.get(name) == v for name, values in self.values.items() for v in values]
-            return np.concatenate([pairs.ravel(), same]).astype(np.float32)
-        row = {"user_id": [None]} | {name: [value] for name, value in person.items()}
-        found: NDArray[np.float32] = self.encode(pl.DataFrame(row, strict=False))[0]
-        return found
+    def encode_plain(self, people: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        """Return float32 ``[n, P]`` of people who are given as column → value."""
+        numbers = [[person.get(name) for name in self.numeric] for person in people]
+        shape = (len(people), len(self.numeric))
+        x = np.array([_number(v) for row in numbers for v in row], np.float64).reshape(shape)
+        missing = ~np.isfinite(x)
+        z = (np.where(missing, 0, x) - np.array(self.mean)) / np.array(self.deviation)
+        pairs = np.stack([np.clip(np.where(missing, 0, z), -CLIP, CLIP), missing], axis=2)
+        known = [(name, v) for name, values in self.values.items() for v in values]
+        same = [person.get(name) == v for person in people for name, v in known]
+        parts = [pairs.reshape(len(people), -1), np.reshape(same, (len(people), len(known)))]
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
     def known(self, encoded: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return bool ``[n]``: whether a row of :meth:`encode` holds anything at all."""
@@ -103,6 +102,13 @@ def align(profiles: pl.DataFrame, users: Sequence[str]) -> pl.DataFrame:
     wanted = pl.DataFrame({"user_id": list(users)}, schema={"user_id": pl.String})
     unique = profiles.unique("user_id", keep="first")
     return wanted.join(unique, on="user_id", how="left", maintain_order="left")
+
+
+def _number(value: object) -> float:
+    """Return what a frame reads a value as; NaN where it is no number."""
+    if value is None or isinstance(value, int | float):
+        return np.nan if value is None else float(value)
+    return float(_finite(pl.Series([value], strict=False))[0])
 
 
 def _finite(column: pl.Series) -> NDArray[np.float64]:

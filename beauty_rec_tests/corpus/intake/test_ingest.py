@@ -32,6 +32,10 @@ def reason_for(tmp_path, row):
     return refused["reason"][0]
 
 
+def nested(levels):
+    return [nested(levels - 1)] if levels else []
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -74,6 +78,7 @@ def reason_for(tmp_path, row):
         (review(helpful_vote=10**12), "helpful_vote: too large"),
         (review(verified_purchase="yes"), "verified_purchase: not true or false"),
         (review(context=3), "context: not a string"),
+        (review(more=nested(300)), "line: nested too deep, or a number too long"),
     ],
 )
 def test_reasons(tmp_path, row, reason):

@@ -1,4 +1,4 @@
-"""A report becomes a run of MLflow, on a store in a file."""
+"""A report becomes a run of MLflow, on a store in a database and on one in files."""
 
 import json
 from pathlib import Path
@@ -39,13 +39,17 @@ def test_parameters_hold_what_figures_depend_on_and_no_secret(tmp_path: Path) ->
 
 
 @pytest.mark.mlflow
-def test_a_report_is_a_run_with_parameters_figures_and_models(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite:///{}/mlflow.db", "file://{}/mlruns"])
+def test_a_report_is_a_run_with_parameters_figures_and_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
     from mlflow import MlflowClient
 
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     folder = tmp_path / "evaluation"
     folder.mkdir()
     (folder / "report.json").write_text(json.dumps(REPORT))
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = store.format(tmp_path)
     settings = Settings(data_dir=tmp_path, mlflow={"tracking_uri": uri, "experiment": "a shop"})
     client = MlflowClient(tracking_uri=uri)
     client.create_experiment("a shop", artifact_location=(tmp_path / "artifacts").as_uri())

@@ -104,6 +104,26 @@ def test_missing_values_are_flagged_and_filled() -> None:
     assert known.std() == pytest.approx(1, abs=1e-5)
 
 
+def test_bins_hold_equal_shares_and_those_who_lack_a_value_have_their_own() -> None:
+    made = shop.builder(shop.SETTINGS.model_copy(update={"dense_bins": 4}))
+    spec, count = made.spec, len(made.spec.raw)
+    raw = np.random.default_rng(0).normal(size=(400, count)).astype(np.float32)
+    raw[:100, 0], raw[:, 1], raw[:, 2] = np.nan, 7.0, np.nan
+    spec = spec.fitted(raw)
+    own = spec.binned(raw) - 5 * np.arange(count)
+    assert spec.bin_rows == 5 * count
+    assert own.min() == 0
+    assert own.max() == 4
+    assert np.bincount(own[:, 0]).tolist() == [100, 75, 75, 75, 75]
+    assert len(np.unique(own[:, 1])) == 1, "one value, one bin"
+    assert (own[:, 2] == 0).all()
+    assert (np.argsort(raw[:, 3], kind="stable") == np.lexsort((raw[:, 3], own[:, 3]))).all()
+    beyond = spec.binned(np.full((1, count), 1e9, np.float32)) - 5 * np.arange(count)
+    assert beyond.max() <= 4, "a value beyond those of train has the last bin"
+    without = shop.builder(shop.SETTINGS.model_copy(update={"dense_bins": 0})).spec
+    assert without.binned(raw).shape == (400, 0)
+
+
 def test_history_and_profile_become_ids() -> None:
     made = shop.builder()
     words = made.vocabulary

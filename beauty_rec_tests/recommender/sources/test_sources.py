@@ -10,8 +10,8 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.recommender.asks import Asks
-from beauty_rec.recommender.online.recommend import asks_of, understand
 from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.recommender.online.understood import asks_of, understand
 from beauty_rec.recommender.path import kind_of, tower_reads
 from beauty_rec.recommender.sources import SIGNED, SOURCES, TEXT_SOURCES
 from beauty_rec.recommender.sources.arrivals import ArrivalsSource

@@ -13,7 +13,7 @@ from beauty_rec.search.pgvector.build import build_index
 from beauty_rec.search.pgvector.cluster import cluster_fault, set_aside
 from beauty_rec.search.pgvector.faults import fault
 from beauty_rec.search.pgvector.index import open_current
-from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.search.pgvector.server import ClusterError, postgres
 from beauty_rec.search.pgvector.tables import connect
 from beauty_rec.settings import ItemIndexSettings
 from beauty_rec_tests.harm import flip_bit, served_table
@@ -80,3 +80,16 @@ def test_a_damaged_page_is_an_error_and_the_cluster_is_made_anew(folder: Path) -
     with postgres(folder) as dsn:
         build_index(dsn, VECTORS, "one", SETTINGS)
         assert fault(dsn, "one") is None
+
+
+def test_a_cluster_of_another_version_is_said_and_makes_room(tmp_path: Path) -> None:
+    cluster = tmp_path / "cluster"
+    cluster.mkdir()
+    (cluster / "PG_VERSION").write_text("9\n")
+    assert f"{cluster} is of another version" in (cluster_fault(tmp_path) or "")
+    with pytest.raises(ClusterError, match="found version 9"), postgres(tmp_path):
+        pass
+    aside = set_aside(tmp_path)
+    assert aside is not None
+    assert (aside / "PG_VERSION").exists()
+    assert not cluster.exists()

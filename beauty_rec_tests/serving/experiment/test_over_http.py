@@ -197,7 +197,7 @@ def test_a_forgotten_user_leaves_the_sets_of_an_experiment(
     forgotten = Forgotten.of([Mark(salt, digest_of(salt, USER), 4_000_000_000_000)])
     known = sets.root / "versions" / sets.old / "events.parquet"
     assert USER in set(pl.read_parquet(known)["user_id"])
-    drop_sets(sets.settings.data_dir, forgotten)
+    drop_sets(sets.settings, forgotten)
     assert USER not in set(pl.read_parquet(known)["user_id"])
     again = load_set(sets.root, manifest_of(sets.root, sets.old), sets.settings.encoder)
     assert again.past(USER, None) is None

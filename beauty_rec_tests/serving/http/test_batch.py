@@ -12,7 +12,7 @@ from beauty_rec.serving.http.turns.cost import USERS_AT_ONCE, SeveralQuestions, 
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.serving.http.doors import client_of
 
-USERS = [f"AUSER{number:020d}" for number in range(60)] + ["a stranger"]
+USERS = [f"AUSER{number:020d}" for number in range(100)] + ["a stranger"]
 AT = 1_650_000_000_000
 
 

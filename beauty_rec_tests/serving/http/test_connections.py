@@ -42,6 +42,28 @@ def test_an_ordinary_request_is_answered_and_the_next_one_too(port: int) -> None
 
 
 @pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"/healthz", b"LocalHost.:80", 200),
+        (b"/healthz", b"[::1]:80", 200),
+        (b"/healthz", b"[::1].elsewhere.example", 421),
+        (b"/healthz", b"elsewhere.example", 421),
+        (b"http://127.0.0.1/healthz", b"elsewhere.example", 200),  # as a proxy may send it
+        (b"HTTP://LOCALHOST:80/v1/items/no%2Fsuch?x", b"x", 404),
+        (b"http://127.0.0.1", b"x", 200),
+        (b"http://elsewhere.example/healthz", b"127.0.0.1", 421),
+        (b"http://localhost@elsewhere.example/healthz", b"127.0.0.1", 421),
+        (b"https://127.0.0.1%2Fhealthz", b"127.0.0.1", 421),
+    ],
+)
+def test_a_request_is_for_the_host_that_it_names(
+    port: int, target: bytes, host: bytes, status: int
+) -> None:
+    head = b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (target, host)
+    assert status_of(answer_to(port, head)) == status
+
+
+@pytest.mark.parametrize(
     ("start", "piece"),
     [
         (HEAD, b"x-%d: " + b"a" * 1_000 + b"\r\n"),

@@ -11,6 +11,7 @@ from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.published.manifest import publish, read_manifest, set_folder
+from beauty_rec.serving.published.release import read_release
 from beauty_rec.serving.state.engine import Engine, load_set
 from beauty_rec.settings import Settings
 from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
@@ -77,6 +78,11 @@ def test_no_manifest_names_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(ManifestError, match=r"manifest\.json"):
         read_manifest(tmp_path)
+    for name, read in (("manifest.json", read_manifest), ("release.json", read_release)):
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).mkdir()
+        with pytest.raises(ManifestError, match=f"{name} cannot be read"):
+            read(tmp_path)
 
 
 def test_parts_that_do_not_fit_together_are_refused(settings: Settings) -> None:

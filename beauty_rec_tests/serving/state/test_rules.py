@@ -1,14 +1,18 @@
 """The rules' file while a server runs: changed, damaged, repaired."""
 
+import os
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from beauty_rec.corpus.hidden import read_hidden
+from beauty_rec.recommender.online.experiments.file import ExperimentError
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.rules.file import RulesError
 from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.experiment.commands import start
 from beauty_rec.serving.state.rules import RulesKeeper
 from beauty_rec_tests.serving.http.doors import engine_with
 
@@ -52,3 +56,14 @@ def test_a_changed_file_is_at_work_and_a_wrong_one_refused(engine: Engine, tmp_p
 def test_a_wrong_file_is_an_error_at_the_start(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(RulesError, match=r"put the file there, or unset serve\.rules"):
         RulesKeeper(tmp_path / "rules.toml", engine.shop)
+
+
+def test_a_pipe_is_waited_for_by_nobody(engine: Engine, tmp_path: Path) -> None:
+    pipe = tmp_path / "rules.toml"
+    os.mkfifo(pipe)
+    with pytest.raises(RulesError, match=r"rules\.toml: is no file"):
+        RulesKeeper(pipe, engine.shop)
+    with pytest.raises(ExperimentError, match=r"rules\.toml is no file"):
+        start(engine.settings, pipe)
+    with pytest.raises(ValueError, match=r"rules\.toml is no file"):
+        read_hidden(pipe)

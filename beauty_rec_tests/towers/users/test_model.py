@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from beauty_rec.settings import UserTowerSettings
-from beauty_rec.towers.users.inputs import Requests, moment, one_request
+from beauty_rec.towers.users.inputs import Requests, moment, plain_requests
 from beauty_rec.towers.users.model import UserTower, UserTowerShape
 from beauty_rec.towers.users.profiles import ProfileEncoder
 from beauty_rec.towers.users.train.data import UserTowerData
@@ -26,7 +26,7 @@ def tower(small: UserTowerSettings) -> UserTower:
 
 
 def request(history=(), context=None, profile=None) -> Requests:
-    return one_request(history, context, profile, ENCODER, 10**12, 9 * 10**11, 5)
+    return plain_requests([history], [context], [profile or {}], ENCODER, [10**12], 9 * 10**11, 5)
 
 
 PAST = [(3, 4.0, 9.0), (8, 1.0, 5.0), (3, 5.0, 0.5)]
@@ -139,10 +139,9 @@ def test_requests_of_events_by_loops(data: UserTowerData) -> None:
         text = events.context[row]
         vector = None if text < 0 else known.contexts[text]
         person = data.profiles.filter(user_id=events.users[events.user[row]]).to_dicts()
-        one = one_request(
-            past, vector, person[0] if person else None, encoder,
-            int(events.time_ms[row]), as_of, 5,
-        )  # fmt: skip
+        one = plain_requests(
+            [past], [vector], person or [{}], encoder, [int(events.time_ms[row])], as_of, 5
+        )
         part = asked[place : place + 1]
         inside = part.items[0] >= 0
         for name in ("items", "ratings", "age_days"):

@@ -34,14 +34,14 @@ def test_encode(encoder: ProfileEncoder) -> None:
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "no number"])
 def test_a_value_that_is_no_number_is_missing(encoder: ProfileEncoder, value: object) -> None:
-    encoded = encoder.encode_one({"height": value})
+    encoded = encoder.encode_plain([{"height": value}])[0]
     assert encoded.tolist() == [0, 1, 0, 0]
     assert not encoder.known(encoded[None])[0]
 
 
 def test_an_empty_person_and_unknown_columns(encoder: ProfileEncoder) -> None:
-    assert encoder.encode_one({}).tolist() == [0, 1, 0, 0]
-    assert encoder.encode_one({"shoe": 3, "body": "pear"}).tolist() == [0, 1, 0, 1]
+    assert encoder.encode_plain([{}]).tolist() == [[0, 1, 0, 0]]
+    assert encoder.encode_plain([{"shoe": 3, "body": "pear"}]).tolist() == [[0, 1, 0, 1]]
 
 
 def test_nobody_has_a_profile() -> None:

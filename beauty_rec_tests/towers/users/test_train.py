@@ -9,13 +9,20 @@ import torch
 from beauty_rec.artifacts import Vectors, content_hash
 from beauty_rec.search.ranks import answer_ranks
 from beauty_rec.settings import UserTowerSettings
-from beauty_rec.towers.users.inputs import one_request
+from beauty_rec.towers.users.inputs import Requests, plain_requests
 from beauty_rec.towers.users.served import ServedUserTower
 from beauty_rec.towers.users.train import recipe
 from beauty_rec.towers.users.train.data import UserTowerData, user_tower_data
 from beauty_rec.towers.users.train.recipe import train_user_tower
 from beauty_rec_tests.towers.conftest import Load
 from beauty_rec_tests.training.kills import kill_in_call
+
+
+def asks(
+    served: ServedUserTower, past: list[tuple[int, float, float]], context: np.ndarray | None
+) -> Requests:
+    now = served.as_of_ms
+    return plain_requests([past], [context], [{}], served.profiles, [now], now, 5)
 
 
 def recall(served: ServedUserTower, data: UserTowerData, **kwargs: object) -> float:
@@ -110,7 +117,7 @@ def test_a_request_of_which_nothing_is_known_asks_for_popular_items(
 ) -> None:
     train_user_tower(data, small, tmp_path / "t")
     served = load(tmp_path / "t", data)
-    nobody = one_request([], None, None, served.profiles, served.as_of_ms, served.as_of_ms, 5)
+    nobody = asks(served, [], None)
     popular = served.items.matrix[:, served.items.tower + served.tower.shape.popularity]
     scores = (served.user_vectors(nobody) @ served.items.matrix.T)[0]
     best_first = np.argsort(-popular, kind="stable")
@@ -177,10 +184,7 @@ def test_newcomers_lean_on_popularity_as_far_as_valid_says(
         assert train_user_tower(data, weighted, tmp_path / str(weight))["newcomer_weight"] == weight
         served = load(tmp_path / str(weight), data)
         context = data.context_vectors.matrix[0]
-        new, known = (
-            one_request(past, context, None, served.profiles, served.as_of_ms, served.as_of_ms, 5)
-            for past in ([], [(0, 5.0, 1.0)])
-        )
+        new, known = (asks(served, past, context) for past in ([], [(0, 5.0, 1.0)]))
         vectors[weight] = served.user_vectors(new), served.user_vectors(known)
     np.testing.assert_array_equal(vectors[0.0][1], vectors[1e4][1])
     popular = served.items.matrix[:, served.items.tower + served.tower.shape.popularity]

@@ -22,7 +22,7 @@ NOT_NOW = frozenset({429, 503})
 """Answers after which nothing was done: anything may be asked again."""
 BETWEEN = frozenset({502, 504})
 """Answers of a proxy, or of a server that was too slow: something may have been done."""
-OF_SERVER = frozenset({"/healthz", "/metrics"})
+OF_SERVER = frozenset({"/healthz"})
 """Paths that are of no shop."""
 
 

@@ -15,11 +15,11 @@ from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.recommender.online.events import CHOICES, meaning_of
 from beauty_rec.recommender.online.feeds.emptiness import why_no_item, why_no_shelf
 from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
-from beauty_rec.recommender.online.recommend import Understood, asks_of
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.rules.apply import ShopRules
 from beauty_rec.recommender.online.search import UNSHOWN
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.understood import Understood, asks_of
 from beauty_rec.recommender.path import kind_of
 from beauty_rec.settings import ServeSettings
 

@@ -16,6 +16,8 @@ from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 from beauty_rec.recommender.online.stock.states import ItemState
 
 SPARE_ROWS = 1_024
+KEPT_CARDS = 4_096
+"""Cards of items that are kept as plain values, the latest used: some 10 MB."""
 KEPT_FILTERS = 64
 """Filters whose rows are kept, the latest used."""
 
@@ -81,12 +83,20 @@ class Catalogue:
 
     def card(self, row: int) -> dict[str, Any]:
         """Return the card of a row; see :mod:`~beauty_rec.recommender.online.stock.cards`."""
-        state = self.states.get(row, ItemState())
-        said = {"in_stock": bool(self.in_stock[row])}
-        return self._card(row) | said | ({} if state.price is None else {"price": state.price})
+        state = self.states.get(row)
+        said: dict[str, Any] = {"in_stock": bool(self.in_stock[row])}
+        if state is not None and state.price is not None:
+            said["price"] = state.price
+        return {**self._card(row), **said}
 
-    def _card(self, row: int) -> dict[str, Any]:
-        return dict(self.added[row]) if row in self.added else self.cards.row(row, named=True)
+    def _card(self, row: int) -> Mapping[str, Any]:
+        return self.added[row] if row in self.added else self._listed_card(row)
+
+    @cached_property
+    def _listed_card(self) -> Callable[[int], Mapping[str, Any]]:
+        """Returns the card of a row of the set; those that are often asked for are kept."""
+        cards = self.cards
+        return lru_cache(KEPT_CARDS)(lambda row: cards.row(row, named=True))
 
     def passing(self, filters: Filter) -> NDArray[np.bool_] | None:
         """Return which rows pass, bool ``[rows]``, not to be written to; None when all do.

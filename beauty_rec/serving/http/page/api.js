@@ -4,11 +4,11 @@ import { $ } from "./dom.js";
 
 const SHOP = new URLSearchParams(location.search).get("shop");
 
-/** The address of a path: of several shops, for the one that the page was opened with (/?shop=). */
-function at(path) {
-  if (!SHOP || path === "/metrics") return path;
-  return `/v1/shops/${encodeURIComponent(SHOP)}/${path.replace(/^\/(v1\/)?/, "")}`;
-}
+/** A path of the shop in a segment: of several shops, the one that the page was opened with (/?shop=). */
+const at = (path, shop) => (SHOP ? `/v1/shops/${shop}/${path.replace(/^\/(v1\/)?/, "")}` : path);
+
+/** The route of a path, as the labels of /metrics have it. */
+export const routeOf = (path) => at(path, "{shop}");
 
 /**
  * Ask for JSON, or with `text` for text; `quiet`: without asking for the key. The error of a refusal
@@ -20,7 +20,7 @@ export async function ask(path, { body, text = false, quiet = false } = {}) {
   if (key) headers["X-API-Key"] = key;
   if (body) headers["Content-Type"] = "application/json";
   const method = body ? "POST" : "GET";
-  const response = await fetch(at(path), { method, headers, body: body && JSON.stringify(body) });
+  const response = await fetch(at(path, encodeURIComponent(SHOP)), { method, headers, body: body && JSON.stringify(body) });
   if (response.status === 401) {
     if (!quiet && await askForKey()) return ask(path, { body, text });
     throw Object.assign(new Error("No key was given."), { status: 401 });

@@ -1,6 +1,6 @@
 // What an operator sees: the state of the server, click-through by version and variant, experiments.
 
-import { ask } from "./api.js";
+import { ask, routeOf } from "./api.js";
 import { $, el, overtake, say } from "./dom.js";
 import { interval, quantile, rates, readMetrics, total } from "./figures.js";
 
@@ -8,7 +8,7 @@ const small = (share) => (share === null || share === undefined ? "–" : `${(sh
 const count = (value) => Math.round(value).toLocaleString("en");
 const short = (version) => String(version ?? "–").slice(0, 8);
 
-const PROBES = ["/healthz", "/readyz"]; // what a load balancer asks is no request of anybody
+const PROBES = ["/healthz", routeOf("/readyz")]; // what a load balancer asks is no request of anybody
 
 /** A time that has passed, in words: 8 s, 12 min, 3 h, 4 days. */
 function ago(seconds) {
@@ -81,7 +81,7 @@ function tiles(state, metrics) {
   const asked = (labels) => !PROBES.includes(labels.route);
   const ended = (from, to) => (labels) => asked(labels) && labels.status >= from && labels.status < to;
   const requests = "beauty_rec_http_requests_total";
-  const route = (labels) => labels.route === "/v1/recommend";
+  const route = (labels) => labels.route === routeOf("/v1/recommend");
   const [p50, p95] = [0.5, 0.95].map((share) => quantile(metrics, "beauty_rec_http_request_seconds", share, route));
   const took = (ms) => (ms === null ? "–" : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
   const dropped = total(metrics, "beauty_rec_impressions_dropped_total");

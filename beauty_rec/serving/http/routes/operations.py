@@ -1,5 +1,6 @@
 """Routes for operators, and the page."""
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from beauty_rec.serving.http.routes.responses import READ, Json, problems
 from beauty_rec.serving.http.shops.metrics import Together
 from beauty_rec.serving.http.shops.several import Shops, shop_of
 from beauty_rec.serving.http.shops.shop import Shop
-from beauty_rec.serving.http.telemetry import Metrics
 
 PAGE = Path(__file__).parents[1] / "page"
 FEW = problems()
+Registries = Iterable[tuple[CollectorRegistry, str | None]]
+"""Each with the shop that its metrics are labelled with, if any."""
 
 
 def add_liveness(app: FastAPI) -> None:
@@ -96,26 +98,34 @@ def add_shops(app: FastAPI, shops: Shops) -> None:
         return Json([{"shop": s.name, "status": h["status"], "set": h["set"]} for s, h in found])
 
 
-def add_metrics_and_page(app: FastAPI, shops: Shops, metrics: Metrics) -> None:
-    """Add the metrics of the server and its shops, and the page."""
+def add_metrics(router: APIRouter, registries: Callable[[Request], Registries]) -> None:
+    """Add the route of metrics: of the server with its shops, or of one shop."""
 
-    @app.get(
+    @router.get(
         "/metrics",
         response_class=Response,
         responses={**READ, 200: {"content": {"text/plain": {}}, "description": "Metrics"}},
         tags=["operations"],
         name="metrics",
     )
-    async def prometheus() -> Response:
+    async def prometheus(http: Request) -> Response:
         """Metrics in Prometheus' text format."""
-        every: list[tuple[CollectorRegistry, str | None]] = [(metrics.registry, None)]
-        for shop in shops:
-            shop.metrics.ready.set(not shop.ready)
-            every.append((shop.metrics.always, shop.name))
-            if shop.is_open:
-                shop.metrics.look(shop.engine)
-                every.append((shop.metrics.registry, shop.name))
-        return Response(generate_latest(Together(every)), media_type=CONTENT_TYPE_LATEST)
+        found = generate_latest(Together(registries(http)))
+        return Response(found, media_type=CONTENT_TYPE_LATEST)
+
+
+def registries_of(shops: Iterable[Shop]) -> Iterator[tuple[CollectorRegistry, str | None]]:
+    """Yield the registries of shops, as they stand now."""
+    for shop in shops:
+        shop.metrics.ready.set(not shop.ready)
+        yield shop.metrics.always, shop.name
+        if shop.is_open:
+            shop.metrics.look(shop.engine)
+            yield shop.metrics.registry, shop.name
+
+
+def add_page(app: FastAPI) -> None:
+    """Add the page."""
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:

@@ -20,7 +20,7 @@ NAMES = 1_000
 """Items of the past, or to leave out, that do."""
 EVENTS = 10
 """Events in one call that do."""
-USERS_AT_ONCE = 32
+USERS_AT_ONCE = 64
 """Users of a batch that are answered together; then it is another client's turn."""
 IN_COMPANY = 0.25
 """What a question in a batch costs, to one that is asked alone."""

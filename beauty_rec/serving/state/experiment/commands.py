@@ -34,6 +34,8 @@ def start(settings: Settings, file: Path) -> Experiment:
         FileNotFoundError: nothing was published yet.
     """
     root = settings.data_dir / "serving"
+    if file.exists() and not file.is_file():
+        raise ExperimentError(f"{file} is no file; name the TOML file of the experiment")
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

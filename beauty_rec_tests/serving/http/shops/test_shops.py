@@ -73,7 +73,7 @@ def test_every_route_of_one_shop_is_there_for_each_of_several(
     several = client.get("/openapi.json").json()["paths"]
     at = "/v1/shops/{shop}"
     for path, methods in alone.items():
-        if path.startswith("/v1/") or path in ("/readyz", "/version"):
+        if path.startswith("/v1/") or path in ("/readyz", "/version", "/metrics"):
             own = several[at + path.removeprefix("/v1")]
             assert set(own) == set(methods), path
             for operation in own.values():
@@ -235,6 +235,11 @@ def test_metrics_say_which_shop_and_each_series_once(client: TestClient) -> None
     assert of["beauty_rec_items"] == of["beauty_rec_shown_items_total"] == both
     assert of["beauty_rec_http_requests_total"] == both | {None}
     assert of["beauty_rec_batch_seconds_count"] == {None}  # batches are of all shops
+    own = client.get("/v1/shops/soaps/metrics").text.splitlines()
+    samples = [line for line in own if not line.startswith("#")]
+    assert samples
+    assert all('shop="soaps"' in line for line in samples)
+    assert set(samples) & set(text.splitlines())
 
 
 def test_the_python_client_asks_the_shop_that_it_is_of(client: TestClient, other: Engine) -> None:
