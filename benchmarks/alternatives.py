@@ -6,7 +6,7 @@ Reading against pandas with a pydantic model, encoding against plain `SentenceTr
 fine-tuning against the plain loop of sentence-transformers, the reranker against deepctr-torch, the
 indexes against exact search, and what is served against popularity (of the report in the data
 folder). Prints medians and the ratio of each round's pair, and writes them, with the machine and
-the versions, into docs/benchmarks.md.
+the versions, into docs/benchmarks.md as each part is done; ``--only`` writes its own rows anew.
 """
 
 import argparse
@@ -47,6 +47,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- alternatives -->", "<!-- /alternatives -->"
 LIBRARIES = ("torch", "sentence-transformers", "polars", "pandas", "pydantic", "deepctr-torch",
              "chromadb", "pgvector", "dagster")  # fmt: skip
+HEAD = "| what | instead of | ratio, its range | this project | the other | rounds | load before |"
 REVIEWS, TEXTS, PAIRS, BATCH = 200_000, 600, 512, 32
 VECTORS, WIDTH, ASKED, K = 30_000, 128, 200, 100
 Run = Callable[[], object]
@@ -62,15 +63,20 @@ class Row:
     ours: float
     theirs: float
     ratios: Sequence[float]
+    load: float
 
     def line(self) -> str:
         """Return the row of the table."""
         least, most = min(self.ratios), max(self.ratios)
         return (
             f"| {self.what} | {self.instead} | **{statistics.median(self.ratios):.2f} ×** "
-            f"({least:.2f} to {most:.2f}) | {self.ours:,.4g} {self.unit} | "
-            f"{self.theirs:,.4g} {self.unit} |"
+            f"({least:.2f} to {most:.2f}) | {_rate(self.ours)} {self.unit} | "
+            f"{_rate(self.theirs)} {self.unit} | {len(self.ratios)} | {self.load:.1f} |"
         )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.4g}"
 
 
 def in_turns(
@@ -78,6 +84,7 @@ def in_turns(
 ) -> Row:
     """Run both in turns after one warm-up each; ``count`` units are done by a run."""
     rates: tuple[list[float], list[float]] = ([], [])
+    load = os.getloadavg()[0]
     for run in pair:
         run()
     for _ in range(rounds):
@@ -86,7 +93,7 @@ def in_turns(
             run()
             found.append(count / (time.perf_counter() - began))
     ratios = [ours / theirs for ours, theirs in zip(*rates, strict=True)]
-    return Row(what, instead, unit, *map(statistics.median, rates), ratios)
+    return Row(what, instead, unit, *map(statistics.median, rates), ratios, load)
 
 
 def reading(folder: Path, rounds: int) -> list[Row]:
@@ -148,7 +155,7 @@ def encoding_items(data_dir: Path, rounds: int) -> list[Row]:
 def fine_tuning(data_dir: Path, folder: Path, rounds: int) -> list[Row]:
     """One epoch over the same pairs and batch size, from the packaged encoder to saved weights."""
     from sentence_transformers import InputExample, SentenceTransformer
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from torch.utils.data import DataLoader
 
     from beauty_rec.retriever.finetune import fine_tune
@@ -222,11 +229,12 @@ def answers(data_dir: Path) -> list[str]:
     known = report["recommendation"]["test"]
     best = max((name for name in popular if name in known), key=lambda n: known[n]["ndcg@10"])
     theirs = known[best]["ndcg@10"]
+    shop = " of the synthetic sample" if report["dataset"]["synthetic"] else ""
     lines = []
     for scenario, blocks in report["answer"]["test"].items():
         ours = blocks["served"]["ndcg@10"]
-        lines.append(f"| answers {scenario}, NDCG@10 on test | {best} | "
-                     f"**{ours / theirs:.2f} ×** | {ours:.4f} | {theirs:.4f} |")  # fmt: skip
+        lines.append(f"| answers {scenario}, NDCG@10 on test{shop} | {best} | "
+                     f"**{ours / theirs:.2f} ×** | {ours:.4f} | {theirs:.4f} | | |")  # fmt: skip
     return lines
 
 
@@ -236,8 +244,8 @@ def machine() -> str:
              if line.startswith("model name")] or [platform.processor()]  # fmt: skip
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return (
-        f"{os.cpu_count()} cores ({names[0]}), {torch.get_num_threads()} threads, "
-        f"load before {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, {libraries}."
+        f"{torch.get_num_threads()} threads on {os.cpu_count()} cores ({names[0]}); "
+        f"Python {platform.python_version()}, {libraries}."
     )
 
 
@@ -250,7 +258,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help="reading, encoding, fine-tuning, reranking, search, answers")
     given = parser.parse_args()
-    where = machine()
     with tempfile.TemporaryDirectory(prefix="beauty-rec-bench-") as scratch:
         folder = Path(scratch)
         folder.chmod(0o755)  # PostgreSQL runs as a user of its own where this one is root
@@ -263,22 +270,27 @@ def main() -> None:
             "answers": lambda: answers(given.data_dir),
         }
         chosen = given.only.split(",") if given.only else list(parts)
-        lines = []
         for name in chosen:
-            for row in parts[name]():
-                line = row.line() if isinstance(row, Row) else row
-                print(line, flush=True)
-                lines.append(line)
-    if given.only:
-        return
-    head = (
-        "| what | instead of | ratio, its range | this project | the other |\n|---|---|---|--:|--:|"
-    )
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    table = "\n".join([head, *lines])
-    write_text_atomic(PAGE, f"{before}{BEGIN}\n{table}\n\n{where}\n{END}{after}")
+            rows = parts[name]()
+            lines = [row.line() if isinstance(row, Row) else row for row in rows]
+            print("\n".join(lines), flush=True)
+            write_rows(lines)
+
+
+def write_rows(lines: Sequence[str]) -> None:
+    """Write rows into the page, each in the place of the one that it had before."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    old, after = rest.split(END)
+    known = {_subject(row): row for row in old.splitlines() if row.startswith("| ")}
+    known.pop(_subject(HEAD), None)
+    known |= {_subject(row): row for row in lines}
+    table = "\n".join([HEAD, "|---|---|---|--:|--:|--:|--:|", *known.values()])
+    write_text_atomic(PAGE, f"{before}{BEGIN}\n{table}\n\n{machine()}\n{END}{after}")
+
+
+def _subject(row: str) -> str:
+    """Return what a row is about; the recall of an index may be another one each time."""
+    return row.split("|")[1].split(", recall")[0].strip()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Seconds and memory of every stage at several sizes, and how both grow.
 
     python benchmarks/stages.py [--folder DIR] [--sizes 0.01,0.1] [--stages SELECTION] [--force]
-                                [--set NAME=VALUE ...] [--page FILE.md]
+                                [--set NAME=VALUE ...] [--page FILE.md] [--cpu]
 
 A size is a share of All_Beauty (701,528 reviews of 112,590 items); ``--shop 10000000x500000`` adds
 sizes of one's own. For each, a synthetic sample is written to ``DIR/SIZE`` (``build/stages``
@@ -85,13 +85,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("--page", type=Path, help="write the table there too")
+    parser.add_argument(
+        "--cpu", action="store_true", help="seconds of the processor: on a machine that is not idle"
+    )
     given = parser.parse_args()
     shares = [float(share) for share in given.sizes.split(",") if share]
     sizes = [Size(round(REVIEWS * share), round(ITEMS * share)) for share in shares]
     sizes += [Size(*map(int, shop.split("x"))) for shop in given.shop]
     for size in () if given.table else sizes:
         measure(given.folder / str(size), size, given)
-    figures = [figure for size in folders(given.folder) for figure in read(given.folder, size)]
+    clock = "processor_seconds" if given.cpu else "seconds"
+    figures = [f for size in folders(given.folder) for f in read(given.folder, size, clock)]
     table = markdown(figures)
     document = json.dumps([asdict(figure) for figure in figures], indent=1)
     write_text_atomic(given.folder / "stages.json", document + "\n")
@@ -138,23 +142,23 @@ def folders(folder: Path) -> list[Size]:
     return sorted((Size(*map(int, pair)) for pair in found), key=lambda size: size.reviews)
 
 
-def read(folder: Path, size: Size) -> list[Figure]:
+def read(folder: Path, size: Size, clock: str = "seconds") -> list[Figure]:
     """Return the figures of the last run of every stage that was built, in the graph's order."""
     found = []
     with open_instance(folder / str(size) / "data") as instance:
         for step in steps_of(folder / str(size)):
             facts = latest_metadata(instance, step.key, step.partition)
-            if facts:
-                found.append(_figure(step, size, facts))
+            if clock in facts:
+                found.append(_figure(step, size, facts, clock))
     return found
 
 
-def _figure(step: Step, size: Size, facts: dict[str, Any]) -> Figure:
+def _figure(step: Step, size: Size, facts: dict[str, Any], clock: str) -> Figure:
     return Figure(
         str(step),
         size.reviews,
         size.items,
-        facts["seconds"],
+        facts[clock],
         facts["peak_memory_mb"],
         facts.get("dagster/row_count"),
         hash_of_files(facts[CONTENT])[:12] if CONTENT in facts else "",

@@ -26,6 +26,8 @@ from beauty_rec.settings import EvaluationSettings, Split
 
 REVIEW_TEXT, KEYWORDS = "review_text", "keywords"
 """What a query is made of, as ``pairs.query_type`` has it."""
+JUDGED_QUERIES, JUDGED_ITEMS = 5_000, 20_000
+"""What an encoder is judged by while it is trained, at most."""
 VERSUS = {
     "base_encoder": ["popularity", "bm25"],
     "text_retriever": ["popularity", "bm25", "base_encoder"],
@@ -149,13 +151,28 @@ def _section(
 def validation_recall(
     encoder: Encoder, queries: pl.DataFrame, merged_items: pl.DataFrame, k: int = 100
 ) -> float:
-    """Return Recall@k of an encoder, in 0..1, exact search; what early stopping watches."""
-    answers = rows_of(queries["parent_asin"], merged_items["parent_asin"].to_list())
+    """Return Recall@k of an encoder, in 0..1, exact search; what early stopping watches.
+
+    Of more than :data:`JUDGED_QUERIES` or :data:`JUDGED_ITEMS` some are asked, the same ones at
+    every look: to encode a large shop several times would take longer than the training. The
+    answers are always among the items.
+    """
+    asked = queries[_spread(queries.height, JUDGED_QUERIES)]
+    answers = rows_of(asked["parent_asin"], merged_items["parent_asin"].to_list())
     if not len(answers):
         return 0.0
+    known = np.unique(answers[answers >= 0])
+    others = np.setdiff1d(np.arange(merged_items.height), known, assume_unique=True)
+    others = others[_spread(len(others), max(0, JUDGED_ITEMS - len(known)))]
+    items = np.union1d(known, others)
     ranks = exact_ranks(
-        encoder.encode_queries(queries["query"].to_list()),
-        encoder.encode_items(merged_items["text"].to_list()),
-        answers,
+        encoder.encode_queries(asked["query"].to_list()),
+        encoder.encode_items(merged_items["text"][items].to_list()),
+        np.where(answers < 0, -1, np.searchsorted(items, answers)),
     )
     return float((ranks <= k).mean())
+
+
+def _spread(count: int, most: int) -> NDArray[np.int64]:
+    """Return all rows of ``count``, or ``most`` of them evenly spread."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from beauty_rec.events.folds import starts_of, with_context
-from beauty_rec.events.queries import recommendation_queries, sample_events, text_queries
+from beauty_rec.events.queries import recommendation_queries, text_queries
 from beauty_rec.settings import EvaluationSettings, Settings, Split
 
 
@@ -20,13 +20,9 @@ def split_events(
     With ``since_ms`` (of train) only those from that moment (Unix ms) on, at most
     ``settings.train_events``.
     """
-    if since_ms is None:
-        return recommendation_queries(
-            split_reviews, split, max_queries=settings.max_queries, seed=settings.seed
-        )
-    events = recommendation_queries(split_reviews, split)
-    return sample_events(
-        events.filter(pl.col("timestamp") >= since_ms), settings.train_events, seed=settings.seed
+    cap = settings.max_queries if since_ms is None else settings.train_events
+    return recommendation_queries(
+        split_reviews, split, max_queries=cap, seed=settings.seed, since_ms=since_ms
     )
 
 

@@ -67,12 +67,16 @@ def recommendation_queries(
     max_history: int = MAX_HISTORY,
     max_queries: int | None = None,
     seed: int = 13,
+    since_ms: int | None = None,
 ) -> pl.DataFrame:
     """Return the recommendation queries of a split: each event of a user with what came before.
 
     History is the user's events of every split with an earlier timestamp (events of one instant do
     not know each other), the last ``max_history`` of them, oldest first. An event whose item the
     user had before is no query.
+
+    What is beyond ``max_queries``, or before ``since_ms`` (Unix ms), is left out before histories
+    are made: all of train's take the square of what a user has done.
 
     Returns:
         ``review_id, user_id, parent_asin, timestamp, context, history, history_ratings,
@@ -91,9 +95,10 @@ def recommendation_queries(
         )
         .collect()
     )
-    queries = sample_events(
-        events.filter((pl.col("split") == split) & ~pl.col("repeat")), max_queries, seed=seed
-    )
+    asked = (pl.col("split") == split) & ~pl.col("repeat")
+    if since_ms is not None:
+        asked &= pl.col("timestamp") >= since_ms
+    queries = sample_events(events.filter(asked), max_queries, seed=seed)
     recent = _earlier_events(queries, max_history)
     history = (
         recent.with_columns(events[recent["at"]].select("parent_asin", "rating", "timestamp"))

@@ -182,8 +182,46 @@ def answer_ranks(
     """
     ranks = np.full(len(answers), np.inf)
     for rows, block in unseen_scores(user_vectors, matrix, seen):
-        found = (answers[rows] >= 0) & ~np.isnan(block).any(axis=1)
-        part = np.full(len(block), np.inf)
-        part[found] = ranks_of_answers(block if found.all() else block[found], answers[rows][found])
-        ranks[rows] = part
+        ranks[rows] = _ranks_of_block(block, answers[rows])
+    return ranks
+
+
+def answer_ranks_along(
+    user_vectors: NDArray[np.float32],
+    direction: NDArray[np.float32],
+    steps: Sequence[float],
+    matrix: NDArray[np.float32],
+    seen: Sequence[NDArray[np.int64]],
+    answers: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return :func:`answer_ranks` of ``user_vectors + step * direction``, float64 ``[S, B]``.
+
+    Scores are linear in the vectors: two products with the matrix answer for all steps.
+
+    Args:
+        user_vectors, direction: ``[B, W]``; columns of ``direction`` that are 0 cost nothing.
+        steps: S of them.
+        matrix: ``[N, W]``.
+        seen, answers: as of :func:`answer_ranks`.
+    """
+    moved = np.flatnonzero(direction.any(axis=0))
+    nothing = [np.zeros(0, np.int64)] * len(answers)
+    ranks = np.full((len(steps), len(answers)), np.inf)
+    for (rows, block), (_, further) in zip(
+        unseen_scores(user_vectors, matrix, seen),
+        unseen_scores(direction[:, moved], matrix[:, moved], nothing),
+        strict=True,
+    ):
+        scores = np.empty_like(block)
+        for number, step in enumerate(steps):
+            np.multiply(further, np.float32(step), out=scores)
+            scores += block
+            ranks[number, rows] = _ranks_of_block(scores, answers[rows])
+    return ranks
+
+
+def _ranks_of_block(block: NDArray[np.float32], answers: NDArray[np.int64]) -> NDArray[np.float64]:
+    found = (answers >= 0) & ~np.isnan(block).any(axis=1)
+    ranks = np.full(len(block), np.inf)
+    ranks[found] = ranks_of_answers(block if found.all() else block[found], answers[found])
     return ranks

@@ -7,9 +7,10 @@ from typer.testing import CliRunner
 
 from beauty_rec.cli import app
 from beauty_rec.cli.plan.data import DataAtHand
-from beauty_rec.cli.plan.rates import Rates
+from beauty_rec.cli.plan.rates import Rates, measured
 from beauty_rec.cli.plan.shapes import shape_of
-from beauty_rec.cli.plan.stages import fine_tuning, text_retriever
+from beauty_rec.cli.plan.stages import Line, embeddings, fine_tuning, item_tower, text_retriever
+from beauty_rec.retriever.encoding.quantized_linear import multiplies_int8
 from beauty_rec.retriever.model_files import EncoderUnavailable
 from beauty_rec.sample import write_sample
 from beauty_rec.settings import ItemTowerSettings, SampleSettings, Settings
@@ -57,6 +58,49 @@ def test_a_training_of_bge_m3_is_reckoned(tmp_path: Path) -> None:
     assert line.gpu_memory > 16 * encoder.parameters
     assert line.memory > 16 * encoder.parameters  # a checkpoint's copies stand on the host
     assert line.passing_disk == 2 * work.checkpoint_bytes
+
+
+def test_the_item_tower_of_a_large_shop_takes_the_steps_that_are_its_most(tmp_path: Path) -> None:
+    data = DataAtHand(
+        reviews=1_300_000, train_reviews=1_040_000, items=1_000_000, described_items=1_000_000,
+        pairs=10, item_tokens=100, query_tokens=50, positive_tokens=100, title_tokens=20,
+        review_chars=200, item_chars=200, titles=900_000, parquet_bytes=10**9, seconds={},
+    )  # fmt: skip
+    settings = Settings(data_dir=tmp_path)
+    rates = Rates("cpu", "float32", 1_000, 300, 0.05, 1_000)
+    line = item_tower(data, settings, shape_of("all-MiniLM-L6-v2"), rates)
+    assert line.work.startswith(f"{settings.item_tower.max_steps:,} steps")
+
+
+def test_int8_is_reckoned_where_the_last_run_took_it(tmp_path: Path, tiny_model: Path) -> None:
+    """Without a run the hours are the slower ones; the copies of the weights count always."""
+    data = DataAtHand(
+        reviews=100_000, train_reviews=80_000, items=20_000, described_items=20_000, pairs=10,
+        item_tokens=100, query_tokens=50, positive_tokens=100, title_tokens=20,
+        review_chars=200, item_chars=200, titles=19_000, parquet_bytes=10**7, seconds={},
+    )  # fmt: skip
+    settings, shape = Settings(data_dir=tmp_path), shape_of(str(tiny_model))
+
+    def line(int8: float | None, **last: str) -> Line:
+        rates = Rates("cpu", "bfloat16", 1_000, 300, 0.05, 1_000, int8)
+        return embeddings(data, settings, shape, rates, last)
+
+    usual, unknown = line(None), line(2_000)
+    assert usual.seconds == unknown.seconds == 4_000
+    assert "0.556 hours in int8" in unknown.work
+    assert "int8" not in usual.work
+    assert unknown.memory == usual.memory + 5 * shape.blocks
+    both = line(2_000, base_embeddings="int8", item_embeddings="int8")
+    one = line(2_000, base_embeddings="int8", item_embeddings="bfloat16")
+    assert (both.seconds, one.seconds) == (2_000, 3_000)
+    assert one.work.endswith("int8 and bfloat16 by the last run's recall")
+
+
+@pytest.mark.skipif(not multiplies_int8(), reason="a processor without VNNI")
+def test_int8_is_timed_on_the_models_own_layers(tiny_model: Path) -> None:
+    shape = shape_of(str(tiny_model))
+    assert measured(shape, "cpu", 20, "bfloat16").int8 is None
+    assert (measured(shape, "cpu", 20, "bfloat16", int8=True).int8 or 0) > 0
 
 
 def test_a_missing_title_encoder_names_its_setting_and_command(

@@ -1,10 +1,14 @@
 """Held-out reviews ask with their text and with their keywords; every method ranks the answers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.evaluation import retrieval
 from beauty_rec.evaluation.baselines import BM25
 from beauty_rec.evaluation.retrieval import (
     KEYWORDS,
@@ -12,6 +16,7 @@ from beauty_rec.evaluation.retrieval import (
     retrieval_queries,
     retrieval_ranks,
     retrieval_sections,
+    validation_recall,
 )
 from beauty_rec.keywords.schema import KEYWORDS_SCHEMA
 from beauty_rec.settings import EvaluationSettings
@@ -55,6 +60,42 @@ def test_a_review_asks_with_its_text_and_with_its_keywords(
         "r2": "dry skin; cream; at night",
         "r3": "my son",
     }
+
+
+class Spelling:
+    """An encoder by the numbers that texts end with; it counts what it is given."""
+
+    items = queries = 0
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.queries = len(texts)
+        return self._vectors(texts)
+
+    def encode_items(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.items = len(texts)
+        return self._vectors(texts)
+
+    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        angles = np.array([float(text.split()[-1]) for text in texts])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def test_early_stopping_looks_at_a_part_of_a_large_shop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cost is bounded, the answers are always among the items, and a stranger is not found."""
+    monkeypatch.setattr(retrieval, "JUDGED_QUERIES", 20)
+    monkeypatch.setattr(retrieval, "JUDGED_ITEMS", 50)
+    items = pl.DataFrame({"parent_asin": [f"{n:04}" for n in range(300)]}).with_columns(
+        text="item " + pl.col("parent_asin").cast(pl.Float64).truediv(100).cast(pl.String)
+    )
+    chosen = items[::3].rename({"text": "query"})  # each asks for itself
+    encoder = Spelling()
+    assert validation_recall(encoder, chosen, items, k=1) == 1.0
+    assert (encoder.queries, encoder.items) == (20, 50)
+    strangers = chosen.with_columns(parent_asin=pl.lit("none"))
+    assert validation_recall(encoder, strangers, items, k=1) == 0.0
+    small = items[:40]
+    assert validation_recall(encoder, small[:5].rename({"text": "query"}), small, k=1) == 1.0
+    assert (encoder.queries, encoder.items) == (5, 40)
 
 
 def test_the_cap_of_a_split_holds_for_either_kind(

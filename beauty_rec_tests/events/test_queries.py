@@ -89,6 +89,23 @@ def test_histories_equal_a_slow_loop(many, split):
         assert row["cold"] == (not before)
 
 
+def test_events_from_a_moment_on_are_drawn_among_themselves(many):
+    since = many["timestamp"].sort()[len(many) // 2]
+    late = recommendation_queries(many, "train").filter(pl.col("timestamp") >= since)
+    asked = recommendation_queries(many, "train", since_ms=since)
+    assert asked.equals(late)
+    some = recommendation_queries(many, "train", since_ms=since, max_queries=20)
+    assert some.equals(sample_events(late, 20))
+
+
+def test_a_user_of_many_events_costs_no_more_than_the_events_that_are_asked():
+    """Of 30,000 events of one user all histories would hold 450 million."""
+    rows = [("u", f"i{n}", n, "train") for n in range(30_000)]
+    found = recommendation_queries(reviews_of(rows), "train", since_ms=100, max_queries=20)
+    assert len(found) == 20
+    assert found["seen"].list.len().to_list() == found["timestamp"].to_list()
+
+
 def test_events_of_one_instant_do_not_know_each_other():
     found = recommendation_queries(
         reviews_of([("u", "a", 5, "valid"), ("u", "b", 5, "valid"), ("u", "a", 9, "valid")]),

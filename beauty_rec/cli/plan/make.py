@@ -98,7 +98,8 @@ def make_plan(settings: Settings) -> Plan:
     """
     import torch
 
-    from beauty_rec.retriever.encoding.precision import reduced_precision
+    from beauty_rec.retriever.encoding.kept_recall import WORTHWHILE
+    from beauty_rec.retriever.encoding.precision import may_quantize, reduced_precision
 
     encoder = shape_of(settings.encoder.model)
     titles = shape_of(settings.item_tower.title_encoder)
@@ -111,7 +112,8 @@ def make_plan(settings: Settings) -> Plan:
     reduced = reduced_precision(asked, torch.device(device)) or torch.float32
     precision = str(reduced).removeprefix("torch.")
     texts = (data.query_tokens + data.positive_tokens) / 2 or data.item_tokens
-    for_items = measured(encoder, device, data.item_tokens, precision)
+    int8 = data.items >= WORTHWHILE and may_quantize(asked, torch.device(device))
+    for_items = measured(encoder, device, data.item_tokens, precision, int8=int8)
     for_pairs = measured(encoder, device, texts, precision)
     for_titles = measured(titles, device, max(8.0, data.title_tokens))
     lines, last = stages.tables(data), LastRun.of(settings.data_dir, data.reviews)
@@ -122,7 +124,7 @@ def make_plan(settings: Settings) -> Plan:
         reading = stages.language_model(data, settings, language_rate(settings.data_dir))
         lines.insert(1, reading)
     lines += [
-        stages.embeddings(data, settings, encoder, for_items),
+        stages.embeddings(data, settings, encoder, for_items, _last_precisions(settings.data_dir)),
         stages.text_retriever(data, settings, encoder, for_pairs),
         stages.item_tower(data, settings, titles, for_titles),
         stages.text_index(data, encoder, last.seconds("text_index")),
@@ -130,6 +132,14 @@ def make_plan(settings: Settings) -> Plan:
     ]
     machine = _machine(settings.data_dir, cuda=cuda)
     return Plan(settings, machine, data, encoder, titles, for_items, for_pairs, lines)
+
+
+def _last_precisions(data_dir: Path) -> dict[str, str]:
+    """Return what the last run encoded items in, of the assets that then measured int8's recall."""
+    from beauty_rec.orchestration.storage.records import last_facts
+
+    facts = {name: last_facts(data_dir, name) for name in stages.EMBEDDINGS}
+    return {name: own["precision"] for name, own in facts.items() if "recall@10_int8" in own}
 
 
 def _machine(data_dir: Path, *, cuda: bool) -> Machine:

@@ -25,6 +25,7 @@ class Rates:
         device: ``cpu`` or ``cuda``.
         precision: of the passes.
         encode: tokens a second, forward.
+        int8: the same with linear layers in int8; None where items are not encoded so.
         train: tokens a second, forward and backward.
         update: seconds of one optimizer step over all parameters.
         activation_bytes: kept a token for the backward pass.
@@ -36,16 +37,30 @@ class Rates:
     train: float
     update: float
     activation_bytes: float
+    int8: float | None = None
 
 
-def measured(shape: Shape, device: str, tokens: float, precision: str = "float32") -> Rates:
-    """Time the model's layers with texts of about ``tokens`` tokens, in torch's ``precision``."""
+def measured(
+    shape: Shape, device: str, tokens: float, precision: str = "float32", *, int8: bool = False
+) -> Rates:
+    """Time the model's layers with texts of about ``tokens`` tokens, in torch's ``precision``.
+
+    Args:
+        shape: of the model.
+        device: ``cpu`` or ``cuda``.
+        tokens: of a text.
+        precision: of the passes.
+        int8: also time forward passes with linear layers in int8, on a CPU that has them.
+    """
     import torch
     from transformers import AutoModel
+
+    from beauty_rec.retriever.encoding.quantized_linear import QuantizedLinears
 
     length = max(8, round(tokens))
     rows = max(1, TOKENS[device] // length)
     forward: list[float] = []
+    rounded: list[float] = []
     both: list[float] = []
     kept: list[float] = []
     step = parameters = 0.0
@@ -75,8 +90,17 @@ def measured(shape: Shape, device: str, tokens: float, precision: str = "float32
         def train(encode: Callable[[], Any] = encode) -> None:
             encode().float().square().mean().backward()
 
-        kept.append(_kept_bytes(model, encode))
+        def in_int8(model: Any = model, features: Any = features) -> None:
+            with torch.inference_mode():
+                model(**features)
+
+        model.eval()  # as a run encodes, without dropout
         forward.append(_seconds(only, device))
+        if int8:
+            with QuantizedLinears(model).used():
+                rounded.append(_seconds(in_int8, device))
+        model.train()
+        kept.append(_kept_bytes(model, encode))
         both.append(_seconds(train, device))
         if layers == 2:
             trained = [p for p in model.parameters() if p.grad is not None]
@@ -92,6 +116,7 @@ def measured(shape: Shape, device: str, tokens: float, precision: str = "float32
         train=batch / _whole(both, shape.layers),
         update=step * shape.parameters / max(1.0, parameters),
         activation_bytes=_whole(kept, shape.layers) / batch,
+        int8=batch / _whole(rounded, shape.layers) if rounded else None,
     )
 
 

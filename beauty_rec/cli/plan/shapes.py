@@ -55,6 +55,11 @@ class Shape:
         return int(self.config.hidden_size)
 
     @property
+    def blocks(self) -> int:
+        """Parameters of the transformer blocks: linear layers, but for a few."""
+        return self.parameters - self.embeddings
+
+    @property
     def bytes(self) -> int:
         """Of the weights in float32."""
         return 4 * self.parameters

@@ -1,14 +1,17 @@
 """What each heavy stage takes: work, hours, memory and disk."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from beauty_rec.cli.plan.data import DataAtHand
 from beauty_rec.cli.plan.rates import Rates
 from beauty_rec.cli.plan.shapes import Shape
+from beauty_rec.evaluation.retrieval import JUDGED_ITEMS, JUDGED_QUERIES
 from beauty_rec.settings import Settings
 
 GB = 1e9
+EMBEDDINGS = ("base_embeddings", "item_embeddings")
 PROCESS_GB = 0.7
 """Resident memory of a process that has imported torch and transformers."""
 
@@ -65,8 +68,7 @@ def fine_tuning(data: DataAtHand, settings: Settings, shape: Shape) -> FineTunin
     texts = data.query_tokens + data.positive_tokens * (1 + tune.hard_negatives)
     frozen = 0 if tune.frozen_layers == 0 else shape.embeddings
     trained = shape.parameters - frozen
-    blocks = shape.parameters - shape.embeddings
-    trained -= blocks * tune.frozen_layers // shape.layers if frozen else 0
+    trained -= shape.blocks * tune.frozen_layers // shape.layers if frozen else 0
     one = 4 * (shape.parameters + 2 * trained + shape.parameters)
     return FineTuning(
         steps=steps,
@@ -84,8 +86,10 @@ def text_retriever(data: DataAtHand, settings: Settings, shape: Shape, rates: Ra
         per_token += 1 / rates.encode
     training = work.tokens * per_token + work.steps * rates.update
     looks = 1 + min(work.steps, tune.epochs * tune.evaluations_per_epoch)
-    valid = min(settings.evaluation.max_queries, (data.reviews - data.train_reviews) // 2)
-    scoring = looks * (data.items * data.item_tokens + valid * data.query_tokens) / rates.encode
+    asked = min(settings.evaluation.max_queries, JUDGED_QUERIES)
+    valid = min(asked, (data.reviews - data.train_reviews) // 2)
+    items = min(data.items, JUDGED_ITEMS)
+    scoring = looks * (items * data.item_tokens + valid * data.query_tokens) / rates.encode
     chunk = min(tune.batch_size, tune.mini_batch_size)
     every = 60 * tune.checkpoint_minutes
     checkpoints = min(work.steps - 1, int(training // every)) if every else work.steps - 1
@@ -110,16 +114,42 @@ def text_retriever(data: DataAtHand, settings: Settings, shape: Shape, rates: Ra
     )
 
 
-def embeddings(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
-    """Return the line of the item vectors before and after fine-tuning."""
+def embeddings(
+    data: DataAtHand,
+    settings: Settings,
+    shape: Shape,
+    rates: Rates,
+    last: Mapping[str, str] = MappingProxyType({}),
+) -> Line:
+    """Return the line of the item vectors before and after fine-tuning.
+
+    Args:
+        data: the items and their tokens.
+        settings: the encoder's.
+        shape: of the encoder.
+        rates: with that of int8 where a run may take it, which recall decides.
+        last: what the last run here took after it had measured recall, by the name of the asset.
+            Where that is not known the hours are those without int8.
+    """
     vectors = 4.0 * data.items * shape.width
     on_gpu = rates.device != "cpu"
+    tokens = data.items * data.item_tokens
+    usual, fast = tokens / rates.encode, tokens / (rates.int8 or rates.encode)
+    taken = [last.get(name) for name in EMBEDDINGS]
+    seconds = sum(fast if precision == "int8" else usual for precision in taken)
+    said = ""
+    if rates.int8:
+        said = f"; {' and '.join(dict.fromkeys(p for p in taken if p))} by the last run's recall"
+        if None in taken:
+            said = f"; {2 * fast / 3600:.3f} hours in int8, where recall allows it"
+    # Recall is measured against float32, whose layers are packed; both copies stay.
+    copies = 5 * shape.blocks if rates.int8 else 0
     batch = settings.encoder.tokens_at_once(on_gpu=on_gpu) * shape.width * 4 * 8
     return Line(
-        "base_embeddings, item_embeddings",
-        f"2 × {data.items:,} items, {2 * data.items * data.item_tokens / 1e6:,.1f} M tokens",
-        2 * data.items * data.item_tokens / rates.encode,
-        memory=PROCESS_GB * GB + 2 * vectors + (0 if on_gpu else shape.bytes + batch),
+        ", ".join(EMBEDDINGS),
+        f"2 × {data.items:,} items, {2 * tokens / 1e6:,.1f} M tokens{said}",
+        seconds,
+        memory=PROCESS_GB * GB + 2 * vectors + (0 if on_gpu else shape.bytes + copies + batch),
         gpu_memory=shape.bytes + batch if on_gpu else 0.0,
         disk=2 * 2 * vectors,  # the artifact, and the rows that a next run takes again
         written=2 * 2 * vectors,
@@ -138,11 +168,10 @@ def text_index(data: DataAtHand, shape: Shape, seconds: float | None) -> Line:
 
 def item_tower(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
     """Return the line of the item tower: its title encoder, trained along or frozen."""
+    from beauty_rec.towers.items.train import steps_of_epoch
+
     tower = settings.item_tower
-    batches = max(1, round(data.items / tower.batch_size))
-    each = tower.epochs * batches
-    passes = max(1, math.ceil(tower.min_steps / each)) if each else 1
-    steps = each * passes
+    steps = tower.epochs * steps_of_epoch(data.items, tower)
     rows = min(tower.batch_size, data.items)
     tokens = data.title_tokens * (2 * steps * rows if tower.train_title_encoder else data.titles)
     seconds = tokens / rates.encode

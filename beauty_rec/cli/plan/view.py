@@ -27,9 +27,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         where = "" if shape.here else f"; not on this machine: {fetch_command(shape.name)}"
         yield f"model    {shape.name}, {shape.parameters / 1e6:,.0f} M parameters{where}"
     rates = plan.tuning_rates
+    items = plan.encoder_rates
+    rounded = f" ({items.int8:,.0f} in int8)" if items.int8 else ""
     yield (
         f"rates    measured here on {rates.device} in {rates.precision}: "
-        f"{plan.encoder_rates.encode:,.0f} tokens/s encoded, {rates.train:,.0f} trained, "
+        f"{items.encode:,.0f} tokens/s encoded{rounded}, {rates.train:,.0f} trained, "
         f"{rates.update:.3g} s an update"
     )
     yield HEAD

@@ -2,8 +2,8 @@
 
 Most files grow at their end, so their first blocks stay what they were. A block is known by a hash
 of its bytes, its place, and the code and rules that read it; its rows stand in the cache as they
-were converted, so that a reading that was killed goes on, too. Of a block with a row dated ahead of
-the clock nothing is kept: the row may be sound tomorrow.
+were converted, so that a reading that was killed goes on, too. A block with a row dated ahead of
+the clock is read again from the day on that the row is sound.
 """
 
 import hashlib
@@ -20,7 +20,9 @@ import polars as pl
 from beauty_rec.artifacts import content_hash, write_text_atomic
 from beauty_rec.corpus.forgotten import NOBODY, Forgotten
 from beauty_rec.corpus.intake.blocks import Block
-from beauty_rec.corpus.intake.convert import IN_THE_FUTURE, Rules
+from beauty_rec.corpus.intake.convert import BYTE_ORDER_MARK, IN_THE_FUTURE, Rules
+from beauty_rec.corpus.schema import REVIEW
+from beauty_rec.corpus.times import CLOCK_SLACK_MS
 
 LOG = logging.getLogger("beauty_rec.cache")
 _FILES = ("part", "refused")
@@ -55,6 +57,8 @@ class KeptParts:
             known = json.loads(note.read_text(encoding="utf-8"))
             if known.pop("check") != _check(known):
                 raise ValueError("not what was written")
+            if known["until"] is not None and rules.now_ms >= known["until"]:
+                return None
             for kind, target in zip(_FILES, (part, refused), strict=True):
                 if kind not in known["hashes"]:
                     continue
@@ -81,10 +85,11 @@ class KeptParts:
     def keep(self, rules: Rules, block: Block, counts: "Counts", part: Path, refused: Path) -> None:
         """Keep the files of a block that was just converted."""
         self.converted += 1
+        if self._names_forgotten(part, refused):
+            return
         rows, reasons = counts
         ahead = any(reason.endswith(IN_THE_FUTURE) for reason in reasons)
-        if ahead or self._names_forgotten(part, refused):
-            return
+        until = _first_sound_ms(block, refused) if ahead else None
         key = self._key(rules, block)
         self._folder.mkdir(parents=True, exist_ok=True)
         hashes = {}
@@ -93,7 +98,7 @@ class KeptParts:
                 self._path(key, kind).unlink(missing_ok=True)
                 _link(source, self._path(key, kind))
                 hashes[kind] = content_hash(source)
-        note = {"rows": rows, "reasons": reasons, "hashes": hashes}
+        note = {"rows": rows, "reasons": reasons, "hashes": hashes, "until": until}
         text = json.dumps({**note, "check": _check(note)})
         write_text_atomic(self._folder / f"{key}.json", text)
         self._used.add(key)
@@ -132,6 +137,16 @@ class KeptParts:
 
 Counts = tuple[int, Counter[str]]
 """Valid rows, and refused ones by reason."""
+
+
+def _first_sound_ms(block: Block, refused: Path) -> int:
+    """Return the moment, Unix ms, from which on one of the refused rows is no longer ahead."""
+    ahead = pl.col("reason").str.ends_with(IN_THE_FUTURE)
+    numbers = pl.read_parquet(refused, glob=False).filter(ahead)["line"].to_list()
+    lines = block.data.split(b"\n")
+    rows = [lines[number - block.first_line].removeprefix(BYTE_ORDER_MARK) for number in numbers]
+    times = [REVIEW.validate_json(row)["timestamp"] for row in rows]
+    return int(min(times)) - CLOCK_SLACK_MS
 
 
 def _check(note: dict[str, object]) -> str:

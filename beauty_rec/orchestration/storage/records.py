@@ -26,13 +26,17 @@ def latest_metadata(
     return {name: value.value for name, value in metadata.items()}
 
 
+def last_facts(data_dir: Path, asset: str, partition: str | None = None) -> dict[str, Any]:
+    """Return :func:`latest_metadata` of an asset in a data folder; empty without one."""
+    if not (data_dir / "dagster" / "dagster.yaml").exists():
+        return {}
+    with open_copy(data_dir) as instance:
+        return latest_metadata(instance, dg.AssetKey(asset), partition)
+
+
 def language_rate(data_dir: Path) -> float | None:
     """Return tokens a second of a data folder's last reading by a language model, or None."""
-    if not (data_dir / "dagster" / "dagster.yaml").exists():
-        return None
-    with open_copy(data_dir) as instance:
-        facts = latest_metadata(instance, dg.AssetKey("keywords"), "train")
-    rate = facts.get("tokens_per_second")
+    rate = last_facts(data_dir, "keywords", "train").get("tokens_per_second")
     return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
 

@@ -7,7 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.events.arrays import read_events
+from beauty_rec.events.arrays import Events, read_events
+from beauty_rec.events.places import rows_of
 from beauty_rec.ranking.features.frames import queries_from
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.space import ItemSpace
@@ -22,6 +23,7 @@ def event_asks(
     space: ItemSpace,
     texts: Vectors,
     tower_reads: NDArray[np.bool_],
+    known: Events | None = None,
 ) -> Asks:
     """Return the asks of ``events``, each with what was known before it.
 
@@ -33,10 +35,10 @@ def event_asks(
         space: the items.
         texts: unit vectors of the distinct texts, by text.
         tower_reads: bool ``[Q]``, whose texts the user tower understands.
+        known: the events of ``reviews`` and the space's items, where they have been read before.
     """
-    place = {name: row for row, name in enumerate(reviews["review_id"].to_list())}
-    rows = np.array([place[name] for name in events["review_id"]], dtype=np.int64)
-    known = read_events(reviews, space.ids)
+    rows = rows_of(events["review_id"], reviews["review_id"].to_list())
+    known = read_events(reviews, space.ids) if known is None else known
     requests = tower.knowledge(known, texts, profiles).requests(rows, tower.as_of_ms)
     vectors = _vectors(events["context"].to_list(), texts)
     requests = requests.with_contexts(np.where(tower_reads[:, None], vectors, 0))

@@ -58,9 +58,11 @@ class CandidateLists:
         columns = [SOURCES.index(name) for name in sources]
         scores = np.full((sum(lengths), len(SOURCES)), np.nan, np.float32)
         tops = np.full((len(parts), len(SOURCES), 2), np.nan, np.float32)
-        if parts:
-            scores[:, columns] = np.concatenate([part.scores for part in parts])
-            tops[:, columns] = np.stack([part.tops for part in parts])
+        start = 0
+        for ask, part in enumerate(parts):
+            scores[start : start + lengths[ask], columns] = part.scores
+            tops[ask, columns] = part.tops
+            start += lengths[ask]
         rows = np.concatenate([np.zeros(0, np.int64), *(part.rows for part in parts)])
         return cls(
             list(review_ids),
@@ -149,8 +151,9 @@ class CandidateLists:
     def from_frame(cls, frame: pl.DataFrame) -> "CandidateLists":
         """Read what :meth:`frame` made."""
         lengths = frame["parent_asin"].list.len().to_numpy().astype(np.int64)
-        kept = frame.filter(pl.col("parent_asin").list.len() > 0)
-        scores = [kept[name].explode().to_numpy() for name in SOURCES]
+        scores = np.empty((int(lengths.sum()), len(SOURCES)), np.float32)
+        for column, name in enumerate(SOURCES):
+            scores[:, column] = frame[name].explode(empty_as_null=False).to_numpy()
         tops = [
             np.stack([frame[f"{name}_best"].to_numpy(), frame[f"{name}_last"].to_numpy()], axis=1)
             for name in SOURCES
@@ -159,8 +162,8 @@ class CandidateLists:
             frame["review_id"].to_list(),
             frame["scenario"].to_list(),
             np.repeat(np.arange(frame.height), lengths),
-            kept["parent_asin"].explode(),
-            np.stack(scores, axis=1).astype(np.float32),
+            frame["parent_asin"].explode(empty_as_null=False),
+            scores,
             np.stack(tops, axis=1).astype(np.float32),
         )
 

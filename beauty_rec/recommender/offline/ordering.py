@@ -12,7 +12,7 @@ from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query
 from beauty_rec.ranking.features.skew import feature_skew
 from beauty_rec.ranking.ranker import Ranker
 from beauty_rec.recommender.learned import retrieval
-from beauty_rec.recommender.offline.lists import CandidateLists, as_lists
+from beauty_rec.recommender.offline.lists import ROWS_AT_ONCE, CandidateLists, as_lists
 from beauty_rec.recommender.offline.split_asks import SplitAsks
 from beauty_rec.recommender.orders import KINDS, ORDERS, Kind, Orders
 from beauty_rec.recommender.path import kind_of
@@ -86,8 +86,13 @@ def ordered_lists(
         from 1, ties in the middle, null where the order has no answer.
     """
     values = lists.values
-    scores = {order: _scores(order, lists.ask, kinds, values, orders, learned) for order in ORDERS}
-    ranks = {order: _ranks(own, lists.ask, hits, len(lists)) for order, own in scores.items()}
+    scores: dict[str, NDArray[np.float32]] = {}
+    ranks: dict[str, NDArray[np.float64]] = {}
+    for name in ORDERS:
+        own = _scores(name, lists.ask, kinds, values, orders, learned)
+        ranks[name] = _ranks(own, lists.ask, hits, len(lists))
+        if name in LISTED or name in orders.served.values():
+            scores[name] = own
     starts = np.searchsorted(lists.ask, np.arange(len(lists) + 1))
     served = np.full(len(lists), np.nan)
     best: list[NDArray[np.int64]] = []
@@ -152,9 +157,12 @@ def _scores(
     out = np.full(len(ask), np.nan, np.float32)
     of_ask = np.array([KINDS.index(kind) for kind in kinds], dtype=np.int64)
     for number, kind in enumerate(KINDS):
-        rows = np.flatnonzero(of_ask[ask] == number) if len(of_ask) else np.zeros(0, np.int64)
+        every = np.flatnonzero(of_ask[ask] == number) if len(of_ask) else np.zeros(0, np.int64)
         needed = orders.needs(order, kind)
-        if len(rows) and orders.weights_of(order, kind) and set(needed) <= learned.keys():
+        if not orders.weights_of(order, kind) or not set(needed) <= learned.keys():
+            continue
+        for start in range(0, len(every), ROWS_AT_ONCE):
+            rows = every[start : start + ROWS_AT_ONCE]
             own: dict[str, NDArray[np.float32]] = {name: learned[name][rows] for name in needed}
             out[rows] = orders.scores(order, kind, values[rows], own)
     return out

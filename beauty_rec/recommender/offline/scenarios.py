@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.events.arrays import Events
 from beauty_rec.events.folds import draw
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.frames import queries_from
@@ -73,6 +74,7 @@ def split_lists(
     texts: Vectors,
     scenario: Scenario,
     depth: int,
+    known: Events | None = None,
 ) -> CandidateLists:
     """Return the candidates of every event in one scenario.
 
@@ -84,12 +86,13 @@ def split_lists(
         texts: unit vectors of the events' texts, by text.
         scenario: how they are asked.
         depth: candidates of each source.
+        known: the events of ``reviews`` and the shelf's items, where they have been read before.
     """
     reads = np.array(
         [tower_reads(text, shelf.table, shelf.reads_texts) for text in events["context"]],
         dtype=bool,
     )
-    asks = event_asks(events, reviews, profiles, shelf.tower, shelf.space, texts, reads)
+    asks = event_asks(events, reviews, profiles, shelf.tower, shelf.space, texts, reads, known)
     found = find_candidates(shelf.sources, asks, shelf.space, depth)
     names = [source.name for source in shelf.sources]
     return CandidateLists.of(events["review_id"].to_list(), scenario, found, shelf.space.ids, names)

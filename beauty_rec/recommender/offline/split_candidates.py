@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.events.arrays import read_events
 from beauty_rec.events.asked import known_events
 from beauty_rec.events.folds import fold_of, starts_of
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
@@ -65,15 +66,16 @@ def split_candidates(
     shelf = served_shelf(
         user_tower, item_index, inputs.item_texts, index, table, settings.reads_texts
     )
-    found = []
+    found, known = [], read_events(reviews, shelf.space.ids)
     for scenario in scenarios_of(reviews, settings.reads_texts):
         asked = asked_events(events, reviews, scenario, settings.evaluation.min_query_chars)
         texts = context_vectors(encoder, asked["context"])
         found.append(
             split_lists(
-                shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth
+                shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth,
+                known,
             )
-        )
+        )  # fmt: skip
     return CandidateLists.joined(found)
 
 
@@ -86,6 +88,7 @@ def _of_folds(
 ) -> CandidateLists:
     settings, found = inputs.settings, []
     texts = context_vectors(encoder, events["context"])
+    known = read_events(reviews, inputs.item_vectors.ids)
     for start, inside in fold_of(events, starts_of(user_tower)):
         shelf = fold_shelf(
             user_tower,
@@ -100,9 +103,10 @@ def _of_folds(
         for scenario, asked in given_texts(inside, settings.evaluation.seed):
             found.append(
                 split_lists(
-                    shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth
+                    shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth,
+                    known,
                 )
-            )
+            )  # fmt: skip
     return CandidateLists.joined(found)
 
 

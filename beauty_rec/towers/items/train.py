@@ -135,7 +135,7 @@ def train_item_tower(
         "epochs": epochs,
         "references": references,
         **moved,
-        "steps": settings.epochs * _steps(len(distinct), settings),
+        "steps": settings.epochs * steps_of_epoch(len(distinct), settings),
         "parameters": sum(p.numel() for p in tower.parameters()),
         "attribute_share": choice.share,
         "recall_by_share": choice.recalls,
@@ -170,7 +170,7 @@ def _batches(items: int, settings: ItemTowerSettings) -> int:
     return max(1, round(items / settings.batch_size))
 
 
-def _steps(items: int, settings: ItemTowerSettings) -> int:
+def steps_of_epoch(items: int, settings: ItemTowerSettings) -> int:
     """Return the steps of an epoch: whole passes, as many as make ``min_steps`` of all epochs.
 
     With more items than ``max_steps`` reach an epoch is a part of a pass, drawn anew each time.
@@ -199,7 +199,7 @@ def _train_epoch(
     Items that no feature tells apart count once: they must not be pushed away from each other.
     """
     draw = np.random.default_rng([settings.seed, epoch])
-    own = _steps(len(distinct), settings)
+    own = steps_of_epoch(len(distinct), settings)
     batches: list[NDArray[np.int64]] = []
     while len(batches) < own:
         drawn = draw.permutation(distinct)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from beauty_rec.search.ranks import answer_ranks
+from beauty_rec.search.ranks import answer_ranks, answer_ranks_along
 
 RNG = np.random.default_rng(0)
 USERS = RNG.integers(-2, 3, (700, 3)).astype(np.float32)  # whole numbers: many ties
@@ -36,3 +36,19 @@ def test_equal_items_tie_wherever_they_stand() -> None:
     none = [np.array([], np.int64)] * 70
     for answer in (0, 1002):
         assert set(answer_ranks(users, twins, none, np.full(70, answer))) == {502.0}
+
+
+def test_ranks_along_a_direction_are_those_of_each_step() -> None:
+    """Whole numbers, so that every product is exact; ties, seen and unknown items among them."""
+    draw = np.random.default_rng(4)
+    matrix = draw.integers(-3, 4, (60, 6)).astype(np.float32)
+    matrix[40:] = matrix[20:40]
+    users, direction = draw.integers(-3, 4, (2, 25, 6)).astype(np.float32)
+    direction[:, 3:] = 0  # most weights move some of the columns alone
+    answers = draw.integers(-1, 60, 25)
+    seen = [np.setdiff1d(draw.integers(0, 60, 8), [answer]) for answer in answers]
+    steps = [0.0, 0.5, 2.0, 40.0]
+    found = answer_ranks_along(users, direction, steps, matrix, seen, answers)
+    for ranks, step in zip(found, steps, strict=True):
+        moved = users + np.float32(step) * direction
+        assert ranks.tolist() == answer_ranks(moved, matrix, seen, answers).tolist()

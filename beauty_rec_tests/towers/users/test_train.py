@@ -190,3 +190,14 @@ def test_newcomers_lean_on_popularity_as_far_as_valid_says(
     popular = served.items.matrix[:, served.items.tower + served.tower.shape.popularity]
     scores = served.items.matrix @ vectors[1e4][0][0]
     assert np.corrcoef(scores, popular)[0, 1] > 0.999
+
+
+def test_negatives_are_drawn_alike_in_a_small_and_a_large_shop() -> None:
+    """All of a small one, each once; of a large one as many, each as likely."""
+    sold = torch.arange(100, 105)
+    assert sorted(recipe._drawn(sold, 9).tolist()) == sold.tolist()
+    torch.manual_seed(3)
+    many = torch.cat([recipe._drawn(torch.arange(1_000), 50) for _ in range(2_000)])
+    counts = torch.bincount(many, minlength=1_000)
+    assert len(many) == 100_000
+    assert 50 < counts.min() < 100 < counts.max() < 160

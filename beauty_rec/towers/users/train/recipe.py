@@ -42,6 +42,9 @@ from beauty_rec.training.checkpoints import (
 from beauty_rec.training.schedule import cosine_with_warmup
 from beauty_rec.training.seeds import epoch_seed, seeded
 
+FEW_DRAWN = 16
+"""Times that the items are as many as are drawn of them, from which on a draw may repeat itself."""
+
 
 def train_user_tower(
     data: UserTowerData,
@@ -212,13 +215,24 @@ def _batch_loss(
         users = tower(requests.to(device), origin.matrix(past).to(device), without.to(device))
     positives = torch.from_numpy(known.events.item[rows])
     # Items that train never saw are no negatives: nothing says that they were on offer.
-    extra = sold[torch.randperm(len(sold))[: settings.uniform_negatives]]
+    extra = _drawn(sold, settings.uniform_negatives)
     candidates = torch.cat([positives, extra])
     expected = len(rows) * origin.share[candidates] + len(extra) / len(sold)
     items = origin.matrix(candidates.numpy()).to(device)
     return sampled_softmax_loss(
         users.float(), items, positives.to(device), candidates.to(device), expected.to(device)
     )
+
+
+def _drawn(sold: Tensor, count: int) -> Tensor:
+    """Return ``count`` of the items, each as likely; all of fewer.
+
+    Of very many they are drawn with replacement, which hardly shows: a batch then costs the same
+    in a shop of any size.
+    """
+    if len(sold) > FEW_DRAWN * count:
+        return sold[torch.randint(len(sold), (count,))]
+    return sold[torch.randperm(len(sold))[:count]]
 
 
 def _batches(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

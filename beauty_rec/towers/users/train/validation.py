@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.events.arrays import Events
-from beauty_rec.search.ranks import answer_ranks
+from beauty_rec.search.ranks import answer_ranks, answer_ranks_along
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.users.inputs import Knowledge
 from beauty_rec.towers.users.item_matrix import ItemMatrix
@@ -64,12 +64,24 @@ def choose_weights(
     if served.items.text:
         grids["text_weight"] = settings.text_weights
         grids["past_text_weight"] = settings.past_text_weights
+    rows, seen = _queries(known.events, valid)
+    if not len(rows):
+        for name, weights in grids.items():
+            setattr(served, name, min(weights))
+        return
+    requests = known.requests(rows, served.as_of_ms)
     for name, weights in grids.items():
-        recalls: dict[float, float] = {}
-        for weight in sorted(weights):
+        # A user vector is linear in each of the weights.
+        ends = []
+        for weight in (0.0, 1.0):
             setattr(served, name, weight)
-            recalls[weight] = held_out_recall(served, known, valid, settings.candidates) or 0.0
-        setattr(served, name, max(recalls, key=lambda weight: recalls[weight]))
+            ends.append(served.user_vectors(requests))
+        ordered = sorted(weights)
+        ranks = answer_ranks_along(
+            ends[0], ends[1] - ends[0], ordered, served.items.matrix, seen, known.events.item[rows]
+        )
+        recalls = (ranks <= settings.candidates).mean(axis=1)
+        setattr(served, name, ordered[int(np.argmax(recalls))])
 
 
 def _queries(
