@@ -9,6 +9,7 @@ import pytest
 from beauty_rec.artifacts import content_hash
 from beauty_rec.cli.doctor import examine
 from beauty_rec.recommender.online.sets.manifest import ManifestError
+from beauty_rec.search.chroma.index import current_version
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.search.pgvector.tables import connect
 from beauty_rec.serving.published.manifest import read_manifest
@@ -30,8 +31,8 @@ PARTS = {
     "lexical_index": "processed/lexical_index",
     "item_index": "processed/item_index",
     "raw_reviews": "processed/quarantine/reviews.parquet",
-    "text_index": "chromadb/*/entries.json",
-    "serving_manifest": "serving/versions/*/cards.parquet",
+    "text_index": "chromadb/{index}/entries.json",
+    "serving_manifest": "serving/versions/{set}/cards.parquet",
     "evaluation_report": "evaluation",
 }
 """Of each kind of artifact one, with what its asset is called."""
@@ -64,7 +65,10 @@ def test_a_fresh_shop_is_looked_at_in_seconds(shop: Shop) -> None:
 @pytest.mark.parametrize("harm", HARMS)
 def test_every_kind_is_found_named_and_repaired(shop: Shop, harm: str) -> None:
     before = artifacts(shop.data)
-    parts = {asset: next(shop.data.glob(path)) for asset, path in PARTS.items()}
+    index = current_version(shop.data / "chromadb")
+    assert index is not None
+    now = {"index": index.version, "set": read_manifest(shop.data / "serving").set}
+    parts = {asset: shop.data / path.format(**now) for asset, path in PARTS.items()}
     for path in parts.values():
         HARMS[harm](path)
     reasons = due(shop)
