@@ -143,7 +143,7 @@ def test_after_kill_9_a_run_goes_on(shop: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not list((shop / "cache").glob("user_lists/*/*.parquet")):
+    while not list((shop / "cache").glob("user_lists/*/[0-9]*.parquet")):
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
