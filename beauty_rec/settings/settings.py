@@ -84,6 +84,7 @@ _SYNTHETIC_PRESET: dict[str, Any] = {
     "serve": {"sample_users": 12},  # they are nobody
     "item_tower": {"epochs": 4, "min_steps": 200},
     "ranking": {"trial_seeds": 3, "trial_epochs": 3},
+    "evaluation": {"train_queries": 500},
     "user_tower": {"batch_size": 64},  # 4,800 events are few steps in batches of 256
 }
 _PRESETS: dict[str, dict[str, Any]] = {
