@@ -1,5 +1,6 @@
 """`beauty-rec plan`: what it counts, what it knows without weights, and that it writes nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,16 @@ from beauty_rec.cli.plan.data import DataAtHand
 from beauty_rec.cli.plan.rates import Rates, measured
 from beauty_rec.cli.plan.shapes import shape_of
 from beauty_rec.cli.plan.stages import Line, embeddings, fine_tuning, item_tower, text_retriever
-from beauty_rec.retriever.encoding.quantized_linear import multiplies_int8
 from beauty_rec.retriever.model_files import EncoderUnavailable
 from beauty_rec.sample import write_sample
 from beauty_rec.settings import ItemTowerSettings, SampleSettings, Settings
 from beauty_rec.towers.items.titles import load_title_reader
+
+SHOP = DataAtHand(
+    reviews=1_300_000, train_reviews=1_040_000, items=112_590, described_items=112_590,
+    pairs=1_000_000, item_tokens=100, query_tokens=50, positive_tokens=100, title_tokens=20,
+    review_chars=200, item_chars=200, titles=110_000, parquet_bytes=10**9, seconds={},
+)  # fmt: skip
 
 
 def test_it_counts_and_times_and_builds_nothing(tmp_path: Path, tiny_model: Path) -> None:
@@ -40,11 +46,7 @@ def test_the_presets_models_are_known_without_their_files(monkeypatch: pytest.Mo
 
 def test_a_training_of_bge_m3_is_reckoned(tmp_path: Path) -> None:
     """A million pairs, twice, in batches of 256; a checkpoint holds weights, moments and best."""
-    data = DataAtHand(
-        reviews=1_300_000, train_reviews=1_040_000, items=112_590, described_items=112_590,
-        pairs=1_000_000, item_tokens=150, query_tokens=50, positive_tokens=150, title_tokens=20,
-        review_chars=200, item_chars=200, titles=110_000, parquet_bytes=10**9, seconds={},
-    )  # fmt: skip
+    data = replace(SHOP, item_tokens=150, positive_tokens=150)
     settings = Settings(data_dir=tmp_path, profile="full", reviews=tmp_path / "any.jsonl")
     encoder = shape_of("BAAI/bge-m3")
     work = fine_tuning(data, settings, encoder)
@@ -61,11 +63,7 @@ def test_a_training_of_bge_m3_is_reckoned(tmp_path: Path) -> None:
 
 
 def test_the_item_tower_of_a_large_shop_takes_the_steps_that_are_its_most(tmp_path: Path) -> None:
-    data = DataAtHand(
-        reviews=1_300_000, train_reviews=1_040_000, items=1_000_000, described_items=1_000_000,
-        pairs=10, item_tokens=100, query_tokens=50, positive_tokens=100, title_tokens=20,
-        review_chars=200, item_chars=200, titles=900_000, parquet_bytes=10**9, seconds={},
-    )  # fmt: skip
+    data = replace(SHOP, items=1_000_000)
     settings = Settings(data_dir=tmp_path)
     rates = Rates("cpu", "float32", 1_000, 300, 0.05, 1_000)
     line = item_tower(data, settings, shape_of("all-MiniLM-L6-v2"), rates)
@@ -74,11 +72,7 @@ def test_the_item_tower_of_a_large_shop_takes_the_steps_that_are_its_most(tmp_pa
 
 def test_int8_is_reckoned_where_the_last_run_took_it(tmp_path: Path, tiny_model: Path) -> None:
     """Without a run the hours are the slower ones; the copies of the weights count always."""
-    data = DataAtHand(
-        reviews=100_000, train_reviews=80_000, items=20_000, described_items=20_000, pairs=10,
-        item_tokens=100, query_tokens=50, positive_tokens=100, title_tokens=20,
-        review_chars=200, item_chars=200, titles=19_000, parquet_bytes=10**7, seconds={},
-    )  # fmt: skip
+    data = replace(SHOP, items=20_000)
     settings, shape = Settings(data_dir=tmp_path), shape_of(str(tiny_model))
 
     def line(int8: float | None, **last: str) -> Line:
@@ -96,7 +90,6 @@ def test_int8_is_reckoned_where_the_last_run_took_it(tmp_path: Path, tiny_model:
     assert one.work.endswith("int8 and bfloat16 by the last run's recall")
 
 
-@pytest.mark.skipif(not multiplies_int8(), reason="a processor without VNNI")
 def test_int8_is_timed_on_the_models_own_layers(tiny_model: Path) -> None:
     shape = shape_of(str(tiny_model))
     assert measured(shape, "cpu", 20, "bfloat16").int8 is None

@@ -49,6 +49,7 @@ def answered(
     settings: ServeSettings,
     explorer: Explorer | None,
 ) -> Answered:
+    """Return what of an ask's candidates is answered: by rules, variety and, if any, chance."""
     notes = list(one.notes)
     wanted = settings.diversity if one.request.diversity is None else one.request.diversity
     order, names = arranged(shop, one, ordered, wanted, notes)
@@ -65,6 +66,7 @@ def answered(
 def plain_answer(
     shop: Snapshot, found: Answered, cards: Mapping[int, Mapping[str, Any]]
 ) -> dict[str, Any]:
+    """Return a ``Recommendations`` in plain values; ``cards`` are of :attr:`Answered.carded`."""
     request, ordered, places = found.one.request, found.ordered, found.places
     rows, given = ordered.rows[places], ordered.probability
     items = [
