@@ -32,6 +32,7 @@ TRAIN_SIDE = [
     "processed/item_attributes.parquet",
     "processed/vocabulary.json",
     "processed/item_vectors",
+    "processed/past_items",
     "processed/item_index",
     "processed/user_candidates/train.parquet",
     "models/item_tower",

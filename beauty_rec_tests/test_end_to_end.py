@@ -124,6 +124,7 @@ def test_a_valid_review_reaches_the_early_stopping_only(shop: Shop) -> None:
     assert changed <= {
         "models/text_retriever",
         "processed/item_embeddings",
+        "processed/past_items",
         "processed/retrieval_candidates/train.parquet",
         "processed/user_candidates/train.parquet",
         "models/user_tower",

@@ -36,6 +36,7 @@ from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.settings import Settings, Split
 from beauty_rec.towers.items.served import load_item_tower, value_rows
+from beauty_rec.towers.past.stored import PastItems
 from beauty_rec.towers.users.current_items import current_items
 from beauty_rec.towers.users.layout import SERVED
 from beauty_rec.towers.users.train.folds import train_with_folds
@@ -60,6 +61,7 @@ class Shop:
     items: pl.DataFrame
     vectors: Vectors
     texts: Vectors
+    past: PastItems
 
     @classmethod
     def of(cls, data: Path) -> "Shop":
@@ -82,6 +84,7 @@ class Shop:
             items,
             Vectors.load(data / "processed" / "item_vectors"),
             Vectors.load(data / "processed" / "item_embeddings"),
+            PastItems.load(data / "processed" / "past_items"),
         )
 
     def figures(self, seed: int, folder: Path) -> Figures:
@@ -100,6 +103,7 @@ class Shop:
                 known,
                 self.vectors,
                 self.texts,
+                self.past,
                 models / "text_retriever",
                 self.profiles,
                 settings,
@@ -110,15 +114,16 @@ class Shop:
         current_items(tower / SERVED, train, self.profiles, self.vectors, self.texts).save(matrix)
         vocabulary = Vocabulary.load(processed / "vocabulary.json")
         knowledge = ItemKnowledge.of(
-            self.attributes, self.items, known, self.profiles, vocabulary, settings
-        )
+            self.attributes, self.items, known, self.profiles, vocabulary, settings,
+            self.past.attributes,
+        )  # fmt: skip
         encoder = TextEncoder.load(models / "text_retriever", settings.encoder)
         index = LexicalIndex.load(processed / "lexical_index")
 
         def asked(split: Split) -> SplitAsks:
             reviews = self.reviews if split == "test" else known
             inputs = SplitInputs(
-                reviews, self.profiles, knowledge, self.vectors, self.texts, settings
+                reviews, self.profiles, knowledge, self.vectors, self.texts, self.past, settings
             )
             lists = split_candidates(inputs, split, tower, matrix, index, encoder)
             return split_asks(lists.frame(), reviews, split, self.profiles, settings, tower)

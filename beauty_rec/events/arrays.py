@@ -5,7 +5,7 @@ A user's history is what lies strictly before an event in time: events of the sa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -64,6 +64,12 @@ class Events:
         inside = back >= -length[:, None]
         found = self.by_user[np.where(inside, self.end[rows][:, None] + back, 0)]
         return np.where(inside, found, -1)
+
+    def of_items(self, item_ids: list[str]) -> "Events":
+        """Return the same events with the codes of other items; those left out are -1."""
+        place = {name: code for code, name in enumerate(item_ids)}
+        codes = np.array([*(place.get(name, -1) for name in self.item_ids), -1], dtype=np.int64)
+        return replace(self, item_ids=item_ids, item=codes[self.item])
 
     def seen(self, row: int) -> NDArray[np.int64]:
         """Return the items (codes, -1 left out) of all events before event ``row``."""

@@ -100,6 +100,7 @@ def item_attributes(
     keywords: pl.DataFrame | pl.LazyFrame | None,
     profiles: pl.DataFrame | None,
     settings: AttributeSettings,
+    steps: dict[str, float] | None = None,
 ) -> pl.DataFrame:
     """Return the attributes of every item of ``items`` and of the train ``reviews``.
 
@@ -112,6 +113,7 @@ def item_attributes(
         reviews: train rows of ``split_reviews``.
         keywords: ``keywords[train]``, or None.
         profiles: ``user_profiles``, or None.
+        steps: widths of the bands of buyers' numbers; by default those that ``reviews`` give.
 
     Raises:
         ValueError: ``reviews`` has rows that are not of train.
@@ -123,7 +125,7 @@ def item_attributes(
         said.select("parent_asin", "keywords"), on="parent_asin", how="left", maintain_order="left"
     )
     frame = extractor.extract(rows.with_columns(pl.col("keywords").fill_null([])))
-    found = telling(event_evidence(reviews, profiles, settings), settings)
+    found = telling(event_evidence(reviews, profiles, settings, steps), settings)
     frame = add_event_values(frame, found, settings.max_values)
     last = ["summary", "source"]
     return frame.select([c for c in frame.columns if c not in last] + last)

@@ -1,12 +1,8 @@
-"""What train events say, put into an attributes frame, taken out again, or set back to a moment.
-
-A model that learns from train events must not read in an item's attributes what those events will
-say of it: that an item has buyers at all tells which items are going to sell.
-"""
+"""What train events say, put into an attributes frame, or taken out again."""
 
 import polars as pl
 
-from beauty_rec.items.event_evidence import buyer_steps, event_evidence, telling
+from beauty_rec.items.event_evidence import event_evidence
 from beauty_rec.settings import AttributeSettings
 
 
@@ -44,45 +40,11 @@ def without_event_values(
     return attributes.with_columns(pl.lit([], dtype=pl.List(pl.String)).alias(n) for n in columns)
 
 
-class EventValueHistory:
-    """The attributes frame as it would be if only the events before a moment were known.
+def without_values(attributes: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """Return the attributes frame less the values that events ``said``.
 
-    The bands of numbers stay those of all ``reviews``, so that values keep their ids. A value that
-    the metadata says too is taken out with the later events that say it: the frame does not tell
-    the two apart.
-
-    Args:
-        attributes: of :func:`beauty_rec.items.attributes.item_attributes`.
-        reviews, profiles, settings: what it was made from.
+    A value that the metadata says too is taken out as well: the frame does not tell the two apart.
     """
-
-    def __init__(
-        self,
-        attributes: pl.DataFrame,
-        reviews: pl.DataFrame,
-        profiles: pl.DataFrame | None,
-        settings: AttributeSettings,
-    ) -> None:
-        self._reviews, self._profiles, self._settings = reviews, profiles, settings
-        self._steps = None if profiles is None else buyer_steps(reviews, profiles)
-        self._columns = attributes.columns
-        said = self._said_by(reviews)
-        self._fields = said["field"].unique().to_list()
-        self._bare = _stripped(attributes, said)
-
-    def before(self, until_ms: int) -> pl.DataFrame:
-        """Return the frame without what events from ``until_ms`` (Unix ms) on say."""
-        known = self._said_by(self._reviews.filter(pl.col("timestamp") < until_ms))
-        known = known.filter(pl.col("field").is_in(self._fields))
-        return add_event_values(self._bare, known, self._settings.max_values).select(self._columns)
-
-    def _said_by(self, reviews: pl.DataFrame) -> pl.DataFrame:
-        evidence = event_evidence(reviews, self._profiles, self._settings, self._steps)
-        return telling(evidence, self._settings)
-
-
-def _stripped(attributes: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
-    """Return the attributes less the values that events said."""
     for name, part in _by_column(attributes, said).items():
         if name in attributes.columns:
             given = attributes.select("parent_asin").join(

@@ -14,8 +14,8 @@ from beauty_rec.cli.plan.shapes import Shape, shape_of, tokens_of
 from beauty_rec.settings import Settings
 
 REMAINING = (
-    "item_vectors", "lexical_index", "item_index", "retrieval_candidates", "user_tower",
-    "user_candidates", "reranker", "recommendations", "ranking_metrics",
+    "item_vectors", "past_items", "lexical_index", "item_index", "retrieval_candidates",
+    "user_tower", "user_candidates", "reranker", "recommendations", "ranking_metrics",
 )  # fmt: skip
 """Stages whose seconds are those of the last run in the data folder, by the number of reviews."""
 

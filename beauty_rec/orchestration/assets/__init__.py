@@ -1,1 +1,1 @@
-"""The assets, one module a group, in the order of the pipeline."""
+"""The assets, one module a group or a part of one, in the order of the pipeline."""

@@ -47,6 +47,7 @@ def reranker(
     user_candidates: dict[str, pl.LazyFrame],
     user_tower: Path,
     item_tower: Path,
+    past_items: Path,
     vocabulary: Path,
     item_attributes: pl.DataFrame,
     raw_items: pl.DataFrame,
@@ -60,10 +61,17 @@ def reranker(
     from beauty_rec.recommender.fit.reranking import fit_reranking
     from beauty_rec.recommender.offline.split_asks import split_asks
     from beauty_rec.towers.items.served import load_item_tower, value_rows
+    from beauty_rec.towers.past.stored import PastItems
 
     known = split_reviews.filter(pl.col("split") != "test")
     knowledge = ItemKnowledge.of(
-        item_attributes, raw_items, known, user_profiles, Vocabulary.load(vocabulary), settings
+        item_attributes,
+        raw_items,
+        known,
+        user_profiles,
+        Vocabulary.load(vocabulary),
+        settings,
+        PastItems.load(past_items).attributes,
     )
     train, valid = (
         split_asks(

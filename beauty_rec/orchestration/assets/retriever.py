@@ -1,21 +1,17 @@
 """Assets [retriever]: training pairs, the text encoder fine-tuned on them, item embeddings."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
 from beauty_rec.orchestration.catalogue.trainings import training_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, value_check, vector_checks
+from beauty_rec.orchestration.stage.embedding import embedded
 from beauty_rec.orchestration.stage.partitions import only
-from beauty_rec.orchestration.stage.ray_data import spread
-from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
@@ -151,34 +147,7 @@ def _embed(
     settings: Settings,
 ) -> Vectors:
     """Return the vectors of the item texts; show some items with their nearest."""
-    from beauty_rec.retriever.encoding.kept_recall import WORTHWHILE, int8_recall
-    from beauty_rec.retriever.encoding.workers import Model, item_encoder
-
-    texts = merged_items["text"].to_list()
-    loaded = encoder.load(source, settings.encoder)
-    quantized = False
-    if loaded.may_quantize and len(texts) >= WORTHWHILE:
-        recall = int8_recall(loaded, texts)
-        quantized = recall.holds
-        context.add_asset_metadata(
-            {"recall@10_float32": recall.float32, "recall@10_int8": recall.int8}
-        )
-    context.add_asset_metadata({"precision": loaded.precision_of_items(quantized=quantized)})
-
-    def encode(chunks: Iterable[list[int]]) -> Iterator[NDArray[np.float32]]:
-        if settings.execution.executor != "ray":
-            for rows in chunks:
-                some = [texts[row] for row in rows]
-                yield loaded.encode_items(some, quantized=quantized)
-            return
-        frames = (merged_items.select("text")[rows] for rows in chunks)
-        made = (Model.of(source), settings.encoder, quantized)
-        for found in spread(settings, frames, item_encoder, *made, gpu=True):
-            yield found["vector"].to_numpy()
-
-    matrix = reused_vectors(
-        context, settings, source, texts, encode, quantized, chunk=settings.encoder.chunk
-    )
+    matrix = embedded(context, encoder, source, merged_items["text"].to_list(), settings)
     vectors = Vectors(merged_items["parent_asin"].to_list(), matrix)
     context.add_asset_metadata(neighbours_metadata(vectors, merged_items))
     return vectors

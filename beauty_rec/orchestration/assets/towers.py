@@ -187,11 +187,13 @@ def user_tower(
     store: ArtifactStore,
     item_vectors: Vectors,
     item_embeddings: Vectors,
+    past_items: Path,
     text_retriever: Path,
     split_reviews: pl.LazyFrame,
     user_profiles: pl.DataFrame,
 ) -> Path:
     """Behaviour, context and profile fused into the item space; one more tower for each fold."""
+    from beauty_rec.towers.past.stored import PastItems
     from beauty_rec.towers.users.train.folds import train_with_folds
     from beauty_rec.training.device import device_of
 
@@ -200,6 +202,7 @@ def user_tower(
         split_reviews.filter(pl.col("split") != "test").select(WITH_CONTEXTS).collect(),
         item_vectors,
         item_embeddings,
+        PastItems.load(past_items),
         text_retriever,
         user_profiles,
         settings,
@@ -249,6 +252,7 @@ def user_candidates(
     text_retriever: Path,
     item_vectors: Vectors,
     item_embeddings: Vectors,
+    past_items: Path,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
     vocabulary: Path,
@@ -267,7 +271,9 @@ def user_candidates(
         split_candidates,
     )
     from beauty_rec.retriever.lexical import LexicalIndex
+    from beauty_rec.towers.past.stored import PastItems
 
+    past = PastItems.load(past_items)
     inputs = SplitInputs(
         split_reviews,
         user_profiles,
@@ -278,9 +284,11 @@ def user_candidates(
             user_profiles,
             Vocabulary.load(vocabulary),
             settings,
+            past.attributes,
         ),
         item_vectors,
         item_embeddings,
+        past,
         settings,
     )
     lists = split_candidates(

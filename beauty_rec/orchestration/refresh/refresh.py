@@ -24,7 +24,9 @@ from beauty_rec.orchestration.storage.holdings import Holdings
 from beauty_rec.settings import SPLITS, Train
 
 Status = Literal["built", "fresh", "failed"]
-TRAININGS = frozenset({"training_pairs", "text_retriever", "item_tower", "user_tower", "reranker"})
+TRAININGS = frozenset(
+    {"training_pairs", "text_retriever", "item_tower", "past_items", "user_tower", "reranker"}
+)
 """Models, and what is made for their training alone."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -32,6 +32,7 @@ def reused_vectors(
     compute: Callable[[Iterable[list[int]]], Iterable[NDArray[np.float32]]],
     *made_with: object,
     chunk: int = CHUNK,
+    kind: str = "",
 ) -> NDArray[np.float32]:
     """Return float32 ``[len(contents), D]``, computing only what is new or changed.
 
@@ -45,6 +46,7 @@ def reused_vectors(
         compute: chunks of places in ``contents`` → the vectors of each chunk.
         made_with: what else the vectors depend on, plain values.
         chunk: places that are computed together.
+        kind: of the vectors, of an asset that has several.
     """
     # A folder by its content: a model that was trained anew to the same weights is the same.
     folder = Path(model)
@@ -53,7 +55,8 @@ def reused_vectors(
         content_hash(folder) if folder.is_dir() else str(model),
         *made_with,
     )
-    cache = settings.data_dir / "cache" / context.asset_key.to_user_string()
+    name = context.asset_key.to_user_string() + (f"-{kind}" if kind else "")
+    cache = settings.data_dir / "cache" / name
     keys = content_keys(contents)
     vectors, computed = reuse_vectors(cache, maker, keys, compute, chunk)
     _tell(context, computed, len(keys))

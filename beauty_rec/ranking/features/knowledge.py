@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from beauty_rec.events.folds import with_context
-from beauty_rec.items.event_values import EventValueHistory
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.ranking.features.spec import FeatureSpec
@@ -17,12 +16,12 @@ from beauty_rec.settings import RankingSettings, Settings
 class ItemKnowledge:
     """Attributes, raw_items, train reviews, profiles and vocabulary, with the features' layout.
 
-    ``attributes_before``: Unix ms → the attributes with what train events said before it. With the
-    attributes of today a fold would read in them which items its own events are going to take.
+    ``attributes_before``: start of a fold (Unix ms) → the attributes of then. With those of today a
+    fold would read in them which items its own events are going to take. None: no fold is asked.
     """
 
     attributes: pl.DataFrame
-    attributes_before: Callable[[int], pl.DataFrame]
+    attributes_before: Callable[[int], pl.DataFrame] | None
     items: pl.DataFrame
     train_reviews: pl.DataFrame
     profiles: pl.DataFrame
@@ -39,6 +38,7 @@ class ItemKnowledge:
         profiles: pl.DataFrame,
         vocabulary: Vocabulary,
         settings: Settings,
+        attributes_before: Callable[[int], pl.DataFrame] | None = None,
     ) -> "ItemKnowledge":
         """Return what is known of the items.
 
@@ -48,15 +48,14 @@ class ItemKnowledge:
             reviews: rows of split_reviews, of which those of train are read.
             profiles: ``user_profiles``.
             vocabulary: ids of the attributes.
-            settings: of the features and the attributes.
+            settings: of the features.
+            attributes_before: as in the class.
         """
-        said = reviews.filter(split="train")
-        history = EventValueHistory(attributes, said, profiles, settings.attributes)
-        train = with_context(said, settings)
+        train = with_context(reviews.filter(split="train"), settings)
         spec = FeatureSpec.layout(vocabulary, profiles, train, settings.ranking)
         return cls(
             attributes,
-            history.before,
+            attributes_before,
             items,
             train,
             profiles,
@@ -66,9 +65,18 @@ class ItemKnowledge:
         )
 
     def table(self, until_ms: int | None = None) -> ItemTable:
-        """Return what is known of the items at a moment (Unix ms); None: at the end of train."""
+        """Return what is known of the items at a fold's start (Unix ms); None: at train's end.
+
+        Raises:
+            ValueError: a fold is asked for, and nothing is known of the past.
+        """
+        attributes = self.attributes
+        if until_ms is not None:
+            if self.attributes_before is None:
+                raise ValueError("what was known of the items before is not given")
+            attributes = self.attributes_before(until_ms)
         return ItemTable.build(
-            self.attributes if until_ms is None else self.attributes_before(until_ms),
+            attributes,
             self.vocabulary,
             self.items,
             self.train_reviews,

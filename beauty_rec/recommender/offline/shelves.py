@@ -59,7 +59,8 @@ def fold_shelf(
 ) -> Shelf:
     """Return what a fold of train asks: a tower that never saw it, and what was known before it.
 
-    Sources that read texts are left out: the texts of now hold what the fold's own reviews say.
+    Items, vectors and texts are those of then. Sources that read a shopper's text are left out: the
+    encoder has learned from the fold's own reviews.
     """
     folder = user_tower / str(start_ms)
     items = current_items(folder, reviews, profiles, item_vectors, item_texts, as_trained=True)

@@ -26,6 +26,7 @@ from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.settings import Settings, Split
+from beauty_rec.towers.past.stored import PastItems
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class SplitInputs:
     knowledge: ItemKnowledge
     item_vectors: Vectors
     item_texts: Vectors
+    past: PastItems
     settings: Settings
 
 
@@ -89,22 +91,24 @@ def _of_folds(
     settings, found = inputs.settings, []
     texts = context_vectors(encoder, events["context"])
     known = read_events(reviews, inputs.item_vectors.ids)
+    past = inputs.past
     for start, inside in fold_of(events, starts_of(user_tower)):
         shelf = fold_shelf(
             user_tower,
             start,
             reviews,
             inputs.profiles,
-            inputs.item_vectors,
-            inputs.item_texts,
+            past.vectors(start),
+            past.texts(start),
             inputs.knowledge.table(start),
             settings.reads_texts,
         )
+        then = known.of_items(shelf.space.ids)
         for scenario, asked in given_texts(inside, settings.evaluation.seed):
             found.append(
                 split_lists(
                     shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth,
-                    known,
+                    then,
                 )
             )  # fmt: skip
     return CandidateLists.joined(found)

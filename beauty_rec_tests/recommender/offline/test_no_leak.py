@@ -1,5 +1,6 @@
 """A fold of train is asked of what was before it: nothing that came later moves a byte of it."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -7,36 +8,41 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors, content_hash
+from beauty_rec.corpus.schema import ITEM_SCHEMA
 from beauty_rec.events.folds import fold_of, fold_starts
 from beauty_rec.events.queries import recommendation_queries
+from beauty_rec.items.attributes import item_attributes
+from beauty_rec.items.domain import load_domain
+from beauty_rec.items.past.attributes import AttributeHistory
+from beauty_rec.items.past.texts import past_texts
+from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
 from beauty_rec.recommender.offline.scenarios import given_texts, hits_of, split_lists
 from beauty_rec.recommender.offline.shelves import fold_shelf
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.settings import Settings, UserTowerSettings, VocabularySettings
+from beauty_rec.towers.past.build import past_inputs
+from beauty_rec.towers.past.stored import PastItems
 from beauty_rec.towers.users.train.data import user_tower_data
 from beauty_rec.towers.users.train.recipe import train_user_tower
 
 ITEMS = [f"i{row:02}" for row in range(60)]
-ATTRIBUTES = pl.DataFrame(
-    {
-        "parent_asin": ITEMS,
-        "category": [("soap", "serum", "perfume")[row % 3] for row in range(60)],
-        "brand": [f"b{row % 7}" for row in range(60)],
-        "scent": [[("rose", "mint")[row % 2]] for row in range(60)],
-        "context": [[] for _ in ITEMS],
-        "summary": [""] * 60,
-        "source": ["test"] * 60,
-    },
-    schema_overrides={"context": pl.List(pl.String)},
+SETTINGS = Settings()
+_TITLES = [
+    f"{('Rose', 'Mint')[row % 2]} {('soap', 'serum', 'perfume')[row % 3]} {row}"
+    for row in range(60)
+]
+_KNOWN = {"parent_asin": ITEMS, "title": _TITLES, "price": [float(5 + row) for row in range(60)]}
+CATALOGUE = (
+    pl.DataFrame(_KNOWN, schema_overrides={"price": pl.Float32})
+    .with_columns(pl.lit(None, t).alias(n) for n, t in ITEM_SCHEMA.items() if n not in _KNOWN)
+    .head(50)  # the last ten are known by their reviews alone
 )
-CATALOGUE = pl.DataFrame(
-    {"parent_asin": ITEMS, "price": [float(5 + row) for row in range(60)]},
-    schema={"parent_asin": pl.String, "price": pl.Float32},
-)
+
 
 Change = Callable[[pl.Expr], list[pl.Expr]]
 CHANGES: dict[str, Change] = {
@@ -49,9 +55,64 @@ CHANGES: dict[str, Change] = {
 }
 
 
-@pytest.mark.parametrize("change", ["text", "rating", "item", "context"])
+def _keywords(train: pl.DataFrame) -> pl.DataFrame:
+    """Who, when and why of a review, one of its words each."""
+    word = pl.col("text").str.split(" ")
+    return train.select(
+        "review_id",
+        "parent_asin",
+        **{name: word.list.slice(-place - 1, 1) for place, name in enumerate(SAID)},
+    )
+
+
+SAID = ("who", "when", "why")
+
+
+def _vector(content: object, width: int) -> NDArray[np.float32]:
+    """A unit vector that stands for a content, the same in every process."""
+    seed = int.from_bytes(hashlib.sha256(repr(content).encode()).digest()[:8], "big")
+    vector = np.random.default_rng(seed).normal(size=width).astype(np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+class Past:
+    """What is known of the items, as the assets make it; vectors of an encoder that only hashes."""
+
+    def __init__(self, known: pl.DataFrame, profiles: pl.DataFrame, starts: list[int]) -> None:
+        self.train, self.profiles, self.starts = known.filter(split="train"), profiles, starts
+        self.keywords = _keywords(self.train)
+        self.extractor = RulesAttributeExtractor(load_domain("beauty"), SETTINGS.attributes)
+        self.today = item_attributes(
+            self.extractor, CATALOGUE, self.train, self.keywords, profiles, SETTINGS.attributes
+        )
+
+    def save(self, vocabulary: Vocabulary, folder: Path, *, anew: bool = True) -> PastItems:
+        history = AttributeHistory(
+            self.today, CATALOGUE, self.train, self.keywords, self.profiles, SETTINGS.attributes,
+            self.extractor if anew else None,
+        )  # fmt: skip
+        moments = past_texts(
+            [(start, history.before(start)) for start in self.starts],
+            CATALOGUE,
+            self.train,
+            self.keywords,
+            SETTINGS.item_text,
+            lambda texts: [len(text.split()) for text in texts],
+        )
+        inputs = past_inputs(moments, vocabulary, self.train, self.profiles, SETTINGS)
+        inputs.save(
+            np.stack([_vector(content, 6) for content in inputs.contents]),
+            np.stack([_vector(text, 5) for text in inputs.texts]),
+            folder,
+        )
+        return PastItems.load(folder)
+
+
+@pytest.mark.parametrize("anew", [True, False], ids=["rules", "language model"])
+@pytest.mark.parametrize("change", CHANGES)
 def test_later_reviews_move_nothing_of_a_fold(
     change: str,
+    anew: bool,
     reviews: pl.DataFrame,
     profiles: pl.DataFrame,
     item_vectors: Vectors,
@@ -59,23 +120,33 @@ def test_later_reviews_move_nothing_of_a_fold(
     small: UserTowerSettings,
     tmp_path: Path,
 ) -> None:
-    reviews = reviews.with_columns(text=pl.lit("bought it for a ") + pl.col("context"))
+    said = (
+        pl.lit("a rose mask for dry skin at ")
+        + pl.col("context").fill_null("home")
+        + pl.lit(" by ")
+    )
+    reviews = reviews.with_columns(text=said + pl.col("user_id"))
     start, end = fold_starts(reviews, (0.5, 0.75))
     texts = Vectors(ITEMS, np.repeat(np.eye(2, 5, dtype=np.float32), 30, axis=0))
     tower = user_tower_data(reviews, item_vectors, contexts, profiles, texts, train_until_ms=start)
     train_user_tower(tower, small.model_copy(update={"epochs": 1}), tmp_path / str(start))
-    vocabulary = Vocabulary.build(ATTRIBUTES, None, VocabularySettings(min_count=1))
+    today = Past(reviews, profiles, [start, end]).today
+    vocabulary = Vocabulary.build(today, None, VocabularySettings(min_count=1))
 
-    def fold(known: pl.DataFrame, name: str) -> tuple[bytes, str, int]:
-        """The candidate lists of the first fold, and a hash of its item table."""
+    def fold(known: pl.DataFrame, name: str) -> tuple[bytes, str, bytes, int]:
+        """The candidate lists of the first fold, and what it read of the items."""
         events = recommendation_queries(known, "train")
         inside = dict(fold_of(events.filter(pl.col("timestamp") >= start), [start, end]))[start]
         inside = inside.filter(pl.col("timestamp") < end)  # later ones are asked of it as well
-        knowledge = ItemKnowledge.of(ATTRIBUTES, CATALOGUE, known, profiles, vocabulary, Settings())
+        past = Past(known, profiles, [start, end]).save(vocabulary, tmp_path / name, anew=anew)
+        knowledge = ItemKnowledge.of(
+            today, CATALOGUE, known, profiles, vocabulary, SETTINGS, past.attributes
+        )
         table = knowledge.table(start)
-        table.save(tmp_path / name)
+        table.save(tmp_path / f"{name} table")
+        vectors, words = past.vectors(start), past.texts(start)
         shelf = fold_shelf(
-            tmp_path, start, known, profiles, item_vectors, texts, table, reads_texts=False
+            tmp_path, start, known, profiles, vectors, words, table, reads_texts=False
         )
         assert not {source.name for source in shelf.sources} & {"text_retriever", "lexical"}
         written, hits = io.BytesIO(), 0
@@ -84,14 +155,15 @@ def test_later_reviews_move_nothing_of_a_fold(
             assert np.isnan(lists.scores[:, SOURCES.index("lexical")]).all()
             hits += int(hits_of(lists, inside).sum())
             lists.frame().write_ipc(written)
-        return written.getvalue(), content_hash(tmp_path / name), hits
+        read = vectors.matrix.tobytes() + words.matrix.tobytes() + repr(vectors.ids).encode()
+        return written.getvalue(), content_hash(tmp_path / f"{name} table"), read, hits
 
     # The last instant of the fold stands still: its events are the fold's own.
     later = (pl.col("split") == "train") & (pl.col("timestamp") >= end)
     assert reviews.filter(later).height > 100
     before = fold(reviews, "before")
-    assert before[2] > 10
+    assert before[-1] > 10
     assert fold(reviews.with_columns(CHANGES[change](later)), "after") == before
-    if change in ("item", "rating", "context"):  # and what was before does count
-        earlier = (pl.col("timestamp") < start) & (pl.int_range(pl.len()) % 2 == 0)
-        assert fold(reviews.with_columns(CHANGES[change](earlier)), "earlier") != before
+    # And what was before does count.
+    earlier = (pl.col("timestamp") < start) & (pl.int_range(pl.len()) % 2 == 0)
+    assert fold(reviews.with_columns(CHANGES[change](earlier)), "earlier") != before

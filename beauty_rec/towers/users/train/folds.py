@@ -14,12 +14,14 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors, atomic_path
-from beauty_rec.events.folds import FOLDS, fold_starts, with_context
+from beauty_rec.events.folds import FOLDS, with_context
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import Settings
+from beauty_rec.towers.past.stored import PastItems
 from beauty_rec.towers.users.current_items import current_items
 from beauty_rec.towers.users.event_requests import event_requests
+from beauty_rec.towers.users.item_matrix import aligned
 from beauty_rec.towers.users.layout import INDEX_QUERIES, QUERIES, SERVED
 from beauty_rec.towers.users.served import ServedUserTower
 from beauty_rec.towers.users.train.data import user_tower_data
@@ -30,6 +32,7 @@ def train_with_folds(
     reviews: pl.DataFrame,
     item_vectors: Vectors,
     item_texts: Vectors,
+    past: PastItems,
     text_retriever: Path,
     profiles: pl.DataFrame,
     settings: Settings,
@@ -43,6 +46,7 @@ def train_with_folds(
         reviews: train and valid rows of split_reviews.
         item_vectors: frozen, of the item tower, ``[N, D]``.
         item_texts: of the text retriever, a block of the item matrix.
+        past: both as they were at the start of each fold, which are its folds.
         text_retriever: its folder; encodes the contexts.
         profiles: ``user_profiles``.
         settings: of the run.
@@ -56,7 +60,7 @@ def train_with_folds(
     reviews, precision = with_context(reviews, settings), settings.encoder.precision
     encoder = TextEncoder.load(text_retriever, settings.encoder)
     contexts = context_vectors(encoder, reviews["context"])
-    starts = fold_starts(reviews, settings.recommendation.folds)
+    ids = item_vectors.ids
     with atomic_path(target) as draft:
         draft.mkdir()
         served = user_tower_data(reviews, item_vectors, contexts, profiles, item_texts)
@@ -73,19 +77,19 @@ def train_with_folds(
                 "newcomer_weights": (log["newcomer_weight"],),
             }
         )
-        for start in starts:
+        for start in past.starts:
             data = user_tower_data(
                 reviews,
-                item_vectors,
+                Vectors(ids, aligned(past.vectors(start), ids)),  # zeros of what was unknown
                 contexts,
                 profiles,
-                item_texts,
+                Vectors(ids, aligned(past.texts(start), ids)),
                 train_until_ms=start,
                 events=served.events,
             )
             own, kept = draft / str(start), checkpoints / str(start)
             train_user_tower(data, chosen, own, kept, device, precision)
-        (draft / FOLDS).write_text(json.dumps(starts), encoding="utf-8")
+        (draft / FOLDS).write_text(json.dumps(list(past.starts)), encoding="utf-8")
         asked = reviews.filter(split="valid")["review_id"].head(INDEX_QUERIES).to_list()
         items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)
         tower = ServedUserTower.load(draft / SERVED, items)

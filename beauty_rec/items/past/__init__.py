@@ -1,0 +1,1 @@
+"""What was known of items at a moment of train: their attributes, and their texts."""

@@ -1,0 +1,115 @@
+"""The attributes frame as it would have been at a moment, of what was known before it.
+
+A model that learns from train events must not read in an item's attributes what those events, or
+later ones, are going to say of it: that an item has buyers at all tells which ones will sell.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from beauty_rec.items.attributes import AttributeExtractor, item_attributes
+from beauty_rec.items.event_evidence import KEYWORD_FIELDS, buyer_steps, event_evidence, telling
+from beauty_rec.items.event_values import add_event_values, without_values
+from beauty_rec.items.phrase_finder import words
+from beauty_rec.settings import AttributeSettings
+
+_METADATA = ("title", "features", "details", "description", "store", "categories")
+
+
+class AttributeHistory:
+    """The attributes of items before any moment of train.
+
+    The bands of buyers' numbers stay those of all ``reviews``, so that values keep their ids.
+
+    Args:
+        attributes: of :func:`beauty_rec.items.attributes.item_attributes`: its columns are kept.
+        items: ``raw_items``.
+        reviews: train rows of ``split_reviews``.
+        keywords: ``keywords[train]``.
+        profiles: ``user_profiles``, or None.
+        settings: what ``attributes`` was made with.
+        extractor: reads items anew, with the keywords of before. Without one (a language model
+            takes its time) a value stays that the metadata or an earlier keyword says.
+    """
+
+    def __init__(
+        self,
+        attributes: pl.DataFrame,
+        items: pl.DataFrame,
+        reviews: pl.DataFrame,
+        keywords: pl.DataFrame,
+        profiles: pl.DataFrame | None,
+        settings: AttributeSettings,
+        extractor: AttributeExtractor | None,
+    ) -> None:
+        self._attributes, self._items, self._reviews = attributes, items, reviews
+        self._keywords, self._profiles, self._settings = keywords, profiles, settings
+        self._extractor = extractor
+        self._steps = {} if profiles is None else buyer_steps(reviews, profiles)
+
+    def before(self, until_ms: int) -> pl.DataFrame:
+        """Return the frame of the items that were known before ``until_ms`` (Unix ms)."""
+        reviews = self._reviews.filter(pl.col("timestamp") < until_ms)
+        keywords = self._keywords.join(reviews, on="review_id", how="semi", maintain_order="left")
+        found = (
+            self._evident(reviews, keywords)
+            if self._extractor is None
+            else item_attributes(
+                self._extractor, self._items, reviews, keywords, self._profiles, self._settings,
+                self._steps,
+            )
+        )  # fmt: skip
+        schema = self._attributes.schema
+        lacking = [
+            pl.lit([] if dtype == pl.List(pl.String) else None, dtype=dtype).alias(name)
+            for name, dtype in schema.items()
+            if name not in found.columns
+        ]
+        return found.with_columns(lacking).select(schema.names())
+
+    def _evident(self, reviews: pl.DataFrame, keywords: pl.DataFrame) -> pl.DataFrame:
+        """Return today's attributes of the items that were known, less what nothing says yet."""
+        known = pl.concat([self._items["parent_asin"], reviews["parent_asin"]]).unique()
+        frame = self._attributes.filter(pl.col("parent_asin").is_in(known.implode()))
+        frame = without_values(frame, self._telling(self._reviews))
+        said = dict(_words_said(self._items, _METADATA))
+        described = set(said)
+        for name, found in _words_said(keywords, KEYWORD_FIELDS):
+            said.setdefault(name, set()).update(found)
+        ids = frame["parent_asin"].to_list()
+        columns = []
+        for name, dtype in frame.schema.items():
+            given = frame[name].to_list()
+            if dtype == pl.List(pl.String):
+                kept: list[Any] = [
+                    [value for value in values if said.get(item, set()).issuperset(words(value))]
+                    for item, values in zip(ids, given, strict=True)
+                ]
+                columns.append(pl.Series(name, kept, dtype=dtype))
+            elif name not in ("parent_asin", "source"):
+                # One value of few, whose words need not be the text's: the metadata tell it.
+                nothing = "" if name == "summary" else None
+                pairs = zip(ids, given, strict=True)
+                kept = [text if item in described else nothing for item, text in pairs]
+                columns.append(pl.Series(name, kept, dtype=pl.String))
+        frame = frame.with_columns(columns)
+        return add_event_values(frame, self._telling(reviews), self._settings.max_values)
+
+    def _telling(self, reviews: pl.DataFrame) -> pl.DataFrame:
+        evidence = event_evidence(reviews, self._profiles, self._settings, self._steps)
+        return telling(evidence, self._settings)
+
+
+def _words_said(frame: pl.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[str, set[str]]]:
+    """Yield (parent_asin, words) of the rows that say anything; an item may come again."""
+    texts = [
+        pl.col(name).list.join(" ") if dtype == pl.List(pl.String) else pl.col(name)
+        for name, dtype in frame.schema.items()
+        if name in columns
+    ]
+    text = pl.concat_str(texts, separator=" ", ignore_nulls=True)
+    for item, said in frame.select("parent_asin", text.alias("text")).iter_rows():
+        if found := set(words(said or "")):
+            yield item, found

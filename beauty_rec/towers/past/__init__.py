@@ -1,0 +1,1 @@
+"""The items as the folds of train knew them."""
