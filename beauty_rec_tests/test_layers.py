@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "beauty_rec"
@@ -32,8 +33,13 @@ FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 CROWDED = 14
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Yield every module that a file imports anywhere, also inside functions."""
+@cache
+def imported_modules(path: Path) -> frozenset[str]:
+    """Return every module that a file imports anywhere, also inside functions."""
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

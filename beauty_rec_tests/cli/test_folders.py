@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from beauty_rec.cli import app
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.sample import has_sample, write_sample
 from beauty_rec.settings import SampleSettings, child_environment
@@ -57,14 +59,18 @@ def test_a_full_disk_is_one_line(folder: Path, most_bytes: int) -> None:
 
 
 def test_a_dry_run_writes_nothing(folder: Path) -> None:
-    new = beauty_rec("run", "--data-dir", folder / "d", *SMALL, *RAW, "--dry-run")
-    assert new.returncode == 0, new.stderr
+    def dry_run(*options: str) -> Result:
+        asked = ["run", "--data-dir", str(folder / "d"), *options, *RAW, "--dry-run"]
+        return CliRunner().invoke(app, asked)
+
+    new = dry_run(*SMALL)
+    assert new.exit_code == 0, new.output
     assert [line.split()[0] for line in new.stdout.splitlines()] == ["build", "build"]
     assert content(folder) == {}
     built = beauty_rec("run", "--data-dir", folder / "d", *SMALL, *RAW)
     assert built.returncode == 0, built.stderr
     before = content(folder)
-    again = beauty_rec("run", "--data-dir", folder / "d", *RAW, "--dry-run")
+    again = dry_run()
     assert [line.split()[0] for line in again.stdout.splitlines()] == ["fresh", "fresh"]
     assert content(folder) == before
 
