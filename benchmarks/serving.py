@@ -154,8 +154,7 @@ def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
     """Users per second: one by one, by the batch, and by lists."""
     import httpx
 
-    from beauty_rec.recommender.online.requests import RecommendRequest
-    from beauty_rec.serving.lists import USERS_AT_ONCE
+    from beauty_rec.serving.lists import best_of_users
     from beauty_rec.serving.state.engine import Engine
     from beauty_rec.settings import Settings
 
@@ -173,14 +172,13 @@ def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
             rates["batch over HTTP"] = 1_000 / (time.perf_counter() - started)
             assert len(answer.json()["answers"]) == 1_000
     with Engine.open(Settings(data_dir=folder)) as engine:
-        took: list[float] = []
-        for block in range(9):
-            names = range(block * USERS_AT_ONCE, (block + 1) * USERS_AT_ONCE)
-            requests = [RecommendRequest(user_id=user_of(n), k=10) for n in names]
+        now, took = int(time.time() * 1000), list[float]()
+        for block in range(4):
+            users = [user_of(block * 1_000 + number) for number in range(1_000)]
             started = time.perf_counter()
-            engine.best(requests)
+            assert len(list(best_of_users(engine, users, 10, now))) == len(users)
             took.append(time.perf_counter() - started)
-        rates["lists"] = USERS_AT_ONCE / float(np.median(took[1:]))
+        rates["lists"] = 1_000 / float(np.median(took[1:]))
     for name, rate in rates.items():
         print(f"{name:<22} per_s {rate:.1f}  to one at a time {rate / rates['one at a time']:.1f}")
 

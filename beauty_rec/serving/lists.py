@@ -3,11 +3,15 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import torch
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.corpus.forgotten import Forgotten
@@ -23,8 +27,8 @@ SCHEMA = {
     "version": pl.String(),
 }
 CACHE = "cache/user_lists"
-USERS_AT_ONCE = 64
-"""Whose answers are computed together: more scores than these of 100,000 items leave the caches."""
+USERS_AT_ONCE = 32
+"""Whose answers a core computes together: more scores of 100,000 items leave the caches."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +91,38 @@ def drop_kept_lists(data_dir: Path, forgotten: Forgotten) -> None:
             path.unlink()
 
 
-def _frame(engine: Engine, users: Sequence[str], k: int, at_ms: int) -> pl.DataFrame:
-    return pl.DataFrame(list(_rows(engine, users, k, at_ms)), schema=SCHEMA, orient="row")
-
-
-def _rows(
+def best_of_users(
     engine: Engine, users: Sequence[str], k: int, at_ms: int
-) -> Iterator[tuple[str, int, str, float, str]]:
-    version = engine.shop.manifest.set
+) -> Iterator[tuple[str, list[str], NDArray[np.float32]]]:
+    """Yield each user with the ids and the scores of the k best items, as of ``at_ms`` (Unix ms).
+
+    A thread for each core answers some users at a time on that core alone: what comes after the
+    product with all items would leave the other cores idle.
+    """
     one = RecommendRequest(k=k).model_copy(update={"at": at_ms})
-    for start in range(0, len(users), USERS_AT_ONCE):
+    starts = range(0, len(users), USERS_AT_ONCE)
+
+    def answers(start: int) -> list[tuple[list[str], NDArray[np.float32]]]:
         some = users[start : start + USERS_AT_ONCE]
-        answers = engine.best([one.model_copy(update={"user_id": user}) for user in some])
-        for user, (items, scores) in zip(some, answers, strict=True):
-            for rank, (item, score) in enumerate(zip(items, scores.tolist(), strict=True), 1):
-                yield user, rank, item, score, version
+        return engine.best([one.model_copy(update={"user_id": user}) for user in some])
+
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads, "lists", torch.set_num_threads, (1,)) as pool:
+        try:
+            for start, found in zip(starts, pool.map(answers, starts), strict=True):
+                some = users[start : start + USERS_AT_ONCE]
+                for user, (items, scores) in zip(some, found, strict=True):
+                    yield user, items, scores
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+def _frame(engine: Engine, users: Sequence[str], k: int, at_ms: int) -> pl.DataFrame:
+    version = engine.shop.manifest.set
+    rows = (
+        (user, rank, item, score, version)
+        for user, items, scores in best_of_users(engine, users, k, at_ms)
+        for rank, (item, score) in enumerate(zip(items, scores.tolist(), strict=True), 1)
+    )
+    return pl.DataFrame(list(rows), schema=SCHEMA, orient="row")
