@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.encoding import precision
 from beauty_rec.retriever.encoding.kept_recall import int8_recall
 from beauty_rec.retriever.encoding.quantized_linear import (
     QuantizedLinears,
@@ -19,10 +20,26 @@ from beauty_rec.retriever.encoding.quantized_linear import (
 from beauty_rec.retriever.encoding.token_batches import made_ahead, token_batches
 from beauty_rec.settings import PACKAGED_ENCODER, EncoderSettings
 
-needs_int8 = pytest.mark.skipif(
-    not multiplies_int8(), reason="no VNNI: oneDNN saturates, and int8 is off"
-)
 TEXTS = [" ".join(["soft", "comb", "for", "curly", "hair"] * n)[: 7 * n + 3] for n in range(1, 40)]
+
+
+@pytest.fixture
+def int8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have layers multiply int8, on any processor.
+
+    Without VNNI oneDNN saturates, and int8 is off: there whole numbers are multiplied in its place.
+    """
+    if multiplies_int8():
+        return
+
+    def product(rows: torch.Tensor, _: float, zero: int, weight: torch.Tensor, scales: torch.Tensor,
+                *rest: object) -> torch.Tensor:  # fmt: skip
+        whole = (rows.double() - zero) @ weight.double().T
+        return (whole * scales.double()).float()
+
+    monkeypatch.setattr(torch.ops.onednn, "qlinear_prepack", lambda whole, _: whole, raising=False)
+    monkeypatch.setattr(torch.ops.onednn, "qlinear_pointwise", product, raising=False)
+    monkeypatch.setattr(precision, "multiplies_int8", lambda: True)
 
 
 @given(
@@ -54,7 +71,7 @@ def test_a_tokenizers_error_is_not_lost() -> None:
         list(made_ahead(range(9), fails))
 
 
-@needs_int8
+@pytest.mark.usefixtures("int8")
 @pytest.mark.parametrize("shape", [(1, 16), (7, 16), (3, 5, 16)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_int8_layers_come_close_and_judge_each_row_alone(
@@ -85,7 +102,7 @@ def test_rows_are_rounded_by_their_own_largest_number() -> None:
     assert scale.flatten().tolist() == pytest.approx([2 / 127, 1e-12 / 127, 5e3 / 127])
 
 
-@needs_int8
+@pytest.mark.usefixtures("int8")
 def test_int8_vectors_depend_on_nothing_but_their_text() -> None:
     encoder = TextEncoder.load(PACKAGED_ENCODER, EncoderSettings(max_item_tokens=64))
     together = encoder.encode_items(TEXTS, quantized=True)
@@ -108,7 +125,7 @@ def test_a_precision_that_is_named_is_kept(tiny_model: Path, named: str) -> None
     np.testing.assert_array_equal(asked, plain)
 
 
-@needs_int8
+@pytest.mark.usefixtures("int8")
 def test_int8_is_measured_against_float32_on_the_same_texts_every_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
