@@ -122,9 +122,7 @@ class Shop:
 
         def asked(split: Split) -> SplitAsks:
             reviews = self.reviews if split == "test" else known
-            inputs = SplitInputs(
-                reviews, self.profiles, knowledge, self.vectors, self.texts, self.past, settings
-            )
+            inputs = SplitInputs(reviews, self.profiles, knowledge, self.texts, self.past, settings)
             lists = split_candidates(inputs, split, tower, matrix, index, encoder)
             return split_asks(lists.frame(), reviews, split, self.profiles, settings, tower)
 

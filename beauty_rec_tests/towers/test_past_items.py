@@ -38,16 +38,16 @@ def test_each_fold_has_the_items_and_vectors_of_its_start(tmp_path: Path) -> Non
 
 def test_only_what_is_new_is_computed() -> None:
     known = np.array([[1, 1], [2, 2]], dtype=np.float32)
-    asked: list[list[int]] = []
+    asked: list[list[str]] = []
 
-    def compute(places: list[int]) -> np.ndarray:
-        asked.append(places)
-        return np.full((len(places), 2), 9, np.float32)
+    def compute(texts: list[str]) -> np.ndarray:
+        asked.append(texts)
+        return np.full((len(texts), 2), 9, np.float32)
 
     found = filled(["new", "b", "a"], {"a": 0, "b": 1}, known, compute)
     assert found.tolist() == [[9, 9], [2, 2], [1, 1]]
     assert filled(["a"], {"a": 0}, known, compute).tolist() == [[1, 1]]
-    assert asked == [[0]]
+    assert asked == [["new"]]
 
 
 def test_events_of_fewer_items_are_the_same_events(reviews: pl.DataFrame) -> None:

@@ -4,7 +4,7 @@ A model that learns from train events must not read in an item's attributes what
 later ones, are going to say of it: that an item has buyers at all tells which ones will sell.
 """
 
-from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -72,44 +72,56 @@ class AttributeHistory:
     def _evident(self, reviews: pl.DataFrame, keywords: pl.DataFrame) -> pl.DataFrame:
         """Return today's attributes of the items that were known, less what nothing says yet."""
         known = pl.concat([self._items["parent_asin"], reviews["parent_asin"]]).unique()
-        frame = self._attributes.filter(pl.col("parent_asin").is_in(known.implode()))
-        frame = without_values(frame, self._telling(self._reviews))
-        said = dict(_words_said(self._items, _METADATA))
-        described = set(said)
-        for name, found in _words_said(keywords, KEYWORD_FIELDS):
-            said.setdefault(name, set()).update(found)
+        frame = self._bare.filter(pl.col("parent_asin").is_in(known.implode()))
+        spoken, nothing = _words_said(keywords, KEYWORD_FIELDS), set[str]()
         ids = frame["parent_asin"].to_list()
         columns = []
         for name, dtype in frame.schema.items():
-            given = frame[name].to_list()
+            given = zip(ids, frame[name].to_list(), strict=True)
             if dtype == pl.List(pl.String):
                 kept: list[Any] = [
-                    [value for value in values if said.get(item, set()).issuperset(words(value))]
-                    for item, values in zip(ids, given, strict=True)
+                    [
+                        value
+                        for value in values
+                        if self._described.get(item, nothing) | spoken.get(item, nothing)
+                        >= set(words(value))
+                    ]
+                    for item, values in given
                 ]
                 columns.append(pl.Series(name, kept, dtype=dtype))
             elif name not in ("parent_asin", "source"):
                 # One value of few, whose words need not be the text's: the metadata tell it.
-                nothing = "" if name == "summary" else None
-                pairs = zip(ids, given, strict=True)
-                kept = [text if item in described else nothing for item, text in pairs]
+                lack = "" if name == "summary" else None
+                kept = [text if item in self._described else lack for item, text in given]
                 columns.append(pl.Series(name, kept, dtype=pl.String))
         frame = frame.with_columns(columns)
         return add_event_values(frame, self._telling(reviews), self._settings.max_values)
+
+    @cached_property
+    def _bare(self) -> pl.DataFrame:
+        """Today's attributes without what events say."""
+        return without_values(self._attributes, self._telling(self._reviews))
+
+    @cached_property
+    def _described(self) -> dict[str, set[str]]:
+        """The words of each item's metadata."""
+        return _words_said(self._items, _METADATA)
 
     def _telling(self, reviews: pl.DataFrame) -> pl.DataFrame:
         evidence = event_evidence(reviews, self._profiles, self._settings, self._steps)
         return telling(evidence, self._settings)
 
 
-def _words_said(frame: pl.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[str, set[str]]]:
-    """Yield (parent_asin, words) of the rows that say anything; an item may come again."""
+def _words_said(frame: pl.DataFrame, columns: tuple[str, ...]) -> dict[str, set[str]]:
+    """Return the words of the columns by ``parent_asin``, of the items that any are said of."""
     texts = [
         pl.col(name).list.join(" ") if dtype == pl.List(pl.String) else pl.col(name)
         for name, dtype in frame.schema.items()
         if name in columns
     ]
     text = pl.concat_str(texts, separator=" ", ignore_nulls=True)
-    for item, said in frame.select("parent_asin", text.alias("text")).iter_rows():
-        if found := set(words(said or "")):
-            yield item, found
+    said: dict[str, set[str]] = {}
+    for item, found in frame.select("parent_asin", text.alias("text")).iter_rows():
+        if own := words(found or ""):
+            said.setdefault(item, set()).update(own)
+    return said

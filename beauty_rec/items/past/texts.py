@@ -30,13 +30,13 @@ def past_texts(
     """
     times = reviews.select("review_id", "timestamp")
     said = keywords.join(times, on="review_id", how="inner", maintain_order="left")
-    background, known, since = None, pl.DataFrame(), -1
+    texts = pl.DataFrame(schema=dict.fromkeys(("parent_asin", "title", "text"), pl.String))
+    background = since = None
     for until_ms, attributes in moments:
         before = said.filter(pl.col("timestamp") < until_ms)
-        if background is None:
-            background = word_background(before)
-            changed = attributes["parent_asin"]
-        else:
+        background = background or word_background(before)
+        changed = attributes["parent_asin"]
+        if since is not None:
             changed = before.filter(pl.col("timestamp") >= since)["parent_asin"].unique()
         named = pl.col("parent_asin").is_in(changed.implode())
         made = merge_items(
@@ -46,7 +46,7 @@ def past_texts(
             settings,
             count_tokens,
             background,
-        ).select("parent_asin", "title", "text")
-        known = pl.concat([known.filter(~named), made]).sort("parent_asin") if since >= 0 else made
+        ).select(texts.columns)
+        texts = pl.concat([texts.filter(~named), made]).sort("parent_asin")
         since = until_ms
-        yield until_ms, attributes, known
+        yield until_ms, attributes, texts

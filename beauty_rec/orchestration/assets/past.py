@@ -1,6 +1,8 @@
 """Asset [towers]: the items as the folds of train knew them."""
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -16,11 +18,17 @@ from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
+if TYPE_CHECKING:
+    from beauty_rec.towers.items.features import Content
+
 
 @stage(
     group="towers",
     io="folders",
-    settings=("recommendation.folds", "attributes", "item_text", "item_tower", "encoder", "llm"),
+    settings=(
+        *("recommendation.folds", "attributes", "item_text", "item_tower.event_values"),
+        *("encoder", "llm.backend"),
+    ),
     reads={"split_reviews": ["train"]},
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     kinds=("polars", "numpy"),
@@ -54,7 +62,7 @@ def past_items(
     from beauty_rec.towers.items.served import item_vectors as item_vectors_of
     from beauty_rec.towers.items.served import todays_item_tower
     from beauty_rec.towers.items.titles import load_title_reader
-    from beauty_rec.towers.past.build import contents_of, filled, past_inputs
+    from beauty_rec.towers.past.build import features_of, filled, past_inputs
     from beauty_rec.training.device import device_of
 
     train = split_reviews.filter(split="train").select(pl.exclude("title", "text")).collect()
@@ -80,26 +88,18 @@ def past_items(
         encoder.load(text_retriever, settings.encoder).count_tokens,
     )
     inputs = past_inputs(moments, known, train, user_profiles, settings)
-    texts = list(inputs.texts)
     device = device_of(settings.encoder.device)
 
-    def embed(places: list[int]) -> NDArray[np.float32]:
-        said = [texts[place] for place in places]
-        return embedded(context, encoder, text_retriever, said, settings, kind="texts")
+    def embed(texts: list[str]) -> NDArray[np.float32]:
+        return embedded(context, encoder, text_retriever, texts, settings, kind="texts")
 
-    def encode(places: list[int]) -> NDArray[np.float32]:
+    def encode(contents: "list[Content]") -> NDArray[np.float32]:
         tower.to(device)
-        return reused_vectors(
-            context,
-            settings,
-            item_tower,
-            inputs.features(places).contents(),
-            lambda chunks: (vectors_of([places[row] for row in rows]) for rows in chunks),
-            kind="tower",
-        )
+        parts = partial(map, lambda rows: vectors_of([contents[row] for row in rows]))
+        return reused_vectors(context, settings, item_tower, contents, parts, kind="tower")
 
-    def vectors_of(places: list[int]) -> NDArray[np.float32]:
-        part = inputs.features(places)
+    def vectors_of(contents: "list[Content]") -> NDArray[np.float32]:
+        part = features_of(contents)
         titles = load_title_reader(
             part.titles, settings.item_tower, item_tower, device=device, scratch=Path(store.scratch)
         )
@@ -107,19 +107,19 @@ def past_items(
 
     # What stands in the items of today has its vector.
     now = item_inputs(item_attributes, known, merged_items, train, user_profiles, settings).features
-    contents = {content: row for row, content in enumerate(contents_of(now))}
+    contents = {content: row for row, content in enumerate(now.contents())}
     read = dict(zip(merged_items["text"], range(merged_items.height), strict=True))
     target = store.draft("past_items")
     inputs.save(
         filled(inputs.contents, contents, item_vectors.matrix, encode),
-        filled(texts, read, item_embeddings.matrix, embed),
+        filled(inputs.texts, read, item_embeddings.matrix, embed),
         target,
     )
     context.add_asset_metadata(
         {
             "folds": len(starts),
-            "texts": len(texts),
-            "texts_of_today": sum(text in read for text in texts),
+            "texts": len(inputs.texts),
+            "texts_of_today": sum(text in read for text in inputs.texts),
             "items_known": dg.MetadataValue.json(
                 {str(start): rows.height for start, rows in inputs.rows.items()}
             ),

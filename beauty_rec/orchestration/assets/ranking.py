@@ -31,7 +31,7 @@ GROUP = "ranking"
 @stage(
     group=GROUP,
     io="models",
-    settings=("ranking", "attributes", *EVENTS),
+    settings=("ranking", *EVENTS),
     reads={"split_reviews": ["train", "valid"]},
     ins={
         "user_candidates": dg.AssetIn(

@@ -36,7 +36,6 @@ class SplitInputs:
     split_reviews: pl.DataFrame
     profiles: pl.DataFrame
     knowledge: ItemKnowledge
-    item_vectors: Vectors
     item_texts: Vectors
     past: PastItems
     settings: Settings
@@ -90,7 +89,7 @@ def _of_folds(
 ) -> CandidateLists:
     settings, found = inputs.settings, []
     texts = context_vectors(encoder, events["context"])
-    known = read_events(reviews, inputs.item_vectors.ids)
+    known = read_events(reviews, reviews["parent_asin"].unique().sort().to_list())
     past = inputs.past
     for start, inside in fold_of(events, starts_of(user_tower)):
         shelf = fold_shelf(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Content = tuple[tuple[int, ...], tuple[int, ...], str]
+"""All that an item's vector depends on: STD ids, RE ids, title."""
 PAD, MASK = 0, 2
 """Ids of every vocabulary; 1 is a value that it lacks."""
 
@@ -36,10 +38,10 @@ class ItemFeatures:
         texts = {self.ids[row]: self._title(row) for row in rows}
         return item_features(list(texts), self.std[list(rows)], self.re[list(rows)], texts)
 
-    def contents(self) -> Iterator[tuple[list[int], list[int], str]]:
+    def contents(self) -> Iterator[Content]:
         """Yield all that each item's vector depends on."""
         for row, (std, re) in enumerate(zip(self.std, self.re, strict=True)):
-            yield std.tolist(), re.tolist(), self._title(row)
+            yield tuple(std.tolist()), tuple(re[re != PAD].tolist()), self._title(row)
 
     def _title(self, row: int) -> str:
         return self.titles[self.title[row]] if self.title[row] >= 0 else ""

@@ -1,10 +1,10 @@
 """Making the items of the past: inputs as of each fold's start, and the vectors of them."""
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.settings import Settings
-from beauty_rec.towers.items.features import PAD, ItemFeatures, item_features
+from beauty_rec.towers.items.features import PAD, Content, ItemFeatures, item_features
 from beauty_rec.towers.items.inputs import item_inputs
 from beauty_rec.towers.past.stored import ATTRIBUTES, ROWS, STARTS, TEXTS, TOWER
 
-Content = tuple[tuple[int, ...], tuple[int, ...], str]
-"""All that an item's tower vector depends on: STD ids, RE ids, title."""
+T = TypeVar("T", Content, str)
 
 
 @dataclass
@@ -34,17 +33,6 @@ class PastInputs:
     rows: dict[int, pl.DataFrame] = field(default_factory=dict)
     contents: dict[Content, int] = field(default_factory=dict)
     texts: dict[str, int] = field(default_factory=dict)
-
-    def features(self, places: Sequence[int]) -> ItemFeatures:
-        """Return the item tower's inputs of some of the ``contents``."""
-        known = list(self.contents)
-        chosen = [known[place] for place in places]
-        width = max((len(re) for _, re, _ in chosen), default=0)
-        padded = [(*re, *[PAD] * (width - len(re))) for _, re, _ in chosen]
-        names = [str(place) for place in places]
-        titles = {name: title for name, (_, _, title) in zip(names, chosen, strict=True)}
-        std = np.array([std for std, _, _ in chosen], dtype=np.int64)
-        return item_features(names, std, np.array(padded, dtype=np.int64), titles)
 
     def save(self, tower: NDArray[np.float32], texts: NDArray[np.float32], target: Path) -> None:
         """Write what :class:`~beauty_rec.towers.past.stored.PastItems` reads.
@@ -65,17 +53,20 @@ class PastInputs:
             (draft / STARTS).write_text(json.dumps(list(self.attributes)), encoding="utf-8")
 
 
-def contents_of(features: ItemFeatures) -> Iterator[Content]:
-    """Yield what each item's tower vector depends on."""
-    for std, re, title in features.contents():
-        yield tuple(std), tuple(value for value in re if value != PAD), title
+def features_of(contents: Sequence[Content]) -> ItemFeatures:
+    """Return the item tower's inputs of some contents, named by their places."""
+    width = max((len(re) for _, re, _ in contents), default=0)
+    std = np.array([std for std, _, _ in contents], dtype=np.int64)
+    re = np.array([(*re, *[PAD] * (width - len(re))) for _, re, _ in contents], dtype=np.int64)
+    titles = {str(place): title for place, (_, _, title) in enumerate(contents)}
+    return item_features(list(titles), std, re, titles)
 
 
 def filled(
-    wanted: Iterable[Hashable],
-    known: Mapping[Any, int],
+    wanted: Iterable[T],
+    known: Mapping[T, int],
     matrix: NDArray[np.float32],
-    compute: Callable[[list[int]], NDArray[np.float32]],
+    compute: Callable[[list[T]], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     """Return a vector for each of ``wanted``, float32 ``[W, D]``, computing those not known.
 
@@ -83,13 +74,13 @@ def filled(
         wanted: texts or contents.
         known: rows of ``matrix``, by the same.
         matrix: float32 ``[N, D]``.
-        compute: places in ``wanted`` → float32 ``[len(places), D]``.
+        compute: some of ``wanted`` → float32 ``[n, D]``.
     """
     rows = np.array([known.get(content, -1) for content in wanted], dtype=np.int64)
     out = np.empty((len(rows), matrix.shape[1]), np.float32)
     out[rows >= 0] = matrix[rows[rows >= 0]]
-    if missing := np.flatnonzero(rows < 0).tolist():
-        out[missing] = compute(missing)
+    if missing := [content for content in wanted if content not in known]:
+        out[rows < 0] = compute(missing)
     return out
 
 
@@ -111,11 +102,10 @@ def past_inputs(
     """
     found = PastInputs()
     for start, attributes, texts in moments:
-        before = reviews.filter(pl.col("timestamp") < start)
-        inputs = item_inputs(attributes, known, texts, before, profiles, settings).features
+        inputs = item_inputs(attributes, known, texts, reviews, profiles, settings).features
         text_of = dict(texts.select("parent_asin", "text").iter_rows())
         tower, text = [], []
-        for name, content in zip(inputs.ids, contents_of(inputs), strict=True):
+        for name, content in zip(inputs.ids, inputs.contents(), strict=True):
             tower.append(found.contents.setdefault(content, len(found.contents)))
             said = text_of.get(name)
             text.append(-1 if said is None else found.texts.setdefault(said, len(found.texts)))
