@@ -51,6 +51,7 @@ SMALL = [
     "ranking.epochs=2",
     "ranking.trial_seeds=1",
     "ranking.trial_epochs=1",
+    "evaluation.bootstrap_samples=100",
 ]
 
 

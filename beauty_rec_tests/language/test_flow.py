@@ -21,8 +21,8 @@ def wait_for(stub: Stub, requests: int) -> None:
 def test_the_servers_batch_is_kept_full(stub: Callable[..., Stub], tmp_path: Path) -> None:
     server = stub("--slots", 16, "--latency", 0.25)
     # More in flight than the batch holds: a queue at the server hides our own work between two.
-    told = Run(server, tmp_path / "run", 384, in_flight=32).end()
-    assert told["right"] == 384
+    told = Run(server, tmp_path / "run", 256, in_flight=32).end()
+    assert told["right"] == 256
     used = server.capacity_used()
     print(f"capacity used: {used:.4f}")
     assert used >= 0.95

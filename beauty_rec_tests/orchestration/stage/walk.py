@@ -1,11 +1,10 @@
 """A second derivation of what each asset depends on, by other means than the one that is tested.
 
-Run as a program in a copy of the package, which it edits file by file. It prints, as JSON, which
-assets' code changed with each file, and which assets reach that file by their *compiled* code:
-imports of the bytecode, names of running functions. It shares no code with `stage/imports.py`.
+Run as a program in a copy of the package. It prints, as JSON, which assets count each file as code
+of theirs, and which assets reach that file by their *compiled* code: imports of the bytecode, names
+of running functions. It shares no code with `stage/imports.py`.
 """
 
-import ast
 import dis
 import inspect
 import json
@@ -147,20 +146,6 @@ class Walk:
                 self.visit(getattr(member, "fget", None) or getattr(member, "__func__", member))
 
 
-def changed_text(path: Path) -> str:
-    """Return the file with one function changed; without a function, with a line more."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".py":
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                lines = text.splitlines()
-                last = node.body[-1]
-                lines.insert(last.lineno - 1, " " * last.col_offset + "_changed = 1")
-                return "\n".join(lines) + "\n"
-        return text + "\nCHANGED = 1\n"
-    return text + "\n# changed\n"
-
-
 def main(package: Path, holes: list[str]) -> dict[str, Any]:
     from beauty_rec.orchestration.code_location import STAGES
     from beauty_rec.orchestration.stage import gpu, imports
@@ -176,12 +161,8 @@ def main(package: Path, holes: list[str]) -> dict[str, Any]:
             for name, found in facts.items()
         }
 
-    def changed_with(path: Path, codes: dict[str, Any], before: dict[str, str]) -> list[str]:
-        text = path.read_text(encoding="utf-8")
-        path.write_text(changed_text(path), encoding="utf-8")
-        after = {name: code.digest() for name, code in codes.items()}
-        path.write_text(text, encoding="utf-8")
-        return sorted(name for name in codes if before[name] != after[name])
+    def counting(path: Path, codes: dict[str, Any]) -> list[str]:
+        return sorted(name for name, code in codes.items() if path in code.files)
 
     library = Library(package)
     reached = {}
@@ -193,17 +174,16 @@ def main(package: Path, holes: list[str]) -> dict[str, Any]:
         body = asset.op.compute_fn.decorated_fn  # type: ignore[union-attr]
         reached[name] = library.reach(walk.all_from(inspect.unwrap(body), *starts))
     codes = derived()
-    before = {name: code.digest() for name, code in codes.items()}
     files = {name: path for name, path in library.files.items() if is_library(name)}
     data = [
         p for p in package.rglob("*") if p.is_file() and p.suffix not in {".py", ".pyc", ".typed"}
     ]
     found: dict[str, Any] = {
-        "changed": {name: changed_with(path, codes, before) for name, path in files.items()},
+        "counted": {name: counting(path, codes) for name, path in files.items()},
         "reached": {
             name: sorted(a for a, modules in reached.items() if name in modules) for name in files
         },
-        "data": {str(p.relative_to(package)): changed_with(p, codes, before) for p in data},
+        "data": {str(p.relative_to(package)): counting(p, codes) for p in data},
         "with_hole": {},
     }
     patched: Any = imports
@@ -212,9 +192,7 @@ def main(package: Path, holes: list[str]) -> dict[str, Any]:
         patched.imported_by = lambda module, hole=hole: real(module) - {hole}
         imports.reach.cache_clear()
         imports.code_of.cache_clear()
-        codes = derived()
-        before = {name: code.digest() for name, code in codes.items()}
-        found["with_hole"][hole] = changed_with(files[hole], codes, before)
+        found["with_hole"][hole] = counting(files[hole], derived())
     return found
 
 
