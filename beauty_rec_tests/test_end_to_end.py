@@ -26,6 +26,7 @@ from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 from beauty_rec_tests.command_line_shop import ALL_SPLITS, Shop
+from benchmarks.stages import Size, folders, read
 
 MODELS = {"text_retriever", "item_tower", "user_tower", "reranker"}
 NIGHT = {"ops": {"refresh_assets": {"config": {"train": "never"}}}}
@@ -284,6 +285,19 @@ def test_the_served_set_answers_as_the_pipeline_did(shop: Shop) -> None:
         wanted = dict(zip(row["parent_asin"], row["score"], strict=True))
         mine = {item["parent_asin"]: item["score"] for item in answer["items"]}
         assert mine == pytest.approx(wanted, abs=1e-5)
+
+
+def test_what_a_stage_cost_is_read_from_its_record(shop: Shop, tmp_path: Path) -> None:
+    size = Size(500, 120)
+    (tmp_path / str(size)).mkdir()
+    (tmp_path / str(size) / "data").symlink_to(shop.data)
+    assert folders(tmp_path) == [size]
+    figures = {figure.stage: figure for figure in read(tmp_path, size, "processor_seconds")}
+    assert {"raw_reviews", "keywords[train]", "reranker", "evaluation_report"} <= set(figures)
+    for figure in figures.values():
+        assert figure.seconds >= 0
+        assert figure.peak_mb > 100
+        assert re.fullmatch("[0-9a-f]{12}", figure.content)
 
 
 def test_report_prints_the_table(shop: Shop) -> None:

@@ -124,7 +124,7 @@ class Shop:
             reviews = self.reviews if split == "test" else known
             inputs = SplitInputs(reviews, self.profiles, knowledge, self.texts, self.past, settings)
             lists = split_candidates(inputs, split, tower, matrix, index, encoder)
-            return split_asks(lists.frame(), reviews, split, self.profiles, settings, tower)
+            return split_asks(lists, reviews, split, self.profiles, settings, tower)
 
         splits: dict[Split, SplitAsks] = {"valid": asked("valid")}
         _, orders = fit_reranking(

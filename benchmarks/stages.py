@@ -36,9 +36,8 @@ from beauty_rec.artifacts import hash_of_files, write_text_atomic
 from beauty_rec.evaluation.plots.canvas import new_figure, styled, to_png
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.refresh.refresh import Step, plan
-from beauty_rec.orchestration.storage.contents import CONTENT
+from beauty_rec.orchestration.storage.contents import CONTENT, last_record
 from beauty_rec.orchestration.storage.dagster_home import open_instance
-from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import has_sample, write_sample
 from beauty_rec.settings import SampleSettings, Settings
 
@@ -147,7 +146,7 @@ def read(folder: Path, size: Size, clock: str = "seconds") -> list[Figure]:
     found = []
     with open_instance(folder / str(size) / "data") as instance:
         for step in steps_of(folder / str(size)):
-            facts = latest_metadata(instance, step.key, step.partition)
+            _, facts = last_record(instance, step.key, step.partition)
             if clock in facts:
                 found.append(_figure(step, size, facts, clock))
     return found

@@ -59,6 +59,7 @@ def reranker(
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.features.knowledge import ItemKnowledge
     from beauty_rec.recommender.fit.reranking import fit_reranking
+    from beauty_rec.recommender.offline.lists import CandidateLists
     from beauty_rec.recommender.offline.split_asks import split_asks
     from beauty_rec.towers.items.served import load_item_tower, value_rows
     from beauty_rec.towers.past.stored import PastItems
@@ -75,7 +76,8 @@ def reranker(
     )
     train, valid = (
         split_asks(
-            user_candidates[split].collect(), known, split, user_profiles, settings, user_tower
+            CandidateLists.from_frame(user_candidates[split]),
+            *(known, split, user_profiles, settings, user_tower),
         )
         for split in ("train", "valid")
     )
@@ -129,7 +131,7 @@ def recommendations(
     reranker: Path,
     vocabulary: Path,
     user_tower: Path,
-    user_candidates: pl.DataFrame,
+    user_candidates: pl.LazyFrame,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
     merged_items: pl.DataFrame,
@@ -145,9 +147,10 @@ def recommendations(
     from beauty_rec.recommender.orders import Orders
 
     split = context.partition_key
+    lists = CandidateLists.from_frame(user_candidates)
     if hidden := read_hidden(settings.hidden_items):
-        user_candidates = CandidateLists.from_frame(user_candidates).without(hidden).frame()
-    asks = split_asks(user_candidates, split_reviews, split, user_profiles, settings, user_tower)
+        lists = lists.without(hidden)
+    asks = split_asks(lists, split_reviews, split, user_profiles, settings, user_tower)
     models, builder = load_rankers(reranker, Vocabulary.load(vocabulary))
     ordered = order_split(asks, models, builder, Orders.load(reranker), settings.reads_texts)
     plots = {

@@ -23,7 +23,7 @@ class CandidateLists:
         review_ids: of the events that ask.
         scenarios: how each was asked: ``with_text``, ``without_text`` or ``review_text``.
         ask: int64 ``[N]``, not falling.
-        items: ``[N]`` ids.
+        items: ``[N]`` ids, categorical.
         scores: float32 ``[N, S]``, of each of :data:`SOURCES`; NaN where it says nothing.
         tops: float32 ``[Q, S, 2]``; see :class:`~beauty_rec.recommender.candidates.Found`.
     """
@@ -68,7 +68,7 @@ class CandidateLists:
             list(review_ids),
             [scenario] * len(parts),
             np.repeat(np.arange(len(parts)), lengths),
-            pl.Series(list(ids), dtype=pl.String)[rows],
+            pl.Series(list(ids), dtype=pl.Categorical)[rows],
             scores,
             tops,
         )
@@ -137,7 +137,7 @@ class CandidateLists:
             {
                 "review_id": pl.Series(self.review_ids, dtype=pl.String),
                 "scenario": pl.Series(self.scenarios, dtype=pl.String),
-                "parent_asin": as_lists(self.items, place),
+                "parent_asin": as_lists(self.items.cast(pl.String), place),
                 **columns,
                 **{
                     f"{name}_{end}": pl.Series(self.tops[:, number, side], dtype=pl.Float32)
@@ -148,23 +148,28 @@ class CandidateLists:
         )
 
     @classmethod
-    def from_frame(cls, frame: pl.DataFrame) -> "CandidateLists":
-        """Read what :meth:`frame` made."""
-        lengths = frame["parent_asin"].list.len().to_numpy().astype(np.int64)
+    def from_frame(cls, frame: pl.LazyFrame) -> "CandidateLists":
+        """Read what :meth:`frame` made, a column at a time: all at once are as large as these."""
+
+        def column(name: str) -> pl.Series:
+            return frame.select(name).collect().to_series()
+
+        items = column("parent_asin")
+        lengths = items.list.len().to_numpy().astype(np.int64)
+        items = items.explode(empty_as_null=False).cast(pl.Categorical)
         scores = np.empty((int(lengths.sum()), len(SOURCES)), np.float32)
-        for column, name in enumerate(SOURCES):
-            scores[:, column] = frame[name].explode(empty_as_null=False).to_numpy()
-        tops = [
-            np.stack([frame[f"{name}_best"].to_numpy(), frame[f"{name}_last"].to_numpy()], axis=1)
-            for name in SOURCES
-        ]
+        tops = np.empty((len(lengths), len(SOURCES), 2), np.float32)
+        for number, name in enumerate(SOURCES):
+            scores[:, number] = column(name).explode(empty_as_null=False).to_numpy()
+            for side, end in enumerate(("best", "last")):
+                tops[:, number, side] = column(f"{name}_{end}").to_numpy()
         return cls(
-            frame["review_id"].to_list(),
-            frame["scenario"].to_list(),
-            np.repeat(np.arange(frame.height), lengths),
-            frame["parent_asin"].explode(empty_as_null=False),
+            column("review_id").to_list(),
+            column("scenario").to_list(),
+            np.repeat(np.arange(len(lengths)), lengths),
+            items,
             scores,
-            np.stack(tops, axis=1).astype(np.float32),
+            tops,
         )
 
 

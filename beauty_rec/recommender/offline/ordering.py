@@ -123,12 +123,12 @@ def ordered_lists(
             "scenario": lists.scenarios,
             "kind": list(kinds),
             "order": [orders.served[kind] for kind in kinds],
-            "parent_asin": as_lists(lists.items[rows], ends),
+            "parent_asin": as_lists(lists.items[rows].cast(pl.String), ends),
             "score": as_lists(flat_scores, ends),
             "probability": [None] * len(lists) if chances is None else chances,
             **{
                 f"top_{order}": as_lists(
-                    lists.items[np.concatenate([np.zeros(0, np.int64), *own])],
+                    lists.items[np.concatenate([np.zeros(0, np.int64), *own])].cast(pl.String),
                     np.cumsum([0, *map(len, own)]),
                 )
                 for order, own in tops.items()

@@ -118,7 +118,7 @@ def hits_of(lists: CandidateLists, answers: pl.DataFrame) -> NDArray[np.bool_]:
         answers: ``review_id, parent_asin`` of the events.
     """
     answer_of = dict(answers.select("review_id", "parent_asin").iter_rows())
-    answer = pl.Series([answer_of[name] for name in lists.review_ids], dtype=pl.String)
+    answer = pl.Series([answer_of[name] for name in lists.review_ids], dtype=pl.Categorical)
     return (lists.items == answer[lists.ask]).to_numpy()
 
 

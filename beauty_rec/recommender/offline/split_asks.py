@@ -58,17 +58,17 @@ class SplitAsks:
 
 
 def split_asks(
-    candidates: pl.DataFrame,
+    lists: CandidateLists,
     split_reviews: pl.DataFrame,
     split: Split,
     profiles: pl.DataFrame,
     settings: Settings,
     user_tower: Path,
 ) -> SplitAsks:
-    """Return the asks of a split from its frame of candidates.
+    """Return the asks of a split.
 
     Args:
-        candidates: ``user_candidates`` of the split.
+        lists: ``user_candidates`` of the split.
         split_reviews: rows that histories may reach into, the split's among them.
         split: which one.
         profiles: ``user_profiles``.
@@ -84,4 +84,4 @@ def split_asks(
             scenario: asked_events(events, reviews, scenario, least)
             for scenario in scenarios_of(reviews, settings.reads_texts)
         }
-    return SplitAsks(CandidateLists.from_frame(candidates), asked, profiles)
+    return SplitAsks(lists, asked, profiles)

@@ -22,7 +22,7 @@ def test_lists_survive_the_disk(tmp_path: Path, empty: tuple[int, ...]) -> None:
     frame = lists.frame()
     assert frame.height == 6
     frame.write_parquet(tmp_path / "lists.parquet")
-    again = CandidateLists.from_frame(pl.read_parquet(tmp_path / "lists.parquet"))
+    again = CandidateLists.from_frame(pl.scan_parquet(tmp_path / "lists.parquet"))
     assert same(again, lists)
     assert again.scenarios == ["with_text"] * 6
 
