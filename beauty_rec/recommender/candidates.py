@@ -286,7 +286,7 @@ def _best(
     if passing is None and query is not None:
         return space.best(scores, query, depth)
     found, values = leading(scores if passing is None else scores[passing], depth + SLACK)
-    rows = (found if passing is None else passing[found]).numpy()
-    own = values.numpy() if query is None else space.exact(rows, query)
+    rows = found if passing is None else passing.numpy()[found]
+    own = values if query is None else space.exact(rows, query)
     order = ranked(own, rows)[:depth]
     return rows[order], own[order]

@@ -75,10 +75,8 @@ class Common:
         self._scores.masked_fill_(self._scores <= 0, -torch.inf)
         seen = self._scores.clone()
         seen[torch.from_numpy(gone)] = -torch.inf
-        rows, values = leading(seen, depth + SLACK + SPARE)
-        order = np.lexsort((rows.numpy(), -values.numpy()))
-        self._rows, self._values = rows.numpy()[order], values.numpy()[order]
-        self._all = len(order) < depth + SLACK + SPARE
+        self._rows, self._values = leading(seen, depth + SLACK + SPARE)
+        self._all = len(self._rows) < depth + SLACK + SPARE
         self._usual = depth, _first(self._rows, self._values, depth)
 
     def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
@@ -89,7 +87,7 @@ class Common:
         if self._all or int(kept.sum()) >= depth + SLACK:
             return _first(self._rows[kept], self._values[kept], depth)
         rows, values = leading(self.dense(hidden), depth + SLACK)
-        return _first(rows.numpy(), values.numpy(), depth)
+        return _first(rows, values, depth)
 
     def at(self, rows: Rows) -> Scores:
         """See :class:`Scored`."""

@@ -121,7 +121,7 @@ class ItemSpace:
         Sums in float32 depend on where a row stands; so what may be among the best is summed again
         in float64, and ties are in the order of the rows, as the pipeline has them.
         """
-        rows = leading(scores, k + SLACK)[0].numpy()
+        rows, _ = leading(scores, k + SLACK)
         exact = self.exact(rows, query)
         order = ranked(exact, rows)[:k]
         return rows[order], exact[order]
