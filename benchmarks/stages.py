@@ -44,6 +44,8 @@ from beauty_rec.settings import SampleSettings, Settings
 REVIEWS, ITEMS = 701_528, 112_590  # of All_Beauty
 FEWEST_SECONDS = 0.5
 """A shorter stage is mostly what it takes to start one."""
+NAMED = 14
+"""Stages of the picture that have a colour."""
 
 
 @dataclass(frozen=True)
@@ -215,20 +217,28 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 @styled
 def plot(figures: Sequence[Figure]) -> bytes:
-    """Return a picture of seconds and of memory over reviews, a line a stage."""
+    """Return a picture of seconds and of memory over reviews, a line a stage.
+
+    The longest stages have a colour and a name, the others are grey.
+    """
     stages = by_stage(figures)
-    figure, (time, memory) = new_figure(2, "Time and memory of each stage", "", width=7, height=7)
-    for place, (stage, own) in enumerate(stages.items()):
-        look: dict[str, Any] = {
-            "color": f"C{place % 10}",
-            "marker": "os^Dv"[place // 10 % 5],
-            "markersize": 4,
-        }
+    longest = sorted(stages, key=lambda stage: -stages[stage][-1].seconds)[:NAMED]
+    figure, (time, memory) = new_figure(2, "Time and memory of each stage", "", width=7, height=6)
+    others = 0
+    for stage, own in stages.items():
+        look: dict[str, Any] = {"color": "0.8", "linewidth": 0.8, "zorder": 0}
+        name = None
+        if stage in longest:
+            place = longest.index(stage)
+            look = {"color": f"C{place % 10}", "marker": "os"[place // 10], "markersize": 4}
+            slope = exponent(own)
+            name = stage if slope is None else f"{stage} ({slope:.2f})"
+        else:
+            others += 1
+            name = "others" if others == 1 else None
         reviews = [found.reviews for found in own]
-        slope = exponent(own)
-        name = stage if slope is None else f"{stage} ({slope:.2f})"
         time.plot(reviews, [max(0.01, found.seconds) for found in own], label=name, **look)
-        memory.plot(reviews, [found.peak_mb for found in own], label=stage, **look)
+        memory.plot(reviews, [found.peak_mb for found in own], **look)
     for axes, label in ((time, "seconds"), (memory, "peak of the process, MB")):
         axes.set(xscale="log", yscale="log", xlabel="reviews", ylabel=label)
     lines, names = time.get_legend_handles_labels()
