@@ -293,9 +293,9 @@ def test_what_a_stage_cost_is_read_from_its_record(shop: Shop, tmp_path: Path) -
     (tmp_path / str(size) / "data").symlink_to(shop.data)
     assert folders(tmp_path) == [size]
     figures = {figure.stage: figure for figure in read(tmp_path, size, "processor_seconds")}
-    assert {"raw_reviews", "keywords[train]", "reranker", "evaluation_report"} <= set(figures)
+    assert {"raw_reviews", "keywords[train]", "evaluation_report"} <= set(figures)
+    assert figures["reranker"].seconds > 0
     for figure in figures.values():
-        assert figure.seconds >= 0
         assert figure.peak_mb > 100
         assert re.fullmatch("[0-9a-f]{12}", figure.content)
 

@@ -36,8 +36,9 @@ from beauty_rec.artifacts import hash_of_files, write_text_atomic
 from beauty_rec.evaluation.plots.canvas import new_figure, styled, to_png
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.refresh.refresh import Step, plan
-from beauty_rec.orchestration.storage.contents import CONTENT, last_record
+from beauty_rec.orchestration.storage.contents import CONTENT
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import has_sample, write_sample
 from beauty_rec.settings import SampleSettings, Settings
 
@@ -148,7 +149,7 @@ def read(folder: Path, size: Size, clock: str = "seconds") -> list[Figure]:
     found = []
     with open_instance(folder / str(size) / "data") as instance:
         for step in steps_of(folder / str(size)):
-            _, facts = last_record(instance, step.key, step.partition)
+            facts = latest_metadata(instance, step.key, step.partition)
             if clock in facts:
                 found.append(_figure(step, size, facts, clock))
     return found
@@ -224,18 +225,15 @@ def plot(figures: Sequence[Figure]) -> bytes:
     stages = by_stage(figures)
     longest = sorted(stages, key=lambda stage: -stages[stage][-1].seconds)[:NAMED]
     figure, (time, memory) = new_figure(2, "Time and memory of each stage", "", width=7, height=6)
-    others = 0
+    others = [stage for stage in stages if stage not in longest]
     for stage, own in stages.items():
         look: dict[str, Any] = {"color": "0.8", "linewidth": 0.8, "zorder": 0}
-        name = None
+        name = "others" if stage in others[:1] else None
         if stage in longest:
             place = longest.index(stage)
             look = {"color": f"C{place % 10}", "marker": "os"[place // 10], "markersize": 4}
             slope = exponent(own)
             name = stage if slope is None else f"{stage} ({slope:.2f})"
-        else:
-            others += 1
-            name = "others" if others == 1 else None
         reviews = [found.reviews for found in own]
         time.plot(reviews, [max(0.01, found.seconds) for found in own], label=name, **look)
         memory.plot(reviews, [found.peak_mb for found in own], **look)

@@ -29,24 +29,29 @@ class ArtifactDamagedError(RuntimeError):
     """An artifact is not what its asset wrote; the message names the file and the remedy."""
 
 
-def last_record(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None = None
-) -> tuple[int, dict[str, Any]]:
-    """Return the number of the last materialization and its metadata; 0 and {} without any."""
+def materialization(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None = None, back: int = 0
+) -> dg.EventLogRecord | None:
+    """Return the record of the last materialization, or of one that lies further ``back``."""
     found = instance.fetch_materializations(
         dg.AssetRecordsFilter(
             asset_key=key, asset_partitions=None if partition is None else [partition]
         ),
-        limit=1,
+        limit=back + 1,
     ).records
-    if not found or found[0].asset_materialization is None:
-        return 0, {}
-    metadata = found[0].asset_materialization.metadata
+    return found[back] if len(found) > back else None
+
+
+def facts_of(record: dg.EventLogRecord | None) -> dict[str, Any]:
+    """Return the metadata of a materialization, hashes unfolded; {} without one."""
+    if record is None or record.asset_materialization is None:
+        return {}
+    metadata = record.asset_materialization.metadata
     facts: dict[str, Any] = {name: value.value for name, value in metadata.items()}
     for name in (CONTENT, SIDE_CONTENT):
         if isinstance(text := facts.get(name), str):
             facts[name] = json.loads(text.removeprefix(_OPENING).removesuffix(_CLOSING))
-    return found[0].storage_id, facts
+    return facts
 
 
 def recorded(content: Mapping[str, Any]) -> dg.MarkdownMetadataValue:
@@ -68,7 +73,7 @@ def earlier(context: dg.AssetExecutionContext, path: Path | None) -> Path | None
     """Return the running asset's own artifact of before; None if it is missing or damaged."""
     if path is None:
         return None
-    _, facts = last_record(context.instance, context.asset_key)
+    facts = facts_of(materialization(context.instance, context.asset_key))
     fault = fault_of(path, facts.get(CONTENT), None)
     if fault is not None:
         LOG.warning("%s; it is not gone on from", fault)

@@ -15,8 +15,9 @@ import dagster as dg
 from beauty_rec.orchestration.storage.contents import (
     CONTENT,
     SIDE_CONTENT,
+    facts_of,
     fault_of,
-    last_record,
+    materialization,
 )
 from beauty_rec.orchestration.storage.indexes import ItemIndexResource, TextIndexResource
 from beauty_rec.orchestration.storage.io_managers import LAYOUTS, path_in_store
@@ -74,11 +75,11 @@ class Holdings:
         if layout not in LAYOUTS:
             return None
         name = key.to_user_string()
-        record, facts = last_record(instance, key, partition)
-        reason = self._of_files(path_in_store(layout, name, partition), facts)
+        record = materialization(instance, key, partition)
+        reason = self._of_files(path_in_store(layout, name, partition), facts_of(record))
         if reason is None and name in _INDEXES:
             reason = _INDEXES[name](self)
-        return None if reason is None else Fault(reason, record)
+        return None if reason is None else Fault(reason, 0 if record is None else record.storage_id)
 
     @cached_property
     def _verified(self) -> Verified:

@@ -23,8 +23,9 @@ from beauty_rec.orchestration.storage.contents import (
     CONTENT,
     REMEDY,
     ArtifactDamagedError,
+    facts_of,
     fault_of,
-    last_record,
+    materialization,
     recorded,
 )
 from beauty_rec.orchestration.storage.remote import fetch, is_local, upload
@@ -90,7 +91,8 @@ class ArtifactIOManager(dg.UPathIOManager):
         partition = None
         if context.has_asset_partitions:
             partition = path.name.removesuffix(self.extension or "")
-        _, facts = last_record(context.step_context.instance, context.asset_key, partition)
+        instance = context.step_context.instance
+        facts = facts_of(materialization(instance, context.asset_key, partition))
         try:
             local = self._fetch(path)
             fault = fault_of(local, facts.get(CONTENT), self._verified())

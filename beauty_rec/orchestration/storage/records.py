@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
+from beauty_rec.orchestration.storage.contents import facts_of, materialization
 from beauty_rec.orchestration.storage.dagster_home import open_copy
 
 
@@ -19,11 +20,7 @@ def latest_metadata(
 
     Empty if there is none.
     """
-    record = _latest(instance, key, partition, back)
-    if record is None:
-        return {}
-    metadata = record.asset_materialization.metadata
-    return {name: value.value for name, value in metadata.items()}
+    return facts_of(materialization(instance, key, partition, back))
 
 
 def last_facts(data_dir: Path, asset: str, partition: str | None = None) -> dict[str, Any]:
@@ -51,10 +48,10 @@ def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:
     found = []
     for key in instance.get_asset_keys():
         for split in sorted(instance.get_materialized_partitions(key)) or [None]:
-            record = _latest(instance, key, split)
+            record = materialization(instance, key, split)
             if record is None or key == context.asset_key:
                 continue
-            values = {n: v.value for n, v in record.asset_materialization.metadata.items()}
+            values = facts_of(record)
             row = {
                 "asset": key.to_user_string(),
                 "split": split,
@@ -65,18 +62,6 @@ def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:
             }
             found.append((record.storage_id, row))
     return [row for _, row in sorted(found, key=lambda pair: pair[0])]
-
-
-def _latest(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None, back: int = 0
-) -> Any:
-    found = instance.fetch_materializations(
-        dg.AssetRecordsFilter(
-            asset_key=key, asset_partitions=None if partition is None else [partition]
-        ),
-        limit=back + 1,
-    ).records
-    return found[back] if len(found) > back else None
 
 
 def _batch(instance: dg.DagsterInstance, run_id: str) -> str:
