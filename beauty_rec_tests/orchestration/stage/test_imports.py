@@ -76,6 +76,7 @@ def test_every_library_module_counts_for_exactly_what_runs_it(
     assert len(walked["counted"]) > 150
     assert sum(map(len, walked["reached"].values())) > 300
     assert differences(walked["counted"], walked["reached"]) == {}
+    assert walked["unnoticed"] == []
 
 
 @pytest.mark.parametrize("hole", HOLES)
@@ -166,17 +167,6 @@ def test_however_a_module_is_reached_it_counts(package: Path, form: str) -> None
         (package / name).write_text(text + "\n")
     code = imports.code_of("beauty_rec.orchestration.assets.shop", "asset")
     assert package / "lib/target.py" in code.files
-
-
-def test_a_change_of_any_file_that_counts_is_another_digest(package: Path) -> None:
-    for name, text in FORMS[next(iter(FORMS))].items():
-        (package / name).write_text(text + "\n")
-    code = imports.code_of("beauty_rec.orchestration.assets.shop", "asset")
-    digests = {code.digest()}
-    for path in code.files:
-        path.write_text(path.read_text() + "# changed\n")
-        digests.add(code.digest())
-    assert len(digests) == len(code.files) + 1 > 2
 
 
 @pytest.mark.parametrize("text", NOT_RUN)

@@ -1,8 +1,9 @@
 """A second derivation of what each asset depends on, by other means than the one that is tested.
 
-Run as a program in a copy of the package. It prints, as JSON, which assets count each file as code
-of theirs, and which assets reach that file by their *compiled* code: imports of the bytecode, names
-of running functions. It shares no code with `stage/imports.py`.
+Run as a program in a copy of the package, which it edits file by file. It prints, as JSON, which
+assets count each file as code of theirs, whether they notice its edit, and which assets reach it by
+their *compiled* code: imports of the bytecode, names of running functions. It shares no code with
+`stage/imports.py`.
 """
 
 import dis
@@ -164,6 +165,14 @@ def main(package: Path, holes: list[str]) -> dict[str, Any]:
     def counting(path: Path, codes: dict[str, Any]) -> list[str]:
         return sorted(name for name, code in codes.items() if path in code.files)
 
+    def is_noticed(path: Path, code: Any) -> bool:
+        """Whether an edit of the file is another digest."""
+        before, text = code.digest(), path.read_bytes()
+        path.write_bytes(text + b"\n# changed\n")
+        after = code.digest()
+        path.write_bytes(text)
+        return after != before
+
     library = Library(package)
     reached = {}
     for asset in STAGES:
@@ -186,6 +195,12 @@ def main(package: Path, holes: list[str]) -> dict[str, Any]:
         "data": {str(p.relative_to(package)): counting(p, codes) for p in data},
         "with_hole": {},
     }
+    paths = {**files, **{str(p.relative_to(package)): p for p in data}}
+    found["unnoticed"] = [
+        name
+        for name, counted in {**found["counted"], **found["data"]}.items()
+        if counted and not is_noticed(paths[name], codes[counted[0]])
+    ]
     patched: Any = imports
     real = patched.imported_by
     for hole in holes:
