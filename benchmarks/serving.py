@@ -23,6 +23,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,17 @@ def user_of(number: int) -> str:
     return f"AUSER{number:020d}"
 
 
+def users_per_second(answer: Callable[[list[str]], int]) -> float:
+    """Answer four times 1,000 users; return the median rate after the first time."""
+    took = []
+    for block in range(4):
+        users = [user_of(block * 1_000 + number) for number in range(1_000)]
+        started = time.perf_counter()
+        assert answer(users) == len(users)
+        took.append(time.perf_counter() - started)
+    return 1_000 / float(np.median(took[1:]))
+
+
 def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
     """Users per second: one by one, by the batch, and by lists."""
     import httpx
@@ -166,19 +178,17 @@ def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
         for name, people in (("one at a time", 1), (f"{AT_ONCE} at once", AT_ONCE)):
             rates[name] = run(name, port, people, told.seconds, 10**9, questions)["per_s"]
         with httpx.Client(base_url=server.url, timeout=130) as client:
-            started = time.perf_counter()
-            asked = {"user_ids": [user_of(number) for number in range(1_000)], "k": 10}
-            answer = client.post("/v1/recommend/batch", json=asked)
-            rates["batch over HTTP"] = 1_000 / (time.perf_counter() - started)
-            assert len(answer.json()["answers"]) == 1_000
+
+            def over_http(users: list[str]) -> int:
+                told = {"user_ids": users, "k": 10}
+                return len(client.post("/v1/recommend/batch", json=told).json()["answers"])
+
+            rates["batch over HTTP"] = users_per_second(over_http)
     with Engine.open(Settings(data_dir=folder)) as engine:
-        now, took = int(time.time() * 1000), list[float]()
-        for block in range(4):
-            users = [user_of(block * 1_000 + number) for number in range(1_000)]
-            started = time.perf_counter()
-            assert len(list(best_of_users(engine, users, 10, now))) == len(users)
-            took.append(time.perf_counter() - started)
-        rates["lists"] = 1_000 / float(np.median(took[1:]))
+        now = int(time.time() * 1000)
+        rates["lists"] = users_per_second(
+            lambda users: len(list(best_of_users(engine, users, 10, now)))
+        )
     for name, rate in rates.items():
         print(f"{name:<22} per_s {rate:.1f}  to one at a time {rate / rates['one at a time']:.1f}")
 

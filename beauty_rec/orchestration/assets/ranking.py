@@ -74,11 +74,9 @@ def reranker(
         settings,
         PastItems.load(past_items).attributes,
     )
+    read = CandidateLists.from_frame
     train, valid = (
-        split_asks(
-            CandidateLists.from_frame(user_candidates[split]),
-            *(known, split, user_profiles, settings, user_tower),
-        )
+        split_asks(read(user_candidates[split]), known, split, user_profiles, settings, user_tower)
         for split in ("train", "valid")
     )
     target = store.draft("reranker")
