@@ -31,6 +31,7 @@ def test_it_counts_and_times_and_builds_nothing(tmp_path: Path, tiny_model: Path
     assert said.exit_code == 0, said.output
     assert "300 reviews (240 train), 60 items" in said.stdout
     assert "measured here on cpu" in said.stdout
+    assert said.stdout.count("M parameters") == 1  # one model does both
     assert "text_retriever" in said.stdout
     assert not (tmp_path / "data").exists()
 

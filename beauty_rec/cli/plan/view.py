@@ -23,7 +23,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         f"{data.query_tokens:.0f}, positive {data.positive_tokens:.0f}, title "
         f"{data.title_tokens:.0f}"
     )
-    for shape in (plan.encoder, plan.titles):
+    for shape in {shape.name: shape for shape in (plan.encoder, plan.titles)}.values():
         where = "" if shape.here else f"; not on this machine: {fetch_command(shape.name)}"
         yield f"model    {shape.name}, {shape.parameters / 1e6:,.0f} M parameters{where}"
     rates = plan.tuning_rates
