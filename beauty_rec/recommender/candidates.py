@@ -168,7 +168,7 @@ def _union(
     scores = [own if own is None else _hidden(own, hidden, dense=apart) for own in given]
     tops = np.full((len(scores), 2), np.nan, np.float32)
     parts: list[NDArray[np.int64]] = []
-    passing = None if allowed is None else torch.from_numpy(np.flatnonzero(allowed))
+    passing = None if allowed is None else np.flatnonzero(allowed)
     for column, own in enumerate(scores):
         if own is None:
             continue
@@ -188,7 +188,7 @@ def _union(
     if allowed is not None and len(union) < least:
         union = _filled(union, every, queries, space, allowed, least)
     if pinned:
-        best = [_first(rows, every, allowed) for rows in pinned]
+        best = [_first(rows, every, queries, space, allowed) for rows in pinned]
         union = _distinct(np.concatenate([union, *best]))
     table = np.full((len(union), len(scores)), np.nan, np.float32)
     for column, own in enumerate(scores):
@@ -254,8 +254,7 @@ def _filled(
         missing[union] = False
         if own is None or len(union) >= least or not missing.any():
             continue
-        passing = torch.from_numpy(np.flatnonzero(missing))
-        rows, _ = _best(own, query, space, least - len(union), passing)
+        rows, _ = _best(own, query, space, least - len(union), np.flatnonzero(missing))
         union = np.union1d(union, rows)
     return union
 
@@ -263,15 +262,17 @@ def _filled(
 def _first(
     rows: NDArray[np.int64],
     scores: Sequence[torch.Tensor | None],
+    queries: Sequence[NDArray[np.float32] | None],
+    space: ItemSpace,
     allowed: NDArray[np.bool_] | None,
 ) -> NDArray[np.int64]:
     """Return the best of ``rows`` by the first source that knows any of them; or nothing."""
-    rows = rows if allowed is None else rows[allowed[rows]]
-    for own in scores:
+    rows = np.sort(rows if allowed is None else rows[allowed[rows]])
+    for own, query in zip(scores, queries, strict=True):
         if own is not None and len(rows):
-            here = own[torch.from_numpy(rows)]
-            if bool(torch.isfinite(here).any()):
-                return rows[[int(here.argmax())]]
+            best, _ = _best(own, query, space, 1, rows)
+            if len(best):
+                return best
     return rows[:0]
 
 
@@ -280,13 +281,14 @@ def _best(
     query: NDArray[np.float32] | None,
     space: ItemSpace,
     depth: int,
-    passing: torch.Tensor | None = None,
+    passing: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the rows of the best scores and the scores, of the rows ``passing`` alone if given."""
-    if passing is None and query is not None:
-        return space.best(scores, query, depth)
-    found, values = leading(scores if passing is None else scores[passing], depth + SLACK)
-    rows = found if passing is None else passing.numpy()[found]
-    own = values if query is None else space.exact(rows, query)
-    order = ranked(own, rows)[:depth]
-    return rows[order], own[order]
+    if query is not None:
+        return space.best(scores, query, depth, passing)
+    found, values = leading(
+        scores if passing is None else scores[torch.from_numpy(passing)], depth + SLACK
+    )
+    rows = found if passing is None else passing[found]
+    order = ranked(values, rows)[:depth]
+    return rows[order], values[order]

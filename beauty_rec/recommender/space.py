@@ -1,10 +1,10 @@
 """All items in one matrix: what every source of candidates scores, exactly.
 
 The matrix is ``[tower | statistics | text]``. A user vector asks all of it, a text only its last
-block, so both are answered by one pass. At 112,590 items one pass over float32 takes 12 ms on two
-slow cores for one request and 1.6 ms a request for sixteen; pgvector's HNSW takes about as long for
-one, gains nothing by company, and filters and exclusions make it slower. So requests are answered
-exactly, and scores are those of the pipeline.
+block, so both are answered by one pass: over a copy in bfloat16 where the CPU multiplies that, the
+best of which are then looked at again. pgvector's HNSW takes about as long for one request, gains
+nothing by company, and filters and exclusions make it slower. So requests are answered exactly, and
+scores are those of the pipeline.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.retriever.packed_linear import PackedMatrix, packs
+from beauty_rec.retriever.encoding.precision import reduced_precision
+from beauty_rec.search.coarse import CoarseMatrix
 from beauty_rec.search.near_ties import SLACK, ranked
 from beauty_rec.search.top import leading
 from beauty_rec.towers.users.item_matrix import ItemMatrix, aligned
 
 SPARE_ROWS = 1_024
-FEW_QUERIES = 12
-"""Below it ``matrix @ queries.T`` is faster than the other way round (measured)."""
 AT_ONCE = 64
 """Rows in float64: all of a request's would be memory that the system clears for each of them."""
-AS_IT_IS = 2
-"""For so few queries the reordered matrix gains nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,7 @@ class ItemSpace:
         tower_stop: columns of the item tower.
         text_start: first column of the text block.
         has_text: bool ``[capacity]``.
-        packed: the first rows once more, in an order that many queries are answered faster in;
-            None where PyTorch cannot make it.
+        coarse: the matrix at half the bytes; None where the CPU would not be faster with it.
     """
 
     ids: list[str]
@@ -49,7 +45,7 @@ class ItemSpace:
     tower_stop: int
     text_start: int
     has_text: NDArray[np.bool_]
-    packed: PackedMatrix | None
+    coarse: CoarseMatrix | None
 
     @classmethod
     def of(cls, items: ItemMatrix, texts: Vectors, *, spare: int = SPARE_ROWS) -> "ItemSpace":
@@ -68,6 +64,7 @@ class ItemSpace:
         kept.numpy()[: len(items.ids)] = matrix
         has_text = np.zeros(len(kept), bool)
         has_text[: len(items.ids)] = matrix[:, text_start:].any(axis=1)
+        starts = sorted({0, items.tower, text_start} - {matrix.shape[1]})
         return cls(
             list(items.ids),
             {name: row for row, name in enumerate(items.ids)},
@@ -75,7 +72,7 @@ class ItemSpace:
             items.tower,
             text_start,
             has_text,
-            PackedMatrix(kept[: len(items.ids)]) if packs() else None,
+            CoarseMatrix.of(kept, starts) if _multiplies_bfloat16() else None,
         )
 
     def __len__(self) -> int:
@@ -104,24 +101,42 @@ class ItemSpace:
         return np.pad(texts, ((0, 0), (self.text_start, 0)))
 
     def scores(self, queries: NDArray[np.float32]) -> torch.Tensor:
-        """Return float32 ``[Q, rows]``, the inner products of all rows with ``[Q, W]``."""
-        rows, asked = self.matrix[: len(self.ids)], torch.from_numpy(queries)
-        if self.packed is None or len(asked) <= AS_IT_IS:
-            return _product(asked, rows)
-        found = self.packed.times(asked)
-        if len(rows) == len(self.packed):
-            return found
-        return torch.cat([found, _product(asked, rows[len(self.packed) :])], dim=1)
+        """Return float32 ``[Q, rows]``: about the inner products of all rows with ``[Q, W]``.
+
+        Good for :meth:`best`, which knows how far they are off.
+        """
+        asked = torch.from_numpy(queries)
+        if self.coarse is None:
+            return asked @ self.matrix[: len(self.ids)].T
+        return self.coarse.scores(asked, len(self.ids))
 
     def best(
-        self, scores: torch.Tensor, query: NDArray[np.float32], k: int
+        self,
+        scores: torch.Tensor,
+        query: NDArray[np.float32],
+        k: int,
+        among: NDArray[np.int64] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the rows of the ``k`` best finite scores and exact scores, best first.
 
-        Sums in float32 depend on where a row stands; so what may be among the best is summed again
-        in float64, and ties are in the order of the rows, as the pipeline has them.
+        What may be among the best is summed again in float64, since sums in float32 depend on
+        where a row stands; ties are in the order of the rows, as the pipeline has them.
+
+        Args:
+            scores: float32 ``[rows]``, of :meth:`scores`; ``-inf`` for what is hidden.
+            query: float32 ``[W]``, that they answer.
+            k: all are returned where there are no more.
+            among: int64, ascending, the rows that are looked at; None: all.
         """
-        rows, _ = leading(scores, k + SLACK)
+        own = scores if among is None else scores[torch.from_numpy(among)]
+        if self.coarse is None or k < 1:
+            places, _ = leading(own, k + SLACK)
+            rows = places if among is None else among[places]
+        else:
+            places = self.coarse.contenders(own, query, k + SLACK)
+            rows = places if among is None else among[places]
+            again = torch.from_numpy(self.vectors(rows) @ query)
+            rows = rows[leading(again, k + SLACK)[0]]
         exact = self.exact(rows, query)
         order = ranked(exact, rows)[:k]
         return rows[order], exact[order]
@@ -141,8 +156,10 @@ class ItemSpace:
         # Snapshots before this one do not look beyond their own rows: no copy is needed.
         grown.matrix[start:stop] = torch.from_numpy(vectors)
         grown.has_text[start:stop] = vectors[:, self.text_start :].any(axis=1)
+        coarse = grown.coarse and grown.coarse.with_rows(start, torch.from_numpy(vectors))
         return replace(
             grown,
+            coarse=coarse,
             ids=[*self.ids, *names],
             row_of=self.row_of | dict(zip(names, range(start, stop), strict=True)),
         )
@@ -153,13 +170,9 @@ class ItemSpace:
             self,
             matrix=torch.cat([self.matrix, torch.zeros(more, self.width)]),
             has_text=np.concatenate([self.has_text, np.zeros(more, bool)]),
+            coarse=self.coarse and self.coarse.with_room(more),
         )
 
 
-def _product(asked: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return ``asked @ rows.T``, float32 ``[Q, N]``."""
-    if not 0 < len(asked) < FEW_QUERIES:
-        return asked @ rows.T
-    # One column takes another kernel, which is slower than two columns.
-    two = torch.cat([asked, torch.zeros_like(asked)]) if len(asked) == 1 else asked
-    return (rows @ two.T).T[: len(asked)].contiguous()
+def _multiplies_bfloat16() -> bool:
+    return reduced_precision("auto", torch.device("cpu")) == torch.bfloat16

@@ -1,0 +1,69 @@
+"""The bfloat16 copy of a matrix: it never loses one of the best, and it does tell items apart."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from beauty_rec.search.coarse import CoarseMatrix
+
+N, W, STARTS = 3_000, 96, (0, 40, 48)
+
+
+def drawn(seed: int, *, alike: bool) -> NDArray[np.float32]:
+    """Rows with blocks of unequal length; ``alike``: float32 alone tells many of them apart."""
+    draw = np.random.default_rng(seed)
+    rows = draw.normal(size=(N, W))
+    if alike:
+        rows = rows[:1] + 1e-3 * rows
+    rows[:, 40:48] *= 30
+    return rows.astype(np.float32)
+
+
+def first(values: NDArray[np.float64], k: int) -> set[int]:
+    return set(np.argsort(-values, kind="stable")[:k].tolist())
+
+
+@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("k", [1, 10, 300, N + 1])
+@pytest.mark.parametrize("some", [slice(0, W), slice(48, W), slice(40, 48), slice(5, 6)])
+def test_what_is_among_the_best_is_a_contender(some: slice, k: int, alike: bool) -> None:
+    matrix = drawn(3, alike=alike)
+    coarse = CoarseMatrix.of(torch.from_numpy(matrix), STARTS)
+    for seed in range(4):
+        query = np.zeros(W, np.float32)
+        query[some] = np.random.default_rng(seed).normal(size=W)[some]
+        scores = coarse.scores(torch.from_numpy(query[None]), N)[0]
+        exact = matrix.astype(np.float64) @ query.astype(np.float64)
+        found = coarse.contenders(scores, query, k)
+        assert first(exact, k) <= set(found.tolist())
+        assert (np.diff(found) > 0).all()
+
+
+def test_few_are_contenders_where_scores_differ() -> None:
+    matrix = drawn(4, alike=False)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    coarse = CoarseMatrix.of(torch.from_numpy(matrix), STARTS)
+    scores = coarse.scores(torch.from_numpy(matrix[:1]), N)[0]
+    assert 100 <= len(coarse.contenders(scores, matrix[0], 100)) < 300
+
+
+def test_hidden_rows_are_none() -> None:
+    matrix = drawn(5, alike=True)
+    coarse = CoarseMatrix.of(torch.from_numpy(matrix), STARTS)
+    scores = coarse.scores(torch.from_numpy(matrix[:1]), N)[0]
+    scores[5:] = -torch.inf
+    assert coarse.contenders(scores, matrix[0], 3).max() < 5
+    assert coarse.contenders(scores, matrix[0], 100).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_rows_that_come_later_widen_the_bounds() -> None:
+    matrix = drawn(6, alike=True)
+    small = CoarseMatrix.of(torch.zeros((N, W)), STARTS).with_room(8)
+    assert not small.longest.any()
+    full = small.with_rows(0, torch.from_numpy(matrix))
+    again = CoarseMatrix.of(torch.from_numpy(matrix), STARTS)
+    np.testing.assert_array_equal(full.longest, again.longest)
+    np.testing.assert_array_equal(full.lost, again.lost)
+    np.testing.assert_array_equal(full.rows[:N].float(), again.rows.float())
+    assert (full.lost <= 2.0**-8 * full.longest).all()
