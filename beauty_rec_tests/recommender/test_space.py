@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.recommender.space import SPARE_ROWS, ItemSpace
@@ -21,7 +21,7 @@ IDS = [f"i{row}" for row in range(N)]
 NO_TEXTS = Vectors([], np.zeros((0, TEXT), np.float32))
 
 
-def alike(found: ArrayLike, wanted: ArrayLike) -> None:
+def alike(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> None:
     """Equal up to bfloat16."""
     np.testing.assert_allclose(found, wanted, rtol=0.02, atol=0.1)
 
