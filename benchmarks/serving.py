@@ -9,7 +9,7 @@ a past of 10 items, a context of 12 words that was never asked before, the best 
 sources find.
 First one request at a time, then 16 at once, then as many requests as it takes to see whether
 memory grows. Beside it a bare loop in a process of its own: encode the context, multiply the item
-texts with it, take the best 100.
+texts with it, take the best 100; by the faster one of two ways.
 
 With ``--batch`` known users are asked for instead: one by one over HTTP, a thousand in a call, and
 as the asset `user_lists` makes their lists.
@@ -129,15 +129,22 @@ def bare_loop(data: Path, size: Size, seconds: float, results: Any) -> None:
     encoder = load_encoder(folder / "text_retriever")
     texts = torch.from_numpy(np.load(folder / "item_embeddings" / "vectors.npy"))
     questions = Questions(size, 99)
-    took = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        started = time.perf_counter()
-        vector = torch.from_numpy(encoder.encode_contexts([questions.context()]))
-        # Two columns: one takes a slower kernel.
-        (texts @ torch.cat([vector, vector]).T)[:, 0].topk(100)
-        took.append((time.perf_counter() - started) * 1000)
-    results.put((float(np.median(took)), len(took) / sum(took) * 1000))
+    # Which of these takes the slower kernel depends on the processor.
+    products: list[Callable[[Any], Any]] = [
+        lambda vector: (vector @ texts.T)[0],
+        lambda vector: (texts @ torch.cat([vector, vector]).T)[:, 0],
+    ]
+    medians = []
+    for product in products:
+        took = []
+        end = time.perf_counter() + seconds / len(products)
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            vector = torch.from_numpy(encoder.encode_contexts([questions.context()]))
+            product(vector).topk(100)
+            took.append((time.perf_counter() - started) * 1000)
+        medians.append((float(np.median(took)), len(took) / sum(took) * 1000))
+    results.put(min(medians))
 
 
 class OfUsers(Questions):
