@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.retriever.encoding.precision import reduced_precision
-from beauty_rec.search.coarse import CoarseMatrix
+from beauty_rec.recommender.coarse import CoarseMatrix
 from beauty_rec.search.near_ties import SLACK, ranked
 from beauty_rec.search.top import leading
 from beauty_rec.towers.users.item_matrix import ItemMatrix, aligned
@@ -72,7 +71,7 @@ class ItemSpace:
             items.tower,
             text_start,
             has_text,
-            CoarseMatrix.of(kept, starts) if _multiplies_bfloat16() else None,
+            CoarseMatrix.of(kept[: len(items.ids)], starts, spare) if CoarseMatrix.pays() else None,
         )
 
     def __len__(self) -> int:
@@ -172,7 +171,3 @@ class ItemSpace:
             has_text=np.concatenate([self.has_text, np.zeros(more, bool)]),
             coarse=self.coarse and self.coarse.with_room(more),
         )
-
-
-def _multiplies_bfloat16() -> bool:
-    return reduced_precision("auto", torch.device("cpu")) == torch.bfloat16

@@ -29,7 +29,10 @@ def packs() -> bool:
 
 
 class PackedMatrix:
-    """A reordered copy of a float32 matrix ``[N, W]`` on a CPU, to be multiplied with rows."""
+    """A reordered copy of a matrix ``[N, W]`` on a CPU, to be multiplied with rows.
+
+    In float32, or in bfloat16 where the CPU has instructions for it; so are the rows.
+    """
 
     def __init__(self, matrix: torch.Tensor) -> None:
         self._columns = len(matrix)
@@ -40,7 +43,7 @@ class PackedMatrix:
         return self._columns
 
     def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """Return ``rows @ matrix.T + bias``, float32 ``[B, N]``, of rows ``[B, W]``."""
+        """Return ``rows @ matrix.T + bias``, ``[B, N]``, of rows ``[B, W]``, in the same dtype."""
         missing = padded_rows(len(rows)) - len(rows)
         if missing:
             rows = nn.functional.pad(rows, (0, 0, 0, missing))

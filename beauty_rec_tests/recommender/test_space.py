@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.recommender.coarse import CoarseMatrix
 from beauty_rec.recommender.space import SPARE_ROWS, ItemSpace
-from beauty_rec.search.coarse import CoarseMatrix
 from beauty_rec.towers.users.item_matrix import ItemMatrix
 
 N, W = 60, 12
@@ -27,10 +27,12 @@ def alike(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> None:
 
 
 def made(*, coarse: bool = True) -> ItemSpace:
-    """The space of the items, with a copy in bfloat16 or without, whatever this CPU has."""
+    """The space of the items, with a copy in bfloat16, where this CPU has it, or without."""
     items = ItemMatrix(Vectors(IDS, MATRIX), TOWER, STATISTICS, TEXT, 0)
     space = ItemSpace.of(items, NO_TEXTS)
-    copy = CoarseMatrix.of(space.matrix, (0, TOWER, TOWER + STATISTICS)) if coarse else None
+    starts = (0, TOWER, TOWER + STATISTICS)
+    pays = coarse and CoarseMatrix.pays()
+    copy = CoarseMatrix.of(space.matrix[:N], starts, SPARE_ROWS) if pays else None
     return replace(space, coarse=copy)
 
 

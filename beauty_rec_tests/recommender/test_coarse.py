@@ -5,7 +5,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from beauty_rec.search.coarse import CoarseMatrix
+from beauty_rec.recommender.coarse import CoarseMatrix
+
+pytestmark = pytest.mark.skipif(not CoarseMatrix.pays(), reason="a CPU without bfloat16")
 
 N, W, STARTS = 3_000, 96, (0, 40, 48)
 
@@ -59,11 +61,15 @@ def test_hidden_rows_are_none() -> None:
 
 def test_rows_that_come_later_widen_the_bounds() -> None:
     matrix = drawn(6, alike=True)
-    small = CoarseMatrix.of(torch.zeros((N, W)), STARTS).with_room(8)
-    assert not small.longest.any()
-    full = small.with_rows(0, torch.from_numpy(matrix))
-    again = CoarseMatrix.of(torch.from_numpy(matrix), STARTS)
-    np.testing.assert_array_equal(full.longest, again.longest)
-    np.testing.assert_array_equal(full.lost, again.lost)
-    np.testing.assert_array_equal(full.rows[:N].float(), again.rows.float())
+    half = torch.from_numpy(matrix[: N // 2] / 8)
+    small = CoarseMatrix.of(half, STARTS, 8).with_room(N)
+    full = small.with_rows(N // 2, torch.from_numpy(matrix[N // 2 :]))
+    assert (full.longest > small.longest).all()
+    assert (full.lost > small.lost).all()
     assert (full.lost <= 2.0**-8 * full.longest).all()
+    asked = torch.from_numpy(matrix[:2])
+    both = np.concatenate([matrix[: N // 2] / 8, matrix[N // 2 :]])
+    exact = both.astype(np.float64) @ matrix[0]
+    found = full.contenders(full.scores(asked, N)[0], matrix[0], 20)
+    assert first(exact, 20) <= set(found.tolist())
+    assert full.scores(asked, N // 2).shape == (2, N // 2)

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from beauty_rec.retriever.encoding.precision import reduced_precision
+from beauty_rec.retriever.packed_linear import PackedMatrix, packs
 from beauty_rec.search.top import leading
 
 AT_ONCE = 16_384
-"""Rows that are rounded at once."""
+"""Rows whose rounding is measured at once."""
 ULP = 2.0**-8
 """What rounding to bfloat16 takes off a number at most, as a share of it."""
 FLOAT32 = 2.0**-24
@@ -26,47 +28,59 @@ class CoarseMatrix:
     Cauchy and Schwarz over blocks of columns, so nothing is lost to it.
 
     Attributes:
-        rows: bfloat16 ``[capacity, W]``.
+        packed: the first rows, in the order that the CPU multiplies them in.
+        later: bfloat16 ``[M, W]``, the rows after them, some of them spare.
         starts: the first column of each block; blocks differ in the lengths of their rows.
         longest: float64 ``[B]``, the length of the longest row within each block.
         lost: float64 ``[B]``, the length of the longest difference from the rows in float32.
     """
 
-    rows: torch.Tensor
+    packed: PackedMatrix
+    later: torch.Tensor
     starts: Sequence[int]
     longest: NDArray[np.float64]
     lost: NDArray[np.float64]
 
+    @staticmethod
+    def pays() -> bool:
+        """Whether this CPU multiplies bfloat16, and this build of PyTorch can order it for that."""
+        return packs() and reduced_precision("auto", torch.device("cpu")) == torch.bfloat16
+
     @classmethod
-    def of(cls, matrix: torch.Tensor, starts: Sequence[int]) -> "CoarseMatrix":
-        """Return the copy of a float32 matrix ``[capacity, W]`` on a CPU."""
+    def of(cls, matrix: torch.Tensor, starts: Sequence[int], spare: int = 0) -> "CoarseMatrix":
+        """Return the copy of a float32 matrix ``[N, W]`` on a CPU, with room for ``spare`` rows."""
+        rounded = matrix.bfloat16()
+        later = torch.zeros((spare, matrix.shape[1]), dtype=torch.bfloat16)
         none = np.zeros(len(starts))
-        empty = torch.empty(matrix.shape, dtype=torch.bfloat16)
-        return cls(empty, starts, none, none).with_rows(0, matrix)
+        return cls(PackedMatrix(rounded), later, starts, none, none)._bounding(matrix, rounded)
 
     def with_rows(self, start: int, vectors: torch.Tensor) -> "CoarseMatrix":
-        """Return the copy with float32 ``vectors`` ``[M, W]`` written from row ``start`` on.
+        """Return the copy with float32 ``vectors`` ``[M, W]`` from row ``start`` on, a later one.
 
         The numbers are shared with this one, whose bounds do not hold for these rows.
         """
-        longest, lost = self.longest, self.lost
-        for first in range(0, len(vectors), AT_ONCE):
-            exact = vectors[first : first + AT_ONCE]
-            rounded = exact.bfloat16()
-            self.rows[start + first : start + first + len(exact)] = rounded
-            back = rounded.float()
-            longest = np.maximum(longest, self._lengths(back.numpy()).max(axis=0))
-            lost = np.maximum(lost, self._lengths((exact - back).numpy()).max(axis=0))
-        return replace(self, longest=longest, lost=lost)
+        rounded = vectors.bfloat16()
+        first = start - len(self.packed)
+        self.later[first : first + len(vectors)] = rounded
+        return self._bounding(vectors, rounded)
 
     def with_room(self, rows: int) -> "CoarseMatrix":
         """Return a copy with that many further rows, zeros."""
-        more = torch.zeros((rows, self.rows.shape[1]), dtype=torch.bfloat16)
-        return replace(self, rows=torch.cat([self.rows, more]))
+        more = torch.zeros((rows, self.later.shape[1]), dtype=torch.bfloat16)
+        return replace(self, later=torch.cat([self.later, more]))
 
     def scores(self, queries: torch.Tensor, rows: int) -> torch.Tensor:
-        """Return float32 ``[Q, rows]``, about the inner products with float32 ``[Q, W]``."""
-        return (queries.bfloat16() @ self.rows[:rows].T).float()
+        """Return float32 ``[Q, rows]``, about the inner products with float32 ``[Q, W]``.
+
+        Args:
+            queries: on a CPU.
+            rows: at least as many as were packed.
+        """
+        asked, later = queries.bfloat16(), rows - len(self.packed)
+        found = self.packed.times(asked)
+        if later:
+            found = torch.cat([found, asked @ self.later[:later].T], dim=1)
+        return found.float()
 
     def contenders(
         self, scores: torch.Tensor, query: NDArray[np.float32], k: int
@@ -85,6 +99,16 @@ class CoarseMatrix:
         # The products themselves are rounded once more: the best to below, the next to above.
         lowest = edge - twice - 2.02 * ULP * (abs(edge) + twice)
         return np.flatnonzero(scores.numpy() >= np.float32(lowest))
+
+    def _bounding(self, exact: torch.Tensor, rounded: torch.Tensor) -> "CoarseMatrix":
+        """Return a copy whose bounds hold for these rows, too."""
+        longest, lost = self.longest, self.lost
+        for first in range(0, len(exact), AT_ONCE):
+            part = slice(first, first + AT_ONCE)
+            back = rounded[part].float()
+            longest = np.maximum(longest, self._lengths(back.numpy()).max(axis=0))
+            lost = np.maximum(lost, self._lengths((exact[part] - back).numpy()).max(axis=0))
+        return replace(self, longest=longest, lost=lost)
 
     def _error(self, query: NDArray[np.float32]) -> float:
         """Return what a sum may be off before it is rounded."""
