@@ -97,7 +97,7 @@ class ReusedRows:
         self._old = len(self._files)
         empty = pl.DataFrame(schema={KEY: pl.String, _FILE: pl.UInt32, _ROW: pl.UInt32})
         known = [empty, *(self._keys(number) for number in range(self._old))]
-        self._known = pl.concat(known).unique(KEY, keep="first", maintain_order=True)
+        self._known = Places(pl.concat(known).unique(KEY, keep="first", maintain_order=True))
         folder.mkdir(parents=True, exist_ok=True)
         self._drafts = TemporaryDirectory(prefix=".rows-", dir=folder)
 
@@ -111,12 +111,12 @@ class ReusedRows:
 
     def missing(self, keys: pl.Series) -> list[int]:
         """Return the places in ``keys`` of which no row is known yet."""
-        return self._places(keys)[_FILE].is_null().arg_true().to_list()
+        return self._known.of(keys)[_FILE].is_null().arg_true().to_list()
 
     def rows(self, keys: pl.Series, compute: Callable[[list[int]], pl.DataFrame]) -> pl.DataFrame:
         """Return one row for each of ``keys``, in order; see :func:`reuse_rows`."""
         asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String})
-        places = self._places(keys)
+        places = self._known.of(keys)
         missing = places[_FILE].is_null().arg_true().to_list()
         self.computed += len(missing)
         computed = compute(missing)
@@ -135,10 +135,6 @@ class ReusedRows:
         self._keep(everything, computed, wanted)
         found = asked.join(everything, on=KEY, how="left", maintain_order="left")
         return found.select(columns)
-
-    def _places(self, keys: pl.Series) -> pl.DataFrame:
-        asked = pl.DataFrame({KEY: keys}, schema={KEY: pl.String})
-        return asked.join(self._known, on=KEY, how="left", maintain_order="left")
 
     def _keys(self, number: int) -> pl.DataFrame:
         rows = pl.scan_parquet(self._files[number], glob=False, row_index_name=_ROW)
@@ -172,14 +168,13 @@ class ReusedRows:
                 pl.col(_ROW).cast(pl.UInt32),
             )
         )
-        if own.height:
-            self._known = pl.concat([own, self._known.join(own, on=KEY, how="anti")])
+        self._known.add(own)
 
     def _write(self) -> None:
         """Write the file anew: the rows of this time, then those that may be asked for again."""
         parts = [pl.scan_parquet(path, glob=False) for path in self._files[self._old :]]
         if self._path in self._files[: self._old] and parts:
-            used = self._known.lazy().filter(pl.col(_FILE) >= self._old).select(KEY)
+            used = pl.concat(parts, how="diagonal").select(KEY)
             left = pl.scan_parquet(self._path, glob=False).filter(pl.col(MAKER) == self._maker)
             left = left.join(used, on=KEY, how="anti").with_columns(pl.col(UNUSED) + 1)
             parts.append(left.filter(pl.col(UNUSED) <= KEEP_UNUSED))
@@ -188,6 +183,43 @@ class ReusedRows:
         with atomic_path(self._path) as draft:
             pl.concat(parts, how="diagonal").sink_parquet(draft, compression="zstd")
         write_text_atomic(_sum_of(self._path), content_hash(self._path))
+
+
+class Places:
+    """Where rows stand, by key: a file, and a row in it.
+
+    Sorted runs, merged as they grow: to look some keys up, or to add some, takes no pass over all
+    that are known (a log-structured merge, O'Neil et al. 1996).
+    """
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        """Args: rows: ``reuse_key``, ``reuse_file``, ``reuse_row``; each key once."""
+        self._runs: list[pl.DataFrame] = []
+        self.add(rows)
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Take further rows in; they take the place of those of the same keys."""
+        if not rows.height:
+            return
+        self._runs.append(rows.sort(KEY).rechunk())
+        while len(self._runs) > 1 and self._runs[-2].height < 2 * self._runs[-1].height:
+            later = self._runs.pop()
+            earlier = self._runs.pop().join(later, on=KEY, how="anti", maintain_order="left")
+            self._runs.append(earlier.merge_sorted(later, KEY).rechunk())
+
+    def of(self, keys: pl.Series) -> pl.DataFrame:
+        """Return the keys, in their order, with the place of each; null for an unknown one."""
+        found = pl.DataFrame({KEY: keys}, schema={KEY: pl.String}).with_columns(
+            pl.lit(None, dtype=pl.UInt32).alias(_FILE), pl.lit(None, dtype=pl.UInt32).alias(_ROW)
+        )
+        keys = found[KEY]
+        for run in self._runs:
+            nearest = run[run[KEY].search_sorted(keys, "left").clip(0, run.height - 1)]
+            known = nearest[KEY] == keys
+            found = found.with_columns(
+                nearest[name].zip_with(known, found[name]) for name in (_FILE, _ROW)
+            )
+        return found
 
 
 def _sum_of(path: Path) -> Path:

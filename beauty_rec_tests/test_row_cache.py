@@ -8,6 +8,7 @@ import pytest
 
 from beauty_rec.row_cache import (
     KEEP_UNUSED,
+    Places,
     ReusedRows,
     content_keys,
     maker_of,
@@ -172,6 +173,25 @@ def test_batches_find_what_batches_before_them_computed(tmp_path: Path) -> None:
     assert read([["seven!"], ["one", "new"]]) == ([[6], [3, 3]], ["new"])
     assert read([["three"]]) == ([[5]], [])  # not asked for last time, and kept
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["train.parquet", "train.sum"]
+
+
+def test_places_are_those_of_a_dictionary() -> None:
+    draw = np.random.default_rng(1)
+    schema = {"reuse_key": pl.String, "reuse_file": pl.UInt32, "reuse_row": pl.UInt32}
+    wanted: dict[str, tuple[int, int]] = {}
+    places = Places(pl.DataFrame(schema=schema))
+    for file in range(40):
+        keys = [f"{key:03x}" for key in draw.choice(4_000, draw.integers(60), replace=False)]
+        rows = range(len(keys))
+        columns = {"reuse_key": keys, "reuse_file": [file] * len(keys), "reuse_row": rows}
+        places.add(pl.DataFrame(columns, schema=schema))
+        wanted |= {key: (file, row) for key, row in zip(keys, rows, strict=True)}
+        asked = [f"{key:03x}" for key in draw.integers(4_000, size=50)]
+        found = places.of(pl.Series(asked, dtype=pl.String))
+        assert found["reuse_key"].to_list() == asked
+        expected = [wanted.get(key, (None, None)) for key in asked]
+        assert list(zip(found["reuse_file"], found["reuse_row"], strict=True)) == expected
+    assert places.of(pl.Series([], dtype=pl.String)).height == 0
 
 
 def test_a_reading_that_fails_leaves_what_was_kept(tmp_path: Path) -> None:
