@@ -10,11 +10,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _SMOOTHING = 1.0  # a missing word of no weight: one rare word alone is not yet a telling phrase
 
 
+@lru_cache(maxsize=1 << 16)  # reviews repeat their keywords
 def words(text: str) -> tuple[str, ...]:
     """Return the distinct case-folded words of ``text`` in order of first appearance."""
     return tuple(dict.fromkeys(_WORD.findall(text.casefold())))
