@@ -1,10 +1,10 @@
 """All items in one matrix: what every source of candidates scores, exactly.
 
 The matrix is ``[tower | statistics | text]``. A user vector asks all of it, a text only its last
-block, so both are answered by one pass: over a copy in bfloat16 where the CPU multiplies that, the
-best of which are then looked at again. pgvector's HNSW takes about as long for one request, gains
-nothing by company, and filters and exclusions make it slower. So requests are answered exactly, and
-scores are those of the pipeline.
+block, so both are answered by one pass, over a copy that is quick to multiply; what may be among
+the best is then looked at again. pgvector's HNSW takes about as long for one request, gains nothing
+by company, and filters and exclusions make it slower. So requests are answered exactly, and scores
+are those of the pipeline.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.recommender.coarse import CoarseMatrix
+from beauty_rec.recommender.first_pass import FirstPass
 from beauty_rec.search.near_ties import SLACK, ranked
-from beauty_rec.search.top import leading
 from beauty_rec.towers.users.item_matrix import ItemMatrix, aligned
 
 SPARE_ROWS = 1_024
@@ -35,7 +34,7 @@ class ItemSpace:
         tower_stop: columns of the item tower.
         text_start: first column of the text block.
         has_text: bool ``[capacity]``.
-        coarse: the matrix at half the bytes; None where the CPU would not be faster with it.
+        first_pass: the matrix once more, quick to multiply.
     """
 
     ids: list[str]
@@ -44,7 +43,7 @@ class ItemSpace:
     tower_stop: int
     text_start: int
     has_text: NDArray[np.bool_]
-    coarse: CoarseMatrix | None
+    first_pass: FirstPass
 
     @classmethod
     def of(cls, items: ItemMatrix, texts: Vectors, *, spare: int = SPARE_ROWS) -> "ItemSpace":
@@ -71,7 +70,7 @@ class ItemSpace:
             items.tower,
             text_start,
             has_text,
-            CoarseMatrix.of(kept[: len(items.ids)], starts, spare) if CoarseMatrix.pays() else None,
+            FirstPass.of(kept[: len(items.ids)], starts, spare),
         )
 
     def __len__(self) -> int:
@@ -104,10 +103,7 @@ class ItemSpace:
 
         Good for :meth:`best`, which knows how far they are off.
         """
-        asked = torch.from_numpy(queries)
-        if self.coarse is None:
-            return asked @ self.matrix[: len(self.ids)].T
-        return self.coarse.scores(asked, len(self.ids))
+        return self.first_pass.scores(torch.from_numpy(queries), len(self.ids))
 
     def best(
         self,
@@ -128,14 +124,8 @@ class ItemSpace:
             among: int64, ascending, the rows that are looked at; None: all.
         """
         own = scores if among is None else scores[torch.from_numpy(among)]
-        if self.coarse is None or k < 1:
-            places, _ = leading(own, k + SLACK)
-            rows = places if among is None else among[places]
-        else:
-            places = self.coarse.contenders(own, query, k + SLACK)
-            rows = places if among is None else among[places]
-            again = torch.from_numpy(self.vectors(rows) @ query)
-            rows = rows[leading(again, k + SLACK)[0]]
+        places = self.first_pass.contenders(own, query, k + SLACK)
+        rows = places if among is None else among[places]
         exact = self.exact(rows, query)
         order = ranked(exact, rows)[:k]
         return rows[order], exact[order]
@@ -155,10 +145,9 @@ class ItemSpace:
         # Snapshots before this one do not look beyond their own rows: no copy is needed.
         grown.matrix[start:stop] = torch.from_numpy(vectors)
         grown.has_text[start:stop] = vectors[:, self.text_start :].any(axis=1)
-        coarse = grown.coarse and grown.coarse.with_rows(start, torch.from_numpy(vectors))
         return replace(
             grown,
-            coarse=coarse,
+            first_pass=grown.first_pass.with_rows(start, torch.from_numpy(vectors)),
             ids=[*self.ids, *names],
             row_of=self.row_of | dict(zip(names, range(start, stop), strict=True)),
         )
@@ -169,5 +158,5 @@ class ItemSpace:
             self,
             matrix=torch.cat([self.matrix, torch.zeros(more, self.width)]),
             has_text=np.concatenate([self.has_text, np.zeros(more, bool)]),
-            coarse=self.coarse and self.coarse.with_room(more),
+            first_pass=self.first_pass.with_room(more),
         )

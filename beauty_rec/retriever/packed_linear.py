@@ -23,32 +23,43 @@ def padded_rows(rows: int) -> int:
     return -(-rows // step) * step
 
 
-def packs() -> bool:
-    """Whether this build of PyTorch can reorder a float32 matrix for oneDNN."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+def packs(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether this build of PyTorch, on this CPU, can reorder a matrix for oneDNN."""
+    if not (
+        torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    ):
+        return False
+    return dtype == torch.float32 or (
+        dtype == torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )
 
 
 class PackedMatrix:
-    """A reordered copy of a matrix ``[N, W]`` on a CPU, to be multiplied with rows.
+    """A reordered copy of a matrix ``[N, W]`` on a CPU, to be multiplied with rows of its dtype.
 
-    In float32, or in bfloat16 where the CPU has instructions for it; so are the rows.
+    Where it cannot be reordered, see :func:`packs`, it is multiplied as it is.
     """
 
     def __init__(self, matrix: torch.Tensor) -> None:
         self._columns = len(matrix)
-        with torch.no_grad():
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(matrix.detach(), None)
+        self._reordered = packs(matrix.dtype)
+        self._matrix = matrix.detach()
+        if self._reordered:
+            with torch.no_grad():
+                self._matrix = torch.ops.mkldnn._reorder_linear_weight(self._matrix, None)
 
     def __len__(self) -> int:
         return self._columns
 
     def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         """Return ``rows @ matrix.T + bias``, ``[B, N]``, of rows ``[B, W]``, in the same dtype."""
+        if not self._reordered:
+            return nn.functional.linear(rows, self._matrix, bias)
         missing = padded_rows(len(rows)) - len(rows)
         if missing:
             rows = nn.functional.pad(rows, (0, 0, 0, missing))
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            rows, self._packed, bias, "none", [], ""
+            rows, self._matrix, bias, "none", [], ""
         )
         return out[: len(out) - missing]
 

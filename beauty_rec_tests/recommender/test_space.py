@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+import torch
 
 from beauty_rec.artifacts import Vectors
-from beauty_rec.recommender.coarse import CoarseMatrix
+from beauty_rec.recommender.first_pass import FirstPass
 from beauty_rec.recommender.space import SPARE_ROWS, ItemSpace
 from beauty_rec.towers.users.item_matrix import ItemMatrix
 
@@ -21,34 +21,29 @@ IDS = [f"i{row}" for row in range(N)]
 NO_TEXTS = Vectors([], np.zeros((0, TEXT), np.float32))
 
 
-def alike(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> None:
-    """Equal up to bfloat16."""
-    np.testing.assert_allclose(found, wanted, rtol=0.02, atol=0.1)
-
-
-def made(*, coarse: bool = True) -> ItemSpace:
-    """The space of the items, with a copy in bfloat16, where this CPU has it, or without."""
+def made(dtype: torch.dtype | None = None) -> ItemSpace:
+    """The space of the items; ``dtype``: of the first pass."""
     items = ItemMatrix(Vectors(IDS, MATRIX), TOWER, STATISTICS, TEXT, 0)
     space = ItemSpace.of(items, NO_TEXTS)
     starts = (0, TOWER, TOWER + STATISTICS)
-    pays = coarse and CoarseMatrix.pays()
-    copy = CoarseMatrix.of(space.matrix[:N], starts, SPARE_ROWS) if pays else None
-    return replace(space, coarse=copy)
+    quick = FirstPass.of(space.matrix[:N], starts, SPARE_ROWS, dtype)
+    return replace(space, first_pass=quick)
 
 
-@pytest.mark.parametrize("coarse", [True, False])
-@pytest.mark.parametrize("queries", [1, 2, 3, 40])
-def test_the_best_are_exact(queries: int, coarse: bool) -> None:
-    space = made(coarse=coarse)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("queries", [1, 2, 3, 11, 12, 40])
+def test_scores_and_best_are_exact(queries: int, dtype: torch.dtype) -> None:
+    space = made(dtype)
     asked = draw.normal(size=(queries, W)).astype(np.float32)
     scores = space.scores(asked)
-    alike(scores.numpy(), asked @ MATRIX.T)
+    if dtype == torch.float32:
+        np.testing.assert_allclose(scores.numpy(), asked @ MATRIX.T, rtol=1e-4, atol=1e-4)
     wanted = MATRIX.astype(np.float64) @ asked[0]
     order = np.lexsort((np.arange(N), -wanted.astype(np.float32)))
     for among in (None, np.arange(1, N, 3)):
         rows, exact = space.best(scores[0], asked[0], 15, among)
-        passing = order if among is None else [row for row in order if row in among]
-        assert rows.tolist() == [*passing][:15]
+        passing = order if among is None else order[np.isin(order, among)]
+        assert rows.tolist() == passing[:15].tolist()
         np.testing.assert_allclose(exact, wanted[rows], rtol=1e-6)
 
 
@@ -64,8 +59,8 @@ def test_texts_are_the_last_columns_wherever_they_come_from() -> None:
     assert space.has_text[:7].all()
     text = MATRIX[:1, 8:]
     np.testing.assert_array_equal(space.texts(np.array([0])), text)
-    scores = space.scores(space.text_queries(text))[0].numpy()
-    alike(scores, MATRIX[:, 8:] @ text[0])
+    scores = space.exact(np.arange(N), space.text_queries(text)[0])
+    np.testing.assert_allclose(scores, MATRIX[:, 8:] @ text[0], rtol=1e-4, atol=1e-5)
     # A tower that reads no texts has a matrix without them; the search has them all the same.
     bare = ItemMatrix(Vectors(IDS, MATRIX[:, :8]), TOWER, STATISTICS, 0, 0)
     known = [row for row in range(N) if row != 7]
@@ -76,7 +71,7 @@ def test_texts_are_the_last_columns_wherever_they_come_from() -> None:
 
 
 def test_items_that_come_later_are_found_and_older_spaces_do_not_see_them() -> None:
-    space = made()
+    space = made(torch.float32)
     vectors = 9 * draw.normal(size=(2, W)).astype(np.float32)
     grown = space.with_items(["new", "i4"], vectors)
     scores = grown.scores(vectors[:1])[0]
@@ -88,7 +83,7 @@ def test_items_that_come_later_are_found_and_older_spaces_do_not_see_them() -> N
     assert len(space.scores(vectors)[0]) == N
     assert grown.best(grown.scores(vectors)[1], vectors[1], 1)[0].tolist() == [N + 1]
     many = np.tile(vectors[:1], (8, 1))
-    alike(grown.scores(many).numpy(), np.tile(scores, (8, 1)))
+    np.testing.assert_allclose(grown.scores(many), np.tile(scores, (8, 1)), rtol=1e-4, atol=1e-4)
 
 
 def test_the_space_grows_beyond_its_spare_rows() -> None:

@@ -66,8 +66,9 @@ def test_the_names_are_in_one_order() -> None:
 def test_dense_is_the_cosine_with_the_text(space: ItemSpace) -> None:
     asked = np.array([[0.6, 0.8, 0.0]], np.float32)
     source = DenseSource()
-    found = space.scores(source.vectors(asks([Query(0, [], "x", {})], asked), space))[0].numpy()
-    np.testing.assert_allclose(found, TEXTS @ asked[0], atol=5e-3)
+    vectors = source.vectors(asks([Query(0, [], "x", {})], asked), space)
+    found = space.exact(np.arange(10), vectors[0])
+    np.testing.assert_allclose(found, TEXTS @ asked[0], atol=1e-6)
     silent = source.silent(space)
     assert silent is not None
     assert np.flatnonzero(silent).tolist() == [4]
