@@ -239,22 +239,22 @@ class LiveShop:
             events = self._shop.since
         since = {user: sorted(past, key=lambda e: e.time_ms) for user, past in events.items()}
         given = [item for item in self._given.values() if not is_taken_in(base, item)]
-        self._base, self._added = base, self._rows.known(base, given)
+        added = self._rows.known(base, given)
         dressed = replace(base, since=since, forgotten=forgotten)
-        shop = add_rows(dressed, list(self._added.values()))
-        self._shop = shop.with_states(self._states)
+        self._shop = add_rows(dressed, list(added.values())).with_states(self._states)
+        self._base, self._added = base, added  # last: what is in it is answered
 
     def _add(self, rows: Mapping[str, NewRow]) -> None:
         """Add rows to the shop; where one is replaced, put all into their places anew."""
-        replaced = rows.keys() & self._added.keys()
-        self._added = {**self._added, **rows}
-        if replaced:
+        added = {**self._added, **rows}
+        if rows.keys() & self._added.keys():
             shop = self._shop
             base = replace(self._base, since=shop.since, forgotten=shop.forgotten)
-            grown = add_rows(base, list(self._added.values()))
+            grown = add_rows(base, list(added.values()))
         else:
             grown = add_rows(self._shop, list(rows.values()))
         self._shop = grown.with_states(self._states)
+        self._added = added  # last: what is in it is answered
 
     @staticmethod
     def _row(shop: Snapshot, parent_asin: str) -> int:

@@ -11,9 +11,10 @@ import pytest
 
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.search import SearchQuestion
-from beauty_rec.recommender.online.stock.new_items import make_rows
+from beauty_rec.recommender.online.stock.new_items import add_rows, make_rows
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.state import given as module
+from beauty_rec.serving.state import live_shop
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
@@ -56,7 +57,12 @@ def test_other_models_do_not_delay_the_start(folder: Path, monkeypatch: pytest.M
         time.sleep(1)
         return make_rows(*arguments)
 
+    def slowly_added(*arguments: Any) -> Any:
+        time.sleep(0.2)
+        return add_rows(*arguments)
+
     monkeypatch.setattr(module, "make_rows", slowly)
+    monkeypatch.setattr(live_shop, "add_rows", slowly_added)
     monkeypatch.setattr(module, "maker", lambda *_: "others")
     engine = Engine(Settings(data_dir=folder))
     try:
