@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from beauty_rec.events.asked import split_queries
 from beauty_rec.events.places import rows_of
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.encoding.quantized_linear import multiplies_int8
 from beauty_rec.search.ranks import exact_ranks
 from beauty_rec.settings import PACKAGED_ENCODER, EncoderSettings, EvaluationSettings
 
@@ -88,7 +89,8 @@ def ways_of(encoder: TextEncoder) -> dict[str, Encode]:
 
     name = encoder.precision_of_items(quantized=False)
     ways: dict[str, Encode] = {"plain encode": plain, name: encoder.encode_items}
-    if encoder.may_quantize:
+    if multiplies_int8():  # where a run would not take it, too
+        encoder.may_quantize = True
         ways["int8"] = lambda texts: encoder.encode_items(texts, quantized=True)
     return ways
 

@@ -25,10 +25,11 @@ TEXTS = [" ".join(["soft", "comb", "for", "curly", "hair"] * n)[: 7 * n + 3] for
 
 @pytest.fixture
 def int8(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have layers multiply int8, on any processor.
+    """Have items encoded in int8, on any processor.
 
-    Without VNNI oneDNN saturates, and int8 is off: there whole numbers are multiplied in its place.
+    Without VNNI or AMX oneDNN saturates: there whole numbers are multiplied in its place.
     """
+    monkeypatch.setattr(precision, "int8_is_faster", lambda: True)
     if multiplies_int8():
         return
 
@@ -39,7 +40,6 @@ def int8(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.ops.onednn, "qlinear_prepack", lambda whole, _: whole, raising=False)
     monkeypatch.setattr(torch.ops.onednn, "qlinear_pointwise", product, raising=False)
-    monkeypatch.setattr(precision, "multiplies_int8", lambda: True)
 
 
 @given(
@@ -114,6 +114,24 @@ def test_int8_vectors_depend_on_nothing_but_their_text() -> None:
     exact = encoder.encode_items(TEXTS, reduced=False)
     assert (together * exact).sum(1).min() > 0.98
     assert not np.array_equal(together, encoder.encode_items(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("instructions", "faster"),
+    [
+        (["avx512_vnni", "avx512_bf16"], True),
+        (["avx_vnni"], True),
+        (["avx512_bf16"], False),
+        (["avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"], False),
+    ],
+)
+def test_int8_is_taken_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, instructions: list[str], *, faster: bool
+) -> None:
+    found = dict.fromkeys(instructions, True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert precision.may_quantize("auto", torch.device("cpu")) == faster
+    assert not precision.may_quantize("bfloat16", torch.device("cpu"))
 
 
 @pytest.mark.parametrize("named", ["float32", "bfloat16"])

@@ -15,6 +15,9 @@ SMALL_VOCABULARY = 1_000
 TOKENS = {"cuda": 16_384, "cpu": 1_024}
 """Of one timed batch."""
 REPEATS = 3
+TIMED = 0.3
+"""Seconds at least of runs of one kind: the least of few short ones is chance, and the difference
+of one and two layers is multiplied by the number of layers."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,11 @@ def _whole(amounts: list[float], layers: int) -> float:
 
 
 def _seconds(call: Callable[[], Any], device: str) -> float:
-    """Return the least of some runs, after one that is not counted."""
+    """Return the least of ``REPEATS`` runs or more, after one that is not counted."""
     import torch
 
-    found = []
-    for _ in range(REPEATS + 1):
+    found: list[float] = []
+    while len(found) <= REPEATS or sum(found) < TIMED:
         if device == "cuda":
             torch.cuda.synchronize()
         began = time.perf_counter()

@@ -3,9 +3,8 @@
 A weight is rounded once, with a scale for each of its outputs; a row of the input when it comes,
 with a scale of its own (LLM.int8's vector-wise scheme without outliers: Dettmers et al. 2022,
 https://arxiv.org/abs/2208.07339). Products of integers are exact, so what comes out for a row does
-not depend on the rows beside it. A VNNI or AMX instruction multiplies twice as many int8 as
-bfloat16 pairs, on every processor that has it: which of the two is faster is known without a clock,
-and vectors stay the same from one run to the next.
+not depend on the rows beside it. A VNNI instruction multiplies twice as many int8 as bfloat16
+pairs.
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ _UNUSED_SCALE = 1.0
 
 
 def multiplies_int8() -> bool:
-    """Whether this processor multiplies int8 faster than bfloat16, and this PyTorch does so."""
+    """Whether this processor has instructions for products in int8, and this PyTorch uses them."""
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.cpu, "get_capabilities"):
         return False
     found = torch.cpu.get_capabilities()
