@@ -129,6 +129,8 @@ def test_int8_is_taken_where_it_is_faster(
     monkeypatch: pytest.MonkeyPatch, instructions: list[str], *, faster: bool
 ) -> None:
     found = dict.fromkeys(instructions, True)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.onednn, "qlinear_pointwise", None, raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
     assert precision.may_quantize("auto", torch.device("cpu")) == faster
     assert not precision.may_quantize("bfloat16", torch.device("cpu"))

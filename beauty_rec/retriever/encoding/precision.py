@@ -27,8 +27,8 @@ def may_quantize(precision: str, device: torch.device) -> bool:
 def int8_is_faster() -> bool:
     """Whether this CPU encodes faster in int8 than in bfloat16.
 
-    Not with AMX: its bfloat16 products are so short that rounding the rows to int8 takes longer
-    than the products are shortened by. This is decided by the instructions and not by a clock, so
-    that vectors stay the same from one run to the next.
+    Not with AMX: its bfloat16 products are so short that int8 saves no more than rounding the rows
+    to it takes. This is decided by the instructions and not by a clock, so that vectors stay the
+    same from one run to the next.
     """
     return multiplies_int8() and not torch.cpu.get_capabilities().get("amx_bf16")
