@@ -32,12 +32,16 @@ class IndexBuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class IndexVersion:
-    """What stands behind a served index."""
+    """What stands behind a served index.
+
+    ``ef_search``: with what pgvector reached that recall; None of another index.
+    """
 
     version: str
     rows: int
     dimension: int
     recall_vs_exact: float
+    ef_search: int | None = None
 
 
 class VectorIndex(Protocol):

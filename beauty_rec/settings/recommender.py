@@ -134,7 +134,12 @@ class ItemIndexSettings(Group):
     type: VectorType = Field("vector", description="halfvec: half the memory, rounded scores")
     m: int = Field(24, ge=2, le=100, description="links of a node")
     ef_construction: int = Field(200, ge=8, le=1000, description="at least twice m")
-    ef_search: int = Field(400, ge=8, le=1000, description="raised to k where k is larger")
+    ef_search: int = Field(
+        400,
+        ge=8,
+        le=1000,
+        description="at least; a build doubles it, up to 1,000, until min_recall is reached",
+    )
     max_scan_tuples: int = Field(
         20_000, ge=1, description="a filtered search that has scanned as many becomes exact"
     )

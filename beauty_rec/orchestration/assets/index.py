@@ -116,6 +116,7 @@ def _reported(context: dg.AssetExecutionContext, built: IndexVersion, items: int
             "dimension": built.dimension,
             "version": built.version,
             "recall_vs_exact@100": built.recall_vs_exact,
+            **({} if built.ef_search is None else {"ef_search": built.ef_search}),
         }
     )
     return {

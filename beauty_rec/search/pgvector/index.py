@@ -18,7 +18,7 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 
 from beauty_rec.search.pgvector.rows import check_matrix
-from beauty_rec.search.pgvector.tables import connect, read_served
+from beauty_rec.search.pgvector.tables import connect, read_served, read_whitening
 from beauty_rec.search.protocol import IndexVersion, SearchResult
 from beauty_rec.settings import ItemIndexSettings
 
@@ -39,6 +39,7 @@ _SEARCH = """
 class PgVectorIndex:
     """One version's table over one connection, which the caller closes.
 
+    Queries are mapped as the vectors were: see :mod:`~beauty_rec.search.pgvector.whitening`.
     It stays with its version when a newer one is served; after the grace period its table is
     dropped, and searching says so. The scores of ``halfvec`` are those of the rounded vectors.
     """
@@ -53,11 +54,13 @@ class PgVectorIndex:
         name: str = NAME,
     ) -> None:
         self.version = version
+        self.ef_search = min(max(settings.ef_search, version.ef_search or 0), LARGEST_EF_SEARCH)
         self._connection = connection
         self._settings = settings
         self._name = name
         self._table = sql.Identifier(table)
         register_vector(connection)
+        self._whitening = read_whitening(connection, table)
         type_ = sql.Identifier(settings.type)
         self._by_index, self._exactly = (
             sql.SQL(_SEARCH).format(
@@ -108,12 +111,13 @@ class PgVectorIndex:
                 f"queries of shape {matrix.shape} for an index of [N, {self.version.dimension}]"
             )
         check_matrix(matrix, self._settings.type, "queries")
+        asked = matrix if self._whitening is None else self._whitening.queries(matrix)
         if exclude is not None and len(exclude) != len(matrix):
             raise ValueError(f"{len(exclude)} lists of exclusions for {len(matrix)} queries")
-        ef_search = min(max(self._settings.ef_search, k), LARGEST_EF_SEARCH)
+        ef_search = min(max(self.ef_search, k), LARGEST_EF_SEARCH)
         self._connection.execute("SELECT set_config('hnsw.ef_search', %s, false)", [str(ef_search)])
         answers = []
-        for row, query in enumerate(matrix if k else ()):
+        for row, query in enumerate(asked if k else ()):
             seen = [id_ for id_ in exclude[row] if "\0" not in id_] if exclude else []
             answers.append(self._nearest({"query": Vector(query), "exclude": seen, "k": k}))
         if not answers:

@@ -1,6 +1,7 @@
 """Rows of a pgvector table: what is checked before, and how they are copied."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import polars as pl
@@ -57,14 +58,18 @@ def check_matrix(matrix: NDArray[np.float32], type_: VectorType, what: str) -> N
 
 
 def copy_rows(
-    cursor: psycopg.Cursor, table: sql.Identifier, vectors: Vectors, type_: VectorType
+    cursor: psycopg.Cursor,
+    table: sql.Identifier,
+    ids: Sequence[str],
+    rows: Iterable[NDArray[np.float32]],
+    type_: VectorType,
 ) -> None:
-    """Append ``vectors`` to ``table`` by binary COPY."""
+    """Append ``rows``, the vectors of ``ids``, to ``table`` by binary COPY."""
     pack = Vector if type_ == "vector" else HalfVector
     statement = sql.SQL("COPY {} (id, embedding) FROM STDIN WITH (FORMAT BINARY)").format(table)
     with cursor.copy(statement) as copy:
         copy.set_types(["text", type_])
         for id_, vector in zip(
-            tqdm(vectors.ids, desc="copy", unit="item", disable=None), vectors.matrix, strict=True
+            tqdm(ids, desc="copy", unit="item", disable=None), rows, strict=True
         ):
             copy.write_row((id_, pack(vector)))

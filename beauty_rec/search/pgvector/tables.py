@@ -1,7 +1,8 @@
 """The tables of the pgvector indexes: connection, names, the pointer, retirement.
 
 Each version of an index stands in a table of its own. ``served_index`` points to the one that is
-served, ``retired_index`` holds those that may still be read for a while.
+served, ``retired_index`` holds those that may still be read for a while, ``index_whitening`` what
+the vectors of a table were mapped by.
 """
 
 import re
@@ -13,6 +14,7 @@ import psycopg
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
+from beauty_rec.search.pgvector.whitening import Whitening
 from beauty_rec.search.protocol import IndexVersion
 
 NAME = re.compile(r"[a-z](_?[a-z0-9]){0,23}")
@@ -30,6 +32,10 @@ _SCHEMA = (
         table_name text PRIMARY KEY, name text NOT NULL,
         retired_at timestamptz NOT NULL DEFAULT now())""",
     "ALTER TABLE served_index ADD COLUMN IF NOT EXISTS checksum text",
+    "ALTER TABLE served_index ADD COLUMN IF NOT EXISTS ef_search int",
+    """CREATE TABLE IF NOT EXISTS index_whitening (
+        table_name text PRIMARY KEY, scale bytea NOT NULL, stretch bytea NOT NULL,
+        directions bytea NOT NULL)""",
 )
 
 
@@ -83,11 +89,35 @@ def read_served(connection: psycopg.Connection[Any], name: str) -> Served | None
     if _one(connection, "SELECT to_regclass('served_index')") == (None,):
         return None
     row = connection.execute(
-        "SELECT table_name, version, rows, dimension, recall, to_jsonb(s) ->> 'checksum'"
-        " FROM served_index s WHERE name = %s",  # an older release's has no such column
+        "SELECT table_name, version, rows, dimension, recall,"
+        # an older release's has no such columns
+        " (to_jsonb(s) ->> 'ef_search')::int, to_jsonb(s) ->> 'checksum'"
+        " FROM served_index s WHERE name = %s",
         [name],
     ).fetchone()
-    return Served(row[0], IndexVersion(*row[1:5]), row[5]) if row else None
+    return Served(row[0], IndexVersion(*row[1:6]), row[6]) if row else None
+
+
+def keep_whitening(
+    connection: psycopg.Connection[Any], table: str, whitening: Whitening | None
+) -> None:
+    """Keep what the vectors of ``table`` were mapped by; None: they are as they were given."""
+    connection.execute("DELETE FROM index_whitening WHERE table_name = %s", [table])
+    if whitening is not None:
+        connection.execute(
+            "INSERT INTO index_whitening VALUES (%s, %s, %s, %s)",
+            [table, *whitening.to_bytes()],
+        )
+
+
+def read_whitening(connection: psycopg.Connection[Any], table: str) -> Whitening | None:
+    """Return what the vectors of ``table`` were mapped by; None where they were not."""
+    if _one(connection, "SELECT to_regclass('index_whitening')") == (None,):
+        return None  # the tables are an older release's
+    row = connection.execute(
+        "SELECT scale, stretch, directions FROM index_whitening WHERE table_name = %s", [table]
+    ).fetchone()
+    return Whitening.from_bytes(*row) if row else None
 
 
 def free_table(connection: psycopg.Connection[Any], name: str, version: str) -> str:
@@ -120,14 +150,14 @@ def point_to(
         )
         connection.execute(
             "INSERT INTO served_index"
-            " (name, table_name, version, rows, dimension, recall, checksum)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET"
-            " (table_name, version, rows, dimension, recall, checksum, served_at) ="
+            " (name, table_name, version, rows, dimension, recall, ef_search, checksum)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET"
+            " (table_name, version, rows, dimension, recall, ef_search, checksum, served_at) ="
             " (excluded.table_name, excluded.version, excluded.rows, excluded.dimension,"
-            " excluded.recall, excluded.checksum, now())",
+            " excluded.recall, excluded.ef_search, excluded.checksum, now())",
             [
                 *(name, table, version.version, version.rows),
-                *(version.dimension, version.recall_vs_exact, checksum),
+                *(version.dimension, version.recall_vs_exact, version.ef_search, checksum),
             ],
         )
 
@@ -157,6 +187,7 @@ def drop(connection: psycopg.Connection[Any], table: str) -> None:
         connection.execute("SET LOCAL lock_timeout = '5s'")
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table)))
         connection.execute("DELETE FROM retired_index WHERE table_name = %s", [table])
+        connection.execute("DELETE FROM index_whitening WHERE table_name = %s", [table])
 
 
 def _tables(connection: psycopg.Connection[Any], name: str) -> list[str]:

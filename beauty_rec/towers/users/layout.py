@@ -4,7 +4,7 @@ SERVED = "served"
 
 
 QUERIES = "queries.npy"
-"""User vectors of some valid events: what the item index is verified with."""
+"""User vectors of some valid events: what the item index is fitted to, and verified with."""
 
 
-INDEX_QUERIES = 200
+INDEX_QUERIES = 1_000

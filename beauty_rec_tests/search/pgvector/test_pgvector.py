@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -206,6 +207,24 @@ def test_a_poor_index_is_refused_and_yesterdays_serves_on(
     served = current_version(dsn, name=name)
     assert served is not None
     assert served.version == "one"
+
+
+def test_a_search_keeps_more_candidates_until_the_recall_is_reached(
+    dsn: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def recall(index: Any, *_: object) -> float:
+        seen.append(index._index.ef_search)
+        return 0.5 if seen[-1] < 800 else 0.99
+
+    monkeypatch.setattr("beauty_rec.search.pgvector.build.recall_against_exact", recall)
+    built = build_index(dsn, some_vectors(20), "one", SETTINGS, name=name)
+    assert (seen, built.ef_search) == ([400, 800], 800)
+    with open_current(dsn, SETTINGS, name=name) as opened:
+        assert opened.ef_search == 800
+        opened.search(QUERIES, 5)
+        assert opened._connection.execute("SHOW hnsw.ef_search").fetchone() == ("800",)
 
 
 def test_an_unchanged_version_is_not_built_again(dsn: str, name: str) -> None:

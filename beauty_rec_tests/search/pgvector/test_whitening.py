@@ -1,0 +1,116 @@
+"""The map of queries and items: scores stay, and a graph over hard vectors finds again."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from psycopg import sql
+
+from beauty_rec.artifacts import Vectors
+from beauty_rec.search.exact import ExactIndex
+from beauty_rec.search.pgvector.build import build_index
+from beauty_rec.search.pgvector.faults import fault
+from beauty_rec.search.pgvector.index import open_current
+from beauty_rec.search.pgvector.tables import connect, read_served, read_whitening
+from beauty_rec.search.pgvector.whitening import Whitening
+from beauty_rec.settings import ItemIndexSettings
+
+TOWER, STATISTICS = 24, 12
+SETTINGS = ItemIndexSettings(m=16, ef_construction=64, ef_search=100, grace_seconds=0)
+_counter = itertools.count()
+
+
+@pytest.fixture
+def name() -> str:
+    """An index of this test's own."""
+    return f"whitened_{next(_counter)}"
+
+
+def shop(count: int) -> Vectors:
+    """Unit vectors of towers beside statistics, as long as items are popular."""
+    random = np.random.default_rng(0)
+    tower = random.standard_normal((count, TOWER))
+    tower /= np.linalg.norm(tower, axis=1, keepdims=True)
+    statistics = random.standard_normal((count, STATISTICS)) * random.pareto(2, (count, 1)) * 4
+    matrix = np.concatenate([tower, statistics], axis=1)
+    return Vectors([f"item {row}" for row in range(count)], matrix.astype(np.float32))
+
+
+def users(count: int, seed: int = 1) -> NDArray[np.float32]:
+    """Who ask for some kinds of item more than for others, and for one statistic only."""
+    random = np.random.default_rng(seed)
+    asked = random.standard_normal((count, TOWER + STATISTICS))
+    weights = np.concatenate([20 * 0.8 ** np.arange(TOWER), [0.5], np.zeros(STATISTICS - 1)])
+    return (asked * weights).astype(np.float32)
+
+
+def test_inner_products_stay_and_items_become_equally_long() -> None:
+    items, asked = shop(500).matrix, users(60)
+    whitening = Whitening.of(asked, items)
+    mapped = np.concatenate(list(whitening.items(items)))
+    assert mapped.shape == (500, whitening.width) == (500, items.shape[1] + 1)
+    for queries in (asked, users(20, seed=2), np.eye(items.shape[1], dtype=np.float32)):
+        scores = queries @ items.T
+        error = np.abs(whitening.queries(queries) @ mapped.T - scores).max()
+        assert error <= 1e-5 * np.abs(scores).max()
+    lengths = np.linalg.norm(mapped, axis=1)
+    np.testing.assert_allclose(lengths, lengths[0], rtol=1e-5)
+
+
+def test_items_are_near_each_other_where_users_score_them_alike() -> None:
+    """Against the mean of score products over the users, up to what is added in all directions."""
+    items, asked = shop(50).matrix, users(4_000)
+    whitening = Whitening.of(asked, items)
+    mapped = np.concatenate(list(whitening.items(items)))[:, :-1].astype(np.float64)
+    scores = (asked @ items.T).astype(np.float64)
+    wanted = scores.T @ scores
+    near = np.corrcoef((mapped @ mapped.T).ravel(), wanted.ravel())[0, 1]
+    apart = np.corrcoef((items @ items.T).ravel(), wanted.ravel())[0, 1]
+    assert near > 0.98 > apart
+
+
+@pytest.mark.parametrize("queries", [users(0), np.zeros((3, TOWER + STATISTICS), np.float32)])
+def test_queries_that_say_nothing_change_scales_alone(queries: NDArray[np.float32]) -> None:
+    items = shop(20).matrix
+    whitening = Whitening.of(queries, items)
+    mapped = np.concatenate(list(whitening.items(items)))
+    np.testing.assert_allclose(mapped[:, :-1] * whitening.scale, items, rtol=1e-5)
+
+
+def test_a_graph_fitted_to_its_queries_finds_what_the_plain_one_misses(dsn: str, name: str) -> None:
+    vectors, asked = shop(6_000), users(1_000)
+    anything = SETTINGS.model_copy(update={"min_recall": 0.0})
+    exact, held = ExactIndex(vectors).search(users(50, seed=3), 100), users(50, seed=3)
+    found = {}
+    for version, queries in (("plain", None), ("fitted", asked)):
+        build_index(dsn, vectors, version, anything, queries=queries, name=name)
+        with open_current(dsn, anything, name=name) as index:
+            index._connection.execute("SET enable_seqscan = off")
+            answers = index.search(held, 100)
+        shared = [len({*a} & {*b}) for a, b in zip(answers.ids, exact.ids, strict=True)]
+        found[version] = np.mean(shared) / 100
+        own = [dict(zip(*pair, strict=True)) for pair in zip(exact.ids, exact.scores, strict=True)]
+        for known, ids, scores in zip(own, answers.ids, answers.scores, strict=True):
+            for item, score in zip(ids, scores, strict=True):
+                assert score == pytest.approx(known.get(item, score), abs=1e-3)
+    assert found["fitted"] > 0.95
+    assert found["fitted"] > found["plain"] + 0.1
+
+
+def test_a_whitening_that_was_changed_is_a_fault_and_goes_with_its_table(
+    dsn: str, name: str
+) -> None:
+    build_index(dsn, shop(50), "one", SETTINGS, queries=users(30), name=name)
+    assert fault(dsn, "one", name=name) is None
+    with connect(dsn) as connection:
+        served = read_served(connection, name)
+        assert served is not None
+        assert read_whitening(connection, served.table) is not None
+        statement = sql.SQL("UPDATE index_whitening SET stretch = {} WHERE table_name = {}")
+        zeros = b"\0" * 4 * 30
+        connection.execute(statement.format(sql.Literal(zeros), sql.Literal(served.table)))
+    assert "not those that were written" in (fault(dsn, "one", name=name) or "")
+    build_index(dsn, shop(60), "two", SETTINGS, queries=users(30), name=name)
+    with connect(dsn) as connection:
+        assert read_whitening(connection, served.table) is None
