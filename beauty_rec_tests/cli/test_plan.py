@@ -67,8 +67,11 @@ def test_the_item_tower_of_a_large_shop_takes_the_steps_that_are_its_most(tmp_pa
     data = replace(SHOP, items=1_000_000)
     settings = Settings(data_dir=tmp_path)
     rates = Rates("cpu", "float32", 1_000, 300, 0.05, 1_000)
-    line = item_tower(data, settings, shape_of("all-MiniLM-L6-v2"), rates)
-    assert line.work.startswith(f"{settings.item_tower.max_steps:,} steps")
+    steps = settings.item_tower.max_steps
+    line = item_tower(data, settings, shape_of("all-MiniLM-L6-v2"), rates, step=0.5)
+    assert line.work.startswith(f"{steps:,} steps")
+    titles = data.titles * data.title_tokens / 1_000  # each is read once
+    assert line.seconds == pytest.approx(titles + 0.5 * steps)
 
 
 def test_int8_is_reckoned_where_the_last_run_took_it(tmp_path: Path, tiny_model: Path) -> None:

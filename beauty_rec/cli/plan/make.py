@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beauty_rec.cli.plan import stages
 from beauty_rec.cli.plan.data import DataAtHand, look
-from beauty_rec.cli.plan.rates import Rates, measured
+from beauty_rec.cli.plan.rates import Rates, measured, tower_step
 from beauty_rec.cli.plan.shapes import Shape, shape_of, tokens_of
 from beauty_rec.settings import Settings
 
@@ -116,6 +116,8 @@ def make_plan(settings: Settings) -> Plan:
     for_items = measured(encoder, device, data.item_tokens, precision, int8=int8)
     for_pairs = measured(encoder, device, texts, precision)
     for_titles = measured(titles, device, max(8.0, data.title_tokens))
+    own = settings.item_tower
+    step = tower_step(own, titles.width, data.title_tokens, device, settings.encoder.precision)
     lines, last = stages.tables(data), LastRun.of(settings.data_dir, data.reviews)
     if settings.llm.backend == "openai":
         lines = [line for line in lines if line.asset != "keywords (rules)"]
@@ -126,7 +128,7 @@ def make_plan(settings: Settings) -> Plan:
     lines += [
         stages.embeddings(data, settings, encoder, for_items, _last_precisions(settings.data_dir)),
         stages.text_retriever(data, settings, encoder, for_pairs),
-        stages.item_tower(data, settings, titles, for_titles),
+        stages.item_tower(data, settings, titles, for_titles, step),
         stages.text_index(data, encoder, last.seconds("text_index")),
         stages.Line(", ".join(REMAINING), last.said, last.seconds(*REMAINING)),
     ]

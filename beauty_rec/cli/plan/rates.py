@@ -1,4 +1,4 @@
-"""How fast a text model is here: one and two of its layers are timed, the rest is reckoned.
+"""How fast a model is here: a text model's first two layers are timed, a step of the item tower.
 
 Random weights take as long as trained ones, so the model itself need not be there.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beauty_rec.cli.plan.shapes import Shape
+from beauty_rec.settings import ItemTowerSettings
 
 SMALL_VOCABULARY = 1_000
 TOKENS = {"cuda": 16_384, "cpu": 1_024}
@@ -18,6 +19,9 @@ REPEATS = 3
 TIMED = 0.3
 """Seconds at least of runs of one kind: the least of few short ones is chance, and the difference
 of one and two layers is multiplied by the number of layers."""
+
+VALUES, STD, RE = 12_000, 5, 8
+"""Of a beauty shop: distinct attribute values; an item's standard and reinforced ones."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,35 @@ def measured(
         activation_bytes=_whole(kept, shape.layers) / batch,
         int8=batch / _whole(rounded, shape.layers) if rounded else None,
     )
+
+
+def tower_step(
+    settings: ItemTowerSettings, width: int, tokens: float, device: str, precision: str
+) -> float:
+    """Return the seconds of one step of the item tower's training, from titles that were read.
+
+    Args:
+        settings: of the tower.
+        width: of the title encoder's states.
+        tokens: of a title.
+        device, precision: that the tower is trained on and in.
+    """
+    import torch
+
+    from beauty_rec.towers.items.model import ItemTower
+    from beauty_rec.towers.items.train import train_step
+
+    tower = ItemTower(VALUES, STD, width, settings).to(device).train()
+    optimizer = torch.optim.AdamW(tower.parameters())
+    rows = settings.batch_size
+    states = torch.randn(rows, max(1, round(tokens)), width, device=device)
+    read = (
+        torch.randint(3, VALUES, (rows, STD), device=device),
+        torch.randint(3, VALUES, (rows, RE), device=device),
+        states,
+        torch.ones(states.shape[:2], dtype=torch.bool, device=device),
+    )
+    return _seconds(lambda: train_step(tower, read, optimizer, settings, precision), device)
 
 
 def _kept_bytes(model: Any, encode: Callable[[], Any]) -> float:

@@ -166,18 +166,27 @@ def text_index(data: DataAtHand, shape: Shape, seconds: float | None) -> Line:
     )  # fmt: skip
 
 
-def item_tower(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
-    """Return the line of the item tower: its title encoder, trained along or frozen."""
+def item_tower(
+    data: DataAtHand, settings: Settings, shape: Shape, rates: Rates, step: float
+) -> Line:
+    """Return the line of the item tower: its steps, and its title encoder, trained along or frozen.
+
+    Args:
+        data: the items and their titles' tokens.
+        settings: the tower's.
+        shape, rates: of the title encoder.
+        step: seconds of one of the tower's own steps.
+    """
     from beauty_rec.towers.items.train import steps_of_epoch
 
     tower = settings.item_tower
     steps = tower.epochs * steps_of_epoch(data.items, tower)
     rows = min(tower.batch_size, data.items)
     tokens = data.title_tokens * (2 * steps * rows if tower.train_title_encoder else data.titles)
-    seconds = tokens / rates.encode
+    seconds = tokens / rates.encode + steps * step
     learning = float(shape.bytes)
     if tower.train_title_encoder:
-        seconds = tokens / rates.train + steps * rates.update
+        seconds = tokens / rates.train + steps * (rates.update + step)
         learning = 4 * shape.bytes + 2 * rows * data.title_tokens * rates.activation_bytes
     else:
         learning += 4.0 * data.titles * data.title_tokens * shape.width

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import Tensor
 from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path
@@ -215,15 +216,27 @@ def _train_epoch(
             factor = cosine_with_warmup((epoch - 1) * len(batches) + number, steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * factor
-            with autocast(device, precision):
-                views = tower.views(*tower_inputs(features, titles, rows, device))
-                one, two = tower.projection(tower(*views)).chunk(2)  # [2B, D] -> two of [B, D]
-            loss = simcse_loss(one.float(), two.float(), settings.temperature)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+            with autocast(device, precision):  # a title encoder that is trained along computes too
+                read = tower_inputs(features, titles, rows, device)
+            total += train_step(tower, read, optimizer, settings, precision)
     return total / len(batches)
+
+
+def train_step(
+    tower: ItemTower,
+    read: tuple[Tensor, Tensor, Tensor, Tensor],
+    optimizer: torch.optim.Optimizer,
+    settings: ItemTowerSettings,
+    precision: str,
+) -> float:
+    """Learn from one batch, of which ``read`` is what the tower reads; return its loss."""
+    with autocast(read[0].device, precision):
+        one, two = tower.projection(tower(*tower.views(*read))).chunk(2)  # [2B, D] -> [B, D] each
+    loss = simcse_loss(one.float(), two.float(), settings.temperature)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
 
 
 def _looked(inputs: ItemInputs, distinct: NDArray[np.int64], settings: ItemTowerSettings) -> Looked:
