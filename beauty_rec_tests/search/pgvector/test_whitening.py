@@ -114,3 +114,20 @@ def test_a_whitening_that_was_changed_is_a_fault_and_goes_with_its_table(
     build_index(dsn, shop(60), "two", SETTINGS, queries=users(30), name=name)
     with connect(dsn) as connection:
         assert read_whitening(connection, served.table) is None
+
+
+def test_an_older_releases_index_is_read_as_it_stands(dsn: str, name: str) -> None:
+    """It knew neither whitening nor the ``ef_search`` that a build needed."""
+    vectors, asked = shop(40), users(5)
+    build_index(dsn, vectors, "one", SETTINGS, name=name)
+    with connect(dsn) as connection:
+        connection.execute("DROP TABLE index_whitening")
+        connection.execute("ALTER TABLE served_index DROP COLUMN ef_search")
+    assert fault(dsn, "one", name=name) is None
+    with open_current(dsn, SETTINGS, name=name) as index:
+        found = index.search(asked, 10)
+    np.testing.assert_allclose(
+        found.scores, ExactIndex(vectors).search(asked, 10).scores, rtol=1e-5
+    )
+    built = build_index(dsn, vectors, "two", SETTINGS, queries=asked, name=name)
+    assert built.ef_search == SETTINGS.ef_search
