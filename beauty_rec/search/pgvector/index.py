@@ -111,7 +111,10 @@ class PgVectorIndex:
                 f"queries of shape {matrix.shape} for an index of [N, {self.version.dimension}]"
             )
         check_matrix(matrix, self._settings.type, "queries")
-        asked = matrix if self._whitening is None else self._whitening.queries(matrix)
+        asked = matrix
+        if self._whitening is not None:
+            asked = self._whitening.queries(matrix)
+            check_matrix(asked, self._settings.type, "mapped queries")
         if exclude is not None and len(exclude) != len(matrix):
             raise ValueError(f"{len(exclude)} lists of exclusions for {len(matrix)} queries")
         ef_search = min(max(self.ef_search, k), LARGEST_EF_SEARCH)

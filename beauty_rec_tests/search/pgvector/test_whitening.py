@@ -98,6 +98,19 @@ def test_a_graph_fitted_to_its_queries_finds_what_the_plain_one_misses(dsn: str,
     assert found["fitted"] > found["plain"] + 0.1
 
 
+def test_a_halfvec_that_is_fitted_rounds_and_refuses_what_it_cannot_hold(
+    dsn: str, name: str
+) -> None:
+    half = SETTINGS.model_copy(update={"type": "halfvec"})
+    vectors, asked = shop(300), users(100)
+    assert build_index(dsn, vectors, "one", half, queries=asked, name=name).recall_vs_exact >= 0.98
+    with open_current(dsn, half, name=name) as index:
+        found, exact = index.search(asked, 20), ExactIndex(vectors).search(asked, 20)
+        np.testing.assert_allclose(found.scores, exact.scores, rtol=0.01, atol=0.01)
+        with pytest.raises(ValueError, match="mapped queries hold .*; halfvec ends at 65504"):
+            index.search(np.full((1, TOWER + STATISTICS), 6e4, np.float32), 5)
+
+
 def test_a_whitening_that_was_changed_is_a_fault_and_goes_with_its_table(
     dsn: str, name: str
 ) -> None:
