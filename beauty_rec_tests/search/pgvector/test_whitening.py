@@ -107,7 +107,7 @@ def test_a_halfvec_that_is_fitted_rounds_and_refuses_what_it_cannot_hold(
     with open_current(dsn, half, name=name) as index:
         found, exact = index.search(asked, 20), ExactIndex(vectors).search(asked, 20)
         np.testing.assert_allclose(found.scores, exact.scores, rtol=0.01, atol=0.01)
-        with pytest.raises(ValueError, match="mapped queries hold .*; halfvec ends at 65504"):
+        with pytest.raises(ValueError, match=r"mapped queries hold .*; halfvec ends at 65504"):
             index.search(np.full((1, TOWER + STATISTICS), 6e4, np.float32), 5)
 
 
