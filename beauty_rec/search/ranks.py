@@ -67,15 +67,42 @@ def ranks_of_answers(
     known = answers >= 0
     own[known] = scores[known, answers[known]]
     scored = np.isfinite(own)
-    # -inf counts as unscored below; NaN compares false everywhere, so the totals reveal it.
-    finite = np.count_nonzero(scores > -np.inf, axis=1)
-    if np.count_nonzero(scores == -np.inf) + finite.sum() != scores.size:
+    if _with_nan(scores).any():
         raise ValueError("scores hold NaN")
     slack = np.broadcast_to(np.asarray(tolerance, dtype=np.float32), (queries,))
-    higher = np.count_nonzero(scores > (own + slack)[:, None], axis=1)
-    level = np.count_nonzero(scores >= (own - slack)[:, None], axis=1) - higher
-    found: Ranks = np.where(scored, higher + (level + 1) / 2, finite + (present - finite + 1) / 2)
+    found = np.empty(queries, dtype=np.float64)
+    # Row by row: what one comparison leaves stays in the cache until it is counted.
+    for row in np.flatnonzero(scored):
+        higher = np.count_nonzero(scores[row] > own[row] + slack[row])
+        reached = np.count_nonzero(scores[row] >= own[row] - slack[row])
+        found[row] = (higher + reached + 1) / 2
+    unscored = np.flatnonzero(~scored)
+    finite = np.count_nonzero(scores[unscored] > -np.inf, axis=1)
+    found[unscored] = finite + (present[unscored] - finite + 1) / 2
     return found
+
+
+def common_ranks(
+    scores: NDArray[np.float32], seen: Sequence[NDArray[np.int64]], answers: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return :func:`answer_ranks` where all users have the same scores, float64 ``[B]``.
+
+    Args:
+        scores: float32 ``[N]``, finite.
+        seen: per user the items that are left out, no answer among them.
+        answers: items; -1 ranks inf.
+    """
+    rising = np.sort(scores)
+    own = scores[answers]
+    above = len(scores) - np.searchsorted(rising, own, "right")
+    reached = len(scores) - np.searchsorted(rising, own, "left")
+    pairs = [user * len(scores) + items for user, items in enumerate(seen)]
+    distinct = np.unique(np.concatenate([np.zeros(0, np.int64), *pairs]))
+    users, items = np.divmod(distinct, max(1, len(scores)))
+    left_out = scores[items]
+    above -= np.bincount(users, left_out > own[users], len(answers)).astype(np.int64)
+    reached -= np.bincount(users, left_out >= own[users], len(answers)).astype(np.int64)
+    return np.where(answers >= 0, (above + reached + 1) / 2, np.inf)
 
 
 def exact_ranks(
@@ -221,7 +248,13 @@ def answer_ranks_along(
 
 
 def _ranks_of_block(block: NDArray[np.float32], answers: NDArray[np.int64]) -> NDArray[np.float64]:
-    found = (answers >= 0) & ~np.isnan(block).any(axis=1)
+    found = (answers >= 0) & ~_with_nan(block)
     ranks = np.full(len(block), np.inf)
     ranks[found] = ranks_of_answers(block if found.all() else block[found], answers[found])
     return ranks
+
+
+def _with_nan(scores: Scores) -> NDArray[np.bool_]:
+    """Return which rows hold a NaN: a maximum carries it on, and takes no memory of its own."""
+    highest: NDArray[np.float32] = scores.max(axis=1, initial=-np.inf)
+    return np.isnan(highest)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.events.arrays import Events
-from beauty_rec.search.ranks import answer_ranks, answer_ranks_along
+from beauty_rec.search.ranks import answer_ranks, answer_ranks_along, common_ranks
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.users.inputs import Knowledge
 from beauty_rec.towers.users.item_matrix import ItemMatrix
@@ -39,10 +39,10 @@ def best_popularity(
     rows, seen = _queries(events, rows)
     if not len(rows):
         return min(1, columns - 1), None
-    same, recalls = np.ones((len(rows), 1), np.float32), []
-    for column in range(items.tower, items.tower + columns):
-        part = items.matrix[:, column : column + 1]
-        recalls.append(float((answer_ranks(same, part, seen, events.item[rows]) <= k).mean()))
+    recalls = [
+        float((common_ranks(items.matrix[:, column], seen, events.item[rows]) <= k).mean())
+        for column in range(items.tower, items.tower + columns)
+    ]
     best = int(np.argmax(recalls))
     return best, recalls[best]
 
