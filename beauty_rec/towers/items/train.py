@@ -163,7 +163,9 @@ def _optimizer(
         groups.append(
             {"params": list(titles.encoder.parameters()), "rate": settings.learning_rate / 10}
         )
-    return torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(
+        groups, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
 
 
 def _batches(items: int, settings: ItemTowerSettings) -> int:

@@ -124,7 +124,7 @@ class UserTower(nn.Module):
         # The span that holds all of a history, wherever its unknown items lie.
         place = torch.arange(inside.shape[1], device=inside.device)
         span = torch.where(inside, inside.shape[1] - place, 0).amax(1) if len(place) else out[:, 0]
-        # Most histories are short: a pass of their own spares them the padding of the long ones.
+        # Most histories are short: passes of their own spare them the padding of the long ones.
         for rows, width in _by_length(span * present, self.position.num_embeddings):
             part = slice(max(0, inside.shape[1] - width), None)
             read = self._read(requests, matrix, rows, part)
@@ -148,15 +148,16 @@ class UserTower(nn.Module):
         return mean
 
 
-SHORT = 6
-"""Past events of a history that counts as short."""
+WIDTHS = 6, 16
+"""Past events of histories that are read together; the rest are read at full width."""
 
 
 def _by_length(length: Tensor, longest: int) -> list[tuple[Tensor, int]]:
-    """Return (rows, width) of the short and the long histories; empty groups are left out."""
-    short = min(SHORT, longest)
-    groups = [
-        (((length > 0) & (length <= short)).nonzero()[:, 0], short),
-        ((length > short).nonzero()[:, 0], longest),
-    ]
-    return [(rows, width) for rows, width in groups if len(rows)]
+    """Return (rows, width) of histories about as long as each other; empty groups are left out."""
+    groups, above, length = [], 0, length.clamp(max=longest)
+    for width in (*(width for width in WIDTHS if width < longest), longest):
+        rows = ((length > above) & (length <= width)).nonzero()[:, 0]
+        if len(rows):
+            groups.append((rows, width))
+        above = width
+    return groups

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import cast
 
 import numpy as np
@@ -74,6 +74,25 @@ def test_padding_and_company_do_not_matter(tower: UserTower, left: int) -> None:
         age_days=torch.cat([pad, alone.age_days], dim=1),
     )
     torch.testing.assert_close(tower(padded, MATRIX), tower(alone, MATRIX))
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 7, 16, 17, 30, 60])
+def test_a_history_of_any_length_is_read_in_company_as_alone(tower: UserTower, count: int) -> None:
+    """Short ones are read apart from long ones, which spares them the padding."""
+    long = request([(row % 30, 4.0, float(row)) for row in range(60)])
+    short = request([(row % 30, 3.0, float(row)) for row in range(count)])
+    pad = torch.zeros(1, 60 - count)
+    short = replace(
+        short,
+        items=torch.cat([pad.long() - 1, short.items], dim=1),
+        ratings=torch.cat([pad, short.ratings], dim=1),
+        age_days=torch.cat([pad, short.age_days], dim=1),
+    )
+    both = Requests(
+        **{f.name: torch.cat([getattr(long, f.name), getattr(short, f.name)]) for f in fields(long)}
+    )
+    alone = torch.cat([tower(long, MATRIX), tower(short, MATRIX)])
+    torch.testing.assert_close(tower(both, MATRIX), alone)
 
 
 def test_more_than_the_longest_history(tower: UserTower) -> None:

@@ -103,7 +103,10 @@ def train_user_tower(
     with seeded(settings.seed):
         tower = UserTower(shape, settings).to(device)
     optimizer = torch.optim.AdamW(
-        tower.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        tower.parameters(),
+        settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
     origins = make_origins(train, known, spec, data.item_vectors.matrix, settings)
     sold = torch.from_numpy(np.unique(events.item[train]))
