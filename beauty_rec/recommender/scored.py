@@ -14,8 +14,8 @@ from beauty_rec.search.top import leading
 
 SPARE = 256
 """Further rows that are kept of what many asks share: as many may be hidden from one of them."""
-KEPT = 8
-"""Scores of all items that are kept for further asks."""
+KEPT_BYTES = 128 << 20
+"""Of scores of all items that are kept for further asks."""
 
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -79,6 +79,11 @@ class Common:
         self._all = len(self._rows) < depth + SLACK + SPARE
         self._usual = depth, _first(self._rows, self._values, depth)
 
+    @property
+    def nbytes(self) -> int:
+        """Of the scores."""
+        return self._scores.nbytes
+
     def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
         """See :class:`Scored`."""
         kept = ~are_in(self._rows, hidden)
@@ -103,7 +108,7 @@ class Common:
 
 
 class CommonScores:
-    """The latest :class:`Common` ones, by source and key."""
+    """The :class:`Common` ones that were asked for last, by source and key."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, Common] = OrderedDict()
@@ -112,8 +117,9 @@ class CommonScores:
         """Return those of a key, made where they are not there."""
         if key not in self._kept:
             self._kept[key] = make()
-            if len(self._kept) > KEPT:
+            if len(self._kept) > max(1, KEPT_BYTES // max(1, self._kept[key].nbytes)):
                 self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
         return self._kept[key]
 
 

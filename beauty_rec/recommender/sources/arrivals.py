@@ -23,6 +23,8 @@ MOST = 80.0
 class ArrivalsSource:
     """``exp(-age / 60 days)`` since an item's first event; 1 for an item that has none.
 
+    The age is that at the beginning of the ask's day, so the asks of a day get the same scores.
+
     ``places``: int64 ``[N]``, the row of the table of each item of the space.
     """
 
@@ -36,14 +38,15 @@ class ArrivalsSource:
         """Return float32 ``[Q, N]``."""
         # exp(first - now) of N items is exp(first - latest), times one number an ask.
         latest, fresh = self._fresh
-        since = np.array([query.time_ms - latest for query in asks.queries]) / DAY_MS
+        days = np.array([self.key(query) for query in asks.queries])
+        since = (days * DAY_MS - latest) / DAY_MS
         faded = np.exp(np.clip(-since / FADES_DAYS, -MOST, MOST)).astype(np.float32)
         found: NDArray[np.float32] = np.minimum(faded[:, None] * fresh, np.float32(1))
         return found
 
     def key(self, query: Query) -> int:
-        """Return the moment: asks of one get the same scores."""
-        return query.time_ms
+        """Return the day: asks of one get the same scores."""
+        return query.time_ms // DAY_MS
 
     @cached_property
     def _fresh(self) -> tuple[int, NDArray[np.float32]]:

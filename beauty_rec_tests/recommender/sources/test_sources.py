@@ -121,11 +121,13 @@ def test_popular_counts_what_sells_of_late_within_the_occasion(
 
 def test_new_arrivals_fade_from_their_first_event(space: ItemSpace, table: ItemTable) -> None:
     source = ArrivalsSource(table, table.rows(space.ids))
-    found = source.scores(asks([Query(72 * DAY, [], None, {}), Query(0, [], None, {})]), space)
+    moments = (72 * DAY, 0, 73 * DAY - 1)
+    found = source.scores(asks([Query(moment, [], None, {}) for moment in moments]), space)
     assert by_id(found[0])["i9"] == 1  # nobody has bought it
     assert by_id(found[0])["i5"] == pytest.approx(math.exp(-60 / 60))  # first on day 12
     assert by_id(found[0])["i0"] == pytest.approx(math.exp(-71 / 60))
     assert (found[1] == 1).all()  # before all events everything is new
+    np.testing.assert_array_equal(found[2], found[0])  # of one day
 
 
 def test_the_user_tower_answers_as_over_its_own_matrix(engine: Engine) -> None:
