@@ -31,6 +31,7 @@ from beauty_rec.training.checkpoints import (
     save_checkpoint,
     weights_of,
 )
+from beauty_rec.training.quick_draws import quick_draws
 from beauty_rec.training.schedule import warmup_then_decay
 from beauty_rec.training.seeds import seeded
 from beauty_rec.training.team import Team
@@ -113,7 +114,7 @@ def _train(
     negatives = _mined(encoder, pairs, settings)
     _freeze(model, settings.frozen_layers)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(_parameter_groups(model, settings))
+    optimizer = torch.optim.AdamW(_parameter_groups(model, settings), fused=True)
     loss_of = ranking_loss(model, settings)
     fingerprint = _fingerprint(encoder, pairs, settings)
     untuned = weights_of(model)
@@ -162,8 +163,9 @@ def _train(
                 [positives[negatives[row][rank]] for row in rows]
                 for rank in range(settings.hard_negatives)
             ]
-            loss = batch_loss(encoder, loss_of, columns)
-            scaler.scale(loss).backward()
+            with quick_draws(model.device):
+                loss = batch_loss(encoder, loss_of, columns)
+                scaler.scale(loss).backward()  # a gradient cache repeats its draws in here
             team.average_gradients(trained)
             scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)

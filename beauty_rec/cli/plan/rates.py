@@ -63,6 +63,7 @@ def measured(
     from transformers import AutoModel
 
     from beauty_rec.retriever.encoding.quantized_linear import QuantizedLinears
+    from beauty_rec.training.quick_draws import quick_draws
 
     length = max(8, round(tokens))
     rows = max(1, TOKENS[device] // length)
@@ -95,7 +96,8 @@ def measured(
                 encode()
 
         def train(encode: Callable[[], Any] = encode) -> None:
-            encode().float().square().mean().backward()
+            with quick_draws(torch.device(device)):
+                encode().float().square().mean().backward()
 
         def in_int8(model: Any = model, features: Any = features) -> None:
             with torch.inference_mode():
@@ -111,7 +113,7 @@ def measured(
         both.append(_seconds(train, device))
         if layers == 2:
             trained = [p for p in model.parameters() if p.grad is not None]
-            optimizer = torch.optim.AdamW(trained)
+            optimizer = torch.optim.AdamW(trained, fused=True)
             step = _seconds(optimizer.step, device)
             parameters = sum(p.numel() for p in trained)
         del model
@@ -144,7 +146,7 @@ def tower_step(
     from beauty_rec.towers.items.train import train_step
 
     tower = ItemTower(VALUES, STD, width, settings).to(device).train()
-    optimizer = torch.optim.AdamW(tower.parameters())
+    optimizer = torch.optim.AdamW(tower.parameters(), fused=True)
     rows = settings.batch_size
     states = torch.randn(rows, max(1, round(tokens)), width, device=device)
     read = (
