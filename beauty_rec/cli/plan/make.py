@@ -115,8 +115,10 @@ def make_plan(settings: Settings) -> Plan:
     int8 = data.items >= WORTHWHILE and may_quantize(asked, torch.device(device))
     for_items = measured(encoder, device, data.item_tokens, precision, int8=int8)
     for_pairs = measured(encoder, device, texts, precision)
-    for_titles = measured(titles, device, max(8.0, data.title_tokens))
     own = settings.item_tower
+    along = own.train_title_encoder and not cuda  # a CPU trains in float32
+    read_in = "float32" if along else precision
+    for_titles = measured(titles, device, max(8.0, data.title_tokens), read_in)
     step = tower_step(own, titles.width, data.title_tokens, device, settings.encoder.precision)
     lines, last = stages.tables(data), LastRun.of(settings.data_dir, data.reviews)
     if settings.llm.backend == "openai":

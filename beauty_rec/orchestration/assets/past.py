@@ -95,13 +95,24 @@ def past_items(
 
     def encode(contents: "list[Content]") -> NDArray[np.float32]:
         tower.to(device)
-        parts = partial(map, lambda rows: vectors_of([contents[row] for row in rows]))
-        return reused_vectors(context, settings, item_tower, contents, parts, kind="tower")
+        # A title stands in the contents of several moments: side by side it is read once.
+        order = sorted(range(len(contents)), key=lambda row: contents[row][2])
+        grouped = [contents[row] for row in order]
+        parts = partial(map, lambda rows: vectors_of([grouped[row] for row in rows]))
+        found = reused_vectors(context, settings, item_tower, grouped, parts, kind="tower")
+        out = np.empty_like(found)
+        out[order] = found
+        return out
 
     def vectors_of(contents: "list[Content]") -> NDArray[np.float32]:
         part = features_of(contents)
         titles = load_title_reader(
-            part.titles, settings.item_tower, item_tower, device=device, scratch=Path(store.scratch)
+            part.titles,
+            settings.item_tower,
+            item_tower,
+            device=device,
+            precision=settings.encoder.precision,
+            scratch=Path(store.scratch),
         )
         return item_vectors_of(tower, titles, part).matrix
 

@@ -37,7 +37,7 @@ WITHOUT_TEXTS = pl.exclude("title", "text", "raw_title", "raw_text")
 @stage(
     group=GROUP,
     io="models",
-    settings=("item_tower", "attributes"),
+    settings=("item_tower", "attributes", "encoder.precision"),
     reads={"split_reviews": ["train", "valid"]},
     kinds=("pytorch",),
     gpu=True,
@@ -75,7 +75,11 @@ def item_tower(
     log = train_item_tower(
         inputs,
         load_title_reader(
-            features.titles, settings.item_tower, device=device, scratch=Path(store.scratch)
+            features.titles,
+            settings.item_tower,
+            device=device,
+            precision=settings.encoder.precision,
+            scratch=Path(store.scratch),
         ),
         settings.item_tower,
         target,
@@ -118,7 +122,7 @@ def item_tower(
 @stage(
     group=GROUP,
     io="folders",
-    settings=("item_tower.event_values", "attributes"),
+    settings=("item_tower.event_values", "attributes", "encoder.precision"),
     reads={"split_reviews": ["train"]},
     kinds=("pytorch", "numpy"),
     gpu=True,
@@ -157,6 +161,7 @@ def item_vectors(
                 settings.item_tower,
                 item_tower,
                 device=device,
+                precision=settings.encoder.precision,
                 scratch=Path(store.scratch),
             )
             yield item_vectors(tower, titles, part).matrix

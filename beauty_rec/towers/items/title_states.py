@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from beauty_rec.retriever.encoding.precision import reduced_precision
 from beauty_rec.towers.row_file import RowFile
 
 TOKENIZED = 4_096
@@ -32,6 +33,7 @@ class TitleReader:
         max_tokens: int,
         trained: bool,
         folder: Path | None = None,
+        precision: str = "float32",
     ) -> None:
         """Tokenize ``titles``, and read them if the encoder is frozen.
 
@@ -42,10 +44,12 @@ class TitleReader:
             max_tokens: a longer title is cut.
             trained: whether the encoder is trained along.
             folder: on whose disk the states lie; None: that of temporary files.
+            precision: ``encoder.precision``, of an encoder that is frozen; states are kept in
+                float16 whatever it is.
         """
         self.encoder, self.trained = encoder, trained
         self.tokens, self.mask = _tokenized(tokenizer, list(titles) or [""], max_tokens)
-        self.kept = None if trained else self._read_all(folder)
+        self.kept = None if trained else self._read_all(folder, precision)
 
     @property
     def width(self) -> int:
@@ -71,15 +75,19 @@ class TitleReader:
         return states
 
     @torch.inference_mode()
-    def _read_all(self, folder: Path | None) -> RowFile:
+    def _read_all(self, folder: Path | None, precision: str) -> RowFile:
         """Read titles of one length together, so that little of it is padding."""
         self.encoder.eval()
+        device = next(self.encoder.parameters()).device
+        reduced = reduced_precision(precision, device)
         place = torch.arange(1, self.mask.shape[1] + 1)
         length = (self.mask * place).amax(dim=1)
         kept = RowFile((*self.mask.shape, self.width), np.float16, folder)
         for part in length.argsort(stable=True).split(READ):
             width = max(1, int(length[part].max()))
-            kept.put(part.numpy(), self._states(part, width).half().cpu().numpy())
+            with torch.autocast(device.type, reduced, enabled=reduced is not None):
+                states = self._states(part, width)
+            kept.put(part.numpy(), states.half().cpu().numpy())
         return kept
 
 

@@ -16,6 +16,7 @@ def load_title_reader(
     folder: Path | None = None,
     *,
     device: str = "cpu",
+    precision: str = "auto",
     scratch: Path | None = None,
 ) -> TitleReader:
     """Return the reader of ``titles`` with ``settings.title_encoder``.
@@ -25,6 +26,7 @@ def load_title_reader(
         settings: which encoder, how many tokens, and whether it is trained along.
         folder: of a trained item tower: its own title encoder is read if it kept one.
         device: that the encoder computes on.
+        precision: ``encoder.precision``, for the reading of titles that are not trained along.
         scratch: folder on whose disk the titles' states lie; None: that of temporary files.
 
     Raises:
@@ -48,4 +50,5 @@ def load_title_reader(
         settings.max_title_tokens,
         settings.train_title_encoder and folder is None,
         scratch,
+        precision,
     )

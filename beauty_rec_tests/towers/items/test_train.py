@@ -36,13 +36,17 @@ def tokenizer(texts: list[str], **_: object) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": (ids > 0).long()}
 
 
-def reader(features: ItemFeatures, trained: bool = False) -> TitleReader:
+def reader(
+    features: ItemFeatures, trained: bool = False, precision: str = "float32"
+) -> TitleReader:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=16, max_position_embeddings=8,
     )  # fmt: skip
-    return TitleReader(tokenizer, BertModel(config), features.titles, 4, trained)
+    return TitleReader(
+        tokenizer, BertModel(config), features.titles, 4, trained, precision=precision
+    )
 
 
 @pytest.fixture
@@ -82,6 +86,18 @@ def test_titles_read_by_length_are_as_each_alone(features: ItemFeatures) -> None
         one = item_features(["x"], features.std[:1], features.re[:1], {"x": title})
         alone, own = reader(one).read(torch.tensor([0]))
         torch.testing.assert_close(together[row][mask[row]], alone[0][own[0]], rtol=0, atol=5e-3)
+
+
+def test_titles_read_in_bfloat16_say_the_same(features: ItemFeatures, tmp_path: Path) -> None:
+    plain, reduced = (reader(features, precision=name) for name in ("float32", "bfloat16"))
+    every = torch.arange(len(features.titles))
+    (states, mask), (rounded, same) = plain.read(every), reduced.read(every)
+    assert torch.equal(mask, same)
+    assert 0 < float((states - rounded)[mask].abs().max()) < 0.05
+    train_item_tower(known(features), plain, SETTINGS, tmp_path / "t")
+    tower = load_item_tower(tmp_path / "t")
+    one, two = (item_vectors(tower, titles, features).matrix for titles in (plain, reduced))
+    assert float((one * two).sum(axis=1).min()) > 0.999
 
 
 def test_trained_vectors_are_unit_vectors_and_know_their_kind(

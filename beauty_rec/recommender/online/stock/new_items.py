@@ -226,7 +226,12 @@ def _tower_vectors(
     encoded = vocabulary.encode(attributes)
     titles = dict(raw.select("parent_asin", "title").iter_rows())
     features = item_features(attributes["parent_asin"].to_list(), encoded.std, encoded.re, titles)
-    reader = load_title_reader(features.titles, tower.settings, folder / ITEM_TOWER)
+    reader = load_title_reader(
+        features.titles,
+        tower.settings,
+        folder / ITEM_TOWER,
+        precision=settings.encoder.precision,
+    )
     return item_vectors(tower, reader, features).matrix
 
 
