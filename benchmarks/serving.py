@@ -1,9 +1,11 @@
 """`POST /v1/recommend` at the size of All_Beauty: latency, throughput, errors, memory.
 
     python benchmarks/serving.py [--items 112590 --events 701528] [--seconds 300] [--requests 20000]
+    python benchmarks/serving.py --folder data
     python benchmarks/serving.py --batch
 
-A set with untrained models and drawn vectors is published (the real formats and the real encoder),
+A set with untrained models and drawn vectors is published (the real formats and the real encoder)
+unless the folder has one,
 `beauty-rec serve` answers from it in a process of its own, and a client on the same machine asks:
 a past of 10 items, a context of 12 words that was never asked before, the best 10 of what six
 sources find.
@@ -32,6 +34,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from beauty_rec.artifacts import Vectors
+from beauty_rec.serving.published.manifest import read_manifest
 from beauty_rec.settings import PACKAGED_ENCODER
 from beauty_rec_tests.recommender.synthetic_set import (
     KINDS,
@@ -51,17 +55,17 @@ AT_ONCE = 16
 class Questions:
     """Bodies of requests, each another one."""
 
-    def __init__(self, size: Size, seed: int) -> None:
+    def __init__(self, folder: Path, size: Size, seed: int) -> None:
         self._draw = np.random.default_rng(seed)
-        self._size = size
+        self._size, self._items = size, Vectors.load(set_of(folder) / "item_embeddings").ids
 
     def context(self) -> str:
         return " ".join(self._draw.choice(WORDS, 11)) + f" {self._draw.integers(10**9)}"
 
     def told(self) -> dict[str, Any]:
-        past = self._draw.integers(self._size.items, size=10)
+        past = self._draw.integers(len(self._items), size=10)
         return {
-            "history": [f"B{self._size.seed % 100:02d}{row:07d}" for row in past],
+            "history": [self._items[row] for row in past],
             "context": self.context(),
             "k": 10,
         }
@@ -73,6 +77,12 @@ class Questions:
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
+
+
+def set_of(folder: Path) -> Path:
+    """The folder of the set that a data folder serves."""
+    root = folder / "serving"
+    return root / "versions" / read_manifest(root).set
 
 
 async def ask(port: int, people: int, until: float, most: int, questions: Questions) -> Any:
@@ -122,13 +132,10 @@ def bare_loop(data: Path, size: Size, seconds: float, results: Any) -> None:
     """Encode and search, with nothing around it; requests per second into ``results``."""
     import torch
 
-    from beauty_rec.serving.published.manifest import read_manifest
-
-    root = data / "serving"
-    folder = root / "versions" / read_manifest(root).set
+    folder = set_of(data)
     encoder = load_encoder(folder / "text_retriever")
     texts = torch.from_numpy(np.load(folder / "item_embeddings" / "vectors.npy"))
-    questions = Questions(size, 99)
+    questions = Questions(data, size, 99)
     # Which of these takes the slower kernel depends on the processor.
     products: list[Callable[[Any], Any]] = [
         lambda vector: (vector @ texts.T)[0],
@@ -180,7 +187,7 @@ def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
     rates: dict[str, float] = {}
     with live_server(folder, folder / "serve.log", "request_timeout_s=120") as server:
         port = int(server.url.rsplit(":", 1)[1])
-        questions = OfUsers(size, 7)
+        questions = OfUsers(folder, size, 7)
         run("warm up", port, AT_ONCE, 3, 10**9, questions)
         for name, people in (("one at a time", 1), (f"{AT_ONCE} at once", AT_ONCE)):
             rates[name] = run(name, port, people, told.seconds, 10**9, questions)["per_s"]
@@ -235,7 +242,7 @@ def measure(folder: Path, size: Size, told: argparse.Namespace) -> None:
     with live_server(folder, folder / "serve.log") as server:
         port = int(server.url.rsplit(":", 1)[1])
         process = psutil.Process(server.process.pid)
-        questions = Questions(size, 7)
+        questions = Questions(folder, size, 7)
         run("warm up", port, AT_ONCE, 3, 10**9, questions)
         one = run("one at a time", port, 1, told.seconds, 10**9, questions)
         many = run(f"{AT_ONCE} at once", port, AT_ONCE, told.seconds, 10**9, questions)
