@@ -4,11 +4,10 @@
     python benchmarks/serving.py --folder data
     python benchmarks/serving.py --batch
 
-A set with untrained models and drawn vectors is published (the real formats and the real encoder)
-unless the folder has one,
-`beauty-rec serve` answers from it in a process of its own, and a client on the same machine asks:
-a past of 10 items, a context of 12 words that was never asked before, the best 10 of what six
-sources find.
+Unless the folder has a set, one with untrained models and drawn vectors is published (the real
+formats and the real encoder). `beauty-rec serve` answers from it in a process of its own, and a
+client on the same machine asks: a past of 10 items, a context of 12 words that was never asked
+before, the best 10 of what six sources find.
 First one request at a time, then 16 at once, then as many requests as it takes to see whether
 memory grows. Beside it a bare loop in a process of its own: encode the context, multiply the item
 texts with it, take the best 100; by the faster one of two ways.
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -55,9 +55,9 @@ AT_ONCE = 16
 class Questions:
     """Bodies of requests, each another one."""
 
-    def __init__(self, folder: Path, size: Size, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
         self._draw = np.random.default_rng(seed)
-        self._size, self._items = size, Vectors.load(set_of(folder) / "item_embeddings").ids
+        self._items = Vectors.load(set_of(folder) / "item_embeddings").ids
 
     def context(self) -> str:
         return " ".join(self._draw.choice(WORDS, 11)) + f" {self._draw.integers(10**9)}"
@@ -128,14 +128,14 @@ def run(
     return told
 
 
-def bare_loop(data: Path, size: Size, seconds: float, results: Any) -> None:
+def bare_loop(data: Path, seconds: float, results: Any) -> None:
     """Encode and search, with nothing around it; requests per second into ``results``."""
     import torch
 
     folder = set_of(data)
     encoder = load_encoder(folder / "text_retriever")
     texts = torch.from_numpy(np.load(folder / "item_embeddings" / "vectors.npy"))
-    questions = Questions(data, size, 99)
+    questions = Questions(data, 99)
     # Which of these takes the slower kernel depends on the processor.
     products: list[Callable[[Any], Any]] = [
         lambda vector: (vector @ texts.T)[0],
@@ -157,26 +157,34 @@ def bare_loop(data: Path, size: Size, seconds: float, results: Any) -> None:
 class OfUsers(Questions):
     """The same of known users, who look for nothing in particular."""
 
+    def __init__(self, folder: Path, seed: int) -> None:
+        super().__init__(folder, seed)
+        self._users = users_of(folder)
+
     def told(self) -> dict[str, Any]:
-        return {"user_id": user_of(int(self._draw.integers(self._size.users // 2))), "k": 10}
+        return {"user_id": self._users[self._draw.integers(len(self._users))], "k": 10}
 
 
-def user_of(number: int) -> str:
-    return f"AUSER{number:020d}"
+def users_of(folder: Path) -> list[str]:
+    """The users that a set has events of, by id."""
+    events = pl.scan_parquet(set_of(folder) / "events.parquet", glob=False)
+    return events.select(pl.col("user_id").unique().sort()).collect()["user_id"].to_list()
 
 
-def users_per_second(answer: Callable[[list[str]], int]) -> float:
+def users_per_second(answer: Callable[[list[str]], int], known: list[str]) -> float:
     """Answer four times 1,000 users; return the median rate after the first time."""
+    if len(known) < 4_000:
+        raise SystemExit(f"--batch asks 4,000 known users; the set has {len(known):,}")
     took = []
     for block in range(4):
-        users = [user_of(block * 1_000 + number) for number in range(1_000)]
+        users = known[block * 1_000 : (block + 1) * 1_000]
         started = time.perf_counter()
         assert answer(users) == len(users)
         took.append(time.perf_counter() - started)
     return 1_000 / float(np.median(took[1:]))
 
 
-def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
+def measure_batches(folder: Path, told: argparse.Namespace) -> None:
     """Users per second: one by one, by the batch, and by lists."""
     import httpx
 
@@ -187,7 +195,7 @@ def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
     rates: dict[str, float] = {}
     with live_server(folder, folder / "serve.log", "request_timeout_s=120") as server:
         port = int(server.url.rsplit(":", 1)[1])
-        questions = OfUsers(folder, size, 7)
+        questions = OfUsers(folder, 7)
         run("warm up", port, AT_ONCE, 3, 10**9, questions)
         for name, people in (("one at a time", 1), (f"{AT_ONCE} at once", AT_ONCE)):
             rates[name] = run(name, port, people, told.seconds, 10**9, questions)["per_s"]
@@ -197,11 +205,11 @@ def measure_batches(folder: Path, size: Size, told: argparse.Namespace) -> None:
                 told = {"user_ids": users, "k": 10}
                 return len(client.post("/v1/recommend/batch", json=told).json()["answers"])
 
-            rates["batch over HTTP"] = users_per_second(over_http)
+            rates["batch over HTTP"] = users_per_second(over_http, users_of(folder))
     with Engine.open(Settings(data_dir=folder)) as engine:
         now = int(time.time() * 1000)
         rates["lists"] = users_per_second(
-            lambda users: len(list(best_of_users(engine, users, 10, now)))
+            lambda users: len(list(best_of_users(engine, users, 10, now))), users_of(folder)
         )
     for name, rate in rates.items():
         print(f"{name:<22} per_s {rate:.1f}  to one at a time {rate / rates['one at a time']:.1f}")
@@ -225,16 +233,16 @@ def main() -> None:
             started = time.perf_counter()
             publish_synthetic(folder, size, load_encoder(PACKAGED_ENCODER), encode=False)
             print(f"published {told.items:,} items in {time.perf_counter() - started:.0f} s")
-        (measure_batches if told.batch else measure)(folder, size, told)
+        (measure_batches if told.batch else measure)(folder, told)
     finally:
         if told.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(folder: Path, size: Size, told: argparse.Namespace) -> None:
+def measure(folder: Path, told: argparse.Namespace) -> None:
     spawn = multiprocessing.get_context("spawn")
     results = spawn.Queue()
-    loop = spawn.Process(target=bare_loop, args=(folder, size, min(10, told.seconds), results))
+    loop = spawn.Process(target=bare_loop, args=(folder, min(10, told.seconds), results))
     loop.start()
     bare_ms, bare_rate = results.get()
     loop.join()
@@ -242,7 +250,7 @@ def measure(folder: Path, size: Size, told: argparse.Namespace) -> None:
     with live_server(folder, folder / "serve.log") as server:
         port = int(server.url.rsplit(":", 1)[1])
         process = psutil.Process(server.process.pid)
-        questions = Questions(folder, size, 7)
+        questions = Questions(folder, 7)
         run("warm up", port, AT_ONCE, 3, 10**9, questions)
         one = run("one at a time", port, 1, told.seconds, 10**9, questions)
         many = run(f"{AT_ONCE} at once", port, AT_ONCE, told.seconds, 10**9, questions)

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.stats import rankdata
 
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.events.places import rows_of
@@ -21,6 +20,7 @@ from beauty_rec.search.ranks import (
     Ranks,
     Scores,
     ranks_of_answers,
+    ranks_of_static_scores,
 )
 
 BACKOFF = 0.01
@@ -77,29 +77,6 @@ def popularity_scores(train: pl.DataFrame, ids: list[str], recency: Recency = EV
     weights = np.ones(len(rows)) if recency == EVER else recency.weights(train["timestamp"])
     known = rows >= 0
     return np.bincount(rows[known], weights[known], len(ids)).astype(np.float32)
-
-
-def ranks_of_static_scores(
-    scores: Scores, answers: Indices, seen: csr_array | None = None
-) -> Ranks:
-    """Return ranks when every query sees the same scores ``[N]``, float64 ``[Q]``.
-
-    Equals :func:`ranks_of_answers` on ``scores`` repeated for each query, in ``N log N`` steps: a
-    seen item moves the answer up by one if it scored higher, by a half if it tied.
-
-    Raises:
-        ValueError: an answer outside 0..N-1.
-    """
-    if len(answers) and (answers.min() < 0 or answers.max() >= len(scores)):
-        raise ValueError(f"answers must lie between 0 and {len(scores) - 1}")
-    ranks = rankdata(-scores)[answers] if len(answers) else np.empty(0)
-    if seen is None:
-        return ranks
-    marks = seen.astype(bool).tocoo()
-    own = scores[answers[marks.row]]
-    theirs = scores[marks.col]
-    places = np.where(theirs > own, 1.0, np.where(theirs == own, 0.5, 0.0)) * marks.data
-    return ranks - np.bincount(marks.row, weights=places, minlength=len(answers))
 
 
 def context_popularity_ranks(

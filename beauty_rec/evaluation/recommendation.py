@@ -21,10 +21,9 @@ from beauty_rec.evaluation.popularity import (
     best_recency,
     context_popularity_ranks,
     popularity_scores,
-    ranks_of_static_scores,
 )
 from beauty_rec.events.places import answer_set, item_lists, rows_of
-from beauty_rec.search.ranks import Indices, Ranks
+from beauty_rec.search.ranks import Indices, Ranks, ranks_of_static_scores
 from beauty_rec.settings import EvaluationSettings
 
 SIMPLE = ["popularity", "recent_popularity", "context_popularity", "item_cf"]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.baselines import BM25
 from beauty_rec.evaluation.block import Block, split_section
-from beauty_rec.evaluation.popularity import popularity_scores, ranks_of_static_scores
+from beauty_rec.evaluation.popularity import popularity_scores
 from beauty_rec.evaluation.report.document import KEYWORD_METHODS
 from beauty_rec.events.asked import split_queries
 from beauty_rec.events.places import answer_set, rows_of
 from beauty_rec.items.text import keyword_query
-from beauty_rec.search.ranks import Ranks, exact_ranks
+from beauty_rec.search.ranks import Ranks, exact_ranks, ranks_of_static_scores
 from beauty_rec.settings import EvaluationSettings, Split
 
 REVIEW_TEXT, KEYWORDS = "review_text", "keywords"

@@ -26,7 +26,8 @@ class EncoderSettings(Group):
         "auto",
         description="auto: bfloat16 where the device computes it well, float16 on another GPU; "
         "item vectors, from 10,000 on, in int8 on a CPU that is fast at it, where no recall is "
-        "lost; the trainings of the towers take bfloat16, and on a GPU alone",
+        "lost; the item tower reads frozen titles in it; the trainings of the towers "
+        "take bfloat16, and on a GPU alone",
     )
     chunk: int = Field(
         8_192, ge=1, description="texts of items whose vectors outlive a kill, or go to one worker"

@@ -10,10 +10,9 @@ from beauty_rec.evaluation.popularity import (
     best_recency,
     context_popularity_ranks,
     popularity_scores,
-    ranks_of_static_scores,
 )
 from beauty_rec.events.arrays import DAY_MS
-from beauty_rec.search.ranks import ranks_of_answers
+from beauty_rec.search.ranks import ranks_of_answers, ranks_of_static_scores
 from beauty_rec_tests.evaluation.conftest import IDS
 
 

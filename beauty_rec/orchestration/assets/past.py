@@ -59,9 +59,8 @@ def past_items(
     from beauty_rec.items.rules import RulesAttributeExtractor
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.towers.items.inputs import item_inputs
-    from beauty_rec.towers.items.served import item_vectors as item_vectors_of
     from beauty_rec.towers.items.served import todays_item_tower
-    from beauty_rec.towers.items.titles import load_title_reader
+    from beauty_rec.towers.items.titles import read_item_vectors
     from beauty_rec.towers.past.build import features_of, filled, past_inputs
     from beauty_rec.training.device import device_of
 
@@ -88,13 +87,12 @@ def past_items(
         encoder.load(text_retriever, settings.encoder).count_tokens,
     )
     inputs = past_inputs(moments, known, train, user_profiles, settings)
-    device = device_of(settings.encoder.device)
 
     def embed(texts: list[str]) -> NDArray[np.float32]:
         return embedded(context, encoder, text_retriever, texts, settings, kind="texts")
 
     def encode(contents: "list[Content]") -> NDArray[np.float32]:
-        tower.to(device)
+        tower.to(device_of(settings.encoder.device))
         # A title stands in the contents of several moments: side by side it is read once.
         order = sorted(range(len(contents)), key=lambda row: contents[row][2])
         grouped = [contents[row] for row in order]
@@ -105,16 +103,13 @@ def past_items(
         return out
 
     def vectors_of(contents: "list[Content]") -> NDArray[np.float32]:
-        part = features_of(contents)
-        titles = load_title_reader(
-            part.titles,
-            settings.item_tower,
+        return read_item_vectors(
+            tower,
             item_tower,
-            device=device,
+            features_of(contents),
             precision=settings.encoder.precision,
             scratch=Path(store.scratch),
         )
-        return item_vectors_of(tower, titles, part).matrix
 
     # What stands in the items of today has its vector.
     now = item_inputs(item_attributes, known, merged_items, train, user_profiles, settings).features

@@ -141,8 +141,8 @@ def item_vectors(
     """L2-normalised tower vectors of all items; values newer than the tower get rows in it."""
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.towers.items.inputs import item_inputs
-    from beauty_rec.towers.items.served import VOCABULARY, item_vectors, todays_item_tower
-    from beauty_rec.towers.items.titles import load_title_reader
+    from beauty_rec.towers.items.served import VOCABULARY, todays_item_tower
+    from beauty_rec.towers.items.titles import read_item_vectors
     from beauty_rec.training.device import device_of
 
     train = split_reviews.filter(split="train").select(WITHOUT_TEXTS).collect()
@@ -152,19 +152,15 @@ def item_vectors(
     ).features
 
     def encode(chunks: Iterable[list[int]]) -> Iterator[NDArray[np.float32]]:
-        device = device_of(settings.encoder.device)
-        tower.to(device)
+        tower.to(device_of(settings.encoder.device))
         for rows in chunks:
-            part = features.take(rows)
-            titles = load_title_reader(
-                part.titles,
-                settings.item_tower,
+            yield read_item_vectors(
+                tower,
                 item_tower,
-                device=device,
+                features.take(rows),
                 precision=settings.encoder.precision,
                 scratch=Path(store.scratch),
             )
-            yield item_vectors(tower, titles, part).matrix
 
     matrix = reused_vectors(context, settings, item_tower, features.contents(), encode)
     vectors = Vectors(features.ids, matrix)

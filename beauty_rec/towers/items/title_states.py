@@ -33,7 +33,7 @@ class TitleReader:
         max_tokens: int,
         trained: bool,
         folder: Path | None = None,
-        precision: str = "float32",
+        precision: str = "auto",
     ) -> None:
         """Tokenize ``titles``, and read them if the encoder is frozen.
 

@@ -1,12 +1,17 @@
-"""The title reader of an encoder's name."""
+"""The title reader of an encoder's name, and what a trained tower makes of items with it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from beauty_rec.retriever.model_files import resolve_model, unavailable
 from beauty_rec.settings import ItemTowerSettings, offline
+from beauty_rec.towers.items.features import ItemFeatures
+from beauty_rec.towers.items.model import ItemTower
+from beauty_rec.towers.items.served import item_vectors
 from beauty_rec.towers.items.title_states import TitleReader
 
 
@@ -52,3 +57,33 @@ def load_title_reader(
         scratch,
         precision,
     )
+
+
+def read_item_vectors(
+    tower: ItemTower,
+    folder: Path,
+    features: ItemFeatures,
+    *,
+    precision: str,
+    scratch: Path | None = None,
+) -> NDArray[np.float32]:
+    """Return :func:`item_vectors` of a trained tower, ``[N, D + A]``, once it has read the titles.
+
+    Args:
+        tower: on the device that it computes on.
+        folder: that it was read from.
+        features: N items.
+        precision, scratch: as of :func:`load_title_reader`.
+
+    Raises:
+        EncoderUnavailable: as :func:`load_title_reader`.
+    """
+    titles = load_title_reader(
+        features.titles,
+        tower.settings,
+        folder,
+        device=str(tower.embedding.weight.device),
+        precision=precision,
+        scratch=scratch,
+    )
+    return item_vectors(tower, titles, features).matrix

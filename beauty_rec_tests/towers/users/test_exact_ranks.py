@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from beauty_rec.search.ranks import answer_ranks, answer_ranks_along, common_ranks
+from beauty_rec.search.ranks import answer_ranks, answer_ranks_along
 
 RNG = np.random.default_rng(0)
 USERS = RNG.integers(-2, 3, (700, 3)).astype(np.float32)  # whole numbers: many ties
@@ -52,13 +52,3 @@ def test_ranks_along_a_direction_are_those_of_each_step() -> None:
     for ranks, step in zip(found, steps, strict=True):
         moved = users + np.float32(step) * direction
         assert ranks.tolist() == answer_ranks(moved, matrix, seen, answers).tolist()
-
-
-def test_ranks_by_scores_of_all_are_those_of_each_user() -> None:
-    scores = np.round(np.random.default_rng(5).normal(size=40), 1).astype(np.float32)
-    answers = np.array([next(i for i in range(39, -1, -1) if i not in seen) for seen in SEEN])
-    answers[::9] = -1
-    same = np.ones((len(SEEN), 1), np.float32)
-    twice = [np.concatenate([items, items[:2]]) for items in SEEN]  # bought again
-    wanted = answer_ranks(same, scores[:, None], SEEN, answers)
-    assert common_ranks(scores, twice, answers).tolist() == wanted.tolist()

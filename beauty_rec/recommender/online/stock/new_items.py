@@ -31,8 +31,8 @@ from beauty_rec.recommender.online.stock.catalogue import new_card
 from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import Settings
 from beauty_rec.towers.items.features import item_features
-from beauty_rec.towers.items.served import item_vectors, todays_item_tower
-from beauty_rec.towers.items.titles import load_title_reader
+from beauty_rec.towers.items.served import todays_item_tower
+from beauty_rec.towers.items.titles import read_item_vectors
 
 _NO_KEYWORDS = pl.DataFrame(
     schema={
@@ -226,13 +226,9 @@ def _tower_vectors(
     encoded = vocabulary.encode(attributes)
     titles = dict(raw.select("parent_asin", "title").iter_rows())
     features = item_features(attributes["parent_asin"].to_list(), encoded.std, encoded.re, titles)
-    reader = load_title_reader(
-        features.titles,
-        tower.settings,
-        folder / ITEM_TOWER,
-        precision=settings.encoder.precision,
+    return read_item_vectors(
+        tower, folder / ITEM_TOWER, features, precision=settings.encoder.precision
     )
-    return item_vectors(tower, reader, features).matrix
 
 
 def _texts(

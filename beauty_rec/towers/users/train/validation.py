@@ -2,9 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from beauty_rec.events.arrays import Events
-from beauty_rec.search.ranks import answer_ranks, answer_ranks_along, common_ranks
+from beauty_rec.search.ranks import answer_ranks, answer_ranks_along, ranks_of_static_scores
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.users.inputs import Knowledge
 from beauty_rec.towers.users.item_matrix import ItemMatrix
@@ -39,8 +40,14 @@ def best_popularity(
     rows, seen = _queries(events, rows)
     if not len(rows):
         return min(1, columns - 1), None
+    answers = events.item[rows]
+    known = np.flatnonzero(answers >= 0)  # an answer without a row is not found
+    left_out = _marked([seen[row] for row in known], len(items.matrix))
     recalls = [
-        float((common_ranks(items.matrix[:, column], seen, events.item[rows]) <= k).mean())
+        np.count_nonzero(
+            ranks_of_static_scores(items.matrix[:, column], answers[known], left_out) <= k
+        )
+        / len(rows)
         for column in range(items.tower, items.tower + columns)
     ]
     best = int(np.argmax(recalls))
@@ -82,6 +89,14 @@ def choose_weights(
         )
         recalls = (ranks <= settings.candidates).mean(axis=1)
         setattr(served, name, ordered[int(np.argmax(recalls))])
+
+
+def _marked(lists: list[NDArray[np.int64]], width: int) -> csr_array:
+    """Return which columns each list holds, ``[len(lists), width]``; twice there is once."""
+    rows = np.repeat(np.arange(len(lists)), [len(held) for held in lists])
+    columns = np.concatenate([np.zeros(0, np.int64), *lists])
+    marks = np.ones(len(rows), np.float32)
+    return csr_array((marks, (rows, columns)), shape=(len(lists), width))
 
 
 def _queries(
