@@ -2,7 +2,11 @@
 
 import numpy as np
 
+from beauty_rec.artifacts import Vectors
 from beauty_rec.search.ranks import answer_ranks, answer_ranks_along
+from beauty_rec.towers.users.item_matrix import ItemMatrix
+from beauty_rec.towers.users.train.data import UserTowerData
+from beauty_rec.towers.users.train.validation import best_popularity
 
 RNG = np.random.default_rng(0)
 USERS = RNG.integers(-2, 3, (700, 3)).astype(np.float32)  # whole numbers: many ties
@@ -52,3 +56,26 @@ def test_ranks_along_a_direction_are_those_of_each_step() -> None:
     for ranks, step in zip(found, steps, strict=True):
         moved = users + np.float32(step) * direction
         assert ranks.tolist() == answer_ranks(moved, matrix, seen, answers).tolist()
+
+
+def test_the_best_popularity_column_is_found_as_by_the_ranks_of_each_user(
+    data: UserTowerData,
+) -> None:
+    events, draw = data.events, np.random.default_rng(6)
+    matrix = draw.integers(0, 9, (len(data.item_vectors.ids), 5)).astype(np.float32)
+    items = ItemMatrix(Vectors(data.item_vectors.ids, matrix), 2, 3, 0, 0)
+    rows = np.concatenate([data.train[-200:], data.valid])
+    seen = [events.seen(row) for row in rows]
+    new = [i for i, row in enumerate(rows) if events.item[row] not in seen[i]]
+    assert any(len(np.unique(seen[i])) < len(seen[i]) for i in new)  # bought again
+    recalls = []
+    for column in (2, 3, 4):
+        ranks = answer_ranks(
+            np.ones((len(new), 1), np.float32),
+            matrix[:, column : column + 1],
+            [seen[i] for i in new],
+            events.item[rows[new]],
+        )
+        recalls.append(float((ranks <= 10).mean()))
+    best, recall = best_popularity(items, 3, events, rows, 10)
+    assert (best, recall) == (int(np.argmax(recalls)), max(recalls))
