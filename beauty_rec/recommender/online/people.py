@@ -1,8 +1,9 @@
 """What is known of users: their events, those of the set and those given since, and profiles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,10 +107,13 @@ def together(parts: Sequence[Sequence[Past]]) -> list[Past]:
     was given while serving is in the next set as well, perhaps rounded, a purchase as a rating.
     """
     given = [part for part in parts if part]
-    if len(given) == 1:
-        return list(given[0])
-    distinct: dict[tuple[str, int, str], Past] = {}
-    for event in (event for part in given for event in part):
+    return list(given[0]) if len(given) == 1 else distinct(chain.from_iterable(given))
+
+
+def distinct(events: Iterable[Past]) -> list[Past]:
+    """Return events, each once as it was told last, oldest first; see :func:`together`."""
+    found: dict[tuple[str, int, str], Past] = {}
+    for event in events:
         kind = "rating" if event.type == "purchase" else event.type
-        distinct[event.parent_asin, event.time_ms, kind] = event
-    return sorted(distinct.values(), key=lambda event: event.time_ms)
+        found[event.parent_asin, event.time_ms, kind] = event
+    return sorted(found.values(), key=lambda event: event.time_ms)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.corpus.forgotten import NOBODY, Forgotten
-from beauty_rec.recommender.online.people import Past, People, together
+from beauty_rec.recommender.online.people import Past, People, distinct, together
 from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.recommender.online.sets.models import Models
 from beauty_rec.recommender.online.sets.parts import (
@@ -110,7 +110,7 @@ class Snapshot:
 
     def with_events(self, events: Mapping[str, Sequence[Past]]) -> "Snapshot":
         """Return the snapshot in which users, by id, also did ``events``."""
-        new = {user: together([self.since.get(user, ()), done]) for user, done in events.items()}
+        new = {user: distinct([*self.since.get(user, ()), *done]) for user, done in events.items()}
         return replace(self, since={**self.since, **new})
 
     def profile(self, user_id: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.corpus.intake.given import taken_path
-from beauty_rec.recommender.online.people import Past
+from beauty_rec.recommender.online.people import Past, distinct
 from beauty_rec.recommender.online.requests import NewEvent, NewItem
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.new_items import NewRow, add_rows, is_taken_in
@@ -237,7 +237,7 @@ class LiveShop:
             events = self.store.events()
         except DatabaseDown:
             events = self._shop.since
-        since = {user: sorted(past, key=lambda e: e.time_ms) for user, past in events.items()}
+        since = {user: distinct(past) for user, past in events.items()}
         given = [item for item in self._given.values() if not is_taken_in(base, item)]
         added = self._rows.known(base, given)
         dressed = replace(base, since=since, forgotten=forgotten)

@@ -15,6 +15,7 @@ from beauty_rec.recommender.online.search import similar
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
 from beauty_rec.recommender.online.stock.filters import Filter
+from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
 
@@ -157,6 +158,32 @@ def test_a_user_has_a_shelf_for_each_liked_item_and_sees_nothing_twice(shop: Sna
     nobody = feed(shop, FeedQuestion("because-you-bought", user_id="a stranger"))
     assert nobody["shelves"] == []
     assert "a stranger" in nobody["notes"][0]
+
+
+def test_what_is_withdrawn_or_hidden_heads_no_shelf(shop: Snapshot) -> None:
+    def because(shop: Snapshot) -> list[str]:
+        answer = feed(shop, FeedQuestion("because-you-bought", k=4, user_id=USER, shelves=3))
+        return [shelf["because"]["parent_asin"] for shelf in answer["shelves"]]
+
+    first, second = because(shop)[:2]
+    gone = shop.with_states({first: ItemState(hidden=True)})
+    assert first not in because(gone)
+    now = int(time.time() * 1000)
+    unwanted = shop.with_events({USER: [Past(second, 5.0, now, "hide")]})
+    assert second not in because(unwanted)
+    assert len(because(gone)) == len(because(unwanted)) == 3
+
+
+def test_an_event_that_is_told_many_times_counts_once(shop: Snapshot) -> None:
+    event = Past(shop.space.ids[-1], 5.0, int(time.time() * 1000), "purchase")
+    told = shop.with_events({"a": [event] * 100}).with_events({"a": [event]})
+    assert told.since["a"] == [event]
+    (item,) = [
+        item
+        for item in feed(told, FeedQuestion("trending", k=1_000))["items"]
+        if item["parent_asin"] == event.parent_asin
+    ]
+    assert item["figures"]["recent"] == 1
 
 
 @pytest.mark.parametrize("name", ["trending", "new-arrivals", "popular", "bought-together"])

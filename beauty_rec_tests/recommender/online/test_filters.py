@@ -151,6 +151,23 @@ def test_unknown_names_and_values_are_named_with_the_nearest() -> None:
         SHOP.passing(Filter.model_validate({"max_price": 0, "not": {"categories": "hairs"}}))
 
 
+def test_every_node_that_is_named_can_be_asked_for() -> None:
+    trees = (["Hair>Care", "Dry Hair"], ["c" * 400, "d" * 400])
+    cards = [{**item(row), "categories": tree} for row, tree in enumerate(trees)]
+    sparse = np.array([scents(row) for row in range(len(cards))], np.int32)
+    first = Catalogue.of(pl.DataFrame(cards, schema=CARD_SCHEMA), sparse, VOCABULARY)
+    for catalogue in (first, shop().with_items(cards, [], sparse)):
+        (nodes,) = catalogue.facets(["categories"], 1_000).values()
+        assert {"hair>care", "hair>care > dry hair", "c" * 400} <= {name for name, _ in nodes}
+        for name, count in nodes:
+            mask = catalogue.passing(Filter.model_validate({"categories": name}))
+            assert mask is not None
+            assert mask.sum() >= count > 0
+        with pytest.raises(UnknownFilter) as refused:
+            catalogue.passing(Filter.model_validate({"categories": "c" * 399}))
+        assert len(str(refused.value)) < 1_000
+
+
 @pytest.mark.parametrize("field", ["category", "brand", "scent", "categories"])
 @pytest.mark.parametrize("most", [1, 2, 100])
 def test_facets_count_what_a_filter_passes(field: str, most: int) -> None:

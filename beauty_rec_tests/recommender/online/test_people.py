@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beauty_rec.recommender.online.people import Past, People, together
+from beauty_rec.recommender.online.people import Past, People, distinct, together
 from beauty_rec.recommender.online.stock.cards import item_cards, sample_users, user_events
 
 users = st.text("aé漢b", min_size=1, max_size=3)
@@ -47,6 +47,8 @@ def test_events_told_twice_count_once() -> None:
     one, two = Past("x", 5.0, 2), Past("y", 4.0, 1)
     assert together([[one], [two, one]]) == [two, one]
     assert together([[], [one, one]]) == [one, one]  # one source says what it says
+    bought = one._replace(type="purchase", rating=4.0)
+    assert distinct([one, two, one, bought]) == [two, bought]
 
 
 def test_cards_count_the_reviews_that_say_a_keyword() -> None:

@@ -32,11 +32,17 @@ Figures = Callable[[int], dict[str, float]]
 
 @dataclass(frozen=True)
 class _Asked:
-    """A feed's question, and which rows it may not be answered with, bool ``[N]``."""
+    """A feed's question, and what it may not be answered with.
+
+    Attributes:
+        hidden: rows, bool ``[N]``.
+        unwanted: items that the user never wants to see, as the head of a shelf either.
+    """
 
     shop: Snapshot
     question: FeedQuestion
     hidden: NDArray[np.bool_]
+    unwanted: frozenset[str]
     now_ms: int
 
     def listed(
@@ -77,7 +83,7 @@ def feed(
         UnknownFilter: a filter names what no item has.
         UnfitFeed: the item or the occasion that it is about is not known.
     """
-    now, notes = int(time.time() * 1000), list[str]()
+    now, notes, unwanted = int(time.time() * 1000), list[str](), frozenset[str]()
     hidden = np.zeros(shop.catalogue.rows, bool)
     hidden[shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide")] = True
     allowed = shop.catalogue.passing(question.filters)
@@ -88,7 +94,8 @@ def feed(
         if past is None:
             notes.append(f"user {question.user_id} is not known: answered without a past")
         done = meaning_of(past or [], settings)
-        hidden[_rows(shop, [*done.seen, *done.hidden])] = True
+        unwanted = done.hidden
+        hidden[_rows(shop, [*done.seen, *unwanted])] = True
     if rules is not None:
         path, context = shop.path, question.context
         ruling = rules.ruling(
@@ -99,7 +106,7 @@ def feed(
         )
         if ruling is not None:
             hidden[ruling.excluded] = True
-    asked = _Asked(shop, question, hidden, now)
+    asked = _Asked(shop, question, hidden, unwanted, now)
     of_shelves = question.feed == "because-you-bought"
     shelves = _because(asked, notes) if of_shelves else []
     items = [] if of_shelves else _LISTS[question.feed](asked)
@@ -176,13 +183,17 @@ def _because(asked: _Asked, notes: list[str]) -> list[dict[str, Any]]:
     """
     shop, shelves = asked.shop, list[dict[str, Any]]()
     past = shop.past(asked.question.user_id or "", None)
-    taken = [event for event in reversed(past or []) if event.type in CHOICES]
+    taken = [
+        event
+        for event in reversed(past or [])
+        if event.type in CHOICES and event.parent_asin not in asked.unwanted
+    ]
     liked = dict.fromkeys(event.parent_asin for event in taken if event.rating >= LIKED)
     for name in liked:
         row = shop.space.row_of.get(name)
         if len(shelves) == asked.question.shelves:
             break
-        if row is None or not (items := _company(asked, name)):
+        if row is None or shop.catalogue.hidden[row] or not (items := _company(asked, name)):
             continue
         asked.hidden[_rows(shop, [item["parent_asin"] for item in items])] = True
         shelves.append({"because": _card(shop, row), "items": items})

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.items.vocabulary import SPECIAL, Vocabulary
-from beauty_rec.recommender.online.stock.filters import Filter, Range
+from beauty_rec.recommender.online.stock.filters import MAX_NODE, Filter, Range
 
 CARD_LABELS = ("category", "brand", "store")
 NUMBERS = ("average_rating", "rating_number")
@@ -22,6 +22,8 @@ BELOW = " > "
 NEAREST = 5
 LOOKED_AT = 5_000
 """Names at most that an unknown one is held against."""
+MOST_SHOWN = 100
+"""Characters of a name that is worth to be shown as a remedy."""
 
 Spans = tuple[tuple[int, int], ...]
 Later = Mapping[str, Mapping[str, tuple[int, ...]]]
@@ -199,8 +201,9 @@ class Columns:
             raise UnknownFilter(field, f"no attribute {field!r} here{_near(field, names)}")
         mask = np.zeros(rows, bool)
         for value in values:
-            name = BELOW.join(p.strip() for p in value.split(">")) if field == TREE else value
-            name = name.lower()
+            name = value.lower()
+            if field == TREE and name not in first and name not in later:  # a>b is a > b
+                name = BELOW.join(part.strip() for part in name.split(">"))
             if name not in first and name not in later:
                 near = _near(name, (*first, *later))
                 raise UnknownFilter(field, f"no item has {field} {value!r}{near}")
@@ -226,9 +229,13 @@ def _within(
 
 
 def _path(names: Sequence[str | None]) -> list[str]:
-    """Return the nodes that an item lies below: each by its name, and by its path."""
+    """Return the nodes that an item lies below: each by its name, and by its path.
+
+    What is longer than a filter may be is no node.
+    """
     plain = [n.strip() for n in names if n and n.strip()]
-    return [*plain, *accumulate(plain, lambda above, name: above + BELOW + name)]
+    nodes = [*plain, *accumulate(plain, lambda above, name: above + BELOW + name)]
+    return [node for node in nodes if len(node) <= MAX_NODE]
 
 
 def _nodes(categories: pl.Series) -> pl.Series:
@@ -244,8 +251,8 @@ def _nodes(categories: pl.Series) -> pl.Series:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    """Return the nearest known names as a remedy, or nothing."""
-    distinct = list(dict.fromkeys(known))
+    """Return the nearest known names as a remedy, or nothing; long ones would fill a page."""
+    distinct = list(dict.fromkeys(k for k in known if len(k) <= MOST_SHOWN))
     if len(distinct) > LOOKED_AT:  # most misspelt names begin right
         distinct = [k for k in distinct if k[:1] == name[:1]][:LOOKED_AT]
     near = get_close_matches(name, distinct, NEAREST, 0.5)

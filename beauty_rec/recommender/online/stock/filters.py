@@ -36,8 +36,10 @@ def _kind(value: object) -> str:
     return "list" if isinstance(value, list) else "value"
 
 
+MAX_NODE = 500
+"""Characters of a node of the category tree."""
 Node = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=PLAIN)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NODE, pattern=PLAIN)
 ]
 
 
