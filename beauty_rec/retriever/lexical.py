@@ -37,7 +37,8 @@ class LexicalIndex:
         data: float32, the posting's share of the score.
         mean_length: words of a text, on average; what a later text is held against.
         size: texts that the index was built of.
-        added: postings of texts that came later, by word: (row, share).
+        added: postings of texts that came later, by word: (row, share). A word that only they have
+            is numbered after the others.
     """
 
     ids: list[str]
@@ -79,28 +80,33 @@ class LexicalIndex:
         for row, stemmed in enumerate(stems(queries)):
             for word, count in Counter(w for w in stemmed if w in self.words).items():
                 number = self.words[word]
-                posted = slice(self.start[number], self.start[number + 1])
-                # A word stands once in each text's postings, so no row is added to twice.
-                found[row, self.rows[posted]] += count * self.data[posted]
+                if number < len(self.start) - 1:
+                    posted = slice(self.start[number], self.start[number + 1])
+                    # A word stands once in each text's postings, so no row is added to twice.
+                    found[row, self.rows[posted]] += count * self.data[posted]
                 for place, share in self.added.get(number, ()):
                     found[row, place] += count * share
         return found
 
     def with_texts(self, ids: Sequence[str], texts: Sequence[str]) -> "LexicalIndex":
         """Return an index that has these texts too, in rows of their own; idf stays as it is."""
+        words = dict(self.words)
         added = {word: list(posted) for word, posted in self.added.items()}
         for place, stemmed in enumerate(stems(texts), len(self.ids)):
             scale = K1 * (1 - B + B * len(stemmed) / self.mean_length)
             for stem, count in Counter(stemmed).items():
-                if (word := self.words.get(stem)) is not None:
-                    share = float(self._idf[word]) * count / (count + scale)
-                    added.setdefault(word, []).append((place, share))
-        return replace(self, ids=[*self.ids, *ids], added=added)
+                word = words.setdefault(stem, len(words))
+                idf = self._idf[min(word, len(self._idf) - 1)]
+                added.setdefault(word, []).append((place, float(idf) * count / (count + scale)))
+        return replace(self, words=words, ids=[*self.ids, *ids], added=added)
 
     @cached_property
     def _idf(self) -> NDArray[np.float64]:
-        """``log(1 + (N - n + 0.5) / (n + 0.5))`` of each word, n texts of N having it."""
-        having = np.diff(self.start)
+        """``log(1 + (N - n + 0.5) / (n + 0.5))`` of each word, n texts of N having it.
+
+        The last is that of all words which no text had.
+        """
+        having = np.append(np.diff(self.start), 0)
         return np.asarray(np.log(1 + (self.size - having + 0.5) / (having + 0.5)))
 
     def save(self, folder: Path) -> None:

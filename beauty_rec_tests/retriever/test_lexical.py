@@ -66,6 +66,16 @@ def test_a_text_that_comes_later_scores_as_if_it_had_been_there() -> None:
     assert index.scores(["rose"]).shape == (1, len(IDS))
 
 
+def test_a_word_that_came_later_is_found() -> None:
+    index = LexicalIndex.build(IDS, TEXTS)
+    grown = index.with_texts(["new"], ["Zorblax rose soap"]).with_texts(["newer"], ["zorblax"])
+    (found,) = grown.scores(["zorblax"])
+    assert np.flatnonzero(found).tolist() == [len(IDS), len(IDS) + 1]
+    rarest = max(index.scores([word]).max() for word in index.words)
+    assert found[-1] > rarest  # no text of the index had it
+    assert not index.scores(["zorblax"]).any()
+
+
 @pytest.mark.parametrize("texts", [TEXTS, ["", "the"], []])
 def test_an_index_survives_the_disk(tmp_path: Path, texts: list[str]) -> None:
     index = LexicalIndex.build(IDS[: len(texts)], texts)
