@@ -14,6 +14,8 @@ from beauty_rec.settings import Settings
 FOLDS = "folds.json"
 LATE = 0.5
 """Share of a fold's events that are asked of the fold before."""
+FEWEST = 2
+"""Folds that are made in any case: the later one's events are asked of the other, too."""
 
 
 def with_context(reviews: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -23,10 +25,26 @@ def with_context(reviews: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     return reviews
 
 
-def fold_starts(reviews: pl.DataFrame, shares: tuple[float, ...]) -> list[int]:
-    """Return the moments (Unix ms, ascending, distinct) at which the parts of train begin."""
-    times = reviews.filter(split="train")["timestamp"].sort()
-    return sorted({int(times[min(len(times) - 1, int(share * len(times)))]) for share in shares})
+def fold_starts(
+    reviews: pl.DataFrame, shares: tuple[float, ...], asked: int | None = None
+) -> list[int]:
+    """Return the moments (Unix ms, ascending, distinct) at which the parts of train begin.
+
+    A fold costs a training of the user tower and the vectors of all items as they stood then. So
+    where later folds hold all events that are asked, the earlier ones are left out.
+
+    Args:
+        reviews: rows of ``split_reviews``.
+        shares: of train, before each part.
+        asked: events of train that the reranker learns from, at most; none: every part begins.
+    """
+    times = reviews.filter(split="train")["timestamp"].sort().to_numpy()
+    starts = np.unique([times[min(len(times) - 1, int(share * len(times)))] for share in shares])
+    if asked is not None:
+        held = len(times) - np.searchsorted(times, starts)
+        enough = np.count_nonzero(held >= asked)
+        starts = starts[max(0, min(enough - 1, len(starts) - FEWEST)) :]
+    return [int(start) for start in starts]
 
 
 def starts_of(user_tower: Path) -> list[int]:

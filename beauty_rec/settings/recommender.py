@@ -173,7 +173,8 @@ class RecommendationSettings(Group):
         (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         min_length=1,
         description="shares of train at which out-of-fold parts begin; each part's candidates "
-        "come from a tower of what lies before it",
+        "come from a tower of what lies before it; parts before those that hold "
+        "evaluation.train_events are left out, but for two",
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from beauty_rec.events.folds import LATE, fold_numbers, fold_of
+from beauty_rec.events.folds import LATE, fold_numbers, fold_of, fold_starts
 
 STARTS = [100, 200, 300]
 
@@ -30,3 +30,13 @@ def test_folds_part_the_events() -> None:
     assert sorted(pl.concat(parts.values())["timestamp"]) == times.tolist()
     for start, part in parts.items():  # nothing is asked of a fold that begins after it
         assert (part["timestamp"] >= start).all()
+
+
+def test_no_more_folds_are_made_than_hold_the_asked_events() -> None:
+    reviews = pl.DataFrame({"timestamp": range(1_000), "split": ["train"] * 900 + ["valid"] * 100})
+    shares = (0.2, 0.5, 0.8, 0.9)
+    every = [180, 450, 720, 810]  # 720, 450, 180 and 90 events of train lie from there on
+    assert fold_starts(reviews, shares) == every
+    for asked, first in ((901, 0), (720, 0), (451, 0), (450, 1), (181, 1), (180, 2), (1, 2)):
+        assert fold_starts(reviews, shares, asked) == every[first:]
+    assert fold_starts(reviews, (0.9,), asked=1) == [810]

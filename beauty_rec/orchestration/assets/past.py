@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     group="towers",
     io="folders",
     settings=(
-        *("recommendation.folds", "attributes", "item_text", "item_tower.event_values"),
-        *("encoder", "llm.backend"),
+        *("recommendation.folds", "evaluation.train_events", "attributes", "item_text"),
+        *("item_tower.event_values", "encoder", "llm.backend"),
     ),
     reads={"split_reviews": ["train"]},
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
@@ -76,7 +76,7 @@ def past_items(
         settings.attributes,
         RulesAttributeExtractor(domain, settings.attributes) if rules else None,
     )
-    starts = fold_starts(train, settings.recommendation.folds)
+    starts = fold_starts(train, settings.recommendation.folds, settings.evaluation.train_events)
     tower, known = todays_item_tower(item_tower, Vocabulary.load(vocabulary))
     moments = past_texts(
         ((start, history.before(start)) for start in starts),

@@ -117,7 +117,7 @@ def reranker(
 @stage(
     group=GROUP,
     io="frames",
-    settings=EVENTS,
+    settings=(*EVENTS, "evaluation.train_queries"),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
     deps=[hidden_items_file],
@@ -149,6 +149,8 @@ def recommendations(
     if hidden := read_hidden(settings.hidden_items):
         lists = lists.without(hidden)
     asks = split_asks(lists, split_reviews, split, user_profiles, settings, user_tower)
+    if split == "train":  # it is ordered to see overfitting, for which some will do
+        asks = asks.sampled(settings.evaluation.train_queries, settings.evaluation.seed)
     models, builder = load_rankers(reranker, Vocabulary.load(vocabulary))
     ordered = order_split(asks, models, builder, Orders.load(reranker), settings.reads_texts)
     plots = {
@@ -197,6 +199,7 @@ def ranking_metrics(
 
     split = context.partition_key
     reviews, events = known_events(split_reviews, split, settings, user_tower)
+    events = events.filter(pl.col("review_id").is_in(recommendations["review_id"].implode()))
     _, valid = known_events(split_reviews, "valid", settings, user_tower)
     recencies = Recencies.chosen(valid, reviews, item_vectors.ids)
     document = ranking_document(

@@ -1,7 +1,7 @@
 """The asks of a split with their candidates."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.events.asked import known_events
+from beauty_rec.events.queries import sample_events
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.offline.lists import CandidateLists
 from beauty_rec.recommender.offline.scenarios import (
@@ -35,6 +36,13 @@ class SplitAsks:
     lists: CandidateLists
     events: Mapping[Scenario, pl.DataFrame]
     profiles: pl.DataFrame
+
+    def sampled(self, most: int, seed: int) -> "SplitAsks":
+        """Return the asks of at most ``most`` events, drawn as those of a split are."""
+        names = pl.DataFrame({"review_id": self.lists.review_ids}).unique()
+        wanted = set(sample_events(names, most, seed=seed)["review_id"])
+        kept = np.array([name in wanted for name in self.lists.review_ids], dtype=bool)
+        return replace(self, lists=self.lists.asked(kept))
 
     def queries(self) -> list[Query]:
         """Return the query of each ask."""
