@@ -7,7 +7,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
 from beauty_rec.serving.published.manifest import set_folder
 from beauty_rec.serving.published.release import served
-from beauty_rec.serving.state.connection import READ_ONLY
+from beauty_rec.serving.state.connection import READ_ONLY, DatabaseDown
 from beauty_rec.serving.state.experiment.running import ExperimentKeeper
 from beauty_rec.serving.state.experiment.split_shop import SplitShop
 from beauty_rec.serving.state.garbage import set_aside
@@ -63,7 +63,7 @@ class Engine(SplitShop):
         base = in_passing(load_set, self.root, now.manifest, settings.encoder)
         super().__init__(settings, base, now.settings)
         self.experiments = ExperimentKeeper(self.root, self._load_beside)
-        self.rules = RulesKeeper(settings.serve.rules, base)
+        self.rules = self._rules_at_start()
         self._tried, self._try_again = "", 0.0
         self.refused: str | None = None
         """Why the newest manifest is not served; None when it is."""
@@ -80,12 +80,13 @@ class Engine(SplitShop):
             FileNotFoundError: nothing was published yet.
             ManifestError: the set is not what its manifest says.
             DatabaseDown: what was given before cannot be read.
+            RulesError: the shop's rules are not valid.
         """
         engine = cls(settings)
         try:
             if engine.store.read_only:
                 LOG.warning(READ_ONLY)
-            else:
+            elif not engine.store.healthy:  # else it was opened for the rules
                 engine.store.open()
             engine.wait()
             yield engine
@@ -110,6 +111,11 @@ class Engine(SplitShop):
             reasons.append("items and events given before are being read")
         return reasons
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the shop has all that was given: it was read, and its rows are made."""
+        return self._restored and self.store.healthy and not self.waiting_items
+
     def best(
         self, requests: Sequence[RecommendRequest]
     ) -> list[tuple[list[str], NDArray[np.float32]]]:
@@ -132,7 +138,8 @@ class Engine(SplitShop):
 
     def look_at_rules(self) -> bool:
         """See :meth:`~beauty_rec.serving.state.rules.RulesKeeper.look`."""
-        return self.rules.look(self._shop)
+        is_whole = self.is_whole  # before the shop is taken, which is grown in the background
+        return self.rules.look(self._shop, is_whole=is_whole)
 
     def similar(
         self, parent_asin: str, k: int, by: SimilarBy, filters: Filter = ANYTHING
@@ -217,6 +224,21 @@ class Engine(SplitShop):
         said = {"event": "set_switched", "set": manifest.set, **now.settings.said}
         LOG.info("switched", extra=said)
         return True
+
+    def _rules_at_start(self) -> RulesKeeper:
+        """Return the shop's rules; they may name what was given, so that is read first.
+
+        Without the database the start goes on, as it does without rules.
+        """
+        try:
+            if self.settings.serve.rules is not None and not self.store.read_only:
+                with suppress(DatabaseDown):  # it is looked for, and spoken of, as long as we run
+                    self.store.open()
+            is_whole = self.is_whole  # before the shop is taken, which is grown in the background
+            return RulesKeeper(self.settings.serve.rules, self._shop, is_whole=is_whole)
+        except BaseException:
+            self.close()
+            raise
 
     def _load_beside(self, manifest: Manifest) -> Snapshot:
         encoder, beside = self.settings.encoder, self._plain

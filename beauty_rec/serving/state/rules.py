@@ -23,11 +23,11 @@ MOST_MADE = 4
 """Sets that are answered from side by side for which the rules are kept ready."""
 
 
-def read_rules(path: Path, shop: Snapshot) -> tuple[str, list[AnyRule]]:
-    """Return the text of a file and its rules, held against the shop.
+def read_rules(path: Path) -> tuple[str, list[AnyRule]]:
+    """Return the text of a file and its rules.
 
     Raises:
-        RulesError: it cannot be read, is not valid, or names what the shop does not have.
+        RulesError: it cannot be read, or is not valid.
     """
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
@@ -42,13 +42,20 @@ def read_rules(path: Path, shop: Snapshot) -> tuple[str, list[AnyRule]]:
         raise RulesError(f"{path}: {said}; put the file there, or unset serve.rules") from None
     except UnicodeDecodeError as error:
         raise RulesError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    rules = parse_rules(text, str(path))
+    return text, parse_rules(text, str(path))
+
+
+def refuse_unknown(path: Path, text: str, rules: Sequence[AnyRule], shop: Snapshot) -> None:
+    """Hold the rules of a file against the shop.
+
+    Raises:
+        RulesError: one names what the shop does not have.
+    """
     for number, rule in enumerate(rules):
         try:
             rows_of(rule, shop)
         except UnknownFilter as error:
             raise refusal(str(path), text, number, str(error)) from None
-    return text, rules
 
 
 class RulesKeeper:
@@ -57,20 +64,29 @@ class RulesKeeper:
     Args:
         path: of the file; None: there are no rules.
         shop: that the rules have to fit.
+        is_whole: whether the shop has all that was given to it; a name that it does not know may
+            otherwise be of an item that is still to come.
 
     Raises:
         RulesError: the file is not valid at the start, when there are none from before.
     """
 
-    def __init__(self, path: Path | None, shop: Snapshot) -> None:
+    def __init__(self, path: Path | None, shop: Snapshot, *, is_whole: bool = True) -> None:
         self.path, self._lock = path, threading.Lock()
         self._text, self._rules = "", list[AnyRule]()
         self._made: list[tuple[ref[Catalogue], Sequence[AnyRule], ShopRules]] = []
         self.refused: str | None = None
         """Why the file is not at work as it is now; None when it is."""
         self.loads = self.refusals = 0
-        if path is not None:
-            self._text, self._rules = read_rules(path, shop)
+        if path is None:
+            return
+        self._text, self._rules = read_rules(path)
+        try:
+            refuse_unknown(path, self._text, self._rules, shop)
+        except RulesError as error:
+            if is_whole:
+                raise
+            LOG.warning("rules", extra={"event": "rules_not_all_known", "error": str(error)})
 
     def __len__(self) -> int:
         return len(self._rules)
@@ -80,15 +96,18 @@ class RulesKeeper:
         """The rules at work, in the order of the file."""
         return self._rules
 
-    def look(self, shop: Snapshot) -> bool:
+    def look(self, shop: Snapshot, *, is_whole: bool = True) -> bool:
         """Read the file again; return whether other rules are at work now.
 
-        A file that is not valid is refused, and the rules from before stay.
+        A file that is not valid is refused, and the rules from before stay. The file at work is
+        held against a shop that is whole only, as at the start.
         """
         if self.path is None:
             return False
         try:
-            text, rules = read_rules(self.path, shop)
+            text, rules = read_rules(self.path)
+            if is_whole or text != self._text:
+                refuse_unknown(self.path, text, rules, shop)
         except RulesError as error:
             if str(error) != self.refused:
                 self.refusals += 1
