@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
+from beauty_rec.corpus.intake.rows import said_of
 from beauty_rec.corpus.schema import ITEM_SCHEMA
+from beauty_rec.row_cache import content_keys
+
+CAN_BE_GIVEN = (
+    *("parent_asin", "title", "main_category", "store", "price"),
+    *("features", "description", "categories", "details"),
+)
+"""Columns of an item that can be given; others follow from them, or are what people say of it."""
 
 GivenKind = Literal["events", "items", "forgotten"]
 
@@ -45,3 +54,19 @@ def with_items(
         return every
     price = pl.col("parent_asin").replace_strict(prices, default=None, return_dtype=pl.Float32)
     return every.with_columns(price=pl.coalesce(price, "price"))
+
+
+def content_of(row: dict[str, Any]) -> str:
+    """Return what :func:`contents_of` does for the item of a validated metadata row."""
+    said = said_of(row)
+    if said["price"] is not None:
+        said["price"] = float(np.float32(said["price"]))  # as the column has it
+    return content_keys([tuple(said[column] for column in CAN_BE_GIVEN)])[0]
+
+
+def contents_of(items: pl.DataFrame) -> list[str]:
+    """Return 24 hex digits for each of ``items`` (``ITEM_SCHEMA``): of all that can be given of it.
+
+    An item that was given and the row that the pipeline made of it have the same.
+    """
+    return content_keys(items.select(CAN_BE_GIVEN).iter_rows())

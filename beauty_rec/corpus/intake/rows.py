@@ -58,6 +58,21 @@ def item_frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([_item(row) for row in rows], schema=ITEM_SCHEMA, orient="row")
 
 
+def said_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a validated metadata row says of its item, by column of `ITEM_SCHEMA`."""
+    return {
+        "parent_asin": row["parent_asin"],
+        "title": clean_text(row.get("title") or ""),
+        "main_category": _name(row.get("main_category")),
+        "store": _name(row.get("store")),
+        "price": parse_price(row.get("price")),
+        "features": _clean_list(row.get("features")),
+        "description": " ".join(_clean_list(row.get("description"))),
+        "categories": [shortened(category) for category in _clean_list(row.get("categories"))],
+        "details": _json(row.get("details") or {}),
+    }
+
+
 def shortened(text: str, limit: int = MAX_NAME_CHARS) -> str:
     """Return ``text``, cut between words where it is longer than ``limit`` characters."""
     if len(text) <= limit:
@@ -89,32 +104,23 @@ def _json(details: dict[str, Any]) -> str:
 
 
 def _item(row: dict[str, Any]) -> tuple[Any, ...]:
-    title = clean_text(row.get("title") or "")
-    features = _clean_list(row.get("features"))
-    categories = _clean_list(row.get("categories"))
-    details = row.get("details") or {}
+    said = said_of(row)
+    categories = said["categories"]
     category = (
-        Category(shortened(categories[-1]), "categories")
+        Category(categories[-1], "categories")
         if categories
-        else categorize(title, features, details)
+        else categorize(said["title"], said["features"], row.get("details") or {})
     )
     price = row.get("price")
-    return (
-        row["parent_asin"],
-        title,
-        _name(row.get("main_category")),
-        _name(row.get("store")),
-        parse_price(price),
-        _name(price if isinstance(price, str) else None),
-        features,
-        " ".join(_clean_list(row.get("description"))),
-        [shortened(category) for category in categories],
-        category.name,
-        category.source,
-        _json(details),
-        row.get("average_rating"),
-        row.get("rating_number"),
-    )
+    found = {
+        **said,
+        "raw_price": _name(price if isinstance(price, str) else None),
+        "category": category.name,
+        "category_source": category.source,
+        "average_rating": row.get("average_rating"),
+        "rating_number": row.get("rating_number"),
+    }
+    return tuple(found[column] for column in ITEM_SCHEMA)
 
 
 def _clean_list(texts: list[str] | None) -> list[str]:

@@ -1,7 +1,8 @@
 """What a shopper or a shop asks: the requests of every door, HTTP, terminal and pipeline alike."""
 
 import time
-from typing import Annotated, Literal, get_args
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +17,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from beauty_rec.corpus.ids import PLAIN
+from beauty_rec.corpus.intake.given import content_of
 from beauty_rec.corpus.text import clean_text
 from beauty_rec.corpus.times import MIN_TIMESTAMP_MS, timestamp_fault
 from beauty_rec.recommender.online.events import known_type
@@ -202,6 +204,19 @@ class NewItem(Model):
         examples=[{"category": "shampoo", "scent": ["rosemary"]}],
         json_schema_extra=ONLY_LABELS,
     )
+
+    def as_row(self) -> dict[str, Any]:
+        """Return it as a row of a file of items, in which attributes are details."""
+        row = self.model_dump(mode="json", exclude={"attributes", "description", "details"})
+        given = {name: value for name, value in row.items() if value not in (None, [])}
+        described = [self.description] if self.description else []
+        said = {n: v if isinstance(v, str) else ", ".join(v) for n, v in self.attributes.items()}
+        return {**given, "description": described, "details": {**self.details, **said}}
+
+    @cached_property
+    def content(self) -> str:
+        """See :func:`~beauty_rec.corpus.intake.given.content_of`; it is often asked for."""
+        return content_of(self.as_row())
 
 
 RecommendationId = Annotated[

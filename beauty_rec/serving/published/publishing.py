@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from beauty_rec.corpus.forgotten import Forgotten
+from beauty_rec.corpus.intake.given import contents_of
 from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.recommender.online.sets.parts import CARDS, EVENTS, ITEM_INDEX, PROFILES, SAMPLES
 from beauty_rec.recommender.online.sets.trial import try_out
@@ -67,6 +68,8 @@ def publish_run(
     """
     ids = pl.read_parquet(artifacts[ITEM_INDEX] / "ids.parquet", glob=False)["id"].to_list()
     cards = item_cards(ids, frames.items, frames.attributes, frames.merged, frames.keywords)
+    contents = frames.items.select("parent_asin", content=pl.Series(contents_of(frames.items)))
+    cards = cards.join(contents, on="parent_asin", how="left", maintain_order="left")
     if frames.hidden:
         cards = cards.with_columns(hidden=pl.col("parent_asin").is_in(list(frames.hidden)))
     events = user_events(frames.reviews)

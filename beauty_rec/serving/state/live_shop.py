@@ -225,7 +225,7 @@ class LiveShop:
     def _begin(self, base: Snapshot) -> None:
         """Serve a set with all events that the store holds, and the items whose rows are made.
 
-        An item that was given stands above the set's own record of it, unless they are the same.
+        An item that was given stands above the set's own record of it, unless that was made of it.
         Without the database, what this engine has been given itself is taken over.
         """
         events: Mapping[str, Sequence[Past]]

@@ -14,7 +14,6 @@ from typing import Any
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.corpus.intake.given import GivenKind, taken_path
 from beauty_rec.recommender.online.events import CHOICES
-from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, Store
 from beauty_rec.settings import Settings
@@ -84,13 +83,5 @@ def _items(store: Store) -> Iterator[dict[str, Any]]:
     items = {item.parent_asin: item for item in store.items()}
     for name in sorted({*items, *(n for n, price in prices.items() if price is not None)}):
         price = prices.get(name)
-        row = _row(items[name]) if name in items else {"parent_asin": name}
+        row = items[name].as_row() if name in items else {"parent_asin": name}
         yield row if price is None else {**row, "price": price}
-
-
-def _row(item: NewItem) -> dict[str, Any]:
-    row = item.model_dump(mode="json", exclude={"attributes", "description", "details"})
-    said = {name: v if isinstance(v, str) else ", ".join(v) for name, v in item.attributes.items()}
-    given = {name: value for name, value in row.items() if value not in (None, [])}
-    described = [item.description] if item.description else []
-    return {**given, "description": described, "details": {**item.details, **said}}

@@ -4,20 +4,26 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
-from beauty_rec.recommender.online.requests import NewItem
+from beauty_rec.corpus.intake.given import contents_of, with_items
+from beauty_rec.corpus.intake.ingest import ingest_items
+from beauty_rec.recommender.online.requests import NewItem, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
-from beauty_rec.recommender.online.stock.new_items import add_rows, make_rows
+from beauty_rec.recommender.online.stock.filters import Filter
+from beauty_rec.recommender.online.stock.new_items import add_rows, is_taken_in, make_rows
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.state import given as module
 from beauty_rec.serving.state import live_shop
 from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.taking import take
 from beauty_rec.settings import Settings
-from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
+from beauty_rec_tests.recommender.synthetic_set import Size, frames_of, publish_synthetic
 
 ITEMS = [NewItem(parent_asin=f"N{i}", title=f"A walnut soap, number {i}") for i in range(40)]
 SMALL = Size(items=40, events=300, seed=1)
@@ -96,18 +102,88 @@ def test_a_replacement_takes_no_new_row(folder: Path) -> None:
         engine.add_items([ITEMS[3]])
 
 
+def as_the_file_has_it(row: int, **other: Any) -> NewItem:
+    """An item of the set with all that its file says of it, but for ``other``."""
+    names = ("parent_asin", "title", "main_category", "store", "price", "features")
+    said = frames_of(SMALL).items.select(names).row(row, named=True)
+    return NewItem(**{**said, **other})
+
+
 def test_what_the_pipeline_has_taken_in_is_the_sets_own(folder: Path) -> None:
+    same, other = as_the_file_has_it(5), as_the_file_has_it(6, title="Another title")
     with Engine.open(Settings(data_dir=folder)) as engine:
-        own = engine.item(engine.shop.space.ids[5])
-        same = {"title": own["title"], "store": own["store"], "price": own["price"]}
-        engine.add_items([NewItem(parent_asin=own["parent_asin"], **same)])
-        other = engine.item(engine.shop.space.ids[6])
-        engine.add_items([NewItem(parent_asin=other["parent_asin"], title="Another title")])
+        own = engine.item(same.parent_asin)
+        engine.add_items([same, other])
     with Engine.open(Settings(data_dir=folder)) as engine:
         assert engine.waiting_items == 0
         assert len(engine.shop.space) == SMALL.items + len(ITEMS) + 1
-        assert engine.item(own["parent_asin"])["summary"] == own["summary"]
-        assert engine.item(other["parent_asin"])["title"] == "Another title"
+        assert engine.item(same.parent_asin)["rating_number"] == own["rating_number"] is not None
+        assert engine.item(other.parent_asin)["title"] == "Another title"
+
+
+def test_an_update_of_any_field_outlives_restarts_and_newer_sets(
+    folder: Path, encoder: TextEncoder
+) -> None:
+    updates: list[dict[str, Any]] = [
+        {"categories": ["Rare", "Rarer"]},
+        {"description": "It smells of cedar."},
+        {"details": {"Scent": "cedar"}},
+        {"features": ["1 ml", "with a brush"]},
+        {"main_category": "Gifts"},
+        {"store": "A House of Its Own"},
+        {"price": 0.5},
+        {"attributes": {"scent": ["cedar", "rose"]}},
+    ]
+    items = [as_the_file_has_it(10 + n, **update) for n, update in enumerate(updates)]
+    with Engine.open(Settings(data_dir=folder)) as engine:
+        engine.add_items(items)
+    rarer = RecommendRequest(filters=Filter(categories="Rarer"))
+
+    def all_there(engine: Engine) -> bool:
+        cards = engine.shop.catalogue.added.values()
+        assert engine.item(items[0].parent_asin)["categories"] == ["Rare", "Rarer"]
+        (found,) = engine.recommend([rarer])
+        assert [item["parent_asin"] for item in found["items"]] == [items[0].parent_asin]
+        return {item.parent_asin for item in items} <= {card["parent_asin"] for card in cards}
+
+    with Engine.open(Settings(data_dir=folder)) as engine:
+        assert all_there(engine)
+        shutil.rmtree(folder / "synthetic")  # the artifacts; the set has links of its own
+        publish_synthetic(folder, replace(SMALL, events=250), encoder, encode=True)
+        assert engine.look() is True  # a newer set, made of the same file
+        assert all_there(engine)
+
+
+def test_the_night_takes_an_item_in_as_it_was_given(folder: Path, tmp_path: Path) -> None:
+    full = NewItem(
+        parent_asin="FULL",
+        title="A balm <b>of</b> cedar &amp; rose",
+        main_category="Gifts",
+        store="House 3",
+        price=12.34,
+        categories=["Beauty", "Rare " * 50],
+        features=["1 ml", "with a brush"],
+        description="It smells\nof cedar.",
+        details={"Scent": "cedar", "Age": "für alle"},
+        attributes={"category": "soap", "concern": ["frizz", "redness"]},
+    )
+    settings = Settings(data_dir=folder)
+    with Engine.open(settings) as engine:
+        engine.add_items([full])
+        taken = take(settings, "items")
+    assert taken is not None
+    ingest_items(taken, tmp_path / "rows.parquet", tmp_path / "refused.parquet", settings.corpus)
+    rows = with_items(frames_of(SMALL).items, pl.read_parquet(tmp_path / "rows.parquet"), {})
+    contents = dict(zip(rows["parent_asin"], contents_of(rows), strict=True))
+    assert contents["FULL"] == full.content
+    assert {item.content for item in ITEMS} <= set(contents.values())
+
+
+def test_a_set_that_does_not_tell_what_it_was_made_of_took_nothing_in(folder: Path) -> None:
+    with Engine.open(Settings(data_dir=folder)) as engine:
+        base, same = engine.shop, as_the_file_has_it(7)
+        older = replace(base, catalogue=replace(base.catalogue, contents=None))
+        assert (is_taken_in(base, same), is_taken_in(older, same)) == (True, False)
 
 
 def test_a_switch_has_the_items_from_its_first_answer(folder: Path, encoder: TextEncoder) -> None:

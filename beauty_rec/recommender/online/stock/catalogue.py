@@ -34,6 +34,7 @@ class Catalogue:
         in_stock: false where an item is known to be out of stock.
         columns: what filters read.
         states: what the shop said since, by row.
+        contents: of what each item of the set was made; None: an older set does not tell.
     """
 
     rows: int
@@ -46,6 +47,7 @@ class Catalogue:
     listed: NDArray[np.int64]
     columns: Columns
     states: Mapping[int, ItemState] = field(default_factory=dict)
+    contents: pl.Series | None = None
 
     @classmethod
     def of(
@@ -68,7 +70,7 @@ class Catalogue:
         hidden[listed] = True
         return cls(
             cards.height,
-            cards.drop("hidden", strict=False),
+            cards.drop("hidden", "content", strict=False),
             {},
             np.arange(cards.height + SPARE_ROWS) < cards.height,
             np.concatenate([prices, np.full(SPARE_ROWS, np.nan)]).astype(np.float32),
@@ -76,6 +78,7 @@ class Catalogue:
             np.ones(cards.height + SPARE_ROWS, bool),
             listed,
             Columns.of(cards, sparse, vocabulary),
+            contents=cards["content"] if "content" in cards.columns else None,
         )
 
     def __len__(self) -> int:
@@ -88,6 +91,10 @@ class Catalogue:
         if state is not None and state.price is not None:
             said["price"] = state.price
         return {**self._card(row), **said}
+
+    def content(self, row: int) -> str | None:
+        """Return what stands for all that a row of the set was made of; None where that is lost."""
+        return None if self.contents is None else self.contents[row]
 
     def _card(self, row: int) -> Mapping[str, Any]:
         return self.added[row] if row in self.added else self._listed_card(row)

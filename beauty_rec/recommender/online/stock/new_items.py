@@ -1,7 +1,6 @@
 """Vectors of items that came while serving, with the models of the set."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -129,26 +128,18 @@ def maker(shop: Snapshot, settings: Settings) -> str:
 
 
 def is_taken_in(base: Snapshot, item: NewItem) -> bool:
-    """Whether the set itself has an item as it was given: the pipeline has read it since."""
+    """Whether the set itself was made of an item as it was given, and has its attributes.
+
+    One that does not tell what it was made of, as it is older, counts as made without it.
+    """
     row = base.space.row_of.get(item.parent_asin)
-    if row is None:
+    if row is None or base.catalogue.content(row) != item.content:
         return False
-    card = base.catalogue.card(row)
     known = attributes_of(base.path.builder, item.parent_asin)
-    same_price = item.price == card["price"] or (
-        item.price is not None
-        and card["price"] is not None
-        and math.isclose(item.price, card["price"], rel_tol=1e-6)
-    )
-    return (
-        same_price
-        and item.title.strip() == (card["title"] or "").strip()
-        and (item.store or "").strip() == (card["store"] or "").strip()
-        and all(
-            {v.lower() for v in ([value] if isinstance(value, str) else value)}
-            <= {str(v).lower() for v in known.get(name, [])}
-            for name, value in item.attributes.items()
-        )
+    return all(
+        {v.lower() for v in ([value] if isinstance(value, str) else value)}
+        <= {str(v).lower() for v in known.get(name, [])}
+        for name, value in item.attributes.items()
     )
 
 
