@@ -6,6 +6,7 @@ the latest five.
 """
 
 import asyncio
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ class Counts:
 
 
 class ShownAnswers(Collector):
-    """Notes what is answered. All but :meth:`kept` is called on the event loop."""
+    """Notes what is answered. All is called on the event loop; what is entered, on any thread."""
 
     def __init__(self, engine: Engine, is_busy: Callable[[], bool] = lambda: False) -> None:
         settings = engine.settings.serve
@@ -62,6 +63,9 @@ class ShownAnswers(Collector):
         self._counts: OrderedDict[tuple[str, str], Counts] = OrderedDict()
         self._given: Counter[str] = Counter()
         self._unattributed = 0
+        # Held while it is looked who has left and the answer handed over, so that nobody is
+        # forgotten between the two.
+        self._noting = threading.Lock()
         self.shadow = ShadowLane(engine, self._log.put, is_busy)
 
     @contextmanager
@@ -91,26 +95,34 @@ class ShownAnswers(Collector):
         self, answer: dict[str, Any], question: Question, kind: Kind, *, is_seen: bool
     ) -> None:
         user_id = getattr(question, "user_id", None)  # search and similar have none
-        if user_id is not None and self._engine.shop.has_left(user_id):
-            user_id = None
         impression = impression_of(answer, kind, user_id)
         answer["recommendation_id"] = impression.recommendation_id
         is_past = isinstance(question, RecommendRequest) and question.at is not None
         if not self._is_kept or not is_seen or is_past or not impression.items:
             return
-        self._log.put(impression)
+        with self._noting:
+            if user_id is not None and self._engine.shop.has_left(user_id):
+                impression = impression._replace(user_id=None)
+            self._log.put(impression)
+            if kind == "recommend" and isinstance(question, RecommendRequest):
+                self.shadow.put(question, impression)
         counts = self._counts_of(impression)
         for position, source in enumerate(impression.sources, 1):
             counts.shown[impression.kind, impression.order, _bucket(position)] += 1
             counts.found[source] += 1
         counts.items.update(impression.items)
-        if kind == "recommend" and isinstance(question, RecommendRequest):
-            self.shadow.put(question, impression)
 
-    async def forget(self, user_id: str) -> None:
-        """Drop impressions of a user that are not written yet."""
-        self.shadow.forget(user_id)
-        await asyncio.to_thread(self._log.forget, user_id)
+    @contextmanager
+    def leaving(self, user_id: str) -> Iterator[None]:
+        """Write nothing while a user is forgotten; then drop what was not written of the user.
+
+        An answer that is noted later finds that the user has left.
+        """
+        with self._log.held():
+            yield
+            with self._noting:
+                self.shadow.forget(user_id)  # first: what it answered goes to the log
+                self._log.forget(user_id)
 
     async def attribute(self, events: Sequence[NewEvent]) -> tuple[int, int]:
         """Count stored events; return how many name an answer that showed their item, or did not.

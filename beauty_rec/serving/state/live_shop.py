@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -124,13 +125,20 @@ class LiveShop:
             self._shop = self._shop.with_states(self._states)
             return self._state_of(self._shop, parent_asin)
 
-    def forget(self, user_id: str) -> dict[str, Any]:
+    def forget(
+        self, user_id: str, leaving: AbstractContextManager[object] | None = None
+    ) -> dict[str, Any]:
         """Delete all that was given of a user, whom the next answer does not know.
+
+        Args:
+            user_id: of the user.
+            leaving: lasts from before the deletion until the user is unknown here and nothing of
+                the user can have been given anew; keeps others from writing of the user meanwhile.
 
         Raises:
             DatabaseDown: nothing was deleted.
         """
-        with self._changing:
+        with self._changing, leaving or nullcontext():
             events = len(self._shop.since.get(user_id, ()))
             self.store.forget(user_id)
             since = {user: past for user, past in self._shop.since.items() if user != user_id}

@@ -69,9 +69,8 @@ def add_people(router: APIRouter, rate: Rate) -> None:
     async def forget_user(http: Request, user_id: UserId) -> Response:
         """Forget a user, who is a stranger from the next answer on."""
         shop = shop_of(http)
-        forget = shop.engine.forget
-        await shop.shown.forget(user_id.strip())
-        return Json(await asyncio.to_thread(forget, user_id.strip()))
+        forget, leaving = shop.engine.forget, shop.shown.leaving(user_id.strip())
+        return Json(await asyncio.to_thread(forget, user_id.strip(), leaving))
 
     @router.get(
         "/sample-users",

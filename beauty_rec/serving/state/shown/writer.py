@@ -9,7 +9,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -76,9 +77,15 @@ class ImpressionLog:
             else:
                 self._waiting[impression.recommendation_id] = impression
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Write nothing while this lasts: what is handed over waits."""
+        with self._writing:
+            yield
+
     def forget(self, user_id: str) -> None:
-        """Drop what waits of a user; when this returns, nothing of it is being written either."""
-        with self._writing, self._lock:
+        """Drop what waits of a user; to be called while the log is :meth:`held`."""
+        with self._lock:
             for name in [n for n, one in self._waiting.items() if one.user_id == user_id]:
                 del self._waiting[name]
 
