@@ -39,7 +39,8 @@ class Connection:
     Args:
         folder: of the embedded server, used when there is no DSN.
         dsn: of another one.
-        on_open: called after each (re)connection, on the thread that looks after it.
+        on_open: called after each (re)connection, on the thread that looks after it; where it finds
+            the database away, the connection counts as lost.
     """
 
     def __init__(
@@ -74,7 +75,11 @@ class Connection:
         """
         with self._lock:
             self._reopen()
-        self._on_open()
+        try:
+            self._on_open()
+        except DatabaseDown:
+            self._lost.set()
+            raise
 
     def keep_open(self) -> None:
         """Look after the connection from now on, on a thread of its own."""

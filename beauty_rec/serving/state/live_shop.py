@@ -196,10 +196,15 @@ class LiveShop:
         self._rows.forget_others(base, list(self._given.values()))
 
     def restore(self) -> None:
-        """Read what was given before, once the database is there; make what is not made yet."""
+        """Read what was given before, once the database is there; make what is not made yet.
+
+        Raises:
+            DatabaseDown: it could not be read, which is to be tried again.
+        """
         if not self._restored:
             with self._changing:
-                self._begin(self._base)
+                if not self._begin(self._base):
+                    raise DatabaseDown("what was given before could not be read")
                 self._restored = True
             self._fill_in()
 
@@ -230,27 +235,31 @@ class LiveShop:
         for _ in self._rows.make(base, missing, lambda: not self._closing.is_set()):
             pass
 
-    def _begin(self, base: Snapshot) -> None:
+    def _begin(self, base: Snapshot) -> bool:
         """Serve a set with all events that the store holds, and the items whose rows are made.
 
         An item that was given stands above the set's own record of it, unless that was made of it.
         Without the database, what this engine has been given itself is taken over.
+
+        Returns:
+            Whether the store was read.
         """
         events: Mapping[str, Sequence[Past]]
-        forgotten = self._shop.forgotten
+        forgotten, is_read = self._shop.forgotten, True
         try:
             self._given = {item.parent_asin: item for item in self.store.items()}
             self._states = self.store.states()
             forgotten = self.store.forgotten()
             events = self.store.events()
         except DatabaseDown:
-            events = self._shop.since
+            events, is_read = self._shop.since, False
         since = {user: distinct(past) for user, past in events.items()}
         given = [item for item in self._given.values() if not is_taken_in(base, item)]
         added = self._rows.known(base, given)
         dressed = replace(base, since=since, forgotten=forgotten)
         self._shop = add_rows(dressed, list(added.values())).with_states(self._states)
         self._base, self._added = base, added  # last: what is in it is answered
+        return is_read
 
     def _add(self, rows: Mapping[str, NewRow]) -> None:
         """Add rows to the shop; where one is replaced, put all into their places anew."""

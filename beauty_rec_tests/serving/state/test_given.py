@@ -18,8 +18,10 @@ from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.online.stock.new_items import add_rows, is_taken_in, make_rows
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.serving.state import connection, live_shop
 from beauty_rec.serving.state import given as module
-from beauty_rec.serving.state import live_shop
+from beauty_rec.serving.state.connection import DatabaseDown
+from beauty_rec.serving.state.database import Store
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.taking import take
 from beauty_rec.settings import Settings
@@ -54,6 +56,33 @@ def test_a_start_makes_nothing_that_was_made_before(
         found = engine.search([SearchQuestion("A walnut soap, number 7", 40)])[0]["items"]
         assert {hit["parent_asin"] for hit in found} & {item.parent_asin for item in ITEMS}
         assert len(engine.shop.space) == SMALL.items + len(ITEMS)
+
+
+def test_what_could_not_be_read_is_read_at_the_next_look(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, items = [True], Store.items
+
+    def first_busy(store: Store) -> Any:
+        if busy:
+            busy.pop()
+            raise DatabaseDown("the database has been busy for too long")
+        return items(store)
+
+    monkeypatch.setattr(Store, "items", first_busy)
+    monkeypatch.setattr(connection, "PING_SECONDS", 0.1)
+    engine = Engine(Settings(data_dir=folder))
+    try:
+        engine.store.keep_open()
+        end = time.monotonic() + 30
+        while engine.ready:
+            assert time.monotonic() < end, engine.ready
+            time.sleep(0.05)
+        engine.wait()
+        assert not busy
+        assert engine.item("N39")["title"] == "A walnut soap, number 39"
+    finally:
+        engine.close()
 
 
 def test_other_models_do_not_delay_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
