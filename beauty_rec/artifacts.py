@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; on success it becomes ``target``.
 
-    The caller makes a file or a folder there. A folder that ``target`` already names is replaced:
-    the old one is moved aside, then deleted. On an error nothing is left behind; what a killed
-    process leaves, :func:`sweep_drafts` removes.
+    The caller makes a file or a folder there. What ``target`` already names is replaced: where it
+    is a folder, or becomes one, the old one is moved aside, then deleted. On an error nothing is
+    left behind; what a killed process leaves, :func:`sweep_drafts` removes.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     # Keep the suffix last: writers choose a format by it (numpy appends ".npy" otherwise).
@@ -35,7 +35,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         yield draft
         _settle(draft)
-        if target.is_dir():
+        if target.is_dir() or (draft.is_dir() and os.path.lexists(target)):
             old = target.with_name(f".{target.name}.{os.getpid()}.old")
             _remove(old)
             target.rename(old)
@@ -54,7 +54,7 @@ _DRAFT = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<what>draft|old)(\.[^.]*)
 def sweep_drafts(folder: Path) -> list[Path]:
     """Remove what killed processes left of :func:`atomic_path` in ``folder``; return what it was.
 
-    A folder that had been moved aside, and whose successor was never put in its place, is put back.
+    What had been moved aside, and whose successor was never put in its place, is put back.
     Call it before this process writes there.
     """
     swept = []

@@ -45,6 +45,27 @@ def test_a_folder_replaces_a_folder(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("damage", ["file", "link", "folder"])
+@pytest.mark.parametrize("made", ["file", "folder"])
+def test_what_stands_in_the_way_is_replaced_whatever_it_is(
+    tmp_path: Path, damage: str, made: str
+) -> None:
+    target = tmp_path / "model"
+    if damage == "file":
+        target.write_text("junk")
+    elif damage == "link":
+        target.symlink_to(tmp_path / "nowhere")
+    else:
+        (target / "below").mkdir(parents=True)
+    with atomic_path(target) as draft:
+        if made == "file":
+            draft.write_text("new")
+        else:
+            (_made(draft) / "weights").touch()
+    assert target.is_file() if made == "file" else [p.name for p in target.iterdir()] == ["weights"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
 def test_the_hash_follows_content_and_names_not_time(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):

@@ -85,6 +85,16 @@ def test_dagster_home_leads_to_its_data_folder(
         ("item_index.m=150", "item_index.m.*less than or equal to 100"),
         ("item_index.ef_construction=40", "ef_construction must be at least twice m"),
         ("profile=huge", "profile.*sample.*full"),
+        ("fine_tune.learning_rate=inf", "fine_tune.learning_rate.*finite"),
+        ("ranking.hidden=[-3]", "ranking.hidden.*greater than or equal to 1"),
+        ("user_tower.half_lives_days=[0]", "user_tower.half_lives_days.*greater than 0"),
+        ("user_tower.past_weights=[-1]", "user_tower.past_weights.*greater than or equal to 0"),
+        ("item_tower.attribute_shares=[1.5]", "attribute_shares.*less than or equal to 1"),
+        ("recommendation.folds=[2]", "recommendation.folds.*less than 1"),
+        ("recommendation.folds=[0.5,0.4]", "folds have to ascend"),
+        ("user_tower.hidden=33", "hidden=33 is no multiple of heads=4"),
+        ("item_tower.heads=5", "embedding=64 is no multiple of heads=5"),
+        ("corpus.train_share=0.95", "nothing for test"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, pair: str, message: str) -> None:

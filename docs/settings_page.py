@@ -6,7 +6,7 @@ python docs/settings_page.py
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel, SecretStr
@@ -75,12 +75,11 @@ def _default(value: Any) -> str:
 
 def _values(field: FieldInfo) -> str:
     """Return the type and the bounds of a field in words."""
-    bounds = [
-        f"{sign} {getattr(rule, attribute):,}"
-        for kind, attribute, sign in SIGNS
-        for rule in field.metadata
-        if isinstance(rule, kind)
-    ]
+    bounds = _bounds(field)
+    for member in get_args(field.annotation):
+        if get_origin(member) is Annotated:  # of each value of a list
+            of_each = [rule for rule in get_args(member) if isinstance(rule, FieldInfo)]
+            bounds += [f"each {bound}" for rule in of_each for bound in _bounds(rule)]
     for rule in field.metadata:
         if isinstance(rule, MinLen):
             bounds.append(f"length ≥ {rule.min_length}")
@@ -89,6 +88,15 @@ def _values(field: FieldInfo) -> str:
         if pattern := getattr(rule, "pattern", None):
             bounds.append(f"`{pattern}`")
     return ", ".join([_kind(field.annotation), *bounds])
+
+
+def _bounds(field: FieldInfo) -> list[str]:
+    return [
+        f"{sign} {getattr(rule, attribute):,}"
+        for kind, attribute, sign in SIGNS
+        for rule in field.metadata
+        if isinstance(rule, kind)
+    ]
 
 
 def _kind(annotation: Any) -> str:

@@ -30,8 +30,26 @@ app = typer.Typer(
 data_app = typer.Typer(help="Make, fetch and check input files.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+
+def named_folder(text: str) -> Path:
+    """Return the path that a text is.
+
+    Raises:
+        typer.BadParameter: it is empty, as an unset variable of a script is.
+    """
+    if not text.strip():
+        raise typer.BadParameter("an empty name; write . for this folder, or leave the option out")
+    return Path(text)
+
+
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="where everything is kept [default: data]")
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        parser=named_folder,
+        metavar="<path>",
+        help="where everything is kept [default: data]",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

@@ -46,13 +46,8 @@ def cut_times(timestamps: pl.Series, settings: CorpusSettings) -> Cuts:
     shares are met as closely as that allows.
 
     Raises:
-        SplitError: a split would have no rows, or the shares leave nothing for test.
+        SplitError: a split would have no rows.
     """
-    if settings.train_share + settings.valid_share >= 1:
-        raise SplitError(
-            f"train_share {settings.train_share} and valid_share {settings.valid_share} leave "
-            "nothing for test; their sum must be below 1"
-        )
     if timestamps.is_empty():
         raise SplitError("there are no reviews to split")
     ordered = timestamps.sort()
@@ -94,6 +89,13 @@ def _sizes(ordered: pl.Series, cuts: Cuts) -> tuple[int, int, int]:
 
 
 def _explain(split: Split, ordered: pl.Series, cuts: Cuts) -> str:
+    moments = ordered.n_unique()
+    if moments < len(SPLITS):  # no cut parts what happened at once
+        return (
+            f"the split {split!r} would have no rows: {len(ordered)} reviews of {moments} moment"
+            f"{'s' * (moments > 1)} ({ordered[-1]} Unix ms the latest). A split by time needs "
+            "three at least: give reviews of other times, or mend their timestamps"
+        )
     return (
         f"the split {split!r} would have no rows: {len(ordered)} reviews from {ordered[0]} to "
         f"{ordered[-1]} (Unix ms), cut at {cuts.train_end_ms} and {cuts.valid_end_ms}. Give more "

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from beauty_rec.settings.group import Group, located
@@ -31,6 +31,15 @@ class CorpusSettings(Group):
     workers: int | None = Field(
         None, ge=0, le=64, description="reading processes; 0: none; unset: one a core, at most 8"
     )
+
+    @model_validator(mode="after")
+    def _leave_a_test(self) -> "CorpusSettings":
+        if self.train_share + self.valid_share >= 1:
+            raise ValueError(
+                f"train_share {self.train_share} and valid_share {self.valid_share} leave "
+                "nothing for test; their sum must be below 1"
+            )
+        return self
 
 
 class SampleSettings(Group):

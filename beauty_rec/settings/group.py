@@ -1,14 +1,22 @@
 """What every group of settings is."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Days = Annotated[float, Field(gt=0)]
+Width = Annotated[int, Field(ge=1)]
 
 
 class Group(BaseModel):
-    """A group of settings: unknown names are errors, values do not change."""
+    """A group of settings: unknown names are errors, values do not change, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 def located(path: Path) -> Path:

@@ -1,10 +1,10 @@
 """From items and users to an order: towers, item index, reranker, and how they are measured."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from beauty_rec.settings.group import Group
+from beauty_rec.settings.group import Days, Group, Share, Weight, Width
 from beauty_rec.settings.retriever import PACKAGED_ENCODER
 from beauty_rec.settings.secrets import readable_dsn
 
@@ -25,8 +25,8 @@ class ItemTowerSettings(Group):
         description="of that part in the inner product of two item vectors; unset: the best on "
         "valid of attribute_shares",
     )
-    attribute_shares: tuple[float, ...] = Field(
-        (0, 0.15, 0.5, 0.85, 1), min_length=1, description="shares to choose from, each 0 to 1"
+    attribute_shares: tuple[Share, ...] = Field(
+        (0, 0.15, 0.5, 0.85, 1), min_length=1, description="shares to choose from"
     )
     embedding: int = Field(64, ge=8, le=512, description="of an attribute value; heads divide it")
     heads: int = Field(4, ge=1, le=16, description="of the cross-attention")
@@ -66,6 +66,12 @@ class ItemTowerSettings(Group):
     )
     seed: int = Field(13, description="of every random draw")
 
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "ItemTowerSettings":
+        if self.embedding % self.heads:
+            raise ValueError(f"embedding={self.embedding} is no multiple of heads={self.heads}")
+        return self
+
 
 class UserTowerSettings(Group):
     """The user tower: its size, the item statistics beside it, and its training."""
@@ -78,10 +84,10 @@ class UserTowerSettings(Group):
     branch_dropout: float = Field(
         0.05, ge=0, lt=1, description="share of examples that lose a branch, for each branch"
     )
-    half_lives_days: tuple[float, ...] = Field(
+    half_lives_days: tuple[Days, ...] = Field(
         (20, 60, 180, 720), min_length=1, description="of the decayed popularity columns"
     )
-    context_half_lives_days: tuple[float, ...] = Field(
+    context_half_lives_days: tuple[Days, ...] = Field(
         (60, 365), description="of the popularity within a context"
     )
     max_contexts: int = Field(32, ge=0, description="contexts with columns of their own")
@@ -102,27 +108,33 @@ class UserTowerSettings(Group):
     patience: int = Field(2, ge=1, description="epochs without a better valid Recall@100")
     max_valid_queries: int = Field(20_000, ge=1, description="drawn by the seed")
     candidates: int = Field(100, ge=1, description="items found for an event")
-    text_weights: tuple[float, ...] = Field(
+    text_weights: tuple[Weight, ...] = Field(
         (0, 2, 5, 10, 20, 40, 80),
         min_length=1,
         description="of the cosine of an item's text with the context; the best on valid is kept",
     )
-    past_text_weights: tuple[float, ...] = Field(
+    past_text_weights: tuple[Weight, ...] = Field(
         (0, 2, 5, 10, 20, 40, 80),
         min_length=1,
         description="of the cosine of an item's text with the history's; the best on valid is kept",
     )
-    newcomer_weights: tuple[float, ...] = Field(
+    newcomer_weights: tuple[Weight, ...] = Field(
         (0, 0.5, 1, 2, 4, 8),
         min_length=1,
         description="of popularity, for users without a history; the best on valid is kept",
     )
-    past_weights: tuple[float, ...] = Field(
+    past_weights: tuple[Weight, ...] = Field(
         (0, 2, 5, 10, 20, 40),
         min_length=1,
         description="of the cosine with the history's tower vectors; the best on valid is kept",
     )
     seed: int = Field(13, description="of every random draw")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "UserTowerSettings":
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden={self.hidden} is no multiple of heads={self.heads}")
+        return self
 
 
 class ItemIndexSettings(Group):
@@ -169,13 +181,19 @@ class RecommendationSettings(Group):
     context_from: Literal["context", "review_text"] = Field(
         "context", description="review_text: an event's own text stands for what is looked for"
     )
-    folds: tuple[float, ...] = Field(
+    folds: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         min_length=1,
         description="shares of train at which out-of-fold parts begin; each part's candidates "
         "come from a tower of what lies before it; parts before those that hold "
         "evaluation.train_events are left out, but for two",
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "RecommendationSettings":
+        if list(self.folds) != sorted(set(self.folds)):
+            raise ValueError(f"folds have to ascend, not {list(self.folds)}")
+        return self
 
 
 class RankingSettings(Group):
@@ -184,17 +202,17 @@ class RankingSettings(Group):
     history_length: int = Field(50, ge=1, description="latest past items of a user")
     history_std: int = Field(8, ge=1, description="STD ids kept of a history, by count")
     history_re: int = Field(24, ge=1, description="RE ids kept of a history, by count")
-    half_lives_days: tuple[float, ...] = Field(
+    half_lives_days: tuple[Days, ...] = Field(
         (14, 30, 60, 180, 720), description="of an item's decayed popularity"
     )
-    context_half_lives_days: tuple[float, ...] = Field(
+    context_half_lives_days: tuple[Days, ...] = Field(
         (60, 365), description="of the same within a context"
     )
     fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
     prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
     neighbours: int = Field(100, ge=1, description="items kept that the same users took")
     embedding_dim: int = Field(4, ge=1, description="of a feature")
-    hidden: tuple[int, ...] = Field((64, 32), description="widths of the hidden layers")
+    hidden: tuple[Width, ...] = Field((64, 32), description="widths of the hidden layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations")
     dense_bins: int = Field(
         0,

@@ -63,8 +63,14 @@ def test_an_empty_split_is_an_error_that_names_it(times, changes, split):
         cut_times(pl.Series(times), CorpusSettings(**changes))
 
 
+def test_cuts_are_no_remedy_for_reviews_of_one_moment():
+    with pytest.raises(SplitError, match=r"100 reviews of 1 moment .*needs three") as refused:
+        cut_times(pl.Series([1_600_000_000_000] * 100), DEFAULT)
+    assert "cuts of your own" not in str(refused.value)
+
+
 def test_no_reviews_and_impossible_shares():
     with pytest.raises(SplitError, match="no reviews"):
         cut_times(pl.Series([], dtype=pl.Int64), DEFAULT)
-    with pytest.raises(SplitError, match="nothing for test"):
-        cut_times(pl.Series([1, 2, 3]), CorpusSettings(train_share=0.9, valid_share=0.1))
+    with pytest.raises(ValueError, match="nothing for test"):
+        CorpusSettings(train_share=0.9, valid_share=0.1)

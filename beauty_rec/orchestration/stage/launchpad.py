@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum as PythonEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import dagster as dg
@@ -123,6 +123,8 @@ def _field(group: str, name: str, values: BaseModel) -> dg.Field | None:
 def _config_type(name: str, annotation: Any) -> Any:
     """Return Dagster's config type of a setting's type; None for a secret, and for names."""
     arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _config_type(name, arguments[0])
     if get_origin(annotation) in (Union, UnionType):
         inner = _config_type(name, next(kind for kind in arguments if kind is not NoneType))
         return None if inner is None else dg.Noneable(inner)
