@@ -92,8 +92,8 @@ def test_dagster_home_leads_to_its_data_folder(
         ("item_tower.attribute_shares=[1.5]", "attribute_shares.*less than or equal to 1"),
         ("recommendation.folds=[2]", "recommendation.folds.*less than 1"),
         ("recommendation.folds=[0.5,0.4]", "folds have to ascend"),
-        ("user_tower.hidden=33", "hidden=33 is no multiple of heads=4"),
-        ("item_tower.heads=5", "embedding=64 is no multiple of heads=5"),
+        ("user_tower.hidden=33", "heads=4 do not divide hidden=33"),
+        ("item_tower.heads=5", "heads=5 do not divide embedding=64"),
         ("corpus.train_share=0.95", "nothing for test"),
     ],
 )

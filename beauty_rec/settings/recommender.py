@@ -69,7 +69,7 @@ class ItemTowerSettings(Group):
     @model_validator(mode="after")
     def _heads_divide(self) -> "ItemTowerSettings":
         if self.embedding % self.heads:
-            raise ValueError(f"embedding={self.embedding} is no multiple of heads={self.heads}")
+            raise ValueError(f"heads={self.heads} do not divide embedding={self.embedding}")
         return self
 
 
@@ -133,7 +133,7 @@ class UserTowerSettings(Group):
     @model_validator(mode="after")
     def _heads_divide(self) -> "UserTowerSettings":
         if self.hidden % self.heads:
-            raise ValueError(f"hidden={self.hidden} is no multiple of heads={self.heads}")
+            raise ValueError(f"heads={self.heads} do not divide hidden={self.hidden}")
         return self
 
 

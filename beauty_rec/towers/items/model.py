@@ -37,14 +37,9 @@ class ItemTower(nn.Module):
             settings: sizes and dropout.
             attributes: A, columns of the attribute space; see
                 :mod:`~beauty_rec.towers.items.attribute_space`.
-
-        Raises:
-            ValueError: ``heads`` do not divide ``embedding``.
         """
         super().__init__()
         width, dimension = settings.embedding, settings.dimension
-        if width % settings.heads:
-            raise ValueError(f"{settings.heads} heads do not divide an embedding of {width}")
         self.settings = settings
         # As small as the other embeddings at the start: what is learned must outweigh it.
         start = torch.randn(vocabulary, width) * settings.embedding_std

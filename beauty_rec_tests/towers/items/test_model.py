@@ -125,8 +125,3 @@ def test_a_view_that_would_show_nothing_shows_all() -> None:
     assert (seen[:, 0] == 5).all()
     nothing = ItemTower(20, 2, 4, SETTINGS).views(re, re, *none)[0]
     assert (nothing == PAD).all()
-
-
-def test_heads_must_divide() -> None:
-    with pytest.raises(ValueError, match="divide"):
-        ItemTower(5, 1, 4, ItemTowerSettings(embedding=10, heads=4))
