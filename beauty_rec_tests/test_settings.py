@@ -85,6 +85,7 @@ def test_dagster_home_leads_to_its_data_folder(
         ("item_index.m=150", "item_index.m.*less than or equal to 100"),
         ("item_index.ef_construction=40", "ef_construction must be at least twice m"),
         ("profile=huge", "profile.*sample.*full"),
+        ("gpu.visible_devices=[-1]", "visible_devices.*greater than or equal to 0"),
         ("fine_tune.learning_rate=inf", "fine_tune.learning_rate.*finite"),
         ("ranking.hidden=[-3]", "ranking.hidden.*greater than or equal to 1"),
         ("user_tower.half_lives_days=[0]", "user_tower.half_lives_days.*greater than 0"),

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from beauty_rec.cli.inputs import load_settings
-from beauty_rec.cli.options import DataDir, Set, data_app
+from beauty_rec.cli.options import DataDir, Set, data_app, folder_option
 from beauty_rec.cli.terminal import say
 
 
 @data_app.command()
 def sample(
     folder: Annotated[
-        Path | None, typer.Option(help="where to write [default: raw/sample of the data folder]")
+        Path | None, folder_option(help="where to write [default: raw/sample of the data folder]")
     ] = None,
     data_dir: DataDir = None,
     reviews: Annotated[int | None, typer.Option(min=100)] = None,
@@ -35,7 +35,7 @@ def download(
     category: Annotated[str, typer.Argument(help="as Amazon Reviews 2023 spells it")] = (
         "All_Beauty"
     ),
-    folder: Annotated[Path, typer.Option(help="where to write")] = Path("data/raw"),
+    folder: Annotated[Path, folder_option(help="where to write")] = Path("data/raw"),
 ) -> None:
     """Fetch the official Amazon Reviews 2023 files of a category; resumes where it stopped."""
     from beauty_rec.corpus.download import download_category

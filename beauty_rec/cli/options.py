@@ -42,14 +42,13 @@ def named_folder(text: str) -> Path:
     return Path(text)
 
 
+def folder_option(*names: str, **said: Any) -> Any:
+    """Return a typer option of a folder that is written to."""
+    return typer.Option(*names, parser=named_folder, metavar="<path>", **said)
+
+
 DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        parser=named_folder,
-        metavar="<path>",
-        help="where everything is kept [default: data]",
-    ),
+    Path | None, folder_option("--data-dir", help="where everything is kept [default: data]")
 ]
 Set = Annotated[
     list[str] | None,

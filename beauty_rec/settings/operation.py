@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -26,7 +26,7 @@ class GpuSettings(Group):
     memory_share: float = Field(
         1.0, gt=0, le=1, description="of the GPU's memory that one step may take"
     )
-    visible_devices: tuple[int, ...] = Field(
+    visible_devices: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (), description="numbers of the GPUs that steps may use; none named: all"
     )
     per_step: int = Field(

@@ -75,6 +75,17 @@ def test_a_dry_run_writes_nothing(folder: Path) -> None:
     assert content(folder) == before
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("run", "--dry-run", "--data-dir"), ("report", "--data-dir"), ("data", "sample", "--folder"),
+     ("data", "download", "--folder")],
+)  # fmt: skip
+def test_an_unset_variable_names_no_folder(command: tuple[str, ...]) -> None:
+    refused = CliRunner().invoke(app, [*command, ""])
+    assert refused.exit_code == 2
+    assert "an empty name" in refused.stderr
+
+
 def test_a_sample_is_written_once(tmp_path: Path) -> None:
     small = SampleSettings(reviews=100, items=20)
     assert not has_sample(tmp_path, small)

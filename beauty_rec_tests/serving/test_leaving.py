@@ -173,3 +173,16 @@ def forget_while_asking(client: TestClient, shop: Engine, user: str) -> None:
     finally:
         left.set()
         thread.join()
+
+
+def test_before_the_store_is_read_an_answer_is_nobodys(
+    client: TestClient, shop: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was forgotten since the last run is not known yet."""
+    user = "may have left"
+    buy(client, shop, user)
+    monkeypatch.setattr(shop, "_restored", False)
+    answer = by_recommend(client, user)
+    monkeypatch.undo()
+    all_is_written(client, shop)
+    assert kept(shop, "recommendation_id", answer["recommendation_id"]) == [(None, "recommend")]

@@ -101,7 +101,7 @@ class ShownAnswers(Collector):
         if not self._is_kept or not is_seen or is_past or not impression.items:
             return
         with self._noting:
-            if user_id is not None and self._engine.shop.has_left(user_id):
+            if user_id is not None and self._engine.is_nobody(user_id):
                 impression = impression._replace(user_id=None)
             self._log.put(impression)
             if kind == "recommend" and isinstance(question, RecommendRequest):

@@ -73,6 +73,10 @@ class LiveShop:
         """What answers come from now."""
         return self._shop
 
+    def is_nobody(self, user_id: str) -> bool:
+        """Whether no trace of a user is kept: who has left, or may have, as nothing is read yet."""
+        return not self._restored or self._shop.has_left(user_id)
+
     @property
     def given(self) -> Given:
         """All that was given."""
