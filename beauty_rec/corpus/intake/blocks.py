@@ -92,9 +92,13 @@ def _kind_of(path: Path) -> str:
     if path.is_dir():
         raise CorpusFileError(path, "is a folder", "Name the file in it")
     if not path.exists():
+        if path.is_symlink():
+            raise CorpusFileError(path, "is a link that leads nowhere", "Name the file itself")
         raise CorpusFileError(
             path, "does not exist", "Check the path, or run `beauty-rec data download`"
         )
+    if not path.is_file():
+        raise CorpusFileError(path, "is a pipe or a device", "Write what it gives to a file")
     kind = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
     if kind is None:
         raise CorpusFileError(path, "has an unknown suffix", f"Give one of {', '.join(SUFFIXES)}")

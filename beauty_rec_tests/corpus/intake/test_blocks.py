@@ -1,4 +1,5 @@
 import gzip
+import os
 import subprocess
 import sys
 
@@ -43,6 +44,11 @@ def test_faults_of_a_whole_file_name_the_path_and_leave_nothing(tmp_path):
     folder = tmp_path / "folder.jsonl"
     folder.mkdir()
     assert fault(tmp_path, folder) == "is a folder"
+    loop, pipe = tmp_path / "loop.jsonl", tmp_path / "pipe.jsonl"
+    loop.symlink_to(loop)
+    os.mkfifo(pipe)
+    assert fault(tmp_path, loop) == "is a link that leads nowhere"
+    assert fault(tmp_path, pipe) == "is a pipe or a device"
 
 
 @pytest.mark.parametrize(
