@@ -8,7 +8,12 @@ import pytest
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli import load_settings
-from beauty_rec.settings import PACKAGED_ENCODER, Settings, records_in_postgres
+from beauty_rec.settings import (
+    PACKAGED_ENCODER,
+    FineTuneSettings,
+    Settings,
+    records_in_postgres,
+)
 
 
 def keep(settings: Settings) -> None:
@@ -47,6 +52,33 @@ def test_what_was_told_is_remembered(tmp_path: Path) -> None:
     assert again == told
     assert again.reviews is not None
     assert again.reviews.is_absolute()
+
+
+def test_presets_are_not_remembered(tmp_path: Path) -> None:
+    keep(load_settings(tmp_path, ["fine_tune.batch_size=8"]))
+    real = load_settings(tmp_path, reviews=Path("r.jsonl"))
+    plain = load_settings(tmp_path / "other", ["fine_tune.batch_size=8"], reviews=Path("r.jsonl"))
+    assert real.model_dump(exclude={"data_dir"}) == plain.model_dump(exclude={"data_dir"})
+    assert real.serve.sample_users == 0
+    keep(load_settings(tmp_path, profile="full"))
+    assert load_settings(tmp_path, profile="sample").encoder.model == PACKAGED_ENCODER
+
+
+def test_a_default_that_was_chosen_over_a_preset_is_kept(tmp_path: Path) -> None:
+    told = load_settings(tmp_path, ["fine_tune.epochs=2", "pairs.max_pairs=null"])
+    assert FineTuneSettings().epochs == 2
+    assert told.pairs.max_pairs is None
+    keep(told)
+    assert Settings(data_dir=tmp_path) == told
+    assert told.environment()["BEAUTY_REC_FINE_TUNE"] == '{"epochs": 2}'
+
+
+def test_null_takes_a_setting_back(tmp_path: Path) -> None:
+    keep(load_settings(tmp_path, ["llm.max_items=2000"]))
+    keep(load_settings(tmp_path, ["llm.max_items=null"]))
+    assert Settings(data_dir=tmp_path).llm.max_items is None
+    with pytest.raises(ValueError, match=r"fine_tune\.epochs"):
+        load_settings(tmp_path, ["fine_tune.epochs=null"])
 
 
 @pytest.mark.parametrize(

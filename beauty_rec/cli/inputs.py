@@ -48,7 +48,8 @@ def load_settings(data_dir: Path | None, pairs: list[str] | None = None, **given
             if not isinstance(target, dict):
                 raise ValueError(f"--set {name.strip()}: {group} is given as a whole, too")
         value = value.strip()
-        target[leaf] = _read(name.strip(), value) if value[:1] in ("[", "{") else value
+        is_json = value[:1] in ("[", "{") or value == "null"
+        target[leaf] = _read(name.strip(), value) if is_json else value
     try:
         found = Settings(**chosen)
     except ValidationError as error:

@@ -35,7 +35,7 @@ from beauty_rec.settings.features import (
     SampleSettings,
     VocabularySettings,
 )
-from beauty_rec.settings.group import from_anywhere, located
+from beauty_rec.settings.group import Group, from_anywhere, located
 from beauty_rec.settings.operation import (
     CheckSettings,
     ExecutionSettings,
@@ -113,6 +113,17 @@ _PRESETS: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+
+_UNKEPT = (
+    ("serve", "api_key"),
+    ("llm", "api_key"),
+    # A mail server without its password would not be a whole setting.
+    ("alerts", "webhook_url"),
+    ("alerts", "smtp_user"),
+    ("alerts", "smtp_password"),
+)
+"""Of what was chosen: secrets, and what is of no use without them."""
 
 
 RETIRED = {
@@ -213,8 +224,7 @@ class Settings(BaseSettings):
             init_settings,
             env_settings,
             InitSettingsSource(settings_cls, remembered),
-            InitSettingsSource(settings_cls, _SYNTHETIC_PRESET if synthetic else {}),
-            InitSettingsSource(settings_cls, _PRESETS.get(str(profile), {})),
+            InitSettingsSource(settings_cls, _presets(str(profile), synthetic=synthetic)),
         )
 
     def model_post_init(self, context: Any) -> None:
@@ -266,41 +276,57 @@ class Settings(BaseSettings):
         Secrets are left out, alerts, which the daemon sends, and folders of data, which are a
         matter of the machine.
         """
-        left = {"data_dir", "alerts", "shops"}
-        given = self.model_dump(mode="json", exclude_defaults=True, exclude=left)
-        for group, values in given.items():
+        told = self._told()
+        for group, values in told.items():
             if isinstance(values, dict):
                 kept = getattr(self, group)
                 for name in [n for n in values if isinstance(getattr(kept, n), SecretStr)]:
                     del values[name]
         return {
             f"BEAUTY_REC_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-            for name, value in given.items()
-            if value != {}
+            for name, value in told.items()
+            if value != {} and name not in {"data_dir", "alerts", "shops"}
         }
 
     def remembered(self) -> str:
-        """Return what differs from the defaults, as JSON for :attr:`memory_path`.
+        """Return what was chosen, as JSON for :attr:`memory_path`; no presets, which may change.
 
         A DSN is kept without its passwords: later commands take that from ``PGPASSWORD``, from
         ``~/.pgpass`` or from their own settings, and fail without it. API keys and other secrets
         are not kept: they are to be in the environment.
         """
-        given = self.model_dump(
-            mode="json",
-            exclude_defaults=True,
-            exclude={
-                "data_dir": True,
-                "shops": True,  # of a server, not of this folder
-                "serve": {"api_key"},
-                "llm": {"api_key"},
-                # A mail server without its password would not be a whole setting.
-                "alerts": {"webhook_url", "smtp_user", "smtp_password"},
-            },
-        )
+        told = self._told()
+        for name in ("data_dir", "shops"):  # which are of a server, not of this folder
+            told.pop(name, None)
+        for group, name in _UNKEPT:
+            told.get(group, {}).pop(name, None)
         if self.item_index.dsn is not None:
-            given["item_index"]["dsn"] = without_secrets(self.item_index.dsn.get_secret_value())
-        return json.dumps(given, indent=2) + "\n"
+            told["item_index"]["dsn"] = without_secrets(self.item_index.dsn.get_secret_value())
+        return (
+            json.dumps({name: value for name, value in told.items() if value != {}}, indent=2)
+            + "\n"
+        )
+
+    def _told(self) -> dict[str, Any]:
+        """Return what differs from the presets and the defaults, in values of JSON."""
+        presets = _presets(self.profile, synthetic=self.reviews is None)
+        told = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            own = getattr(self, name)
+            if isinstance(own, Group):
+                usual = type(own)(**presets.get(name, {})).model_dump(mode="json")
+                told[name] = {n: value for n, value in told[name].items() if value != usual[n]}
+            elif own == field.default:
+                del told[name]
+        return told
+
+
+def _presets(profile: str, *, synthetic: bool) -> dict[str, dict[str, Any]]:
+    """Return the presets of a profile, and above them those of the synthetic sample, by group."""
+    found = {group: dict(values) for group, values in _PRESETS.get(profile, {}).items()}
+    for group, values in _SYNTHETIC_PRESET.items() if synthetic else ():
+        found[group] = found.get(group, {}) | values
+    return found
 
 
 def memory_of(given: Mapping[str, Any]) -> Path:
