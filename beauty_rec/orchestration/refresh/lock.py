@@ -48,16 +48,16 @@ def refresh_turn(data_dir: Path, patience: float = 0) -> Iterator[None]:
 
 
 @contextmanager
-def step_turn(home: Path, say: Callable[[str], object]) -> Iterator[None]:
+def step_turn(data_dir: Path, say: Callable[[str], object]) -> Iterator[None]:
     """Hold the turn of a step that no refresh started; wait while a refresh runs.
 
     Args:
-        home: ``DAGSTER_HOME``, below the data folder.
+        data_dir: what it builds in.
         say: called with the reason once, where it has to wait.
     """
-    with _opened(home) as lock:
+    with _opened(data_dir / "dagster") as lock:
         if not _take(lock, fcntl.LOCK_SH):
-            say(f"waits for the refresh of {home.parent} to end")
+            say(f"waits for the refresh of {data_dir} to end")
             while not _take(lock, fcntl.LOCK_SH):
                 time.sleep(POLL_SECONDS)
         yield

@@ -15,8 +15,11 @@ from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, step_turn
 
 
 @contextmanager
-def beside_no_refresh(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Hold a step's turn of the data folder; a refresh holds that of its own steps."""
+def beside_no_refresh(context: dg.AssetExecutionContext, data_dir: Path) -> Iterator[None]:
+    """Hold a step's turn of the data folder; a refresh holds that of its own steps.
+
+    Dagster's home need not lie in the folder: ``dagster dev`` has one of its own unless told.
+    """
     instance = context.instance
     if instance.is_ephemeral or REFRESH_TAG in context.run.tags:
         yield
@@ -24,5 +27,5 @@ def beside_no_refresh(context: dg.AssetExecutionContext) -> Iterator[None]:
     launched = launched_process(instance, context.run.run_id)
     if launched and launched[0] == os.getpid() and LIFE_TAG not in context.run.tags:
         instance.add_run_tags(context.run.run_id, life_tags(instance))
-    with step_turn(Path(instance.root_directory), context.log.info):
+    with step_turn(data_dir, context.log.info):
         yield

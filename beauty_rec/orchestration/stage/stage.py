@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -72,41 +73,6 @@ def stage(
     """
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        @functools.wraps(function)
-        def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
-            given = kwargs.get("settings")
-            config = context.op_execution_context.op_config
-            lent = _lent(kwargs.pop("gpu", None))
-            split = context.partition_key if context.has_partition_key else None
-            traced = span(
-                "asset",
-                asset=str(context.asset_key.to_user_string()),
-                split=split,
-                run_id=context.run.run_id,
-            )
-            with beside_no_refresh(context), measure() as cost, traced, lent as device:
-                used = given if given is None else overridden(given, config)
-                changed = {} if given is None or used is None else differences(given, used)
-                tags = _overridden_tags(context, changed)
-                if used is not None:
-                    kwargs["settings"] = used if device is None else device.applied_to(used)
-                version = _USED_VERSION.set(tags.get(CODE_VERSION_TAG))
-                try:
-                    value = function(context, *args, **kwargs)
-                except Exception as error:
-                    tried_again = not retries or is_passing(error)
-                    if holds_secret(error):  # Dagster keeps what an error says
-                        said = redacted(f"{type(error).__name__}: {error}")
-                        raise dg.Failure(said, allow_retries=tried_again) from None
-                    if not tried_again:
-                        raise dg.Failure(str(error), allow_retries=False) from error
-                    raise
-                finally:
-                    _USED_VERSION.reset(version)
-            context.add_asset_metadata(cost if device is None else cost | device.figures)
-            return dg.Output(value, tags=tags)
-
-        _shape(measured, function, gpu)
         metadata = {
             "beauty_rec/function": [function.__module__, function.__name__],
             "beauty_rec/gpu": gpu,
@@ -128,7 +94,7 @@ def stage(
                 op_tags=cluster_tags(built_for, gpu=gpu),
                 freshness_policy=_freshness(built_for, served=served),
                 **asset_arguments,
-            )(measured)
+            )(_measured(function, built_for.data_dir, gpu=gpu, retries=retries))
             return found
 
         asset = build(_DEFAULTS)
@@ -144,6 +110,50 @@ def for_settings(
     """Return the stages as the settings have them: launchpad, retries, tags and code version."""
     made = [_BUILDERS[a.key](settings) if a.key in _BUILDERS else a for a in assets]
     return with_code_versions(made, settings)
+
+
+def _measured(
+    function: Callable[..., Any], data_dir: Path, *, gpu: bool, retries: bool
+) -> Callable[..., Any]:
+    """Return what a step of a data folder runs: the function, with all that is done around it."""
+
+    @functools.wraps(function)
+    def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
+        given = kwargs.get("settings")
+        config = context.op_execution_context.op_config
+        lent = _lent(kwargs.pop("gpu", None))
+        split = context.partition_key if context.has_partition_key else None
+        traced = span(
+            "asset",
+            asset=str(context.asset_key.to_user_string()),
+            split=split,
+            run_id=context.run.run_id,
+        )
+        turn = beside_no_refresh(context, data_dir)
+        with turn, measure() as cost, traced, lent as device:
+            used = given if given is None else overridden(given, config)
+            changed = {} if given is None or used is None else differences(given, used)
+            tags = _overridden_tags(context, changed)
+            if used is not None:
+                kwargs["settings"] = used if device is None else device.applied_to(used)
+            version = _USED_VERSION.set(tags.get(CODE_VERSION_TAG))
+            try:
+                value = function(context, *args, **kwargs)
+            except Exception as error:
+                tried_again = not retries or is_passing(error)
+                if holds_secret(error):  # Dagster keeps what an error says
+                    said = redacted(f"{type(error).__name__}: {error}")
+                    raise dg.Failure(said, allow_retries=tried_again) from None
+                if not tried_again:
+                    raise dg.Failure(str(error), allow_retries=False) from error
+                raise
+            finally:
+                _USED_VERSION.reset(version)
+        context.add_asset_metadata(cost if device is None else cost | device.figures)
+        return dg.Output(value, tags=tags)
+
+    _shape(measured, function, gpu)
+    return measured
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from beauty_rec.orchestration.dagster_internals import EngineEventData
-from beauty_rec.orchestration.refresh import dead_runs, lock, single_runs
+from beauty_rec.orchestration.refresh import dead_runs, lock
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs, process_tags
 from beauty_rec.orchestration.refresh.lock import (
     RefreshRunningError,
@@ -21,8 +21,9 @@ from beauty_rec.orchestration.refresh.lock import (
     refresh_turn,
     step_turn,
 )
+from beauty_rec.orchestration.stage.stage import for_settings, stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
-from beauty_rec.settings import child_environment
+from beauty_rec.settings import Settings, child_environment
 
 KILLED = """
 import os, sys
@@ -120,9 +121,8 @@ def test_one_refresh_at_a_time(tmp_path: Path) -> None:
 
 
 def test_steps_by_hand_build_side_by_side_but_not_beside_a_refresh(tmp_path: Path) -> None:
-    home = tmp_path / "dagster"
     said: list[str] = []
-    with step_turn(home, said.append), step_turn(home, said.append):
+    with step_turn(tmp_path, said.append), step_turn(tmp_path, said.append):
         assert not is_refreshing(tmp_path)
         with pytest.raises(RefreshRunningError, match="started in Dagster is building"):
             refresh_turn(tmp_path).__enter__()
@@ -135,16 +135,16 @@ def test_a_materialization_by_hand_waits_for_the_refresh(
     monkeypatch.setattr(lock, "POLL_SECONDS", 0.01)
     built: list[str] = []
 
-    @dg.asset
+    @stage(group="raw", io="io_manager")
     def thing(context: dg.AssetExecutionContext) -> None:
-        with single_runs.beside_no_refresh(context):
-            built.append(context.run.run_id)
+        built.append(context.run.run_id)
 
-    with open_instance(tmp_path) as instance:
+    (thing,) = for_settings([thing], Settings(data_dir=tmp_path / "shop"))
+    with open_instance(tmp_path / "elsewhere") as instance:  # as `dagster dev` has one
         by_hand = threading.Thread(
             target=dg.materialize, args=([thing],), kwargs={"instance": instance}
         )
-        with refresh_turn(tmp_path):
+        with refresh_turn(tmp_path / "shop"):
             by_hand.start()
             deadline = time.monotonic() + 30
             while not waiting(instance):
