@@ -1,5 +1,6 @@
 """Fine-tuning by one process, or by several that torchrun starts on this machine."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def tuned_retriever(
             target,
             checkpoints,
             lambda tuned: validation_recall(tuned, queries, items),
+            judged_by=_digest(queries, items),
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".tuning-", dir=target.parent) as name:
@@ -92,7 +94,17 @@ def main(folder: Path) -> None:
             Path(given["target"]),
             Path(given["checkpoints"]),
             lambda tuned: validation_recall(tuned, queries, items),
+            judged_by=_digest(queries, items),
         )
+
+
+def _digest(*frames: pl.DataFrame) -> str:
+    """Return 32 hex digits that stand for the rows of frames."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        for row in frame.iter_rows():
+            digest.update(repr(row).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:32]
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def fine_tune(
     checkpoints: Path,
     evaluate: Evaluate | None,
     score_name: str = "valid Recall@100",
+    judged_by: str = "",
 ) -> TrainingLog:
     """Fine-tune the encoder on the pairs and write the best weights, log and card to ``target``.
 
@@ -68,6 +69,7 @@ def fine_tune(
             weights are kept and training stops after ``patience`` evaluations without a better
             score. None: the last weights are kept.
         score_name: of what ``evaluate`` returns, for the card.
+        judged_by: stands for what ``evaluate`` asks; with another, a run begins anew.
     """
     encoder = TextEncoder.load(encoder_settings.model, encoder_settings)
     team = Team.now()
@@ -76,7 +78,7 @@ def fine_tune(
     batches = _plan(pairs, settings)
     log = TrainingLog(pairs=len(pairs), planned_steps=len(batches))
     if batches:
-        _train(encoder, pairs, batches, settings, checkpoints, evaluate, log)
+        _train(encoder, pairs, batches, settings, checkpoints, evaluate, judged_by, log)
     else:
         log.note = "Not tuned: there are no training pairs to learn from."
         if evaluate is not None:
@@ -105,6 +107,7 @@ def _train(
     settings: FineTuneSettings,
     checkpoints: Path,
     evaluate: Evaluate | None,
+    judged_by: str,
     log: TrainingLog,
 ) -> None:
     """Train in place; ``encoder`` ends with the best weights, ``log`` with what happened."""
@@ -116,7 +119,7 @@ def _train(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings), fused=True)
     loss_of = ranking_loss(model, settings)
-    fingerprint = _fingerprint(encoder, pairs, settings)
+    fingerprint = _fingerprint(encoder, pairs, settings, judged_by)
     untuned = weights_of(model)
     best: Tensors | None = None
     # The gradients of float16 vanish unless the loss is scaled; other kinds are left as they are.
@@ -282,12 +285,15 @@ def _mined(
     )
 
 
-def _fingerprint(encoder: TextEncoder, pairs: pl.DataFrame, settings: FineTuneSettings) -> str:
-    """Return what a checkpoint must match to be resumed: encoder, data and settings."""
+def _fingerprint(
+    encoder: TextEncoder, pairs: pl.DataFrame, settings: FineTuneSettings, judged_by: str
+) -> str:
+    """Return what a checkpoint must match to be resumed: encoder, data, settings and judge."""
     return fingerprint_of(
         {
             "encoder": [encoder.name, encoder.max_query_tokens, encoder.max_item_tokens],
             "pairs": pairs_digest(pairs),
+            "judged_by": judged_by,
             "settings": settings.model_dump(mode="json", exclude={"checkpoint_minutes"}),
         }
     )

@@ -182,8 +182,13 @@ def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
     assert content_hash(tmp_path / "resumed") == content_hash(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("pairs", "judged_by"), [(12, "valid"), (16, "other valid")])
 def test_a_checkpoint_of_other_data_is_not_resumed(
-    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+    make_pairs: MakePairs,
+    encoder_settings: EncoderSettings,
+    tmp_path: Path,
+    pairs: int,
+    judged_by: str,
 ) -> None:
     def interrupt(_: TextEncoder, calls: list[int] = []) -> float:  # noqa: B006
         calls.append(1)
@@ -199,13 +204,21 @@ def test_a_checkpoint_of_other_data_is_not_resumed(
             tmp_path / "t",
             tmp_path / "c",
             interrupt,
+            judged_by="valid",
         )
     assert list((tmp_path / "c").glob("step-*"))
-    recipe = settings(checkpoint_minutes=0)
+    recipe, asked = settings(checkpoint_minutes=0), make_pairs(pairs)
+
+    def judge(_: TextEncoder) -> float:
+        return 0.7
+
     logs = [
-        fine_tune(make_pairs(12), encoder_settings, recipe, tmp_path / "t", folder, None)
+        fine_tune(
+            asked, encoder_settings, recipe, tmp_path / "t", folder, judge, judged_by=judged_by
+        )
         for folder in (tmp_path / "c", tmp_path / "fresh")
     ]
+    assert logs[0].evaluations == logs[1].evaluations
     assert logs[0].losses == logs[1].losses
 
 

@@ -21,7 +21,7 @@ from beauty_rec.orchestration.catalogue.trainings import epochs_metadata, transf
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, metric_checks
 from beauty_rec.orchestration.stage.partitions import splits
-from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.stage.stage import stage, used_code_version
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
@@ -88,7 +88,7 @@ def reranker(
         value_rows(load_item_tower(item_tower)),
         settings.reads_texts,
         target,
-        store.checkpoints("reranker"),
+        store.checkpoints("reranker", used_code_version(context)),
     )
     if log["judged_by"] != "valid":
         context.log.warning(f"stopped and calibrated by {log['judged_by']}")

@@ -12,7 +12,7 @@ from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, value_check, vector_checks
 from beauty_rec.orchestration.stage.embedding import embedded
 from beauty_rec.orchestration.stage.partitions import only
-from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.stage.stage import stage, used_code_version
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
@@ -104,7 +104,7 @@ def text_retriever(
         settings.encoder,
         settings.fine_tune,
         target,
-        store.checkpoints("text_retriever"),
+        store.checkpoints("text_retriever", used_code_version(context)),
     )
     card = (target / "README.md").read_text(encoding="utf-8")
     context.add_asset_metadata(

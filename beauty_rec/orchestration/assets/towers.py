@@ -17,7 +17,7 @@ from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, vector_checks
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
-from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.stage.stage import stage, used_code_version
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
@@ -88,7 +88,7 @@ def item_tower(
             read_events(reviews, features.ids),
             np.flatnonzero(reviews["split"].to_numpy() == "valid"),
         ),
-        checkpoints=store.checkpoints("item_tower"),
+        checkpoints=store.checkpoints("item_tower", used_code_version(context)),
         device=device,
         precision=settings.encoder.precision,
     )
@@ -208,7 +208,7 @@ def user_tower(
         user_profiles,
         settings,
         target,
-        store.checkpoints("user_tower"),
+        store.checkpoints("user_tower", used_code_version(context)),
         device_of(settings.encoder.device),
     )
     reached: dict[str, Any] = {}

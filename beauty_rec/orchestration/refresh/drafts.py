@@ -13,8 +13,8 @@ NAMELESS = (".drafts/*", "serving/.draft-*", "processed/.intake-*", ".drafts/.in
 """Below the data folder; these say nothing of the process that wrote them."""
 WRITTEN_IN = (
     ".", "cache", "cache/*", "processed", "processed/*", "models", "models/.checkpoints",
-    "models/.checkpoints/*", "serving", "serving/versions", "chromadb", ".drafts", "dagster",
-    ".fetched/*", "raw/shop",
+    "models/.checkpoints/*/*", "models/.checkpoints/*/*/*", "serving", "serving/versions",
+    "chromadb", ".drafts", "dagster", ".fetched/*", "raw/shop",
 )  # fmt: skip
 """Folders in which artifacts and caches are put by a rename."""
 

@@ -50,9 +50,17 @@ class ArtifactStore(dg.ConfigurableResource[Any]):
         """Return a local path for an artifact that an asset writes itself, in pieces."""
         return Path(self.scratch) / ".drafts" / name
 
-    def checkpoints(self, name: str) -> Path:
-        """Return a local folder from which a killed training goes on."""
-        return Path(self.scratch) / "models" / ".checkpoints" / name
+    def checkpoints(self, name: str, version: str | None) -> Path:
+        """Return a local folder from which a killed training of the same code goes on.
+
+        Those of other versions are deleted: weights half made by another recipe are nobody's.
+        """
+        folder = Path(self.scratch) / "models" / ".checkpoints" / name
+        own = folder / (version or "unknown")
+        for other in folder.glob("*"):
+            if other != own:
+                shutil.rmtree(other, ignore_errors=True)
+        return own
 
     def get(self, relative: str) -> Path | None:
         """Return a local path of an artifact; None when there is none."""

@@ -40,6 +40,19 @@ def test_a_wrong_value_is_refused_by_name(make, message: str) -> None:
     assert message in str(found.value)
 
 
+def test_checkpoints_of_another_code_version_are_nobodys(tmp_path: Path) -> None:
+    store = ArtifactStore(url=str(tmp_path), scratch=str(tmp_path))
+    kept = store.checkpoints("item_tower", "a1") / "step-00000001"
+    other = store.checkpoints("user_tower", "a1") / "step-00000001"
+    for folder in (kept, other):
+        folder.mkdir(parents=True)
+    assert store.checkpoints("item_tower", "a1") == kept.parent
+    assert kept.exists()
+    assert store.checkpoints("item_tower", "b2") != kept.parent
+    assert not kept.exists()
+    assert other.exists()
+
+
 def test_resources_follow_the_settings(tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path,

@@ -88,6 +88,17 @@ def test_checkpoints_of_other_settings_are_not_used(
     assert [e["loss"] for e in resumed["epochs"]] == [e["loss"] for e in fresh["epochs"]]
 
 
+def test_checkpoints_that_other_events_judged_are_not_used(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+) -> None:
+    train_user_tower(data, small, tmp_path / "t", tmp_path / "kept")
+    fewer = replace(data, valid=data.valid[: len(data.valid) // 2])
+    resumed = train_user_tower(fewer, small, tmp_path / "t", tmp_path / "kept")
+    fresh = train_user_tower(fewer, small, tmp_path / "u")
+    judged = f"valid_recall@{small.candidates}"
+    assert [e[judged] for e in resumed["epochs"]] == [e[judged] for e in fresh["epochs"]]
+
+
 def test_nothing_held_out_reaches_a_training_without_early_stopping(
     reviews: pl.DataFrame,
     item_vectors: Vectors,

@@ -112,7 +112,10 @@ def train_user_tower(
     sold = torch.from_numpy(np.unique(events.item[train]))
     served = ServedUserTower(tower, items, encoder, spec)
 
-    fingerprint = fingerprint_of(settings.model_dump(mode="json"), items.matrix, train)
+    fingerprint = fingerprint_of(
+        settings.model_dump(mode="json"),
+        *(items.matrix, train, valid, events.user, events.item, events.time_ms),
+    )
     # Epoch 0 is popularity: a training that never beats it is not served.
     state: dict[str, Any] = {
         "epochs": [],
