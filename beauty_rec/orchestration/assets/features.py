@@ -17,7 +17,7 @@ from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, value_check
 from beauty_rec.orchestration.stage.partitions import only, splits
 from beauty_rec.orchestration.stage.row_cache import reused_keywords
-from beauty_rec.orchestration.stage.stage import GPU_POOL, stage
+from beauty_rec.orchestration.stage.stage import GPU_POOL, stage, used_code_version
 from beauty_rec.orchestration.storage.contents import earlier, side_product
 from beauty_rec.orchestration.storage.resources import EncoderResource, LanguageModelResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
@@ -200,7 +200,7 @@ def merged_items(
 
     loaded = encoder.load(settings.encoder.model, settings.encoder)
     with store.shared("processed/word_background.json") as path:
-        background = steady_background(path, keywords)
+        background = steady_background(path, keywords, used_code_version(context))
     context.add_asset_metadata(side_product(path, "processed/word_background.json"))
     merged = merge_items(
         raw_items, item_attributes, keywords, settings.item_text, loaded.count_tokens, background
