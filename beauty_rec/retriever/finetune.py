@@ -36,6 +36,8 @@ from beauty_rec.training.schedule import warmup_then_decay
 from beauty_rec.training.seeds import seeded
 from beauty_rec.training.team import Team
 
+SPARE_NEGATIVES = 8
+"""Further ones that are mined for a pair: some may be answers in its batch."""
 Evaluate = Callable[[TextEncoder], float]
 """Scores an encoder; higher is better (valid Recall@100)."""
 
@@ -112,7 +114,9 @@ def _train(
 ) -> None:
     """Train in place; ``encoder`` ends with the best weights, ``log`` with what happened."""
     model, team = encoder.model, Team.now()
-    queries, positives = pairs["query"].to_list(), pairs["positive"].to_list()
+    queries, positives, items = (
+        pairs[name].to_list() for name in ("query", "positive", "parent_asin")
+    )
     # Mined with the untuned weights, before a checkpoint is loaded: a resumed run mines the same.
     negatives = _mined(encoder, pairs, settings)
     _freeze(model, settings.frozen_layers)
@@ -162,8 +166,9 @@ def _train(
             torch.manual_seed((settings.seed * 1_000_003 + step) * team.size + team.rank)
             rows = team.share(_by_length(batches[step - 1], queries, positives))
             columns = [[queries[row] for row in rows], [positives[row] for row in rows]]
+            hard = _apart(batches[step - 1], negatives, items, settings.hard_negatives)
             columns += [
-                [positives[negatives[row][rank]] for row in rows]
+                [positives[hard[row][rank]] for row in rows]
                 for rank in range(settings.hard_negatives)
             ]
             with quick_draws(model.device):
@@ -280,9 +285,25 @@ def _mined(
         pairs["query"].to_list(),
         pairs["positive"].to_list(),
         items,
-        settings.hard_negatives,
+        settings.hard_negatives + SPARE_NEGATIVES,
         settings.hard_negative_margin,
     )
+
+
+def _apart(
+    batch: list[int], negatives: list[list[int]], items: list[str], count: int
+) -> dict[int, list[int]]:
+    """Return the ``count`` hardest negatives of each row that are no answer in its batch.
+
+    All texts of a batch are held against each query: one row's negative must not be another's
+    answer. Where a row has too few others, the hardest stay.
+    """
+    answers = {items[row] for row in batch}
+    found = {}
+    for row in batch if count else ():
+        free = [other for other in negatives[row] if items[other] not in answers]
+        found[row] = [*free, *(n for n in negatives[row] if n not in free)][:count]
+    return found
 
 
 def _fingerprint(

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from beauty_rec.artifacts import content_hash
+from beauty_rec.retriever import finetune
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.finetune import fine_tune
 from beauty_rec.retriever.model_card import TrainingLog
@@ -117,6 +118,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import polars as pl, torch
+from beauty_rec.retriever import finetune
 from beauty_rec.retriever.finetune import fine_tune
 from beauty_rec.settings import EncoderSettings, FineTuneSettings
 
@@ -180,6 +182,30 @@ def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
     assert 0 < len(calls) < asked, "the resumed run must not start anew"
     assert resumed == whole
     assert content_hash(tmp_path / "resumed") == content_hash(tmp_path / "whole")
+
+
+def test_no_hard_negative_is_the_answer_of_another_query_of_its_batch(
+    make_pairs: MakePairs,
+    encoder_settings: EncoderSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches: list[list[list[str]]] = []
+    real = finetune.batch_loss
+
+    def seen(encoder: TextEncoder, loss: object, columns: list[list[str]]) -> torch.Tensor:
+        batches.append(columns)
+        return real(encoder, loss, columns)
+
+    monkeypatch.setattr(finetune, "batch_loss", seen)
+    recipe = settings(hard_negatives=3, epochs=1)
+    fine_tune(make_pairs(24), encoder_settings, recipe, tmp_path / "t", tmp_path / "c", None)
+    assert batches
+    for _, positives, *negatives in batches:
+        assert len(negatives) == 3
+        for own in zip(*negatives, strict=True):
+            assert len(set(own)) == 3
+            assert not set(own) & set(positives)
 
 
 @pytest.mark.parametrize(("pairs", "judged_by"), [(12, "valid"), (16, "other valid")])
