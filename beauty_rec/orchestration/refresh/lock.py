@@ -48,19 +48,22 @@ def refresh_turn(data_dir: Path, patience: float = 0) -> Iterator[None]:
 
 
 @contextmanager
-def step_turn(data_dir: Path, say: Callable[[str], object]) -> Iterator[None]:
+def step_turn(data_dir: Path, say: Callable[[str], object]) -> Iterator[bool]:
     """Hold the turn of a step that no refresh started; wait while a refresh runs.
+
+    Yields whether it had to.
 
     Args:
         data_dir: what it builds in.
         say: called with the reason once, where it has to wait.
     """
     with _opened(data_dir / "dagster") as lock:
-        if not _take(lock, fcntl.LOCK_SH):
+        waits = not _take(lock, fcntl.LOCK_SH)
+        if waits:
             say(f"waits for the refresh of {data_dir} to end")
             while not _take(lock, fcntl.LOCK_SH):
                 time.sleep(POLL_SECONDS)
-        yield
+        yield waits
 
 
 def is_refreshing(data_dir: Path) -> bool:

@@ -13,12 +13,18 @@ import dagster as dg
 from beauty_rec.orchestration.refresh.dead_runs import LIFE_TAG, launched_process, life_tags
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, step_turn
 
+MOST_WAITS = 1_000
+"""For one refresh after the other."""
+
 
 @contextmanager
 def beside_no_refresh(context: dg.AssetExecutionContext, data_dir: Path) -> Iterator[None]:
     """Hold a step's turn of the data folder; a refresh holds that of its own steps.
 
     Dagster's home need not lie in the folder: ``dagster dev`` has one of its own unless told.
+
+    Raises:
+        RetryRequested: a refresh ended meanwhile; the step reads its inputs again.
     """
     instance = context.instance
     if instance.is_ephemeral or REFRESH_TAG in context.run.tags:
@@ -27,5 +33,7 @@ def beside_no_refresh(context: dg.AssetExecutionContext, data_dir: Path) -> Iter
     launched = launched_process(instance, context.run.run_id)
     if launched and launched[0] == os.getpid() and LIFE_TAG not in context.run.tags:
         instance.add_run_tags(context.run.run_id, life_tags(instance))
-    with step_turn(data_dir, context.log.info):
+    with step_turn(data_dir, context.log.info) as waited:
+        if waited:  # Dagster read the inputs before: the refresh may have built them anew
+            raise dg.RetryRequested(max_retries=MOST_WAITS)
         yield

@@ -133,16 +133,24 @@ def test_a_materialization_by_hand_waits_for_the_refresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "POLL_SECONDS", 0.01)
-    built: list[str] = []
+    read: list[int] = []
+    made = iter((1, 2))
 
     @stage(group="raw", io="io_manager")
-    def thing(context: dg.AssetExecutionContext) -> None:
-        built.append(context.run.run_id)
+    def parent(context: dg.AssetExecutionContext) -> int:
+        return next(made)
 
-    (thing,) = for_settings([thing], Settings(data_dir=tmp_path / "shop"))
+    @stage(group="raw", io="io_manager")
+    def thing(context: dg.AssetExecutionContext, parent: int) -> None:
+        read.append(parent)
+
+    assets = for_settings([parent, thing], Settings(data_dir=tmp_path / "shop"))
     with open_instance(tmp_path / "elsewhere") as instance:  # as `dagster dev` has one
+        dg.materialize(assets, instance=instance, selection="parent")
         by_hand = threading.Thread(
-            target=dg.materialize, args=([thing],), kwargs={"instance": instance}
+            target=dg.materialize,
+            args=(assets,),
+            kwargs={"instance": instance, "selection": "thing"},
         )
         with refresh_turn(tmp_path / "shop"):
             by_hand.start()
@@ -150,11 +158,11 @@ def test_a_materialization_by_hand_waits_for_the_refresh(
             while not waiting(instance):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-            assert built == []
-            own = dg.materialize([thing], instance=instance, tags={lock.REFRESH_TAG: "1"})
-            assert built == [own.run_id]
+            assert read == []
+            tags = {lock.REFRESH_TAG: "1"}
+            dg.materialize(assets, instance=instance, selection="parent", tags=tags)
         by_hand.join(30)
-        assert len(built) == 2
+        assert read == [2]
 
 
 def waiting(instance: dg.DagsterInstance) -> bool:
