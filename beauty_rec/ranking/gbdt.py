@@ -4,14 +4,17 @@ LightGBM (Ke et al., 2017) with a binary objective; the number of trees is the o
 log loss on valid.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.ranking.calibration import fit_platt
 from beauty_rec.ranking.features.build import Features
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ PARAMETERS = {
 MOST_TREES = 200
 PATIENCE = 20
 MANY_ROWS = 4_096
+CALIBRATION = ".calibration.json"
 
 
 def unavailable() -> str | None:
@@ -49,9 +53,14 @@ def unavailable() -> str | None:
 
 @dataclass(frozen=True)
 class Gbdt:
-    """Trees over ``Features.raw``; missing values stay missing."""
+    """Trees over ``Features.raw``; missing values stay missing.
+
+    They are grown on some of the candidates that nobody chose, so what they say is too high;
+    ``calibration`` (a, b) makes ``1 / (1 + exp(-(a z + b)))`` of their logit z.
+    """
 
     booster: "Booster"
+    calibration: tuple[float, float] = (1.0, 0.0)
     rows: int | None = None
 
     def probabilities(self, features: Features) -> NDArray[np.float32]:
@@ -63,8 +72,15 @@ class Gbdt:
         found = self.booster.predict(features.raw, num_threads=threads)
         return np.asarray(found, dtype=np.float32)
 
+    def calibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how often candidates of which the trees say so are chosen, float32 ``[N]``."""
+        slope, offset = self.calibration
+        said = logit(np.clip(probabilities.astype(np.float64), 1e-9, 1 - 1e-9))
+        return expit(slope * said + offset).astype(np.float32)
+
     def save(self, path: Path) -> None:
-        """Write the trees as text, atomically."""
+        """Write the trees as text and, beside them, the calibration as JSON; each atomically."""
+        write_text_atomic(path.with_suffix(CALIBRATION), json.dumps(self.calibration) + "\n")
         write_text_atomic(path, self.booster.model_to_string())
 
     @classmethod
@@ -72,7 +88,12 @@ class Gbdt:
         """Read what :meth:`save` wrote."""
         from lightgbm import Booster
 
-        return cls(Booster(model_str=path.read_text(encoding="utf-8")))
+        booster = Booster(model_str=path.read_text(encoding="utf-8"))
+        beside = path.with_suffix(CALIBRATION)
+        if not beside.exists():  # of an earlier version
+            return cls(booster)
+        slope, offset = json.loads(beside.read_text(encoding="utf-8"))
+        return cls(booster, (slope, offset))
 
 
 def train_gbdt(
@@ -80,7 +101,10 @@ def train_gbdt(
     valid: tuple[NDArray[np.float32], NDArray[np.float32]],
     seed: int,
 ) -> Gbdt:
-    """Return the trees of ``(raw features [N, F], labels [N])``, stopped by those of valid."""
+    """Return the trees of ``(raw features [N, F], labels [N])``, stopped by those of valid.
+
+    These calibrate them, too.
+    """
     import lightgbm
 
     known = lightgbm.Dataset(*train, free_raw_data=True)
@@ -92,4 +116,5 @@ def train_gbdt(
         valid_sets=[judged],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
-    return Gbdt(booster)
+    said = np.asarray(booster.predict(valid[0], raw_score=True))
+    return Gbdt(booster, fit_platt(said, valid[1]))

@@ -23,3 +23,7 @@ class Ranker(Protocol):
     def probabilities(self, features: Features) -> NDArray[np.float32]:
         """Return float32 ``[N]``, 0 to 1."""
         ...
+
+    def calibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what of :meth:`probabilities` can be believed, in the same order."""
+        ...

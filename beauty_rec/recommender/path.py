@@ -144,7 +144,8 @@ class AnswerPath:
             }
             scores = self.orders.scores(served[row], kinds[row], values[row], own)
             order = ranked(scores, part.rows)
-            probability = next(iter(own.values()), None)
+            said = next(iter(own), None)
+            probability = None if said is None else self.models[said].calibrated(own[said])
             yield Ordered(
                 part.rows[order],
                 scores[order],

@@ -36,3 +36,18 @@ def test_trees_learn_what_decides_and_are_the_same_again(tmp_path: Path) -> None
     again = train_gbdt(drawn(1), drawn(2), 13)
     np.testing.assert_array_equal(again.probabilities(features(raw)), found)
     assert len(trees.probabilities(features(raw[:0]))) == 0
+
+
+def test_what_is_said_of_thinned_negatives_can_be_believed_when_calibrated(tmp_path: Path) -> None:
+    raw, labels = drawn(1)
+    draw = np.random.default_rng(7)
+    kept = (labels == 1) | (draw.random(len(labels)) < 0.1)
+    trees = train_gbdt((raw[kept], labels[kept]), drawn(2), 13)
+    trees.save(tmp_path / "gbdt.txt")
+    raw, labels = drawn(3)
+    for model in (trees, Gbdt.load(tmp_path / "gbdt.txt")):
+        said = model.probabilities(features(raw))
+        believed = model.calibrated(said)
+        assert said.mean() > 1.5 * labels.mean()
+        assert abs(believed.mean() - labels.mean()) < 0.03
+        assert (np.diff(believed[np.argsort(said, kind="stable")]) >= 0).all()

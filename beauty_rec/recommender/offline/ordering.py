@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -57,7 +58,7 @@ def order_split(
     some = asks.lists.asked(np.arange(len(asks.lists)) < ASKS_AT_ONCE)
     sample = Candidates(some.ask, some.items, retrieval(some.values))
     shifts, alone = feature_skew(builder, queries[:ASKS_AT_ONCE], sample)
-    frame = ordered_lists(asks.lists, kinds, hits, orders, learned, LENGTH)
+    frame = ordered_lists(asks.lists, kinds, hits, orders, learned, LENGTH, models)
     return OrderedSplit(frame, hits, learned["reranked"], shifts, alone)
 
 
@@ -68,6 +69,7 @@ def ordered_lists(
     orders: Orders,
     learned: Mapping[str, NDArray[np.float32]],
     k: int,
+    models: Mapping[str, Ranker] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """Return one row an ask: the served list, and where every order has the answer.
 
@@ -78,10 +80,12 @@ def ordered_lists(
         orders: weights, and what is served.
         learned: probabilities of the learned models, ``[N]`` each.
         k: length of the served list at most.
+        models: the learned ones, whose probabilities are calibrated here.
 
     Returns:
         ``review_id, scenario, kind, order, parent_asin`` (list, best first), ``score`` and
-        ``probability`` (lists; null without a learned model), ``top_<order>`` (of
+        ``probability`` (lists; of the served order's model, or else the DeepFM's; null without
+        one), ``top_<order>`` (of
         :data:`LISTED`: the first ten items), and ``rank_<order>``, also ``rank_served``: float64
         from 1, ties in the middle, null where the order has no answer.
     """
@@ -98,7 +102,7 @@ def ordered_lists(
     best: list[NDArray[np.int64]] = []
     own_scores: list[NDArray[np.float32]] = []
     tops: dict[str, list[NDArray[np.int64]]] = {name: [] for name in LISTED}
-    probability = learned.get("reranked")
+    chances: list[NDArray[np.float32]] = []
     for row, kind in enumerate(kinds):
         here = np.arange(starts[row], starts[row + 1])
         own = scores[orders.served[kind]][here]
@@ -109,13 +113,17 @@ def ordered_lists(
         served[row] = rank if rank <= k else np.nan
         best.append(order)
         own_scores.append(scores[orders.served[kind]][order])
+        needed = orders.needs(orders.served[kind], kind)
+        said = next((name for name in (*needed, "reranked") if name in learned), None)
+        if said is not None:
+            chance = learned[said][order]
+            chances.append(models[said].calibrated(chance) if said in models else chance)
         for name, top in tops.items():
             known = here[~np.isnan(scores[name][here])]
             first = known[ranked(scores[name][known], np.arange(len(known)))][:TOP]
             top.append(first)
     ends = np.cumsum([0, *map(len, best)])
     rows = np.concatenate([np.zeros(0, np.int64), *best])
-    chances = None if probability is None else as_lists(pl.Series(probability[rows]), ends)
     flat_scores = pl.Series(np.concatenate([np.zeros(0, np.float32), *own_scores]))
     return pl.DataFrame(
         {
@@ -125,7 +133,9 @@ def ordered_lists(
             "order": [orders.served[kind] for kind in kinds],
             "parent_asin": as_lists(lists.items[rows].cast(pl.String), ends),
             "score": as_lists(flat_scores, ends),
-            "probability": [None] * len(lists) if chances is None else chances,
+            "probability": as_lists(pl.Series(np.concatenate(chances)), ends)
+            if chances
+            else [None] * len(lists),
             **{
                 f"top_{order}": as_lists(
                     lists.items[np.concatenate([np.zeros(0, np.int64), *own])].cast(pl.String),

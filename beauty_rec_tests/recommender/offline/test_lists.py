@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from beauty_rec.ranking.features.build import Features
 from beauty_rec.recommender.fit.orders import Labelled
 from beauty_rec.recommender.offline.lists import CandidateLists
 from beauty_rec.recommender.offline.ordering import ordered_lists
@@ -125,6 +126,37 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
         assert row["top_user_tower"] == [lists.items[int(at)] for at in first]
     assert frame["rank_popular"][1] is not None
     assert frame["rank_popular"][1] % 1 == 0.5  # a tie has the place in the middle
+
+
+class Halving:
+    """A model that says twice what can be believed."""
+
+    rows = None
+
+    def probabilities(self, features: Features) -> np.ndarray:
+        raise NotImplementedError
+
+    def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
+        return probabilities / 2
+
+
+def test_a_probability_is_that_of_the_served_order_and_calibrated() -> None:
+    lists = drawn_lists(6, 5, 3)
+    kinds: list[Kind] = ["occasion", "text"] * 3
+    trees, deep = (np.random.default_rng(n).random(len(lists.ask), np.float32) for n in (1, 2))
+    orders = replace(
+        Orders.plain(),
+        weights={"hybrid": {"text": DEFAULT["text"]}, "gbdt": {"occasion": {"gbdt": 1.0}}},
+        served={"nothing": "popular", "occasion": "gbdt", "text": "hybrid"},
+    )
+    learned, hits = {"gbdt": trees, "reranked": deep}, np.zeros(len(lists.ask), bool)
+    frame = ordered_lists(lists, kinds, hits, orders, learned, 3, {"gbdt": Halving()})
+    for ask, row in enumerate(frame.iter_rows(named=True)):
+        places = np.flatnonzero(lists.ask == ask)
+        place_of = {lists.items[int(at)]: at for at in places}
+        here = [place_of[item] for item in row["parent_asin"]]
+        wanted = trees[here] / 2 if kinds[ask] == "occasion" else deep[here]
+        assert row["probability"] == pytest.approx(wanted.tolist())
 
 
 def test_shares_count_whose_answer_is_found() -> None:
