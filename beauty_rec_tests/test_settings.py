@@ -79,6 +79,9 @@ def test_null_takes_a_setting_back(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).llm.max_items is None
     with pytest.raises(ValueError, match=r"fine_tune\.epochs"):
         load_settings(tmp_path, ["fine_tune.epochs=null"])
+    keep(load_settings(tmp_path, reviews=Path("r.jsonl")))
+    sample = load_settings(tmp_path, ["reviews=null"])
+    assert sample.serve.sample_users > 0
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ class Settings(BaseSettings):
         data_dir = memory_of(given).parent
         remembered = read_remembered(data_dir)
         profile = given.get("profile") or remembered.get("profile") or "sample"
-        synthetic = not (given.get("reviews") or remembered.get("reviews"))
+        synthetic = not given.get("reviews", remembered.get("reviews"))
         return (
             InitSettingsSource(settings_cls, {"data_dir": data_dir}),
             init_settings,
