@@ -45,7 +45,9 @@ def start(settings: TraceSettings, service: str) -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
         from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
     except ImportError as error:
-        raise ImportError("traces need: pip install 'beauty-rec[otel]'") from error
+        raise ImportError(
+            "traces need, in a clone: pip install -c constraints.txt -e '.[otel]'"
+        ) from error
     provider = TracerProvider(
         resource=Resource.create({"service.name": service}),
         sampler=ParentBasedTraceIdRatio(settings.share),

@@ -92,7 +92,7 @@ def _kubernetes(settings: Settings) -> dg.ExecutorDefinition:
 def _missing(executor: str, error: ImportError) -> RuntimeError:
     return RuntimeError(
         f"execution.executor={executor} needs packages that are not installed ({error}): "
-        "pip install 'beauty-rec[cluster]'"
+        "in a clone, pip install -c constraints.txt -e '.[cluster]'"
     )
 
 
