@@ -145,5 +145,10 @@ bench-peers: $(READY) $(PEERS_ENV)/.ready  ## LightFM, ALS, SASRec … beside wh
 	$(BIN)/python benchmarks/peers.py --python $(abspath $(PEERS_ENV)/bin/python) \
 	  --data-dir $(or $(DATA),data) --seeds $(PEERS_SEEDS)
 
-clean:  ## delete what running made (not the virtual environment)
-	find data -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+# Below data/. Not store/, serving/, language/, settings.json, forgotten.json and inputs: no run brings
+# them back. data/README.md says what each holds.
+MADE_AGAIN := processed models chromadb postgres cache evaluation raw/sample .drafts .fetched
+
+clean:  ## delete what a run makes again in data/; not what came over the API, is served, or was paid for
+	rm -rf $(addprefix data/,$(MADE_AGAIN)) data/.shop-*
+	test ! -d data/dagster || find data/dagster -mindepth 1 -maxdepth 1 ! -name dagster.yaml -exec rm -rf {} +
