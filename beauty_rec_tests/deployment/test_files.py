@@ -15,7 +15,7 @@ from dagster._core.workspace.config_schema import process_workspace_config
 
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.stage.cluster import GPU_RESOURCE, cluster_tags, executor_of
-from beauty_rec.settings import Settings
+from beauty_rec.settings import LanguageSettings, Settings
 
 ROOT = Path(__file__).parent.parent.parent
 pytest.importorskip("dagster_k8s")
@@ -88,7 +88,7 @@ def test_dagster_plus_understands_its_file(name: str, queue: str) -> None:
     assert _settings_from(variables).data_dir == Path("/data")
 
 
-def test_compose_names_what_the_shop_needs() -> None:
+def test_compose_names_what_the_shop_needs(tmp_path: Path) -> None:
     services = read("compose.yaml")["services"]
     assert set(services) == {"code", "webserver", "daemon", "api", "postgres", "chroma", "vllm"}
     volumes = set(read("compose.yaml")["volumes"])
@@ -102,13 +102,40 @@ def test_compose_names_what_the_shop_needs() -> None:
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), f"{name} is open to the network"
     assert services["vllm"]["profiles"] == ["gpu"]
-    told = {n: str(v) for n, v in services["code"]["environment"].items()}
-    told = {n: re.sub(r"\$\{\w+:-(\w*)\}", r"\1", v) for n, v in told.items()}
-    told = {n: re.sub(r"\$\{\w+:\?[^}]*\}", "given", v) for n, v in told.items()}
-    settings = _settings_from(told)
+    settings = _settings_from({**_environment("code"), "BEAUTY_REC_DATA_DIR": str(tmp_path)})
     assert settings.text_index.url == "http://chroma:8000"
     assert settings.schedule.enabled is True
     assert settings.item_index.dsn is not None
+    assert settings.llm == LanguageSettings(), "what is unset is left to the data folder"
+    assert not settings.alerts.ways
+
+
+def test_compose_hands_on_the_language_model_and_who_hears_of_faults() -> None:
+    given = {
+        "LLM_BACKEND": "openai",
+        "LLM_BASE_URLS": '["http://vllm:8000/v1"]',
+        "LLM_MODEL": "shop/model",
+        "ALERTS_WEBHOOK_URL": "https://hooks.example.com/x",
+        "ALERTS_SMTP_HOST": "mail.example.com",
+        "ALERTS_SENDER": "shop@example.com",
+        "ALERTS_RECIPIENTS": '["ops@example.com"]',
+    }
+    settings = _settings_from(_environment("code", **given))
+    assert settings.llm.backend == "openai"
+    assert settings.llm.base_urls == ("http://vllm:8000/v1",)
+    assert settings.alerts.ways == ["webhook", "mail"]
+    vllm = " ".join(read("compose.yaml")["services"]["vllm"]["command"])
+    assert f"--model {settings.llm.model} " in _interpolated(vllm, given)
+    assert f"--model {LanguageSettings().model} " in _interpolated(vllm, {})
+
+
+def test_the_gpu_is_lent_to_the_service_that_runs_the_steps() -> None:
+    lent = read("deploy/compose.gpu.yaml")["services"]
+    assert set(lent) == {"code"}
+    (device,) = lent["code"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    (name,) = lent["code"]["environment"]
+    assert _settings_from({name: "0.5"}).gpu.memory_share == 0.5
 
 
 def test_no_secret_and_no_mirror_in_any_file() -> None:
@@ -177,6 +204,17 @@ def test_one_setting_swaps_the_executor(executor: str, tmp_path: Path) -> None:
     again = _settings_from({**told, "BEAUTY_REC_DATA_DIR": str(tmp_path)})
     assert again.storage == settings.storage
     assert again.execution == settings.execution
+
+
+def _environment(service: str, **given: str) -> dict[str, str]:
+    """Return the variables of a service of compose.yaml, where ``given`` ones are set."""
+    told = read("compose.yaml")["services"][service]["environment"]
+    return {name: _interpolated(str(value), given) for name, value in told.items()}
+
+
+def _interpolated(text: str, given: dict[str, str]) -> str:
+    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: given.get(m[1]) or m[2], text)
+    return re.sub(r"\$\{\w+:\?[^}]*\}", "given", text)
 
 
 def _variables(context: dict) -> list[str]:
