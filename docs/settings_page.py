@@ -23,12 +23,22 @@ Every setting with its default, its bounds and what it means. This page is writt
 
 A value is taken from the first of these that has it:
 
-1. the command: `--set group.name=value`; lists as JSON: `--set 'ranking.hidden=[64, 32]'`
-2. the environment: `BEAUTY_REC_GROUP__NAME=value`
-3. `settings.json` of the data folder: what the last `beauty-rec run` was given
+1. the command: `--set group.name=value`
+2. the environment: `BEAUTY_REC_GROUP__NAME=value`; a variable that is empty counts as unset
+3. `settings.json` of the data folder: what `beauty-rec run` was given
 4. the presets of the synthetic sample, where no reviews are named
 5. the presets of the profile: `sample` or `full`
 6. the default on this page
+
+**Lists** and objects are JSON, on the command line (`--set 'ranking.hidden=[64, 32]'`) and in the
+environment (`BEAUTY_REC_SERVE__ALLOWED_HOSTS='["shop.example.com"]'`). Only `llm.base_urls` may
+also be parted by commas, after `--set`.
+
+**Kept.** `beauty-rec run` keeps what it was given, by `--set` or by the environment, in
+`settings.json` for the commands after it, a trial's settings as well: what was chosen, never the
+presets. `--set llm.max_items=null` takes an optional setting back (one that is *unset* below), any
+other is given the value that it had before. A setting that is deleted in the file is forgotten.
+Each shop has a data folder of its own (`--data-dir`), and with it settings of its own.
 
 An unknown name or a value out of bounds is an error that names it. Secrets are never kept in the
 data folder and never shown.

@@ -12,7 +12,8 @@ Fault = Literal["run", "check", "stale", "metrics"]
 class AlertSettings(Group):
     """Messages on faults. Both ways may be set; none is, none is sent.
 
-    Secrets are to be in the environment of the daemon: they are never kept.
+    Secrets are to be in the environment of the process that runs the sensor, which is the code
+    server (`make ui` starts it): they are never kept.
     """
 
     webhook_url: SecretStr | None = Field(

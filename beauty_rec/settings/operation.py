@@ -160,10 +160,13 @@ class ServeSettings(EventSettings):
     api_key: SecretStr | None = Field(
         None,
         min_length=16,
-        description="needed for writes, and for all of /v1 unless host is this machine's own",
+        description="needed for writes; where host is another than this machine's own, for all but "
+        "the page, /openapi.json, /healthz and /readyz",
     )
     allowed_hosts: tuple[str, ...] = Field(
-        (), description="further names that a request may call this server by"
+        (),
+        description="further names that a request may call this server by; looked at where host is "
+        "this machine's own",
     )
     cors_origins: tuple[str, ...] = Field((), description="pages that may call the API; none")
     trusted_proxies: tuple[str, ...] = Field(
