@@ -28,7 +28,7 @@ def test_clean_keeps_what_no_run_brings_back(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     for _ in range(2):  # the second time there is nothing left to delete
-        clean = ["make", "-s", "-f", ROOT / "Makefile", "clean"]
+        clean = ["make", "-s", "-f", str(ROOT / "Makefile"), "clean"]
         subprocess.run(clean, cwd=tmp_path, check=True, capture_output=True)
         left = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
         assert {str(path.relative_to(tmp_path / "data")) for path in left} == IRREPLACEABLE
