@@ -7,7 +7,8 @@ next refresh, or the sensor `end_dead_runs`, ends those that are no more and fre
 A run says where it runs: the file whose lock its process holds, which the kernel takes back from a
 killed process, whatever the host is called that looks at it; and host, number and start of the
 process, for who does not share that file. A run of the daemon that has not got so far is known by
-the number that the daemon has noted.
+the number that the daemon has noted. So is one that repeats another run, to which Dagster gives the
+tags of that one: until it has written its own.
 """
 
 import fcntl
@@ -30,6 +31,8 @@ from beauty_rec.settings import records_in_postgres
 HOST_TAG = "beauty_rec/host"
 PROCESS_TAG = "beauty_rec/process"
 LIFE_TAG = "beauty_rec/life"
+RUN_TAG = "beauty_rec/run"
+"""Names the run that the three above were written for."""
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 LAUNCH_SECONDS = 60
 """For a run of the daemon to begin its first step, and to say where it runs."""
@@ -48,6 +51,11 @@ def life_tags(instance: dg.DagsterInstance) -> dict[str, str]:
         PROCESS_TAG: f"{os.getpid()}@{psutil.Process().create_time()}",
         LIFE_TAG: _life(_folder(instance), os.getpid())[0],
     }
+
+
+def is_launched(run: dg.DagsterRun) -> bool:
+    """Tell whether Dagster launched a run; such a one may repeat another, with that one's tags."""
+    return run.remote_job_origin is not None
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -77,7 +85,8 @@ def launched_process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, fl
 
 
 def _is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    tags = run.tags
+    own = not is_launched(run) or run.tags.get(RUN_TAG) == run.run_id
+    tags = run.tags if own else {}
     life = _folder(instance) / tags[LIFE_TAG] if LIFE_TAG in tags else None
     if life is not None and life.exists():
         with life.open() as opened:

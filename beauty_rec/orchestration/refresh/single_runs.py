@@ -10,7 +10,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from beauty_rec.orchestration.refresh.dead_runs import LIFE_TAG, launched_process, life_tags
+from beauty_rec.orchestration.refresh.dead_runs import (
+    RUN_TAG,
+    is_launched,
+    launched_process,
+    life_tags,
+)
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, step_turn
 
 MOST_WAITS = 1_000
@@ -26,13 +31,13 @@ def beside_no_refresh(context: dg.AssetExecutionContext, data_dir: Path) -> Iter
     Raises:
         RetryRequested: a refresh ended meanwhile; the step reads its inputs again.
     """
-    instance = context.instance
-    if instance.is_ephemeral or REFRESH_TAG in context.run.tags:
+    instance, run = context.instance, context.run
+    if instance.is_ephemeral or (REFRESH_TAG in run.tags and not is_launched(run)):
         yield
         return
-    launched = launched_process(instance, context.run.run_id)
-    if launched and launched[0] == os.getpid() and LIFE_TAG not in context.run.tags:
-        instance.add_run_tags(context.run.run_id, life_tags(instance))
+    launched = launched_process(instance, run.run_id)
+    if launched and launched[0] == os.getpid():
+        instance.add_run_tags(run.run_id, {**life_tags(instance), RUN_TAG: run.run_id})
     with step_turn(data_dir, context.log.info) as waited:
         if waited:  # Dagster read the inputs before: the refresh may have built them anew
             raise dg.RetryRequested(max_retries=MOST_WAITS)

@@ -1,26 +1,35 @@
-"""Runs of killed processes are closed, those of living ones left alone; one refresh at a time."""
+"""Runs of killed processes are closed, those of living ones left alone."""
 
 import os
 import socket
 import subprocess
 import sys
-import threading
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
-
-from beauty_rec.orchestration.dagster_internals import EngineEventData
-from beauty_rec.orchestration.refresh import dead_runs, lock
-from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs, process_tags
-from beauty_rec.orchestration.refresh.lock import (
-    RefreshRunningError,
-    is_refreshing,
-    refresh_turn,
-    step_turn,
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
 )
+
+from beauty_rec.orchestration.code_location import CodeLocation
+from beauty_rec.orchestration.daemon.jobs import evaluate
+from beauty_rec.orchestration.dagster_internals import EngineEventData
+from beauty_rec.orchestration.refresh import dead_runs
+from beauty_rec.orchestration.refresh.dead_runs import (
+    LIFE_TAG,
+    RUN_TAG,
+    end_dead_runs,
+    life_tags,
+    process_tags,
+)
+from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, is_refreshing
 from beauty_rec.orchestration.stage.stage import for_settings, stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.settings import Settings, child_environment
@@ -40,6 +49,10 @@ def endless():
 with open_instance(Path(sys.argv[1])) as instance, refresh_turn(Path(sys.argv[1])):
     dg.materialize([endless], instance=instance, tags=process_tags(instance))
 """
+LAUNCHER = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("beauty_rec"), "repository"), "quiet"
+)
+"""Of a run that Dagster launches in a process of its own, such as one that repeats another."""
 
 
 def test_the_record_of_a_killed_run_is_closed(tmp_path: Path) -> None:
@@ -69,7 +82,7 @@ def test_a_container_of_another_name_sees_who_lives(
 ) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=child_environment())
     with open_instance(tmp_path) as instance:
-        alive = start(instance, **process_tags(instance))
+        alive = start(instance, process_tags(instance))
         monkeypatch.setattr(socket, "gethostname", lambda: "another")
         monkeypatch.setattr(psutil, "Process", no_such_process)  # its numbers are others
         (ended,) = end_dead_runs(instance)
@@ -112,77 +125,75 @@ def test_a_number_that_another_process_has_now_is_no_life(
         assert end_dead_runs(instance) == [run]
 
 
-def test_one_refresh_at_a_time(tmp_path: Path) -> None:
-    with refresh_turn(tmp_path):
-        assert is_refreshing(tmp_path)
-        with pytest.raises(RefreshRunningError, match=r"process \d+ is refreshing"):
-            refresh_turn(tmp_path).__enter__()
-    assert not is_refreshing(tmp_path)
-
-
-def test_steps_by_hand_build_side_by_side_but_not_beside_a_refresh(tmp_path: Path) -> None:
-    said: list[str] = []
-    with step_turn(tmp_path, said.append), step_turn(tmp_path, said.append):
-        assert not is_refreshing(tmp_path)
-        with pytest.raises(RefreshRunningError, match="started in Dagster is building"):
-            refresh_turn(tmp_path).__enter__()
-    assert said == []
-
-
-def test_a_materialization_by_hand_waits_for_the_refresh(
+def test_a_run_that_repeats_a_killed_one_lives_while_it_builds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "POLL_SECONDS", 0.01)
-    read: list[int] = []
-    made = iter((1, 2))
+    monkeypatch.setattr(dead_runs, "LAUNCH_SECONDS", 0)
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=child_environment())
+    ended: list[str] = []
 
     @stage(group="raw", io="io_manager")
-    def parent(context: dg.AssetExecutionContext) -> int:
-        return next(made)
+    def model(context: dg.AssetExecutionContext) -> None:
+        ended.extend(end_dead_runs(context.instance))
 
-    @stage(group="raw", io="io_manager")
-    def thing(context: dg.AssetExecutionContext, parent: int) -> None:
-        read.append(parent)
+    (model,) = for_settings([model], Settings(data_dir=tmp_path))
+    definitions = dg.Definitions(assets=[model], executor=dg.in_process_executor)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with open_instance(tmp_path) as instance:
+        (killed,) = end_dead_runs(instance)
+        # Dagster gives them to the run that repeats it.
+        taken = {**tags_of(instance, killed), REFRESH_TAG: "1"}
+        waits = start(instance, taken, LAUNCHER)
+        assert end_dead_runs(instance) == []  # not a process yet
+        launched(instance, waits, os.getpid())
+        assert end_dead_runs(instance) == []
 
-    assets = for_settings([parent, thing], Settings(data_dir=tmp_path / "shop"))
-    with open_instance(tmp_path / "elsewhere") as instance:  # as `dagster dev` has one
-        dg.materialize(assets, instance=instance, selection="parent")
-        by_hand = threading.Thread(
-            target=dg.materialize,
-            args=(assets,),
-            kwargs={"instance": instance, "selection": "thing"},
+        run = instance.create_run_for_job(job, tags=taken, remote_job_origin=LAUNCHER)
+        launched(instance, run.run_id, os.getpid())
+        assert execute_run(InMemoryJob(job), run, instance).success
+        assert ended == []
+        own = {**life_tags(instance), RUN_TAG: run.run_id}
+        assert tags_of(instance, run.run_id).items() >= own.items()
+
+
+def test_a_job_that_repeats_a_killed_one_says_where_it_runs(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    resources = {"settings": settings, "code_location": CodeLocation(settings)}
+    job = dg.Definitions(jobs=[evaluate], resources=resources).resolve_job_def("evaluate")
+    with open_instance(tmp_path) as instance:
+        taken = {LIFE_TAG: "gone.lock", RUN_TAG: "of before"}
+        done = job.execute_in_process(
+            run_config={"ops": {"refresh_assets": {"config": {"select": "nothing"}}}},
+            instance=instance,
+            tags=taken,
+            raise_on_error=False,
         )
-        with refresh_turn(tmp_path / "shop"):
-            by_hand.start()
-            deadline = time.monotonic() + 30
-            while not waiting(instance):
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            assert read == []
-            tags = {lock.REFRESH_TAG: "1"}
-            dg.materialize(assets, instance=instance, selection="parent", tags=tags)
-        by_hand.join(30)
-        assert read == [2]
+        own = {**process_tags(instance), RUN_TAG: done.run_id}
+        assert tags_of(instance, done.run_id).items() >= own.items()
 
 
-def waiting(instance: dg.DagsterInstance) -> bool:
-    return any(
-        "waits for the refresh" in entry.user_message
-        for run in instance.get_runs()
-        for entry in instance.all_logs(run.run_id)
-    )
-
-
-def start(instance: dg.DagsterInstance, **tags: str) -> str:
+def start(
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str] | None = None,
+    origin: RemoteJobOrigin | None = None,
+) -> str:
     job = dg.Definitions(jobs=[_job()]).resolve_job_def("quiet")
     started = dg.DagsterRunStatus.STARTED
-    return instance.create_run_for_job(job, tags=tags, status=started).run_id
+    return instance.create_run_for_job(
+        job, tags=tags, status=started, remote_job_origin=origin
+    ).run_id
 
 
 def launched(instance: dg.DagsterInstance, run_id: str, pid: int) -> None:
     run = instance.get_run_by_id(run_id)
     data = EngineEventData({"pid": dg.MetadataValue.text(str(pid))})
     instance.report_engine_event(f"Started process for run (pid: {pid}).", run, data)
+
+
+def tags_of(instance: dg.DagsterInstance, run_id: str) -> Mapping[str, str]:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.tags
 
 
 def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
