@@ -25,11 +25,19 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from dagster._core.events import EngineEventData
 from dagster._core.execution.execution_result import ExecutionResult
 from dagster._core.loader import LoadingContext
+from dagster._core.storage.asset_check_execution_record import (
+    COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as JUDGED,
+)
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+)
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._utils.interrupts import _received_interrupt
 
 __all__ = [
+    "JUDGED",
     "MAX_RETRIES_TAG",
+    "AssetCheckExecutionRecord",
     "AssetKeyPartitionKey",
     "AutomationResult",
     "BaseAssetGraph",

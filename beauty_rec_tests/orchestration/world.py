@@ -1,5 +1,7 @@
 """A small graph of its own, shaped like the real one: a file, splits with parts, a model."""
 
+from collections.abc import Callable
+
 import dagster as dg
 
 from beauty_rec.orchestration.stage.partitions import encode_parts, only, splits
@@ -13,6 +15,8 @@ class World:
         self.built: list[str] = []
         self.broken: set[str] = set()
         self.check_passes = True
+        self.during_check: Callable[[], object] = lambda: None
+        self.checks: list[dg.AssetChecksDefinition] = []
         self.code_version = "1"
         self.condition: dg.AutomationCondition | None = None
 
@@ -57,10 +61,11 @@ def definitions_of(world: World) -> dg.Definitions:
 
     @dg.asset_check(asset=split_rows, blocking=True)
     def enough_rows() -> dg.AssetCheckResult:
+        world.during_check()
         return dg.AssetCheckResult(passed=world.check_passes)
 
     built = dg.map_asset_specs(
         lambda spec: spec.replace_attributes(automation_condition=world.condition),
         [split_rows, words, model, summary],
     )
-    return dg.Definitions(assets=[rows_file, *built], asset_checks=[enough_rows])
+    return dg.Definitions(assets=[rows_file, *built], asset_checks=[enough_rows, *world.checks])

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from beauty_rec.orchestration.dagster_internals import JUDGED
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG
 from beauty_rec.settings import redacted
 
@@ -28,7 +29,7 @@ OVERLAP_SECONDS = 120
 """Runs that ended this long before the last look are looked at again: records may come late."""
 FIRST_LOOK_SECONDS = 7 * 86_400
 HISTORY = 12
-"""Latest executions of a check: of each split the last one counts."""
+"""Latest verdicts of a check: of each split the last one counts."""
 COMPARED = ("recall@10", "ndcg@10", "mrr")
 
 
@@ -98,13 +99,13 @@ def _mended(instance: dg.DagsterInstance, key: str, fault: Fault) -> bool:
 
 
 def failed_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> Faults:
-    """Return the checks whose last execution failed, of each split its own."""
+    """Return the checks whose last verdict is a failure, of each split its own."""
     found: Faults = {}
     storage = instance.event_log_storage
     for key in sorted(keys, key=str):
         seen: set[str | None] = set()
-        for record in storage.get_asset_check_execution_history(key, limit=HISTORY):
-            evaluation = record.evaluation if record.status.value != "PLANNED" else None
+        for record in storage.get_asset_check_execution_history(key, HISTORY, status=JUDGED):
+            evaluation = record.evaluation
             if evaluation is None or record.partition in seen:
                 continue
             seen.add(record.partition)

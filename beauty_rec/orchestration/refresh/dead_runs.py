@@ -66,7 +66,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """
     ended = []
     for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
-        if _is_dead(instance, run):
+        if is_dead(instance, run):
             instance.report_run_failed(run, "The process of this run was killed.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             ended.append(run.run_id)
@@ -74,17 +74,8 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return ended
 
 
-def launched_process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """Return the number of the process that the daemon started for a run, and when it said so."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
-        event = entry.dagster_event
-        pid = event.engine_event_data.metadata.get("pid") if event else None
-        if pid is not None and str(pid.value).isdigit():
-            return int(str(pid.value)), entry.timestamp
-    return None
-
-
-def _is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Tell whether the process of a run in progress is gone."""
     own = not is_launched(run) or run.tags.get(RUN_TAG) == run.run_id
     tags = run.tags if own else {}
     life = _folder(instance) / tags[LIFE_TAG] if LIFE_TAG in tags else None
@@ -101,6 +92,16 @@ def _is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
         return False
     pid_, noted = launched
     return time.time() - noted > LAUNCH_SECONDS and not _lives(pid_, 0, noted + 1)
+
+
+def launched_process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
+    """Return the number of the process that the daemon started for a run, and when it said so."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        pid = event.engine_event_data.metadata.get("pid") if event else None
+        if pid is not None and str(pid.value).isdigit():
+            return int(str(pid.value)), entry.timestamp
+    return None
 
 
 def _lives(pid: int, earliest: float, latest: float) -> bool:

@@ -17,12 +17,12 @@ from beauty_rec.orchestration.dagster_internals import (
     StaleCauseCategory,
     StaleStatus,
 )
+from beauty_rec.orchestration.refresh.check_records import refusal
 from beauty_rec.orchestration.stage.partitions import decode_parts
 from beauty_rec.orchestration.storage.holdings import Fault, Holdings
 
 K = TypeVar("K")
 V = TypeVar("V")
-BLOCKED = "a blocking check failed last time"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ class PartAwareResolver(CachingStaleStatusResolver):
         """Return what the asset (and split) depends on."""
         return self._get_partition_dependencies(key=key)
 
+    def last_record(self, key: AssetKeyPartitionKey) -> dg.EventLogRecord | None:
+        """Return the record of the last materialization."""
+        return self._get_latest_data_version_record(key=key)
+
     def fingerprint(self, key: AssetKeyPartitionKey) -> str:
         """Return 16 hex digits that stand for the code and the inputs of the asset as they are."""
         parts: list[str | None] = [self.asset_graph.get(key.asset_key).code_version]
@@ -123,8 +127,8 @@ class Look:
     def stale(self, key: dg.AssetKey, partition: str | None = None) -> Stale | None:
         """Return why an asset (and split) is stale or missing; None when it is fresh.
 
-        An asset of which a blocking check failed counts as stale, and one whose artifact is
-        missing or damaged.
+        An asset that a blocking check has refused or not judged counts as stale, and one whose
+        artifact is missing or damaged.
         """
         place = AssetKeyPartitionKey(key, partition)
         return _kept(self._stale, place, lambda: self._find(place))
@@ -187,20 +191,13 @@ class Look:
                 return causes
         if (fault := self._fault(place)) is not None:
             return Stale(fault.reason, by_data=False)
-        if status == StaleStatus.STALE:
-            return causes
-        return Stale(BLOCKED, by_data=False) if self._is_blocked(place.asset_key) else None
+        if (refused := self._refusal(place)) is not None:
+            return Stale(refused, by_data=False)
+        return causes if status == StaleStatus.STALE else None
 
-    def _is_blocked(self, key: dg.AssetKey) -> bool:
-        """Tell whether a blocking check of the asset failed when it was last evaluated."""
-        graph = self._graph
-        checks = [
-            check for check in graph.get_check_keys_for_assets({key}) if graph.get(check).blocking
-        ]
-        if not checks:
-            return False
-        latest = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
-        return any(record.status.value == "FAILED" for record in latest.values())
+    def _refusal(self, place: AssetKeyPartitionKey) -> str | None:
+        built = self._resolver.last_record(place)
+        return built and refusal(self._instance, self._graph, place.asset_key, built)
 
 
 def _kept(known: dict[K, V], key: K, find: Callable[[], V]) -> V:

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from beauty_rec.orchestration.alerts import faults
 from beauty_rec.orchestration.alerts.sensor import alert_sensor
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG
@@ -108,7 +109,10 @@ def test_a_job_that_failed_stands_until_it_succeeds(watch: Watch, hook: Webhook)
     ]
 
 
-def test_a_failed_check_is_said_until_it_passes(watch: Watch, hook: Webhook) -> None:
+def test_a_failed_check_is_said_until_it_passes(
+    watch: Watch, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "HISTORY", 1)
     watch.run("split_rows")
     watch.world.check_passes = False
     watch.run("split_rows")
@@ -116,7 +120,10 @@ def test_a_failed_check_is_said_until_it_passes(watch: Watch, hook: Webhook) -> 
     watch.tick()
     assert any("check failed: split_rows enough_rows" in line for line in hook.lines)
     before = len(hook.lines)
-    watch.world.check_passes = True
+    watch.world.broken = {"split_rows"}
+    watch.run("split_rows")  # the check is planned, and never run
+    assert watch.tick() == "nothing new"
+    watch.world.broken, watch.world.check_passes = set(), True
     watch.run("split_rows")
     watch.tick()
     gone = "🟢 resolved: check failed: split_rows enough_rows"
