@@ -9,7 +9,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -101,7 +101,7 @@ def refresh(
 ) -> Iterator[StepResult]:
     """Build the stale steps one by one, each as a run of its own, and yield what became of each.
 
-    A step whose parent failed in this refresh is not tried and counts as failed.
+    A step of which an input failed in this refresh is not tried and counts as failed.
 
     Args:
         definitions: the code location.
@@ -116,7 +116,7 @@ def refresh(
     graph = definitions.resolve_asset_graph()
     tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(instance), **(tags or {})}
     kept = trainings if train == "never" else frozenset()
-    failed: set[dg.AssetKey] = set()
+    failed: set[Step] = set()
     holdings = Holdings.of(definitions)
     look = Look(instance, graph, kept, holdings)
     for step in steps:
@@ -125,9 +125,9 @@ def refresh(
         def result(status: Status, reason: str = "", since: float = started) -> StepResult:
             return StepResult(step, status, time.perf_counter() - since, reason)  # noqa: B023
 
-        broken = sorted(key.to_user_string() for key in graph.get(step.key).parent_keys & failed)
+        broken = _among_inputs(failed, step, look)
         if broken:
-            failed.add(step.key)
+            failed.add(step)
             yield result("failed", f"not tried, since {', '.join(broken)} failed")
             continue
         found = look.stale(step.key, step.partition)
@@ -144,7 +144,7 @@ def refresh(
         if run.success:
             yield result("built", found.reason)
         else:
-            failed.add(step.key)
+            failed.add(step)
             yield result("failed", _failure_message(run))
 
 
@@ -162,7 +162,7 @@ def preview(
     ``maybe``: the step follows one that will be built, and is built if that one's result changes.
     """
     graph = definitions.resolve_asset_graph()
-    touched: set[dg.AssetKey] = set()
+    touched: set[Step] = set()
     left = trainings if train == "never" else frozenset()
     look = Look(instance, graph, left, Holdings.of(definitions))
     for step in steps:
@@ -170,10 +170,9 @@ def preview(
         forced = force or (train == "always" and training)
         found = look.stale(step.key, step.partition)
         kept = found is not None and look.keeps(step.key, found)
-        parents = sorted(key.to_user_string() for key in graph.get(step.key).parent_keys & touched)
-        parents = [] if train == "never" and training else parents
+        parents = [] if train == "never" and training else _among_inputs(touched, step, look)
         if forced or (not kept and (found is not None or parents)):
-            touched.add(step.key)
+            touched.add(step)
         if forced:
             yield step, "build", found.reason if found else "forced"
         elif found is not None and kept:
@@ -204,6 +203,12 @@ def observe_sources(
         asset_selection=sources,
         tags={**process_tags(instance), **(tags or {})},
     )
+
+
+def _among_inputs(steps: Set[Step], step: Step, look: Look) -> list[str]:
+    """Return the names of those of ``steps`` that a step reads: of a parent not every split."""
+    inputs = {Step(*place) for place in look.inputs(step.key, step.partition)}
+    return sorted(map(str, inputs & steps))
 
 
 def _selected_keys(

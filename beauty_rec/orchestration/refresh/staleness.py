@@ -142,6 +142,12 @@ class Look:
         """Tell whether a stale asset is left as it is."""
         return found.by_data and key.to_user_string() in self._kept
 
+    def inputs(
+        self, key: dg.AssetKey, partition: str | None = None
+    ) -> Sequence[AssetKeyPartitionKey]:
+        """Return the assets (and splits) that the asset (and split) depends on."""
+        return self._resolver.inputs(AssetKeyPartitionKey(key, partition))
+
     def waits(self, key: dg.AssetKey, partition: str | None = None) -> bool:
         """Tell whether anything above the asset (and split) is due."""
         place = AssetKeyPartitionKey(key, partition)
@@ -150,7 +156,7 @@ class Look:
             return any(
                 self._graph.get(parent.asset_key).is_materializable
                 and (self.due(*parent) is not None or self.waits(*parent))
-                for parent in self._resolver.inputs(place)
+                for parent in self.inputs(*place)
             )
 
         return _kept(self._waits, place, above)

@@ -109,6 +109,28 @@ def test_what_follows_a_failure_is_not_tried(world: World, tmp_path: Path) -> No
     assert world.built == ["model", "summary"]
 
 
+def test_a_failed_split_stops_only_what_reads_it(world: World, tmp_path: Path) -> None:
+    world.broken = {"words[test]"}
+    assert build(world, tmp_path) == {
+        "split_rows": "built",
+        "words[train]": "built",
+        "words[valid]": "built",
+        "words[test]": "failed",
+        "model": "built",  # of the words of train
+        "summary": "failed",
+    }
+    definitions = definitions_of(world)
+    with open_instance(tmp_path) as instance:
+        (*_, summary) = refresh(definitions, instance, plan(definitions))
+        seen = {
+            str(step): verdict
+            for step, verdict, _ in preview(definitions, instance, plan(definitions))
+        }
+    assert summary.reason == "not tried, since words[test] failed"
+    assert seen["words[test]"] == "build"
+    assert seen["model"] == "fresh"
+
+
 def test_a_failed_blocking_check_blocks_until_it_passes(world: World, tmp_path: Path) -> None:
     world.check_passes = False
     world.built.clear()
