@@ -6,11 +6,20 @@ import polars as pl
 from beauty_rec.orchestration.stage.stage import stage, used_code_version
 from beauty_rec.settings import Settings
 
+ANSWERS = (
+    "serve.source_depth",
+    "serve.diversity",
+    "serve.out_of_stock",
+    "serve.seen_events",
+    *(f"serve.{kind}_weight" for kind in ("view", "click", "cart", "purchase")),
+)
+"""What answers depend on beside the set, and the shop's rules, which count as they are then."""
+
 
 @stage(
     group="ranking",
     io="frames",
-    settings=("lists", "serve.source_depth", "serve.diversity"),
+    settings=("lists", *ANSWERS),
     deps=["serving_manifest"],
     kinds=("pytorch", "polars"),
 )

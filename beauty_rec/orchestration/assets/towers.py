@@ -24,6 +24,7 @@ from beauty_rec.settings import Settings
 
 GROUP = "towers"
 EVENTS = (
+    "evaluation.min_query_chars",
     "evaluation.max_queries",
     "evaluation.train_events",
     "evaluation.seed",
