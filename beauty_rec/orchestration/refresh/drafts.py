@@ -8,13 +8,12 @@ import dagster as dg
 from beauty_rec.artifacts import sweep_drafts
 from beauty_rec.orchestration.refresh.dead_runs import IN_PROGRESS
 
-NAMELESS = (".drafts/*", "serving/.draft-*", "processed/.intake-*", ".drafts/.intake-*",
-            ".shop-*")  # fmt: skip
+NAMELESS = (".drafts/*", "cache/*/.rows-*", "serving/.draft-*", "processed/.intake-*", ".shop-*")
 """Below the data folder; these say nothing of the process that wrote them."""
 WRITTEN_IN = (
     ".", "cache", "cache/*", "processed", "processed/*", "models", "models/.checkpoints",
-    "models/.checkpoints/*/*", "models/.checkpoints/*/*/*", "serving", "serving/versions",
-    "chromadb", ".drafts", "dagster", ".fetched/*", "raw/shop",
+    "models/.checkpoints/*/*", "models/.checkpoints/*/*/*", "serving", "serving/*",
+    "serving/versions/*", "chromadb", ".drafts", "dagster", ".fetched/*", "raw/*",
 )  # fmt: skip
 """Folders in which artifacts and caches are put by a rename."""
 

@@ -28,7 +28,10 @@ pytestmark = pytest.mark.faults
 KILLS = int(os.environ.get("BEAUTY_REC_KILLS", "50"))
 BACKGROUND = "processed/word_background.json"
 """A by-product that is made anew with its asset alone."""
-LEFTOVERS = ("**/.*.draft*", "**/.*.old", "**/.draft-*", "**/.intake-*", ".drafts/*")
+LEFTOVERS = (
+    *("**/.*.draft*", "**/.*.old", "**/.draft-*", "**/.intake-*", "**/.rows-*", "**/.shop-*"),
+    ".drafts/*",
+)
 
 
 def processes_of(data: Path) -> list[str]:
