@@ -18,17 +18,19 @@ WRITTEN_IN = (
 """Folders in which artifacts and caches are put by a rename."""
 
 
-def sweep(data_dir: Path, instance: dg.DagsterInstance) -> list[Path]:
+def sweep(data_dir: Path, instance: dg.DagsterInstance, own_run: str | None = None) -> list[Path]:
     """Remove what killed runs left half-written below ``data_dir``; return what it was.
 
     Call it in one's turn to refresh, when the runs of killed processes are ended. What tells no
-    process is left alone while another run is in progress.
+    process is left alone while another run is in progress: any but ``own_run``, of the job that
+    this is part of.
     """
     swept = []
     for pattern in WRITTEN_IN:
         for folder in [data_dir] if pattern == "." else sorted(data_dir.glob(pattern)):
             swept += sweep_drafts(folder)
-    if not instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS), limit=1):
+    runs = instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS), limit=2)
+    if all(run.run_id == own_run for run in runs):
         for pattern in NAMELESS:
             for path in sorted(data_dir.glob(pattern)):
                 swept.append(path)

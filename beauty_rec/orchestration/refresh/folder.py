@@ -98,7 +98,7 @@ def folder_refresh(
     own = {REFRESH_TAG: tags[REFRESH_TAG]}
     with refresh_turn(data_dir, patience), Worker(instance, own) as worker:
         ended = end_dead_runs(instance)
-        sweep(data_dir, instance)
+        sweep(data_dir, instance, request.tags.get(PARENT_TAG))
         worker.call(observe_sources, definitions, instance, tags)
         results = refresh(
             definitions,

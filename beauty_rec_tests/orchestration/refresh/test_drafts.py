@@ -4,11 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from beauty_rec.orchestration.refresh.dead_runs import process_tags
 from beauty_rec.orchestration.refresh.drafts import sweep
+from beauty_rec.orchestration.refresh.folder import PARENT_TAG, Request, folder_refresh
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.settings import child_environment
+from beauty_rec_tests.orchestration.world import World, definitions_of
 
 FOLDERS = (
     ".",
@@ -67,3 +71,18 @@ def test_nothing_half_written_is_left(data: Path) -> None:
         sweep(data, instance)
     assert left_in(data) == []
     assert list((data / ".drafts").iterdir()) == []
+
+
+@pytest.mark.parametrize("by_job", [True, False])
+def test_a_job_sweeps_as_if_its_own_run_were_none(data: Path, by_job: bool) -> None:
+    definitions = definitions_of(World())
+    with open_instance(data) as instance:
+        run = instance.create_run_for_job(
+            definitions.resolve_implicit_global_asset_job_def(),
+            tags=process_tags(instance),
+            status=dg.DagsterRunStatus.STARTED,
+        )
+        request = Request(tags={PARENT_TAG: run.run_id} if by_job else {})
+        with folder_refresh(definitions, instance, data, request):
+            pass
+    assert (left_in(data) == []) is by_job  # another run may be writing there
