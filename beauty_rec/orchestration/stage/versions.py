@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.stage.imports import code_of
 from beauty_rec.settings import Settings
 
@@ -21,6 +23,7 @@ def with_code_versions(
     """Give each stage a ``code_version`` from the code that it reaches and its settings."""
     # Of the language model only what shapes its answers, not where and how fast it is asked.
     values = {**settings.model_dump(mode="json"), "llm": settings.llm.answering()}
+    values["attributes"]["domain"] = _by_content(settings.attributes.domain)
 
     def versioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if "beauty_rec/function" not in spec.metadata:
@@ -34,6 +37,12 @@ def with_code_versions(
         return spec.replace_attributes(code_version=digest.hexdigest()[:16])
 
     return list(dg.map_asset_specs(versioned, assets))
+
+
+def _by_content(domain: str) -> str:
+    """Return what stands for a domain: of a file what is in it, wherever it lies."""
+    is_file = domain.endswith(".toml") and Path(domain).is_file()
+    return content_hash(Path(domain)) if is_file else domain
 
 
 def _pick(values: Mapping[str, Any], name: str) -> Any:

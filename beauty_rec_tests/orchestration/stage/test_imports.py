@@ -148,6 +148,20 @@ def test_settings_count_by_their_values(
     assert not fresh & changed
 
 
+def test_a_domain_of_ones_own_counts_by_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "coffee.toml"
+    settings = Settings(data_dir=tmp_path, attributes={"domain": str(file)})
+    found = []
+    for text in ("name = 'coffee'", "name = 'coffee'", "name = 'tea'"):
+        file.write_text(text)
+        found.append(versions(settings))
+    before, touched, after = found
+    assert touched == before
+    changed = {name for name in before if before[name] != after[name]}
+    assert {"item_attributes", "past_items", "item_vectors"} <= changed
+    assert not {"keywords", "base_embeddings"} & changed
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty package that the derivation reads instead of the real one."""
