@@ -49,6 +49,7 @@ def find_candidates(
     heard: Sequence[str] | None = None,
     least: Sequence[int] | None = None,
     pinned: Sequence[Sequence[NDArray[np.int64]]] | None = None,
+    common: CommonScores | None = None,
 ) -> Iterator[Found]:
     """Yield the candidates of each ask: of every source the ``depth`` best unseen items.
 
@@ -67,8 +68,9 @@ def find_candidates(
         least: candidates that each ask with a filter has at least, as long as as many pass: where
             the chosen sources bring fewer, the best of the other ones fill up.
         pinned: rows for each ask; the best unseen of each array is a candidate in any case.
+        common: of these sources and items, from earlier asks.
     """
-    common = CommonScores()
+    common = CommonScores() if common is None else common
     hidden = np.zeros(0, np.int64) if gone is None else gone
     for part in chunks(len(asks), len(space) * _arrays(sources, asks)):
         some = asks.part(part)
@@ -131,7 +133,7 @@ def _scores(
         elif hasattr(source, "few"):
             found.append([*source.few(asks, space)])
             queries.append(None)
-        elif len(asks) > 1 and hasattr(source, "key"):
+        elif hasattr(source, "key"):
             found.append(_common(source, asks, space, common, gone, max(depth, REFERENCE)))
             queries.append(None)
         else:
@@ -222,13 +224,15 @@ def _common(
 ) -> list[Own | None]:
     """Return the scores of a source that says the same to all asks of one key."""
     found: list[Own | None] = []
+    hidden = gone.tobytes()
     for number, query in enumerate(asks.queries):
 
         def make(number: int = number) -> Common:
             one = asks.part(slice(number, number + 1))
             return Common(source.scores(one, space)[0], gone, depth)  # type: ignore[union-attr]
 
-        found.append(common.of((source.name, source.key(query)), make))  # type: ignore[union-attr]
+        key = (source.name, source.key(query), hidden)  # type: ignore[union-attr]
+        found.append(common.of(key, make))
     return found
 
 

@@ -15,6 +15,7 @@ from beauty_rec.recommender.candidates import Found, find_candidates
 from beauty_rec.recommender.fusion import normalised
 from beauty_rec.recommender.learned import retrieval
 from beauty_rec.recommender.orders import Kind, Orders
+from beauty_rec.recommender.scored import CommonScores
 from beauty_rec.recommender.sources import SIGNED, TEXT_SOURCES, AnySource, sources_of
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.retriever.lexical import LexicalIndex
@@ -71,6 +72,11 @@ class AnswerPath:
         """The sources of candidates, in the order of their columns."""
         return sources_of(self.space, self.tower, self.index, self.table)
 
+    @cached_property
+    def common(self) -> CommonScores:
+        """What sources say to all asks of a day or an occasion, kept from one ask to the next."""
+        return CommonScores()
+
     def kind_of(self, text: str | None) -> Kind:
         """Return what kind of ask a text makes."""
         return kind_of(text, self.builder.table, self.reads_texts)
@@ -98,7 +104,7 @@ class AnswerPath:
         served = [self.orders.served[kind] for kind in kinds]
         found = find_candidates(
             self.sources, asks, self.space, depth, chosen=chosen, gone=gone, allowed=allowed,
-            least=least, pinned=pinned,
+            least=least, pinned=pinned, common=self.common,
         )  # fmt: skip
         return self._ordered(asks, list(found), kinds, served)
 
@@ -120,8 +126,9 @@ class AnswerPath:
         """
         names = TEXT_SOURCES if order == "hybrid" else (order,)
         found = find_candidates(
-            self.sources, asks, self.space, depth, gone=gone, allowed=allowed, heard=names
-        )
+            self.sources, asks, self.space, depth, gone=gone, allowed=allowed, heard=names,
+            common=self.common,
+        )  # fmt: skip
         kinds: list[Kind] = ["text"] * len(asks)
         return self._ordered(asks, list(found), kinds, [order] * len(asks))
 

@@ -1,5 +1,6 @@
 """What a source says of every item to an ask, where that takes no array of all items of its own."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -108,19 +109,21 @@ class Common:
 
 
 class CommonScores:
-    """The :class:`Common` ones that were asked for last, by source and key."""
+    """The :class:`Common` ones that were asked for last, by a key. Threads may share them."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, Common] = OrderedDict()
+        self._lock = threading.Lock()
 
     def of(self, key: Hashable, make: Callable[[], Common]) -> Common:
         """Return those of a key, made where they are not there."""
-        if key not in self._kept:
-            self._kept[key] = make()
-            if len(self._kept) > max(1, KEPT_BYTES // max(1, self._kept[key].nbytes)):
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
+                if len(self._kept) > max(1, KEPT_BYTES // max(1, self._kept[key].nbytes)):
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return self._kept[key]
 
 
 def are_in(rows: Rows, rising: Rows) -> NDArray[np.bool_]:

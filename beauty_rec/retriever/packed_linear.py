@@ -12,14 +12,20 @@ from typing import Protocol
 import torch
 from torch import nn
 
+FEW_ROWS = 32
+"""Of a lone request."""
+
 
 def padded_rows(rows: int) -> int:
-    """Return a number of rows from ``rows`` on, at most a quarter more (8 below 32).
+    """Return a number of rows from ``rows`` on, at most a quarter more.
 
     oneDNN compiles code for every number of rows that it meets, and keeps a thousand of them: some
-    200 MB for requests in batches of any size.
+    200 MB for requests in batches of any size. A lone request's few rows are left as they are: to
+    pad them for every layer takes longer than what they save.
     """
-    step = max(8, 1 << max(0, rows.bit_length() - 3))
+    if rows <= FEW_ROWS:
+        return rows
+    step = 1 << (rows.bit_length() - 3)
     return -(-rows // step) * step
 
 
