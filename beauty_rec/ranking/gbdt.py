@@ -76,7 +76,7 @@ class Gbdt:
         """Return how often candidates of which the trees say so are chosen, float32 ``[N]``."""
         slope, offset = self.calibration
         said = logit(np.clip(probabilities.astype(np.float64), 1e-9, 1 - 1e-9))
-        return expit(slope * said + offset).astype(np.float32)
+        return np.asarray(expit(slope * said + offset), dtype=np.float32)
 
     def save(self, path: Path) -> None:
         """Write the trees as text and, beside them, the calibration as JSON; each atomically."""

@@ -3,8 +3,18 @@
 from collections.abc import Callable
 
 import dagster as dg
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from beauty_rec.orchestration.stage.partitions import encode_parts, only, splits
+
+LAUNCHER = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("beauty_rec"), "repository"), "quiet"
+)
+"""Of a run that Dagster launches in a process of its own, such as one that repeats another."""
 
 
 class World:

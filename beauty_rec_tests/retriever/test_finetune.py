@@ -15,6 +15,7 @@ from beauty_rec.artifacts import content_hash
 from beauty_rec.retriever import finetune
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.finetune import fine_tune
+from beauty_rec.retriever.losses import batch_loss
 from beauty_rec.retriever.model_card import TrainingLog
 from beauty_rec.retriever.negatives import mine_hard_negatives
 from beauty_rec.settings import EncoderSettings, FineTuneSettings
@@ -191,11 +192,10 @@ def test_no_hard_negative_is_the_answer_of_another_query_of_its_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     batches: list[list[list[str]]] = []
-    real = finetune.batch_loss
 
-    def seen(encoder: TextEncoder, loss: object, columns: list[list[str]]) -> torch.Tensor:
+    def seen(encoder: TextEncoder, loss: torch.nn.Module, columns: list[list[str]]) -> torch.Tensor:
         batches.append(columns)
-        return real(encoder, loss, columns)
+        return batch_loss(encoder, loss, columns)
 
     monkeypatch.setattr(finetune, "batch_loss", seen)
     recipe = settings(hard_negatives=3, epochs=1)

@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from beauty_rec.orchestration.dagster_internals import JUDGED
+from beauty_rec.orchestration.refresh.dead_runs import is_launched
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG
 from beauty_rec.settings import redacted
 
@@ -58,7 +59,8 @@ def failed_runs(
     found = dict(stood)
     for record in sorted(records, key=_ended):
         run, ended = record.dagster_run, _ended(record)
-        if PARENT_TAG in run.tags or ended < after:  # an old record may be touched again
+        of_a_job = PARENT_TAG in run.tags and not is_launched(run)
+        if of_a_job or ended < after:  # an old record may be touched again
             continue
         key, name = _named(run)
         found.pop(key, None)

@@ -17,7 +17,7 @@ from beauty_rec.orchestration.refresh.folder import PARENT_TAG
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.settings import Settings
 from beauty_rec_tests.orchestration.alerts.receivers import Mailbox, Webhook, mail_server, webhook
-from beauty_rec_tests.orchestration.world import World, definitions_of
+from beauty_rec_tests.orchestration.world import LAUNCHER, World, definitions_of
 from beauty_rec_tests.serving.live import free_port
 
 
@@ -84,6 +84,20 @@ def test_the_steps_of_a_job_are_left_to_the_job(watch: Watch, hook: Webhook) -> 
     watch.world.broken = {"split_rows"}
     watch.run("split_rows", tags={PARENT_TAG: "a job"})
     assert watch.tick() == "nothing new"
+
+
+def test_a_step_of_a_job_that_somebody_starts_again_is_not(watch: Watch, hook: Webhook) -> None:
+    watch.tick()
+    run = watch.instance.create_run_for_job(
+        definitions_of(watch.world).resolve_implicit_global_asset_job_def(),
+        tags={PARENT_TAG: "a job"},  # Dagster gives it those of the first
+        asset_selection=frozenset({dg.AssetKey("split_rows")}),
+        remote_job_origin=LAUNCHER,
+    )
+    watch.instance.report_run_failed(run, "no")
+    watch.tick()
+    (line,) = hook.lines
+    assert line.startswith("🔴 run failed: split_rows (run ")
 
 
 def test_a_job_that_failed_stands_until_it_succeeds(watch: Watch, hook: Webhook) -> None:

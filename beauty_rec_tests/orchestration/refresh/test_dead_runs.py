@@ -12,11 +12,7 @@ import psutil
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
-from dagster._core.remote_origin import (
-    RegisteredCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
+from dagster._core.remote_origin import RemoteJobOrigin
 
 from beauty_rec.orchestration.code_location import CodeLocation
 from beauty_rec.orchestration.daemon.jobs import evaluate
@@ -33,6 +29,7 @@ from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, is_refreshing
 from beauty_rec.orchestration.stage.stage import for_settings, stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.settings import Settings, child_environment
+from beauty_rec_tests.orchestration.world import LAUNCHER
 
 KILLED = """
 import os, sys
@@ -49,10 +46,6 @@ def endless():
 with open_instance(Path(sys.argv[1])) as instance, refresh_turn(Path(sys.argv[1])):
     dg.materialize([endless], instance=instance, tags=process_tags(instance))
 """
-LAUNCHER = RemoteJobOrigin(
-    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("beauty_rec"), "repository"), "quiet"
-)
-"""Of a run that Dagster launches in a process of its own, such as one that repeats another."""
 
 
 def test_the_record_of_a_killed_run_is_closed(tmp_path: Path) -> None:
