@@ -97,5 +97,6 @@ def test_workers_meet_only_in_the_store(tmp_path: Path) -> None:
     }
     assert (root / "processed" / "runs.txt").read_text() == "xx"
     left = [p for p in (tmp_path / "worker4").rglob("*") if p.is_file()]
-    # Nothing stays but fetched copies, and what is known of them.
-    assert all(".fetched" in str(path) or path.name == "verified.json" for path in left)
+    # Nothing stays but fetched copies, what is known of them, and the lock of the folder.
+    known = {"verified.json", "refresh.lock"}
+    assert all(".fetched" in str(path) or path.name in known for path in left)
