@@ -99,6 +99,21 @@ def test_checkpoints_that_other_events_judged_are_not_used(
     assert [e[judged] for e in resumed["epochs"]] == [e[judged] for e in fresh["epochs"]]
 
 
+def test_a_tower_like_another_takes_its_choices_and_its_schedule(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+) -> None:
+    settings = small.model_copy(update={"epochs": 3, "patience": 3})
+    whole = train_user_tower(data, settings, tmp_path / "whole")
+    chosen = {"popularity": 2, "past_weight": 5.0, "newcomer_weight": 1.0}
+    like = {**whole, **chosen, "best_epoch": 1}
+    log = train_user_tower(data, settings, tmp_path / "like", like=like)
+    assert {name: log[name] for name in chosen} == chosen
+    assert len(log["epochs"]) == 1
+    same = train_user_tower(data, settings, tmp_path / "same", like=whole)
+    steps = [epoch["loss"] for epoch in whole["epochs"][: whole["best_epoch"]]]
+    assert [epoch["loss"] for epoch in same["epochs"]] == steps
+
+
 def test_nothing_held_out_reaches_a_training_without_early_stopping(
     reviews: pl.DataFrame,
     item_vectors: Vectors,

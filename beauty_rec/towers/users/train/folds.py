@@ -67,16 +67,6 @@ def train_with_folds(
         log = train_user_tower(
             served, settings.user_tower, draft / SERVED, checkpoints / SERVED, device, precision
         )
-        # A fold has no valid events of its own: it takes what was chosen for the served tower.
-        chosen = settings.user_tower.model_copy(
-            update={
-                "epochs": log["best_epoch"],
-                "text_weights": (log["text_weight"],),
-                "past_weights": (log["past_weight"],),
-                "past_text_weights": (log["past_text_weight"],),
-                "newcomer_weights": (log["newcomer_weight"],),
-            }
-        )
         for start in past.starts:
             data = user_tower_data(
                 reviews,
@@ -88,7 +78,8 @@ def train_with_folds(
                 events=served.events,
             )
             own, kept = draft / str(start), checkpoints / str(start)
-            train_user_tower(data, chosen, own, kept, device, precision)
+            # It has no valid events of its own: it takes what was chosen for the served tower.
+            train_user_tower(data, settings.user_tower, own, kept, device, precision, log)
         (draft / FOLDS).write_text(json.dumps(list(past.starts)), encoding="utf-8")
         asked = reviews.filter(split="valid")["review_id"].head(INDEX_QUERIES).to_list()
         items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)

@@ -6,6 +6,7 @@ far popularity of a day, a season or a year can be trusted, and how that wears o
 is asked with the statistics of all of train. The item vectors stay frozen throughout.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -42,6 +43,8 @@ from beauty_rec.training.checkpoints import (
 from beauty_rec.training.schedule import cosine_with_warmup
 from beauty_rec.training.seeds import epoch_seed, seeded
 
+WEIGHTS = ("text_weight", "past_weight", "past_text_weight", "newcomer_weight")
+"""Of a served tower, chosen on valid among the settings of the same names."""
 FEW_DRAWN = 16
 """Times that the items are as many as are drawn of them, from which on a draw may repeat itself."""
 
@@ -53,6 +56,7 @@ def train_user_tower(
     checkpoints: Path | None = None,
     device: str = "cpu",
     precision: str = "auto",
+    like: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train, save a :class:`ServedUserTower` in ``target`` and return the log.
 
@@ -64,15 +68,22 @@ def train_user_tower(
             the losses that it would have had. They are left there at the end.
         device: that the tower computes on; what is drawn is drawn on the CPU.
         precision: ``encoder.precision``, for the forward passes of the training on a GPU.
+        like: the log of a training whose choices are taken: after which epoch of the same schedule
+            it ends, the popularity that nothing is known with, and the weights.
 
     Returns:
         ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; the chosen weights;
-        ``popularity_recall`` (of the best popularity column on valid, which epoch 0 is);
+        ``popularity``, the best such column on valid, and ``popularity_recall``, which epoch 0 is;
         ``columns``, ``parameters``, ``train_events``, ``as_of_ms``.
 
     Raises:
         ValueError: there are no training events with a known item.
     """
+    if like is not None:
+        settings = settings.model_copy(
+            update={f"{name}s": (like[name],) for name in WEIGHTS if name in like}
+        )
+    most = settings.epochs if like is None else like["best_epoch"]
     events = data.events
     train = data.train[events.item[data.train] >= 0]
     if not len(train):
@@ -92,6 +103,7 @@ def train_user_tower(
     popularity, popular_recall = best_popularity(
         items, len(settings.half_lives_days), events, valid, settings.candidates
     )
+    popularity = popularity if like is None else like["popularity"]
 
     shape = UserTowerShape(
         tower=items.tower,
@@ -113,7 +125,7 @@ def train_user_tower(
     served = ServedUserTower(tower, items, encoder, spec)
 
     fingerprint = fingerprint_of(
-        settings.model_dump(mode="json"),
+        {**settings.model_dump(mode="json"), "most": most, "popularity": popularity},
         *(items.matrix, train, valid, events.user, events.item, events.time_ms),
     )
     # Epoch 0 is popularity: a training that never beats it is not served.
@@ -127,7 +139,7 @@ def train_user_tower(
         kept = load_checkpoint(checkpoints, tower, optimizer, fingerprint)
         if kept is not None:
             state, best = kept.state, kept.best or best
-    while len(state["epochs"]) < settings.epochs:
+    while len(state["epochs"]) < most:
         epoch = len(state["epochs"]) + 1
         if len(valid) and epoch - 1 - max(1, state["best_epoch"]) >= settings.patience:
             break
@@ -155,11 +167,9 @@ def train_user_tower(
     return {
         "epochs": state["epochs"],
         "best_epoch": state["best_epoch"],
+        "popularity": popularity,
         "popularity_recall": popular_recall,
-        "text_weight": served.text_weight,
-        "past_weight": served.past_weight,
-        "past_text_weight": served.past_text_weight,
-        "newcomer_weight": served.newcomer_weight,
+        **{name: getattr(served, name) for name in WEIGHTS},
         "valid_recall": held_out_recall(served, known, valid, settings.candidates),
         "columns": {"tower": items.tower, "statistics": items.statistics, "text": items.text},
         "parameters": sum(p.numel() for p in tower.parameters()),
