@@ -20,6 +20,7 @@ from beauty_rec.settings.features import (
     VocabularySettings,
 )
 from beauty_rec.settings.group import Group
+from beauty_rec.settings.memory import memory_of, read_remembered
 from beauty_rec.settings.operation import (
     CheckSettings,
     ExecutionSettings,
@@ -59,8 +60,6 @@ from beauty_rec.settings.settings import (
     Settings,
     Split,
     Train,
-    memory_of,
-    read_remembered,
 )
 from beauty_rec.settings.watching import MlflowSettings, TraceSettings
 

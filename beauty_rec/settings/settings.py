@@ -11,7 +11,6 @@ sample where no reviews were named, the profile's presets, and the defaults writ
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +24,7 @@ from pydantic_settings import (
 )
 
 from beauty_rec.settings.alerts import AlertSettings
-from beauty_rec.settings.environment import PREFIX, default_data_dir, misspelt_variable
+from beauty_rec.settings.environment import PREFIX, misspelt_variable
 from beauty_rec.settings.features import (
     AttributeSettings,
     CorpusSettings,
@@ -35,7 +34,8 @@ from beauty_rec.settings.features import (
     SampleSettings,
     VocabularySettings,
 )
-from beauty_rec.settings.group import Group, from_anywhere, located
+from beauty_rec.settings.group import Group, from_anywhere
+from beauty_rec.settings.memory import UNKEPT, memory_of, read_remembered
 from beauty_rec.settings.operation import (
     CheckSettings,
     ExecutionSettings,
@@ -44,6 +44,7 @@ from beauty_rec.settings.operation import (
     ServeSettings,
     StorageSettings,
 )
+from beauty_rec.settings.presets import presets_of
 from beauty_rec.settings.recommender import (
     EvaluationSettings,
     ItemIndexSettings,
@@ -74,65 +75,6 @@ SAMPLE_FILES = {
     "items": "meta.jsonl.gz",
     "profiles": "profiles.jsonl.gz",
 }
-
-
-# The synthetic sample shows that everything works, in minutes on two cores.
-_SYNTHETIC_PRESET: dict[str, Any] = {
-    "pairs": {"max_pairs": 1_500},
-    "fine_tune": {"epochs": 1},
-    "recommendation": {"folds": (0.7, 0.8, 0.9)},
-    "serve": {"sample_users": 12},  # they are nobody
-    "item_tower": {"epochs": 4, "min_steps": 200},
-    "ranking": {"trial_seeds": 3, "trial_epochs": 3},
-    "evaluation": {"train_queries": 500},
-    "user_tower": {"batch_size": 64},  # 4,800 events are few steps in batches of 256
-}
-_PRESETS: dict[str, dict[str, Any]] = {
-    "sample": {},
-    "full": {
-        "encoder": {"model": "BAAI/bge-m3", "max_query_tokens": 256, "max_item_tokens": 384},
-        "item_text": {"max_tokens": 384},
-        "item_tower": {
-            "title_encoder": "distilbert/distilbert-base-uncased",
-            "batch_size": 512,
-            "train_title_encoder": True,
-            # Its title states are 768 wide, and a large shop has values by the ten thousand.
-            "dimension": 128,
-            "embedding": 128,
-        },
-        # Wider than 4 and (64, 32) is better on two shops of thousands of reviews and level on a
-        # third of 97,000; a wider user tower is not (docs/results.md), so that stays as it is.
-        "ranking": {"embedding_dim": 16, "hidden": (256, 128)},
-        "pairs": {"query_type": "both"},
-        # The temperature is that of BGE-M3's own recipes.
-        "fine_tune": {
-            "batch_size": 256,
-            "learning_rate": 2e-5,
-            "frozen_layers": 0,
-            "temperature": 0.02,
-        },
-    },
-}
-
-
-_UNKEPT = (
-    ("serve", "api_key"),
-    ("llm", "api_key"),
-    # A mail server without its password would not be a whole setting.
-    ("alerts", "webhook_url"),
-    ("alerts", "smtp_user"),
-    ("alerts", "smtp_password"),
-)
-"""Of what was chosen: secrets, and what is of no use without them."""
-
-
-RETIRED = {
-    "serve": {"rerank", "rrf_k"},
-    "ranking": {"train_candidates"},
-    "fine_tune": {"checkpoint_steps"},
-    "encoder": {"batch_size"},
-}
-"""Settings of earlier versions that a data folder may hold, by group."""
 
 
 class Settings(BaseSettings):
@@ -224,7 +166,7 @@ class Settings(BaseSettings):
             init_settings,
             env_settings,
             InitSettingsSource(settings_cls, remembered),
-            InitSettingsSource(settings_cls, _presets(str(profile), synthetic=synthetic)),
+            InitSettingsSource(settings_cls, presets_of(str(profile), synthetic=synthetic)),
         )
 
     def model_post_init(self, context: Any) -> None:
@@ -298,18 +240,16 @@ class Settings(BaseSettings):
         told = self._told()
         for name in ("data_dir", "shops"):  # which are of a server, not of this folder
             told.pop(name, None)
-        for group, name in _UNKEPT:
+        for group, name in UNKEPT:
             told.get(group, {}).pop(name, None)
         if self.item_index.dsn is not None:
             told["item_index"]["dsn"] = without_secrets(self.item_index.dsn.get_secret_value())
-        return (
-            json.dumps({name: value for name, value in told.items() if value != {}}, indent=2)
-            + "\n"
-        )
+        kept = {name: value for name, value in told.items() if value != {}}
+        return json.dumps(kept, indent=2) + "\n"
 
     def _told(self) -> dict[str, Any]:
         """Return what differs from the presets and the defaults, in values of JSON."""
-        presets = _presets(self.profile, synthetic=self.reviews is None)
+        presets = presets_of(self.profile, synthetic=self.reviews is None)
         told = self.model_dump(mode="json")
         for name, field in type(self).model_fields.items():
             own = getattr(self, name)
@@ -319,39 +259,3 @@ class Settings(BaseSettings):
             elif own == field.default:
                 del told[name]
         return told
-
-
-def _presets(profile: str, *, synthetic: bool) -> dict[str, dict[str, Any]]:
-    """Return the presets of a profile, and above them those of the synthetic sample, by group."""
-    found = {group: dict(values) for group, values in _PRESETS.get(profile, {}).items()}
-    for group, values in _SYNTHETIC_PRESET.items() if synthetic else ():
-        found[group] = found.get(group, {}) | values
-    return found
-
-
-def memory_of(given: Mapping[str, Any]) -> Path:
-    """Return where the settings of what is given are remembered: in its data folder, or ours."""
-    return located(Path(given.get("data_dir") or default_data_dir())) / "settings.json"
-
-
-def read_remembered(data_dir: Path) -> dict[str, Any]:
-    """Return what the last run on ``data_dir`` was given; empty if there was none.
-
-    Raises:
-        ValueError: the file is there but is not a JSON object; the message names it.
-    """
-    path = data_dir / "settings.json"
-    if not path.exists():
-        return {}
-    if not path.is_file():
-        raise ValueError(f"{path} is no file; move it away")
-    try:
-        given = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); mend or delete it") from error
-    if not isinstance(given, dict):
-        raise ValueError(f"{path} holds {type(given).__name__}, not an object; mend or delete it")
-    for group, names in RETIRED.items():
-        if isinstance(kept := given.get(group), dict):
-            given[group] = {name: value for name, value in kept.items() if name not in names}
-    return given
