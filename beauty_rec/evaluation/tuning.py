@@ -1,6 +1,5 @@
 """Fine-tuning by one process, or by several that torchrun starts on this machine."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import polars as pl
 from beauty_rec.evaluation.retrieval import validation_recall
 from beauty_rec.language import watchdog
 from beauty_rec.retriever.finetune import fine_tune
-from beauty_rec.retriever.model_card import TrainingLog
+from beauty_rec.retriever.model_card import TrainingLog, rows_digest
 from beauty_rec.settings import EncoderSettings, FineTuneSettings, child_environment
 from beauty_rec.training.team import joined
 
@@ -48,7 +47,7 @@ def tuned_retriever(
             target,
             checkpoints,
             lambda tuned: validation_recall(tuned, queries, items),
-            judged_by=_digest(queries, items),
+            judged_by=rows_digest(queries, items),
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".tuning-", dir=target.parent) as name:
@@ -94,17 +93,8 @@ def main(folder: Path) -> None:
             Path(given["target"]),
             Path(given["checkpoints"]),
             lambda tuned: validation_recall(tuned, queries, items),
-            judged_by=_digest(queries, items),
+            judged_by=rows_digest(queries, items),
         )
-
-
-def _digest(*frames: pl.DataFrame) -> str:
-    """Return 32 hex digits that stand for the rows of frames."""
-    digest = hashlib.sha256()
-    for frame in frames:
-        for row in frame.iter_rows():
-            digest.update(repr(row).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()[:32]
 
 
 if __name__ == "__main__":

@@ -47,9 +47,15 @@ class TrainingLog:
 
 def pairs_digest(pairs: pl.DataFrame) -> str:
     """Return 16 hex digits that name the content of the pairs."""
+    return rows_digest(pairs.select("query", "positive", "parent_asin", "review_id"))
+
+
+def rows_digest(*frames: pl.DataFrame) -> str:
+    """Return 16 hex digits that stand for the rows of frames, in their order."""
     digest = hashlib.sha256()
-    for row in pairs.select("query", "positive", "parent_asin", "review_id").iter_rows():
-        digest.update("\0".join(row).encode() + b"\1")
+    for frame in frames:
+        for row in frame.iter_rows():
+            digest.update(repr(row).encode())
     return digest.hexdigest()[:16]
 
 
