@@ -185,7 +185,7 @@ def test_the_service_answers_what_was_measured(
     hits = hits_of(lists, events)
     kinds = [kind_of(query.context, table, False) for query in queries]
     learned = probabilities(path.models, path.builder, queries, lists)
-    offline = ordered_lists(lists, kinds, hits, path.orders, learned, 10)
+    offline = ordered_lists(lists, kinds, hits, path.orders, learned, 10, path.models)
     requests = [
         RecommendRequest(user_id=row["user_id"], at=row["timestamp"], context=row["context"])
         for row in events.iter_rows(named=True)

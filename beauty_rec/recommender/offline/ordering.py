@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -69,7 +68,7 @@ def ordered_lists(
     orders: Orders,
     learned: Mapping[str, NDArray[np.float32]],
     k: int,
-    models: Mapping[str, Ranker] = MappingProxyType({}),
+    models: Mapping[str, Ranker],
 ) -> pl.DataFrame:
     """Return one row an ask: the served list, and where every order has the answer.
 
@@ -116,8 +115,7 @@ def ordered_lists(
         needed = orders.needs(orders.served[kind], kind)
         said = next((name for name in (*needed, "reranked") if name in learned), None)
         if said is not None:
-            chance = learned[said][order]
-            chances.append(models[said].calibrated(chance) if said in models else chance)
+            chances.append(models[said].calibrated(learned[said][order]))
         for name, top in tops.items():
             known = here[~np.isnan(scores[name][here])]
             first = known[ranked(scores[name][known], np.arange(len(known)))][:TOP]

@@ -1,6 +1,6 @@
 """Candidates of many asks: on disk, joined, in part, and in every order."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +95,9 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
         scales={"reranked": 0.5},
         served={"nothing": "popular", "occasion": "reranked", "text": "hybrid"},
     )
-    frame = ordered_lists(lists, kinds, hits, orders, {"reranked": chance}, 5)
+    frame = ordered_lists(
+        lists, kinds, hits, orders, {"reranked": chance}, 5, {"reranked": Believed(1)}
+    )
     assert frame["review_id"].to_list() == lists.review_ids
     for ask, row in enumerate(frame.iter_rows(named=True)):
         here = np.flatnonzero(lists.ask == ask)
@@ -128,16 +130,18 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
     assert frame["rank_popular"][1] % 1 == 0.5  # a tie has the place in the middle
 
 
-class Halving:
-    """A model that says twice what can be believed."""
+@dataclass(frozen=True)
+class Believed:
+    """A model of whose probabilities a share can be believed."""
 
-    rows = None
+    share: float
+    rows: int | None = None
 
     def probabilities(self, features: Features) -> np.ndarray:
-        raise NotImplementedError
+        return np.ones(len(features.raw), np.float32)
 
     def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
-        return probabilities / 2
+        return probabilities * np.float32(self.share)
 
 
 def test_a_probability_is_that_of_the_served_order_and_calibrated() -> None:
@@ -150,7 +154,9 @@ def test_a_probability_is_that_of_the_served_order_and_calibrated() -> None:
         served={"nothing": "popular", "occasion": "gbdt", "text": "hybrid"},
     )
     learned, hits = {"gbdt": trees, "reranked": deep}, np.zeros(len(lists.ask), bool)
-    frame = ordered_lists(lists, kinds, hits, orders, learned, 3, {"gbdt": Halving()})
+    frame = ordered_lists(
+        lists, kinds, hits, orders, learned, 3, {"gbdt": Believed(0.5), "reranked": Believed(1)}
+    )
     for ask, row in enumerate(frame.iter_rows(named=True)):
         places = np.flatnonzero(lists.ask == ask)
         place_of = {lists.items[int(at)]: at for at in places}
