@@ -1,10 +1,7 @@
 """`make clean` takes what a run makes again, and nothing that no run brings back."""
 
-import shutil
 import subprocess
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 MADE_AGAIN = {
@@ -21,7 +18,6 @@ IRREPLACEABLE = {
 }  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
 def test_clean_keeps_what_no_run_brings_back(tmp_path: Path) -> None:
     for name in MADE_AGAIN | IRREPLACEABLE:
         path = tmp_path / "data" / name

@@ -1,9 +1,12 @@
 """Training pairs for a tiny encoder."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 import pytest
+
+from beauty_rec.settings import EncoderSettings
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +30,14 @@ def make_pairs() -> Callable[[int], pl.DataFrame]:
         )
 
     return make
+
+
+@pytest.fixture
+def encoder_settings(tiny_model: Path) -> EncoderSettings:
+    return EncoderSettings(
+        model=str(tiny_model),
+        max_query_tokens=16,
+        max_item_tokens=16,
+        precision="float32",
+        device="cpu",
+    )

@@ -1,7 +1,5 @@
-"""The training recipe: it learns, it resumes, it says what it did."""
+"""The training recipe: it learns, and it says what it did."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,43 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
-from beauty_rec.artifacts import content_hash
-from beauty_rec.retriever import finetune
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.finetune import fine_tune
-from beauty_rec.retriever.losses import batch_loss
 from beauty_rec.retriever.model_card import TrainingLog
-from beauty_rec.retriever.negatives import mine_hard_negatives
-from beauty_rec.settings import EncoderSettings, FineTuneSettings
-
-MakePairs = Callable[[int], pl.DataFrame]
-
-
-def settings(**changes: object) -> FineTuneSettings:
-    plain: dict[str, object] = {
-        "epochs": 3,
-        "batch_size": 8,
-        "mini_batch_size": 8,
-        "learning_rate": 1e-3,
-        "temperature": 0.05,
-        "frozen_layers": 0,
-        "evaluations_per_epoch": 2,
-        "checkpoint_minutes": 0,
-    }
-    return FineTuneSettings(**(plain | changes))
-
-
-@pytest.fixture
-def encoder_settings(tiny_model: Path) -> EncoderSettings:
-    return EncoderSettings(
-        model=str(tiny_model),
-        max_query_tokens=16,
-        max_item_tokens=16,
-        precision="float32",
-        device="cpu",
-    )
+from beauty_rec.settings import EncoderSettings
+from beauty_rec_tests.retriever.recipe import MakePairs, settings
 
 
 def top1(pairs: pl.DataFrame) -> Callable[[TextEncoder], float]:
@@ -113,139 +80,6 @@ def test_cached_and_plain_loss_agree(
         for size in (8, 4)
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import polars as pl, torch
-from beauty_rec.retriever import finetune
-from beauty_rec.retriever.finetune import fine_tune
-from beauty_rec.settings import EncoderSettings, FineTuneSettings
-
-torch.set_num_threads(1)
-folder, calls = Path(sys.argv[1]), []
-
-def evaluate(encoder):
-    calls.append(1)
-    if len(calls) == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return float(encoder.encode_queries(["good comb"]).sum())
-
-fine_tune(
-    pl.read_parquet(folder / "pairs.parquet"),
-    EncoderSettings.model_validate_json(sys.argv[2]),
-    FineTuneSettings.model_validate_json(sys.argv[3]),
-    folder / "resumed", folder / "checkpoints", evaluate,
-)
-"""
-
-
-def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
-    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
-) -> None:
-    """With dropout, gradient cache and mined negatives: the same losses, the same bytes."""
-    pairs = make_pairs(16)
-    recipe = settings(mini_batch_size=4, hard_negatives=1, patience=99)
-    pairs.write_parquet(tmp_path / "pairs.parquet")
-    arguments = [str(tmp_path), encoder_settings.model_dump_json(), recipe.model_dump_json()]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], check=False, capture_output=True
-    )
-    assert killed.returncode == -9, killed.stderr.decode()
-    checkpoint = list((tmp_path / "checkpoints").glob("step-*"))
-    assert len(checkpoint) == 1
-    assert not (tmp_path / "resumed").exists()
-
-    calls: list[int] = []
-
-    def evaluate(encoder: TextEncoder) -> float:
-        calls.append(1)
-        return float(encoder.encode_queries(["good comb"]).sum())
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        whole = fine_tune(
-            pairs, encoder_settings, recipe, tmp_path / "whole", tmp_path / "other", evaluate
-        )
-        asked, calls[:] = len(calls), []
-        resumed = fine_tune(
-            pairs,
-            encoder_settings,
-            recipe,
-            tmp_path / "resumed",
-            tmp_path / "checkpoints",
-            evaluate,
-        )
-    finally:
-        torch.set_num_threads(threads)
-    assert 0 < len(calls) < asked, "the resumed run must not start anew"
-    assert resumed == whole
-    assert content_hash(tmp_path / "resumed") == content_hash(tmp_path / "whole")
-
-
-def test_no_hard_negative_is_the_answer_of_another_query_of_its_batch(
-    make_pairs: MakePairs,
-    encoder_settings: EncoderSettings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    batches: list[list[list[str]]] = []
-
-    def seen(encoder: TextEncoder, loss: torch.nn.Module, columns: list[list[str]]) -> torch.Tensor:
-        batches.append(columns)
-        return batch_loss(encoder, loss, columns)
-
-    monkeypatch.setattr(finetune, "batch_loss", seen)
-    recipe = settings(hard_negatives=3, epochs=1)
-    fine_tune(make_pairs(24), encoder_settings, recipe, tmp_path / "t", tmp_path / "c", None)
-    assert batches
-    for _, positives, *negatives in batches:
-        assert len(negatives) == 3
-        for own in zip(*negatives, strict=True):
-            assert len(set(own)) == 3
-            assert not set(own) & set(positives)
-
-
-@pytest.mark.parametrize(("pairs", "judged_by"), [(12, "valid"), (16, "other valid")])
-def test_a_checkpoint_of_other_data_is_not_resumed(
-    make_pairs: MakePairs,
-    encoder_settings: EncoderSettings,
-    tmp_path: Path,
-    pairs: int,
-    judged_by: str,
-) -> None:
-    def interrupt(_: TextEncoder, calls: list[int] = []) -> float:  # noqa: B006
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return 0.5
-
-    with pytest.raises(KeyboardInterrupt):
-        fine_tune(
-            make_pairs(16),
-            encoder_settings,
-            settings(checkpoint_minutes=0),
-            tmp_path / "t",
-            tmp_path / "c",
-            interrupt,
-            judged_by="valid",
-        )
-    assert list((tmp_path / "c").glob("step-*"))
-    recipe, asked = settings(checkpoint_minutes=0), make_pairs(pairs)
-
-    def judge(_: TextEncoder) -> float:
-        return 0.7
-
-    logs = [
-        fine_tune(
-            asked, encoder_settings, recipe, tmp_path / "t", folder, judge, judged_by=judged_by
-        )
-        for folder in (tmp_path / "c", tmp_path / "fresh")
-    ]
-    assert logs[0].evaluations == logs[1].evaluations
-    assert logs[0].losses == logs[1].losses
 
 
 def test_it_stops_early_and_keeps_the_best(
@@ -349,25 +183,3 @@ def test_float16_learns_too(
     ]
     np.testing.assert_allclose(losses[1][0], losses[0][0], rtol=0.05)
     assert np.mean(losses[1][-3:]) < 0.8 * np.mean(losses[1][:3])
-
-
-def test_mined_negatives_are_other_items_below_the_margin(
-    make_pairs: MakePairs, encoder_settings: EncoderSettings, tiny_model: Path
-) -> None:
-    encoder, pairs = TextEncoder.load(tiny_model, encoder_settings), make_pairs(10)
-    queries, positives = pairs["query"].to_list(), pairs["positive"].to_list()
-    items = pairs["parent_asin"].to_list()
-    margin = 0.01
-    mined = mine_hard_negatives(encoder, queries, positives, items, 3, margin)
-    scores = encoder.encode_queries(queries) @ encoder.encode_items(positives).T
-    for row, chosen in enumerate(mined):
-        assert len({items[other] for other in chosen} - {items[row]}) == 3
-        best = sorted(
-            {
-                items[j]: scores[row, j]
-                for j in range(len(items))
-                if items[j] != items[row] and scores[row, j] <= scores[row, row] - margin
-            }.items(),
-            key=lambda pair: -pair[1],
-        )[:3]
-        assert [items[other] for other in chosen][: len(best)] == [item for item, _ in best]

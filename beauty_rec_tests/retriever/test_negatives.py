@@ -1,14 +1,21 @@
 """Hard negatives by index: the nearest other items below a ceiling."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from beauty_rec.retriever import negatives
+from beauty_rec.retriever import finetune, negatives
+from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.finetune import fine_tune
+from beauty_rec.retriever.losses import batch_loss
 from beauty_rec.retriever.negatives import hardest, hardest_of_cells, mine_hard_negatives
+from beauty_rec.settings import EncoderSettings
+from beauty_rec_tests.retriever.recipe import MakePairs, settings
 
 
 def drawn(rows: int, seed: int) -> NDArray[np.float32]:
@@ -69,3 +76,48 @@ def test_an_item_stands_for_itself_once_and_the_farthest_fill_up(
             assert len({names[other] for other in chosen} - {names[row]}) == 4
             assert all(other < 20 for other in (*chosen, *far)), "the first pair of each item"
             assert len({names[other] for other in far} - {names[row]}) == 4
+
+
+def test_no_hard_negative_is_the_answer_of_another_query_of_its_batch(
+    make_pairs: MakePairs,
+    encoder_settings: EncoderSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches: list[list[list[str]]] = []
+
+    def seen(encoder: TextEncoder, loss: torch.nn.Module, columns: list[list[str]]) -> torch.Tensor:
+        batches.append(columns)
+        return batch_loss(encoder, loss, columns)
+
+    monkeypatch.setattr(finetune, "batch_loss", seen)
+    recipe = settings(hard_negatives=3, epochs=1)
+    fine_tune(make_pairs(24), encoder_settings, recipe, tmp_path / "t", tmp_path / "c", None)
+    assert batches
+    for _, positives, *hard in batches:
+        assert len(hard) == 3
+        for own in zip(*hard, strict=True):
+            assert len(set(own)) == 3
+            assert not set(own) & set(positives)
+
+
+def test_mined_negatives_are_other_items_below_the_margin(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tiny_model: Path
+) -> None:
+    encoder, pairs = TextEncoder.load(tiny_model, encoder_settings), make_pairs(10)
+    queries, positives = pairs["query"].to_list(), pairs["positive"].to_list()
+    items = pairs["parent_asin"].to_list()
+    margin = 0.01
+    mined = mine_hard_negatives(encoder, queries, positives, items, 3, margin)
+    scores = encoder.encode_queries(queries) @ encoder.encode_items(positives).T
+    for row, chosen in enumerate(mined):
+        assert len({items[other] for other in chosen} - {items[row]}) == 3
+        best = sorted(
+            {
+                items[j]: scores[row, j]
+                for j in range(len(items))
+                if items[j] != items[row] and scores[row, j] <= scores[row, row] - margin
+            }.items(),
+            key=lambda pair: -pair[1],
+        )[:3]
+        assert [items[other] for other in chosen][: len(best)] == [item for item, _ in best]
