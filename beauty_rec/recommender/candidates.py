@@ -224,15 +224,14 @@ def _common(
 ) -> list[Own | None]:
     """Return the scores of a source that says the same to all asks of one key."""
     found: list[Own | None] = []
-    hidden = gone.tobytes()
     for number, query in enumerate(asks.queries):
 
         def make(number: int = number) -> Common:
             one = asks.part(slice(number, number + 1))
             return Common(source.scores(one, space)[0], gone, depth)  # type: ignore[union-attr]
 
-        key = (source.name, source.key(query), hidden)  # type: ignore[union-attr]
-        found.append(common.of(key, make))
+        key = (source.name, source.key(query))  # type: ignore[union-attr]
+        found.append(common.of(key, gone, make))
     return found
 
 

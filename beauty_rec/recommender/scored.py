@@ -113,11 +113,15 @@ class CommonScores:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, Common] = OrderedDict()
+        self._gone: Rows = np.zeros(0, np.int64)
         self._lock = threading.Lock()
 
-    def of(self, key: Hashable, make: Callable[[], Common]) -> Common:
-        """Return those of a key, made where they are not there."""
+    def of(self, key: Hashable, gone: Rows, make: Callable[[], Common]) -> Common:
+        """Return those of a key without the rows that are gone, made where they are not there."""
         with self._lock:
+            if not np.array_equal(gone, self._gone):
+                self._kept.clear()
+                self._gone = gone
             if key not in self._kept:
                 self._kept[key] = make()
                 if len(self._kept) > max(1, KEPT_BYTES // max(1, self._kept[key].nbytes)):

@@ -20,6 +20,7 @@ from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.understood import asks_of, understand
 from beauty_rec.recommender.path import kind_of
+from beauty_rec.recommender.scored import CommonScores
 from beauty_rec.recommender.sources import SOURCES, AnySource, sources_of
 from beauty_rec.recommender.sources.arrivals import ArrivalsSource
 from beauty_rec.recommender.sources.protocol import VectorSource
@@ -128,6 +129,20 @@ def test_an_ask_is_answered_alike_in_company_and_alone(shop: Snapshot, asks: Ask
         alone = next(find_candidates(shop.path.sources, asks.part(some), shop.space, 50))
         assert alone.rows.tolist() == found.rows.tolist()
         np.testing.assert_allclose(alone.scores, found.scores, atol=1e-6)
+
+
+def test_what_is_kept_between_asks_follows_what_is_gone(shop: Snapshot, asks: Asks) -> None:
+    common, one = CommonScores(), asks.part(slice(0, 1))
+    first = next(find_candidates(shop.path.sources, one, shop.space, 50)).rows[:5]
+    for gone in (first, first[:0], first[2:], first):
+        kept, anew = (
+            next(find_candidates(shop.path.sources, one, shop.space, 50, gone=gone, common=known))
+            for known in (common, None)
+        )
+        assert kept.rows.tolist() == anew.rows.tolist()
+        np.testing.assert_array_equal(kept.scores, anew.scores)
+        np.testing.assert_array_equal(kept.tops, anew.tops)
+        assert not set(gone.tolist()) & set(kept.rows.tolist())
 
 
 def test_of_items_that_score_alike_the_first_rows_are_candidates(
