@@ -107,6 +107,22 @@ def test_dagster_home_leads_to_its_data_folder(
     assert settings.fine_tune.epochs == 4
 
 
+def test_a_models_folder_means_the_same_in_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    keep(Settings(data_dir="shop", encoder={"model": "mine"}, item_tower={"title_encoder": "mine"}))
+    monkeypatch.chdir("/")
+    settings = Settings(data_dir=tmp_path / "shop")
+    assert settings.encoder.model == settings.item_tower.title_encoder == str(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    for name in ("all-MiniLM-L6-v2", "BAAI/bge-m3", "", "a" * 5_000):
+        assert Settings(encoder={"model": name}).encoder.model == name
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings(encoder={"model": "~/mine"}).encoder.model == str(tmp_path / "mine")
+
+
 @pytest.mark.parametrize(
     ("pair", "message"),
     [

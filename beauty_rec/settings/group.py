@@ -1,5 +1,6 @@
 """What every group of settings is."""
 
+from os.path import isdir
 from pathlib import Path
 from typing import Annotated
 
@@ -36,3 +37,10 @@ def located(path: Path) -> Path:
 def from_anywhere(path: Path | None) -> Path | None:
     """Return :func:`located` of what may be unset; a validator."""
     return None if path is None else located(path)
+
+
+def folder_or_name(model: str) -> str:
+    """Return :func:`located` of a model's folder, and a name that is none as it is; a validator."""
+    # Path.is_dir raises for what cannot be a path, and takes no name at all for this folder.
+    is_folder = model.startswith("~") or isdir(model)  # noqa: PTH112
+    return str(located(Path(model))) if is_folder else model

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from beauty_rec.settings.group import Days, Group, Share, Weight, Width
+from beauty_rec.settings.group import Days, Group, Share, Weight, Width, folder_or_name
 from beauty_rec.settings.retriever import PACKAGED_ENCODER
 from beauty_rec.settings.secrets import readable_dsn
 
@@ -65,6 +65,8 @@ class ItemTowerSettings(Group):
         0.95, gt=0, le=1, description="a larger mean cosine of different items is a collapse"
     )
     seed: int = Field(13, description="of every random draw")
+
+    _anywhere = field_validator("title_encoder")(folder_or_name)
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "ItemTowerSettings":

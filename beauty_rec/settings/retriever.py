@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from beauty_rec.settings.group import Group
+from beauty_rec.settings.group import Group, folder_or_name
 from beauty_rec.settings.secrets import refuse_secret
 
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
@@ -33,6 +33,8 @@ class EncoderSettings(Group):
         8_192, ge=1, description="texts of items whose vectors outlive a kill, or go to one worker"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
+
+    _anywhere = field_validator("model")(folder_or_name)
 
     def tokens_at_once(self, *, on_gpu: bool) -> int:
         """Return the tokens of a batch: as set, or what keeps the device busy."""

@@ -8,13 +8,15 @@ from typing import Any
 
 import dagster as dg
 
-from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.stage.imports import code_of
 from beauty_rec.settings import Settings
+from beauty_rec.verified import Verified
 
 CODE_VERSION_TAG = "dagster/code_version"
 NOT_IN_VERSION = {"encoder": {"device", "chunk"}}
 """Settings of a named group that change where and in what parts a step runs, not what it makes."""
+BY_CONTENT = (("attributes", "domain"), ("encoder", "model"), ("item_tower", "title_encoder"))
+"""Settings that may name a file or folder of one's own: what is in it counts, wherever it lies."""
 
 
 def with_code_versions(
@@ -23,7 +25,11 @@ def with_code_versions(
     """Give each stage a ``code_version`` from the code that it reaches and its settings."""
     # Of the language model only what shapes its answers, not where and how fast it is asked.
     values = {**settings.model_dump(mode="json"), "llm": settings.llm.answering()}
-    values["attributes"]["domain"] = _by_content(settings.attributes.domain)
+    verified = Verified.below(settings.data_dir)
+    for group, name in BY_CONTENT:
+        path = Path(values[group][name])
+        if path.is_absolute() and path.exists():
+            values[group][name] = verified.content_hash(path)
 
     def versioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if "beauty_rec/function" not in spec.metadata:
@@ -37,12 +43,6 @@ def with_code_versions(
         return spec.replace_attributes(code_version=digest.hexdigest()[:16])
 
     return list(dg.map_asset_specs(versioned, assets))
-
-
-def _by_content(domain: str) -> str:
-    """Return what stands for a domain: of a file what is in it, wherever it lies."""
-    is_file = domain.endswith(".toml") and Path(domain).is_file()
-    return content_hash(Path(domain)) if is_file else domain
 
 
 def _pick(values: Mapping[str, Any], name: str) -> Any:

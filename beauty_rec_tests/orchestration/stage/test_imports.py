@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -160,6 +161,30 @@ def test_a_domain_of_ones_own_counts_by_its_content(tmp_path: Path) -> None:
     changed = {name for name in before if before[name] != after[name]}
     assert {"item_attributes", "past_items", "item_vectors"} <= changed
     assert not {"keywords", "base_embeddings"} & changed
+
+
+def test_a_model_of_ones_own_counts_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    models = {"encoder": {"model": "mine"}, "item_tower": {"title_encoder": "titles"}}
+    found = []
+    for weights in ({"mine": "1", "titles": "1"}, {"mine": "22"}, {"titles": "333"}):
+        for name, text in weights.items():
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "model.safetensors").write_text(text)
+        found.append(versions(Settings(data_dir=tmp_path / "data", **models)))
+    encoders, titles = (
+        {name for name in before if before[name] != after[name]}
+        for before, after in pairwise(found)
+    )
+    assert {"base_embeddings", "text_retriever"} <= encoders
+    assert "item_tower" in titles
+    assert not {"keywords", "item_tower"} & encoders
+    assert not {"keywords", "base_embeddings"} & titles
+    (tmp_path / "mine").rename(tmp_path / "moved")
+    moved = {**models, "encoder": {"model": str(tmp_path / "moved")}}
+    assert versions(Settings(data_dir=tmp_path / "data", **moved)) == found[-1]
 
 
 @pytest.fixture
