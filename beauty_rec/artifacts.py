@@ -119,6 +119,21 @@ def write_text_atomic(target: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
+def existing(path: Path) -> Path:
+    """Return a path, or the nearest folder above it that is there."""
+    return path if path.exists() else existing(path.parent)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where it cannot have one."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def content_hash(path: Path) -> str:
     """Return the SHA-256 (32 hex digits of it) of a file, or of a folder's names and files.
 
@@ -128,6 +143,11 @@ def content_hash(path: Path) -> str:
         FileNotFoundError: ``path`` does not exist.
     """
     return hash_of_files(file_hashes(path))
+
+
+def text_hash(text: str) -> str:
+    """Return :func:`content_hash` of a file that holds ``text``."""
+    return hash_of_files({"": hashlib.sha256(text.encode()).hexdigest()[:32]})
 
 
 def file_hashes(path: Path) -> dict[str, str]:

@@ -5,16 +5,18 @@ code, settings, weights. Rows may move between files, splits and runs. Losing th
 time, nothing else: it is a cache. A file that is not what was written is dropped with a warning.
 """
 
+import fcntl
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from beauty_rec.artifacts import atomic_path, content_hash, write_text_atomic
+from beauty_rec.artifacts import atomic_path, content_hash, link_or_copy, write_text_atomic
 
 LOG = logging.getLogger("beauty_rec.cache")
 KEY, MAKER, UNUSED = "reuse_key", "reuse_maker", "reuse_unused"
@@ -92,14 +94,23 @@ class ReusedRows:
             worth_keeping,
         )
         self.computed = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self._drafts = TemporaryDirectory(prefix=".rows-", dir=folder)
         # The place of a row: file, and row in it. The files that are written now come last.
-        self._files = [path for path in sorted(folder.glob("*.parquet")) if _is_sound(path)]
+        # Another split may be built meanwhile, and its file replaced: links keep what is there now.
+        self._files: list[Path] = []
+        self._own: Path | None = None
+        with _turn(folder, fcntl.LOCK_SH):
+            for path in sorted(folder.glob("*.parquet")):
+                if _is_sound(path):
+                    self._files.append(Path(self._drafts.name) / f"old-{path.name}")
+                    link_or_copy(path, self._files[-1])
+                    if path == self._path:
+                        self._own = self._files[-1]
         self._old = len(self._files)
         empty = pl.DataFrame(schema={KEY: pl.String, _FILE: pl.UInt32, _ROW: pl.UInt32})
         known = [empty, *(self._keys(number) for number in range(self._old))]
         self._known = Places(pl.concat(known).unique(KEY, keep="first", maintain_order=True))
-        folder.mkdir(parents=True, exist_ok=True)
-        self._drafts = TemporaryDirectory(prefix=".rows-", dir=folder)
 
     def __enter__(self) -> "ReusedRows":
         return self
@@ -173,16 +184,19 @@ class ReusedRows:
     def _write(self) -> None:
         """Write the file anew: the rows of this time, then those that may be asked for again."""
         parts = [pl.scan_parquet(path, glob=False) for path in self._files[self._old :]]
-        if self._path in self._files[: self._old] and parts:
+        if self._own is not None and parts:
             used = pl.concat(parts, how="diagonal").select(KEY)
-            left = pl.scan_parquet(self._path, glob=False).filter(pl.col(MAKER) == self._maker)
+            left = pl.scan_parquet(self._own, glob=False).filter(pl.col(MAKER) == self._maker)
             left = left.join(used, on=KEY, how="anti").with_columns(pl.col(UNUSED) + 1)
             parts.append(left.filter(pl.col(UNUSED) <= KEEP_UNUSED))
         if not parts:
             return
-        with atomic_path(self._path) as draft:
-            pl.concat(parts, how="diagonal").sink_parquet(draft, compression="zstd")
-        write_text_atomic(_sum_of(self._path), content_hash(self._path))
+        made = Path(self._drafts.name) / "new.parquet"
+        pl.concat(parts, how="diagonal").sink_parquet(made, compression="zstd")
+        with _turn(self._path.parent, fcntl.LOCK_EX):
+            with atomic_path(self._path) as draft:
+                made.replace(draft)
+            write_text_atomic(_sum_of(self._path), content_hash(self._path))
 
 
 class Places:
@@ -220,6 +234,14 @@ class Places:
                 nearest[name].zip_with(known, found[name]) for name in (_FILE, _ROW)
             )
         return found
+
+
+@contextmanager
+def _turn(folder: Path, kind: int) -> Iterator[None]:
+    """Hold the lock of a cache, so that nobody reads a file between it and its hash."""
+    with (folder / "rows.lock").open("w") as opened:
+        fcntl.flock(opened, kind)
+        yield
 
 
 def _sum_of(path: Path) -> Path:

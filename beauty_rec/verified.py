@@ -63,7 +63,7 @@ class Verified:
         return known if isinstance(known, dict) else {}
 
     def _keep(self, name: str, found: list[Any] | str) -> None:
-        if not _KEEPS.get():
+        if not keeps():
             return
         known = {path: kept for path, kept in self._known().items() if _exists(path)}
         with suppress(OSError):
@@ -75,6 +75,11 @@ def _exists(path: str) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):  # no name of a file
         return False
+
+
+def keeps() -> bool:
+    """Whether what is found may be kept; see :func:`nothing_kept`."""
+    return _KEEPS.get()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from beauty_rec.artifacts import (
     atomic_path,
     content_hash,
     sweep_drafts,
+    text_hash,
     write_text_atomic,
 )
 from beauty_rec.verified import Verified
@@ -82,6 +83,11 @@ def test_a_pipe_in_the_place_of_a_file_is_waited_for_by_nobody(tmp_path: Path) -
     os.mkfifo(pipe)
     with pytest.raises(OSError, match="is no file"):
         content_hash(pipe)
+
+
+def test_a_text_has_the_hash_of_a_file_that_holds_it(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("zwölf\n", encoding="utf-8")
+    assert text_hash("zwölf\n") == content_hash(tmp_path / "text")
 
 
 def test_vectors_come_back_as_they_went(tmp_path: Path) -> None:

@@ -110,6 +110,17 @@ def test_rows_follow_when_they_move_between_parts(tmp_path: Path) -> None:
     assert rows(tmp_path, "test", ["bb", "ccc", "dddd"]) == ([2, 3, 4], [])
 
 
+def test_a_part_that_is_written_meanwhile_is_read_as_it_was(tmp_path: Path) -> None:
+    rows(tmp_path, "test", ["a", "bb"])
+    lengths = Lengths(["bb"])
+    keys = pl.Series(content_keys(["bb"]))
+    with ReusedRows(tmp_path, "train", "a") as reused:
+        rows(tmp_path, "test", ["ccc"])  # which another process may do
+        assert reused.rows(keys, lengths.rows)["size"].to_list() == [2]
+    assert lengths.asked == []
+    assert rows(tmp_path, "valid", ["ccc", "bb"]) == ([3, 2], [])
+
+
 def test_unused_rows_are_dropped_in_the_end(tmp_path: Path) -> None:
     rows(tmp_path, "train", ["a", "bb"])
     for _ in range(KEEP_UNUSED + 1):
@@ -172,7 +183,8 @@ def test_batches_find_what_batches_before_them_computed(tmp_path: Path) -> None:
     )
     assert read([["seven!"], ["one", "new"]]) == ([[6], [3, 3]], ["new"])
     assert read([["three"]]) == ([[5]], [])  # not asked for last time, and kept
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["train.parquet", "train.sum"]
+    names = [path.name for path in sorted(tmp_path.iterdir())]
+    assert names == ["rows.lock", "train.parquet", "train.sum"]
 
 
 def test_places_are_those_of_a_dictionary() -> None:

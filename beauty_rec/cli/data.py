@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli.inputs import load_settings
 from beauty_rec.cli.options import DataDir, Set, data_app, folder_option
 from beauty_rec.cli.terminal import say
@@ -20,13 +21,21 @@ def sample(
     items: Annotated[int | None, typer.Option(min=20)] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
 ) -> None:
-    """Write a synthetic sample of any size, the same for the same seed."""
+    """Write a synthetic sample of any size, the same for the same seed.
+
+    That of a data folder is what later runs there are built on, while no reviews are named.
+    """
     from beauty_rec.sample import write_sample
     from beauty_rec.settings import SampleSettings
 
-    given = {"reviews": reviews, "items": items, "seed": seed}
-    wanted = SampleSettings(**{name: value for name, value in given.items() if value is not None})
-    files = write_sample(folder or load_settings(data_dir).sample_dir, wanted)
+    sizes = {"reviews": reviews, "items": items, "seed": seed}
+    given = {name: value for name, value in sizes.items() if value is not None}
+    if folder is not None:
+        files = write_sample(folder, SampleSettings(**given))
+    else:
+        chosen = load_settings(data_dir, sample=given)
+        files = write_sample(chosen.sample_dir, chosen.sample)
+        write_text_atomic(chosen.memory_path, chosen.remembered())
     say(f"reviews   {files.reviews}\nitems     {files.items}\nprofiles  {files.profiles}")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from beauty_rec.artifacts import existing
 from beauty_rec.settings import Settings, offline
 
 LOW_DISK_GB = 5
@@ -184,10 +185,7 @@ def _served_set(settings: Settings) -> Finding:
 
 
 def _disk(data_dir: Path) -> Iterator[Finding]:
-    folder = data_dir
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free / 1e9
+    free = shutil.disk_usage(existing(data_dir)).free / 1e9
     verdict: Literal["ok", "fail"] = "ok" if free >= LOW_DISK_GB else "fail"
     advice = "" if verdict == "ok" else "; make room or name another --data-dir"
     yield Finding(verdict, "disk", f"{free:.0f} GB free at {data_dir}{advice}")

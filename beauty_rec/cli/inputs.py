@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from beauty_rec.artifacts import existing
 from beauty_rec.recommender.online.stock.filters import (
     ANYTHING,
     Filter,
@@ -187,10 +188,9 @@ def refuse_read_only(folder: Path) -> None:
     Raises:
         PermissionError: the folder, or the one that it would be made in, is read-only.
     """
-    while not folder.exists():
-        folder = folder.parent
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} is read-only: nothing can be built there")
+    there = existing(folder)
+    if not os.access(there, os.W_OK):
+        raise PermissionError(f"{there} is read-only: nothing can be built there")
 
 
 def make_sample_if_needed(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from beauty_rec.cli import app
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.sample import has_sample, write_sample
-from beauty_rec.settings import SampleSettings, child_environment
+from beauty_rec.settings import SampleSettings, Settings, child_environment
 from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
 
 SMALL = ("--set", "sample.reviews=100", "--set", "sample.items=20")
@@ -58,12 +58,14 @@ def test_a_full_disk_is_one_line(folder: Path, most_bytes: int) -> None:
     assert ours == done.stderr.splitlines()[-1:]  # Dagster may have said before what it could not
 
 
-def test_a_dry_run_writes_nothing(folder: Path) -> None:
+def test_a_dry_run_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("name = 'own'")
+
     def dry_run(*options: str) -> Result:
         asked = ["run", "--data-dir", str(folder / "d"), *options, *RAW, "--dry-run"]
         return CliRunner().invoke(app, asked)
 
-    new = dry_run(*SMALL)
+    new = dry_run(*SMALL, "--set", f"attributes.domain={tmp_path / 'own.toml'}")
     assert new.exit_code == 0, new.output
     assert [line.split()[0] for line in new.stdout.splitlines()] == ["build", "build"]
     assert content(folder) == {}
@@ -100,6 +102,7 @@ def test_a_sample_goes_where_the_data_folder_is(folder: Path) -> None:
     done = beauty_rec("data", "sample", "--data-dir", folder, "--reviews", 100, "--items", 20)
     assert done.returncode == 0, done.stderr
     assert (folder / "raw" / "sample" / "reviews.jsonl.gz").is_file()
+    assert Settings(data_dir=folder).sample == SampleSettings(reviews=100, items=20)
 
 
 @pytest.mark.faults

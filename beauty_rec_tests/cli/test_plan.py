@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from beauty_rec.cli import app
 from beauty_rec.cli.plan.data import DataAtHand
+from beauty_rec.cli.plan.make import LastRun
 from beauty_rec.cli.plan.rates import Rates, measured
 from beauty_rec.cli.plan.shapes import shape_of
 from beauty_rec.cli.plan.stages import Line, embeddings, fine_tuning, item_tower, text_retriever
@@ -34,6 +35,16 @@ def test_it_counts_and_times_and_builds_nothing(tmp_path: Path, tiny_model: Path
     assert said.stdout.count("M parameters") == 1  # one model does both
     assert "text_retriever" in said.stdout
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"dataset": {"reviews": 5}}'])
+def test_a_damaged_report_gives_no_rate(text: str, tmp_path: Path) -> None:
+    report = tmp_path / "evaluation" / "report.json"
+    report.parent.mkdir()
+    report.write_text(text)
+    last = LastRun.of(tmp_path, 100)
+    assert last.seconds("user_tower") is None
+    assert last.said.startswith(f"no rate: {report} is damaged")
 
 
 def test_the_presets_models_are_known_without_their_files(monkeypatch: pytest.MonkeyPatch) -> None:

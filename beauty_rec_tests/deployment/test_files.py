@@ -12,6 +12,7 @@ import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.workspace.config_schema import process_workspace_config
+from psycopg.conninfo import conninfo_to_dict
 
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.stage.cluster import GPU_RESOURCE, cluster_tags, executor_of
@@ -45,6 +46,24 @@ def test_the_home_of_a_data_folder_is_configured_alike(tmp_path: Path) -> None:
     mine, _ = dagster_instance_config(str(ROOT))
     for part in ("telemetry", "concurrency", "run_monitoring", "retention", "freshness"):
         assert told[part] == mine[part]
+
+
+@pytest.mark.parametrize("name", [".", "deploy"])
+def test_pages_and_commands_look_for_living_processes_in_one_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from beauty_rec.orchestration.storage.dagster_home import dagster_home
+
+    in_image = dict(re.findall(r"(BEAUTY_REC_\w+)=(\S+)", (ROOT / "Dockerfile").read_text()))
+    assert in_image["BEAUTY_REC_RECORDS"] == f"{in_image['BEAUTY_REC_DATA_DIR']}/dagster"
+    monkeypatch.chdir(tmp_path)
+    records = dagster_home(Path("data"))
+    monkeypatch.setenv("BEAUTY_REC_RECORDS", str(records))
+    config, _ = dagster_instance_config(str(ROOT / name))
+    part = {"local_artifact_storage": config["local_artifact_storage"]}
+    Path("dagster.yaml").write_text(yaml.safe_dump(part), encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert records.samefile(instance.root_directory)
 
 
 def test_records_go_to_postgres_where_the_environment_names_one(
@@ -108,6 +127,14 @@ def test_compose_names_what_the_shop_needs(tmp_path: Path) -> None:
     assert settings.item_index.dsn is not None
     assert settings.llm == LanguageSettings(), "what is unset is left to the data folder"
     assert not settings.alerts.ways
+
+
+def test_any_password_reaches_the_databases() -> None:
+    environment = _environment("code", POSTGRES_PASSWORD="a/b@c:d")
+    assert environment["PGPASSWORD"] == "a/b@c:d"
+    for name in ("DAGSTER_POSTGRES_URL", "BEAUTY_REC_ITEM_INDEX__DSN"):
+        where = conninfo_to_dict(environment[name])
+        assert (where["user"], where["host"], where["port"]) == ("shop", "postgres", "5432")
 
 
 def test_compose_hands_on_the_language_model_and_who_hears_of_faults() -> None:
@@ -214,7 +241,7 @@ def _environment(service: str, **given: str) -> dict[str, str]:
 
 def _interpolated(text: str, given: dict[str, str]) -> str:
     text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: given.get(m[1]) or m[2], text)
-    return re.sub(r"\$\{\w+:\?[^}]*\}", "given", text)
+    return re.sub(r"\$\{(\w+):\?[^}]*\}", lambda m: given.get(m[1], "given"), text)
 
 
 def _variables(context: dict) -> list[str]:

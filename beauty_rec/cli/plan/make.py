@@ -1,16 +1,17 @@
 """The plan: the data counted, the models' layers timed, the stages reckoned from both."""
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from beauty_rec.artifacts import existing
 from beauty_rec.cli.plan import stages
 from beauty_rec.cli.plan.data import DataAtHand, look
 from beauty_rec.cli.plan.rates import Rates, measured, tower_step
 from beauty_rec.cli.plan.shapes import Shape, shape_of, tokens_of
+from beauty_rec.evaluation.report.document import read_report
 from beauty_rec.settings import Settings
 
 REMAINING = (
@@ -40,11 +41,14 @@ class LastRun:
         path = data_dir / "evaluation" / "report.json"
         if not path.is_file():
             return cls({}, 1.0, "no rate until a run has been in this data folder")
-        report = json.loads(path.read_text(encoding="utf-8"))
-        then = report["dataset"]["reviews"]
         cost: Counter[str] = Counter()
-        for row in report["cost"]:
-            cost[row["asset"]] += row["seconds"]
+        try:
+            report = read_report(path)
+            then = int(report["dataset"]["reviews"])
+            for row in report["cost"]:
+                cost[row["asset"]] += row["seconds"] or 0
+        except (LookupError, TypeError, ValueError):
+            return cls({}, 1.0, f"no rate: {path} is damaged, or of an older version")
         scale = reviews / max(1, then)
         return cls(cost, scale, f"the last run here ({then:,} reviews) × {scale:.2g}")
 
@@ -150,10 +154,7 @@ def _machine(data_dir: Path, *, cuda: bool) -> Machine:
     import psutil
     import torch
 
-    folder = data_dir
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(existing(data_dir)).free
     memory = psutil.virtual_memory().total
     if not cuda:
         return Machine(memory, free, None, 0)

@@ -9,15 +9,13 @@ the clock is read again from the day on that the row is sound.
 import hashlib
 import json
 import logging
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from beauty_rec.artifacts import content_hash, write_text_atomic
+from beauty_rec.artifacts import content_hash, link_or_copy, write_text_atomic
 from beauty_rec.corpus.forgotten import NOBODY, Forgotten
 from beauty_rec.corpus.intake.blocks import Block
 from beauty_rec.corpus.intake.convert import BYTE_ORDER_MARK, IN_THE_FUTURE, Rules
@@ -62,7 +60,7 @@ class KeptParts:
             for kind, target in zip(_FILES, (part, refused), strict=True):
                 if kind not in known["hashes"]:
                     continue
-                _link(self._path(key, kind), target)
+                link_or_copy(self._path(key, kind), target)
                 if content_hash(target) != known["hashes"][kind]:
                     raise ValueError("not what was written")
             counts = int(known["rows"]), Counter[str](known["reasons"])
@@ -96,7 +94,7 @@ class KeptParts:
         for kind, source in zip(_FILES, (part, refused), strict=True):
             if source.exists():
                 self._path(key, kind).unlink(missing_ok=True)
-                _link(source, self._path(key, kind))
+                link_or_copy(source, self._path(key, kind))
                 hashes[kind] = content_hash(source)
         note = {"rows": rows, "reasons": reasons, "hashes": hashes, "until": until}
         text = json.dumps({**note, "check": _check(note)})
@@ -151,13 +149,3 @@ def _first_sound_ms(block: Block, refused: Path) -> int:
 
 def _check(note: dict[str, object]) -> str:
     return hashlib.blake2b(json.dumps(note, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where it cannot have one."""
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from beauty_rec.orchestration.dagster_internals import JUDGED
 from beauty_rec.orchestration.refresh.dead_runs import is_launched
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG
+from beauty_rec.recommender.online.sets.manifest import ManifestError
+from beauty_rec.serving.published.manifest import read_manifest
 from beauty_rec.settings import redacted
 
 
@@ -122,17 +124,25 @@ def failed_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
     return found
 
 
-def stale_set(root: Path, fail_hours: float, now: float | None = None) -> Faults:
-    """Return whether the set that is served is older than ``fail_hours``; nothing without a set."""
-    manifest = read_json(root / "manifest.json")
-    if manifest is None:
-        return {}
-    published = datetime.fromisoformat(manifest["created_at"]).timestamp()
+def stale_set(
+    root: Path, fail_hours: float, stood: Mapping[str, Fault], now: float | None = None
+) -> Faults:
+    """Return whether the set that is served is older than ``fail_hours``, or cannot be read.
+
+    Where nothing can be read, nothing says that what ``stood`` is over.
+    """
+    try:
+        manifest = read_manifest(root)
+        published = datetime.fromisoformat(manifest.created_at).timestamp()
+    except FileNotFoundError:
+        return dict(stood)
+    except (ManifestError, ValueError) as error:
+        return {**stood, "unreadable": Fault(line=f"served set unreadable: {redacted(str(error))}")}
     hours = ((time.time() if now is None else now) - published) / 3600
     if hours <= fail_hours:
         return {}
     line = (
-        f"served set stale: {manifest['set']} was published {manifest['created_at']}, "
+        f"served set stale: {manifest.set} was published {manifest.created_at}, "
         f"longer ago than checks.served_fail_hours = {fail_hours:g}"
     )
     return {"stale": Fault(line=line)}
@@ -165,7 +175,7 @@ def dropped(before: Mapping[str, list[float]], now: Mapping[str, list[float]]) -
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return a file's object; None where there is none, or none that can be read."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
-    return found
+    return found if isinstance(found, dict) else None

@@ -83,11 +83,13 @@ def _look(
         found["check"] = failed_checks(instance, checks)
     if "stale" in wanted:
         hours = settings.checks.served_fail_hours
-        found["stale"] = stale_set(settings.data_dir / "serving", hours, now)
+        stood = state.faults.get("stale", {})
+        found["stale"] = stale_set(settings.data_dir / "serving", hours, stood, now)
     if "metrics" in wanted:
         report = read_json(settings.data_dir / "evaluation" / "report.json")
         figures = {} if report is None else figures_of(report)
-        found["metrics"] = dropped(state.metrics, figures)
+        stood = state.faults.get("metrics", {})  # until figures say that it is over
+        found["metrics"] = dropped(state.metrics, figures) if figures else dict(stood)
         if figures and not found["metrics"]:
             state.metrics = figures
     before = {key: fault.line for kind in state.faults.values() for key, fault in kind.items()}

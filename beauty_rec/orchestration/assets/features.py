@@ -51,7 +51,6 @@ def keywords(
 
     reviews = split_reviews.filter(split=context.partition_key)
     draft = store.draft(f"keywords-{context.partition_key}.parquet")
-    draft.parent.mkdir(parents=True, exist_ok=True)
     with language_model.keyword_extractor(settings) as extractor, stops_are_final():
         if settings.llm.backend == "rules":
             reused_keywords(

@@ -154,7 +154,6 @@ def split_reviews(
     times = raw_reviews.select("timestamp").collect()["timestamp"]
     cuts = time_split.cut_times(times, settings.corpus)
     draft = store.draft("split_reviews.parquet")
-    draft.parent.mkdir(parents=True, exist_ok=True)
     _stream(time_split.split_reviews(raw_reviews, cuts), draft, "zstd")
     reviews = pl.scan_parquet(draft, glob=False)
     context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(_versions(reviews))))

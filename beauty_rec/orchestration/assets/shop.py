@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from beauty_rec.artifacts import content_hash
-from beauty_rec.corpus.intake.given import GivenKind
+from beauty_rec.artifacts import text_hash
+from beauty_rec.corpus.intake.given import GivenKind, taken_path
 from beauty_rec.orchestration.catalogue.docs_link import docs_link
 from beauty_rec.settings import Settings
 
@@ -21,12 +21,13 @@ def _source(name: str, kind: GivenKind, description: str) -> dg.SourceAsset:
     def observe(settings: dg.ResourceParam[Settings]) -> dg.ObserveResult:
         from beauty_rec.serving.state.taking import take
 
-        path = take(settings, kind)
-        if path is None:
+        text = take(settings, kind)
+        if not text:
             return dg.ObserveResult(data_version=dg.DataVersion("none"))
+        path = taken_path(settings.data_dir, kind)
         return dg.ObserveResult(
-            data_version=dg.DataVersion(content_hash(path)),
-            metadata={"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size},
+            data_version=dg.DataVersion(text_hash(text)),
+            metadata={"path": dg.MetadataValue.path(str(path)), "bytes": len(text.encode())},
         )
 
     return observe

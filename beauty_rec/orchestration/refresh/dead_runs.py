@@ -26,6 +26,7 @@ import psutil
 from dagster import DagsterRunStatus
 
 from beauty_rec.orchestration.dagster_internals import MAX_RETRIES_TAG
+from beauty_rec.orchestration.refresh.lock import take
 from beauty_rec.settings import records_in_postgres
 
 HOST_TAG = "beauty_rec/host"
@@ -81,7 +82,7 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     life = _folder(instance) / tags[LIFE_TAG] if LIFE_TAG in tags else None
     if life is not None and life.exists():
         with life.open() as opened:
-            return _take(opened)
+            return take(opened, fcntl.LOCK_EX)
     if PROCESS_TAG in tags:
         if tags.get(HOST_TAG) != socket.gethostname():
             return False
@@ -125,7 +126,7 @@ def _life(folder: Path, pid: int) -> tuple[str, IO[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{pid}-{uuid.uuid4().hex[:12]}.lock"
     opened = (folder / name).open("w")
-    _take(opened)
+    take(opened, fcntl.LOCK_EX)
     return name, opened
 
 
@@ -133,13 +134,5 @@ def _sweep(folder: Path) -> None:
     """Delete the files of dead processes; their runs are ended."""
     for path in folder.glob("*.lock"):
         with suppress(OSError), path.open() as opened:
-            if _take(opened):
+            if take(opened, fcntl.LOCK_EX):
                 path.unlink()
-
-
-def _take(opened: IO[str]) -> bool:
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

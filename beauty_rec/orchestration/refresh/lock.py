@@ -37,7 +37,7 @@ def refresh_turn(data_dir: Path, patience: float = 0) -> Iterator[None]:
     """
     deadline = time.monotonic() + max(patience, LOOK_SECONDS)
     with _opened(data_dir / "dagster") as lock:
-        while not _take(lock, fcntl.LOCK_EX):
+        while not take(lock, fcntl.LOCK_EX):
             if time.monotonic() >= deadline:
                 raise RefreshRunningError(_who(lock, data_dir))
             time.sleep(POLL_SECONDS if patience else LOOK_SECONDS / 5)
@@ -58,10 +58,10 @@ def step_turn(data_dir: Path, say: Callable[[str], object]) -> Iterator[bool]:
         say: called with the reason once, where it has to wait.
     """
     with _opened(data_dir / "dagster") as lock:
-        waits = not _take(lock, fcntl.LOCK_SH)
+        waits = not take(lock, fcntl.LOCK_SH)
         if waits:
             say(f"waits for the refresh of {data_dir} to end")
-            while not _take(lock, fcntl.LOCK_SH):
+            while not take(lock, fcntl.LOCK_SH):
                 time.sleep(POLL_SECONDS)
         yield waits
 
@@ -69,11 +69,11 @@ def step_turn(data_dir: Path, say: Callable[[str], object]) -> Iterator[bool]:
 def is_refreshing(data_dir: Path) -> bool:
     """Tell whether a refresh holds the turn of ``data_dir``."""
     with _opened(data_dir / "dagster") as lock:
-        return not _take(lock, fcntl.LOCK_SH)
+        return not take(lock, fcntl.LOCK_SH)
 
 
 def _who(lock: IO[str], data_dir: Path) -> str:
-    if _take(lock, fcntl.LOCK_SH):
+    if take(lock, fcntl.LOCK_SH):
         return (
             f"a run that was started in Dagster is building in {data_dir} right now; "
             "wait for it to end, or stop it there"
@@ -90,7 +90,8 @@ def _opened(home: Path) -> IO[str]:
     return (home / LOCK).open("a+")
 
 
-def _take(lock: IO[str], kind: int) -> bool:
+def take(lock: IO[str], kind: int) -> bool:
+    """Take the lock of an open file, of a kind of ``fcntl``; return False where others have it."""
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -63,10 +63,14 @@ def dagster_home(data_dir: Path) -> Path:
     if set("?%") & set(str(home)):
         raise ValueError(f"{data_dir}: Dagster takes no folder with ? or %; name another")
     home.mkdir(parents=True, exist_ok=True)
-    config, elsewhere = home / "dagster.yaml", records_in_postgres()
+    config, text = home / "dagster.yaml", _config()
     if not config.exists():
-        write_text_atomic(config, INSTANCE_YAML + (POSTGRES_YAML if elsewhere else ""))
+        write_text_atomic(config, text)
     return home
+
+
+def _config() -> str:
+    return INSTANCE_YAML + (POSTGRES_YAML if records_in_postgres() else "")
 
 
 @contextmanager
@@ -112,7 +116,8 @@ def _fault(file: Path) -> str | None:
 def open_copy(data_dir: Path) -> Iterator[dg.DagsterInstance]:
     """Yield an instance on a copy of the data folder's records, deleted at the end.
 
-    What is written to it leaves the folder as it is, which need not even be writable.
+    What is written to it leaves the folder as it is, which need not even be writable. Records in
+    PostgreSQL are not copied: what is written there, such as what the inputs are, stays.
     """
     home = data_dir.absolute() / "dagster"
     with _named(home), tempfile.TemporaryDirectory(prefix="beauty-rec-") as made:
@@ -122,6 +127,6 @@ def open_copy(data_dir: Path) -> Iterator[dg.DagsterInstance]:
                 if file.is_file() and file.name.startswith(KEPT):
                     (copy / name).mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, copy / name / file.name)
-        (copy / "dagster.yaml").write_text(INSTANCE_YAML)
+        (copy / "dagster.yaml").write_text(_config())
         with dg.DagsterInstance.from_config(str(copy)) as instance:
             yield instance

@@ -8,6 +8,7 @@ import dagster as dg
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
 from beauty_rec.orchestration.storage.contents import facts_of, materialization
 from beauty_rec.orchestration.storage.dagster_home import open_copy
+from beauty_rec.settings import records_in_postgres
 
 
 def latest_metadata(
@@ -25,7 +26,7 @@ def latest_metadata(
 
 def last_facts(data_dir: Path, asset: str, partition: str | None = None) -> dict[str, Any]:
     """Return :func:`latest_metadata` of an asset in a data folder; empty without one."""
-    if not (data_dir / "dagster" / "dagster.yaml").exists():
+    if not records_in_postgres() and not (data_dir / "dagster" / "dagster.yaml").exists():
         return {}
     with open_copy(data_dir) as instance:
         return latest_metadata(instance, dg.AssetKey(asset), partition)

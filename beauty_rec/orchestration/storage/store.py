@@ -47,8 +47,10 @@ class ArtifactStore(dg.ConfigurableResource[Any]):
         return Path(self.scratch) / ".fetched"
 
     def draft(self, name: str) -> Path:
-        """Return a local path for an artifact that an asset writes itself, in pieces."""
-        return Path(self.scratch) / ".drafts" / name
+        """Return a local path, in a folder that is there, for what an asset writes itself."""
+        path = Path(self.scratch) / ".drafts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def checkpoints(self, name: str, version: str | None) -> Path:
         """Return a local folder from which a killed training of the same code goes on.

@@ -22,6 +22,7 @@ from beauty_rec.artifacts import (
     content_hash,
     file_hashes,
     hash_of_files,
+    link_or_copy,
     sweep_drafts,
     write_text_atomic,
 )
@@ -196,10 +197,7 @@ def _link(source: Path, target: Path) -> None:
             if not file.name.startswith("."):
                 _link(file, target / file.name)
         return
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, target)
+    link_or_copy(source, target)
 
 
 def _drop_old(root: Path, served: str, keep: int) -> None:

@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from beauty_rec.artifacts import write_text_atomic
@@ -17,14 +16,16 @@ from beauty_rec.recommender.online.events import CHOICES
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, Store
 from beauty_rec.settings import Settings
+from beauty_rec.verified import keeps
 
 LOG = logging.getLogger("beauty_rec.serving")
 
 
-def take(settings: Settings, kind: GivenKind) -> Path | None:
-    """Write what the store holds now; return the file, None where there is nothing.
+def take(settings: Settings, kind: GivenKind) -> str:
+    """Write what the store holds now, where anything may be written; return it.
 
-    While the database is away, what was taken last stays.
+    Nothing, and no file, where there is nothing. While the database is away, what was taken last
+    stays.
     """
     path = taken_path(settings.data_dir, kind)
     try:
@@ -32,12 +33,13 @@ def take(settings: Settings, kind: GivenKind) -> Path | None:
             text = "" if store is None else _text(store, kind)
     except DatabaseDown as error:
         LOG.warning("not taken in", extra={"event": "shop_not_read", "error": str(error)})
-        return path if path.exists() else None
-    if text:
-        write_text_atomic(path, text)
-        return path
-    path.unlink(missing_ok=True)
-    return None
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    if keeps():
+        if text:
+            write_text_atomic(path, text)
+        else:
+            path.unlink(missing_ok=True)
+    return text
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from beauty_rec.orchestration.alerts.sensor import alert_sensor
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG
 from beauty_rec.orchestration.storage.dagster_home import open_instance
+from beauty_rec.recommender.online.sets.manifest import Manifest
+from beauty_rec.serving.published.manifest import FORMAT
 from beauty_rec.settings import Settings
 from beauty_rec_tests.orchestration.alerts.receivers import Mailbox, Webhook, mail_server, webhook
 from beauty_rec_tests.orchestration.world import LAUNCHER, World, definitions_of
@@ -150,16 +152,30 @@ def test_a_stale_set_is_said_until_another_is_published(watch: Watch, hook: Webh
 
     def publish(hours_ago: float) -> None:
         at = datetime.now(UTC) - timedelta(hours=hours_ago)
-        manifest.write_text(json.dumps({"set": "abc", "created_at": at.isoformat()}))
+        made = Manifest(
+            format=FORMAT, set="abc", created_at=at.isoformat(),
+            parts={}, indexes={}, facts={}, metrics={},
+        )  # fmt: skip
+        manifest.write_text(made.model_dump_json())
 
     publish(49)
     assert watch.tick() == "nothing new"
     publish(51)
     watch.tick()
     watch.tick()
+    manifest.unlink()
+    assert watch.tick() == "nothing new"  # nothing says that it is over
+    manifest.write_text("{}")
+    watch.tick()
     publish(0)
     watch.tick()
-    assert [line.split(":")[0] for line in hook.lines] == ["🔴 served set stale", "🟢 resolved"]
+    assert [line.partition(" set ")[2].split(":")[0] for line in hook.lines] == [
+        "stale",
+        "unreadable",
+        "stale",
+        "unreadable",
+    ]
+    assert [line[0] for line in hook.lines] == ["🔴", "🔴", "🟢", "🟢"]
 
 
 def test_metrics_below_the_interval_before_are_said_until_they_are_back(
@@ -172,10 +188,15 @@ def test_metrics_below_the_interval_before_are_said_until_they_are_back(
         served = {"recall@10": recall, "intervals": {"recall@10": [recall - 0.05, recall + 0.05]}}
         report.write_text(json.dumps({"answer": {"test": {"with_text": {"served": served}}}}))
 
-    for recall, said in ((0.30, 0), (0.26, 0), (0.20, 1), (0.19, 1), (0.25, 2)):
+    for recall, said in ((0.30, 0), (0.26, 0), (0.20, 1), (0.19, 1)):
         write(recall)
         watch.tick()
         assert len(hook.lines) == said, recall
+    report.write_text("[")
+    assert watch.tick() == "nothing new"  # nothing says that it is over
+    write(0.25)
+    watch.tick()
+    assert len(hook.lines) == 2
     assert "with_text recall@10 is 0.2000, below the 95% interval [0.2100, 0.3100]" in hook.lines[0]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from beauty_rec.corpus.intake.given import contents_of, with_items
+from beauty_rec.corpus.intake.given import contents_of, taken_path, with_items
 from beauty_rec.corpus.intake.ingest import ingest_items
 from beauty_rec.recommender.online.requests import NewItem, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
@@ -25,6 +25,7 @@ from beauty_rec.serving.state.database import Store
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.taking import take
 from beauty_rec.settings import Settings
+from beauty_rec.verified import nothing_kept
 from beauty_rec_tests.recommender.synthetic_set import Size, frames_of, publish_synthetic
 
 ITEMS = [NewItem(parent_asin=f"N{i}", title=f"A walnut soap, number {i}") for i in range(40)]
@@ -199,8 +200,12 @@ def test_the_night_takes_an_item_in_as_it_was_given(folder: Path, tmp_path: Path
     settings = Settings(data_dir=folder)
     with Engine.open(settings) as engine:
         engine.add_items([full])
-        taken = take(settings, "items")
-    assert taken is not None
+        with nothing_kept():
+            told = take(settings, "items")
+        taken = taken_path(folder, "items")
+        assert told
+        assert not taken.exists()
+        assert take(settings, "items") == told == taken.read_text()
     ingest_items(taken, tmp_path / "rows.parquet", tmp_path / "refused.parquet", settings.corpus)
     rows = with_items(frames_of(SMALL).items, pl.read_parquet(tmp_path / "rows.parquet"), {})
     contents = dict(zip(rows["parent_asin"], contents_of(rows), strict=True))
