@@ -41,7 +41,7 @@ def find_candidates(
     sources: Sequence[AnySource],
     asks: Asks,
     space: ItemSpace,
-    depth: int,
+    depth: int | Sequence[int],
     *,
     chosen: Sequence[Sequence[str]] | None = None,
     gone: NDArray[np.int64] | None = None,
@@ -60,7 +60,7 @@ def find_candidates(
         sources: in the order of the columns.
         asks: Q of them.
         space: the items.
-        depth: candidates of a source.
+        depth: candidates of a source, the same for all asks or one number for each.
         chosen: names of the sources that may bring candidates to each ask; None: all.
         gone: rows that nobody is to be answered with.
         allowed: bool ``[N]`` for each ask, the rows that pass its filters; None: all.
@@ -72,9 +72,10 @@ def find_candidates(
     """
     common = CommonScores() if common is None else common
     hidden = np.zeros(0, np.int64) if gone is None else gone
+    depths = [depth] * len(asks) if isinstance(depth, int) else depth
     for part in chunks(len(asks), len(space) * _arrays(sources, asks)):
         some = asks.part(part)
-        scores, queries = _scores(sources, some, space, heard, common, hidden, depth)
+        scores, queries = _scores(sources, some, space, heard, common, hidden, depths[part])
         for row in range(len(some)):
             number = part.start + row
             yield _union(
@@ -85,7 +86,7 @@ def find_candidates(
                 some.seen[row],
                 hidden,
                 None if allowed is None else allowed[number],
-                depth,
+                depths[number],
                 0 if least is None else least[number],
                 () if pinned is None else pinned[number],
             )
@@ -107,7 +108,7 @@ def _scores(
     heard: Sequence[str] | None,
     common: CommonScores,
     gone: NDArray[np.int64],
-    depth: int,
+    depths: Sequence[int],
 ) -> tuple[list[list[Own | None] | None], list[list[NDArray[np.float32] | None] | None]]:
     """Return each source's scores of all items for each ask, and its query where it has one.
 
@@ -134,7 +135,7 @@ def _scores(
             found.append([*source.few(asks, space)])
             queries.append(None)
         elif hasattr(source, "key"):
-            found.append(_common(source, asks, space, common, gone, max(depth, REFERENCE)))
+            found.append(_common(source, asks, space, common, gone, depths))
             queries.append(None)
         else:
             own = torch.from_numpy(source.scores(asks, space))
@@ -220,14 +221,14 @@ def _common(
     space: ItemSpace,
     common: CommonScores,
     gone: NDArray[np.int64],
-    depth: int,
+    depths: Sequence[int],
 ) -> list[Own | None]:
     """Return the scores of a source that says the same to all asks of one key."""
     found: list[Own | None] = []
     for number, query in enumerate(asks.queries):
 
         def make(number: int = number) -> Common:
-            one = asks.part(slice(number, number + 1))
+            one, depth = asks.part(slice(number, number + 1)), max(depths[number], REFERENCE)
             return Common(source.scores(one, space)[0], gone, depth)  # type: ignore[union-attr]
 
         key = (source.name, source.key(query))  # type: ignore[union-attr]

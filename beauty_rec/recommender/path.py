@@ -88,7 +88,7 @@ class AnswerPath:
     def answer(
         self,
         asks: Asks,
-        depth: int,
+        depth: int | Sequence[int],
         *,
         chosen: Sequence[Sequence[str]] | None = None,
         gone: NDArray[np.int64] | None = None,
@@ -111,7 +111,7 @@ class AnswerPath:
     def search(
         self,
         asks: Asks,
-        depth: int,
+        depth: int | Sequence[int],
         order: str,
         *,
         gone: NDArray[np.int64] | None = None,

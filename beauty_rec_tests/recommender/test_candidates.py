@@ -123,12 +123,14 @@ def test_candidates_are_the_best_of_every_source(shop: Snapshot, asks: Asks, dep
 
 
 def test_an_ask_is_answered_alike_in_company_and_alone(shop: Snapshot, asks: Asks) -> None:
-    together = list(find_candidates(shop.path.sources, asks, shop.space, 50))
-    for row, found in enumerate(together):
+    depths = [50, 250, 7, 120, 50]
+    together = list(find_candidates(shop.path.sources, asks, shop.space, depths))
+    for row, (found, depth) in enumerate(zip(together, depths, strict=True)):
         some = slice(row, row + 1)
-        alone = next(find_candidates(shop.path.sources, asks.part(some), shop.space, 50))
+        alone = next(find_candidates(shop.path.sources, asks.part(some), shop.space, depth))
         assert alone.rows.tolist() == found.rows.tolist()
         np.testing.assert_allclose(alone.scores, found.scores, atol=1e-6)
+        np.testing.assert_allclose(alone.tops, found.tops, atol=1e-6)
 
 
 def test_what_is_kept_between_asks_follows_what_is_gone(shop: Snapshot, asks: Asks) -> None:

@@ -73,13 +73,13 @@ def ordered(
     understood = [understand(shop, request, settings) for request in requests]
     if rules is not None:
         understood = [ruled(shop, one, rules) for one in understood]
-    depth = max(settings.source_depth, *(request.k for request in requests))
+    depths = [max(settings.source_depth, request.k) for request in requests]
     with stage("encode"):
         asks = asks_of(shop, understood)
     with stage("candidates"):
         found = shop.path.answer(
             asks,
-            depth,
+            depths,
             chosen=[one.request.sources for one in understood],
             gone=shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide"),
             allowed=[shop.catalogue.passing(one.request.filters) for one in understood],

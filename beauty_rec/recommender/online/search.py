@@ -42,7 +42,7 @@ def search(
         asks = asks_of(shop, [_anybody(shop.space, question.text.strip()) for question in some])
         found = shop.path.search(
             asks,
-            max(settings.source_depth, *(question.k for question in some)),
+            [max(settings.source_depth, question.k) for question in some],
             order,
             gone=shop.catalogue.gone,
             allowed=[shop.catalogue.passing(question.filters) for question in some],

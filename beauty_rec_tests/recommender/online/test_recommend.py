@@ -34,6 +34,7 @@ def test_a_batch_answers_each_as_alone(engine: Engine) -> None:
         RecommendRequest(at=AT),
         RecommendRequest(at=AT, user_id=USER, context="wedding", profile={"height_cm": 168}),
         RecommendRequest(at=AT, history=["B130000003", "B130000009"], filters=Filter(max_price=20)),
+        RecommendRequest(at=AT, context="rose soap", k=300),  # looks deeper than the others
     ]
     together = engine.recommend(questions)
     for question, answer in zip(questions, together, strict=True):
@@ -42,6 +43,11 @@ def test_a_batch_answers_each_as_alone(engine: Engine) -> None:
         for one, other in zip(answer["items"], alone["items"], strict=True):
             assert one["score"] == pytest.approx(other["score"], abs=1e-6)
             assert one["why"] == other["why"]
+            ranks, own = (
+                {name: standing["rank"] for name, standing in item["sources"].items()}
+                for item in (one, other)
+            )
+            assert ranks == own
 
 
 def test_scores_fall_and_stages_are_shown(engine: Engine) -> None:
