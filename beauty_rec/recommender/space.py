@@ -7,6 +7,7 @@ by company, and filters and exclusions make it slower. So requests are answered 
 are those of the pipeline.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,26 +25,49 @@ AT_ONCE = 64
 """Rows in float64: all of a request's would be memory that the system clears for each of them."""
 
 
+class SpareRows:
+    """Which spare rows are free, told to all snapshots that share them.
+
+    Two shops may grow from one set: what one has written is not the other's to write.
+    """
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._lock = threading.Lock()
+
+    def take(self, start: int, stop: int) -> bool:
+        """Take rows, unless one of them was taken before; return whether they are the caller's."""
+        with self._lock:
+            if start < self._first:
+                return False
+            self._first = stop
+            return True
+
+
 @dataclass(frozen=True)
 class ItemSpace:
     """A snapshot of the items' vectors; rows are only ever appended.
 
     Attributes:
         ids: of each row.
-        matrix: float32 ``[capacity, W]``; rows from ``len(ids)`` on are spare.
+        matrix: float32 ``[N, W]``, the rows of the set.
+        later: float32 ``[M, W]``, the rows after them, some of them spare.
         tower_stop: columns of the item tower.
         text_start: first column of the text block.
-        has_text: bool ``[capacity]``.
-        first_pass: the matrix once more, quick to multiply.
+        has_text: bool, of each row.
+        first_pass: all rows once more, quick to multiply.
+        spare: what is free of ``later``, and of the same rows of the first pass.
     """
 
     ids: list[str]
     row_of: dict[str, int]
     matrix: torch.Tensor
+    later: torch.Tensor
     tower_stop: int
     text_start: int
     has_text: NDArray[np.bool_]
     first_pass: FirstPass
+    spare: SpareRows
 
     @classmethod
     def of(cls, items: ItemMatrix, texts: Vectors, *, spare: int = SPARE_ROWS) -> "ItemSpace":
@@ -58,19 +82,19 @@ class ItemSpace:
         if not items.text:  # a tower that reads no texts; the search does
             matrix = np.concatenate([matrix, aligned(texts, items.ids)], axis=1)
         text_start = items.tower + items.statistics
-        kept = torch.zeros((len(items.ids) + spare, matrix.shape[1]))
-        kept.numpy()[: len(items.ids)] = matrix
-        has_text = np.zeros(len(kept), bool)
-        has_text[: len(items.ids)] = matrix[:, text_start:].any(axis=1)
+        kept = torch.zeros(matrix.shape)
+        kept.numpy()[:] = matrix
         starts = sorted({0, items.tower, text_start} - {matrix.shape[1]})
         return cls(
             list(items.ids),
             {name: row for row, name in enumerate(items.ids)},
             kept,
+            torch.zeros((spare, matrix.shape[1])),
             items.tower,
             text_start,
-            has_text,
-            FirstPass.of(kept[: len(items.ids)], starts, spare),
+            matrix[:, text_start:].any(axis=1),
+            FirstPass.of(kept, starts, spare),
+            SpareRows(len(items.ids)),
         )
 
     def __len__(self) -> int:
@@ -88,7 +112,13 @@ class ItemSpace:
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return float32 ``[len(rows), W]``, a copy."""
         # NumPy takes few rows at once; PyTorch starts its threads for them.
-        return self.matrix.numpy()[rows]
+        first = len(self.matrix)
+        if len(self.ids) == first or not len(rows) or rows.max() < first:
+            return self.matrix.numpy()[rows]
+        found, late = np.empty((len(rows), self.width), np.float32), rows >= first
+        found[~late] = self.matrix.numpy()[rows[~late]]
+        found[late] = self.later.numpy()[rows[late] - first]
+        return found
 
     def texts(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the unit text vectors float32 ``[len(rows), T]``; zeros for an item without."""
@@ -140,23 +170,26 @@ class ItemSpace:
 
     def with_items(self, names: Sequence[str], vectors: NDArray[np.float32]) -> "ItemSpace":
         """Return a space with further rows; a known name is found in its latest row."""
-        start, stop = len(self.ids), len(self.ids) + len(names)
-        grown = self if stop <= len(self.matrix) else self._with_room(stop)
+        start, stop, first = len(self.ids), len(self.ids) + len(names), len(self.matrix)
+        is_free = stop - first <= len(self.later) and self.spare.take(start, stop)
+        grown = self if is_free else self._with_room(stop)
         # Snapshots before this one do not look beyond their own rows: no copy is needed.
-        grown.matrix[start:stop] = torch.from_numpy(vectors)
-        grown.has_text[start:stop] = vectors[:, self.text_start :].any(axis=1)
+        grown.later[start - first : stop - first] = torch.from_numpy(vectors)
+        texts = vectors[:, self.text_start :].any(axis=1)
         return replace(
             grown,
+            has_text=np.concatenate([self.has_text, texts]),
             first_pass=grown.first_pass.with_rows(start, torch.from_numpy(vectors)),
             ids=[*self.ids, *names],
             row_of=self.row_of | dict(zip(names, range(start, stop), strict=True)),
         )
 
     def _with_room(self, rows: int) -> "ItemSpace":
-        more = rows - len(self.matrix) + SPARE_ROWS
+        """Return a copy whose later rows are its own: ``rows`` in all, and spare ones."""
+        more = max(rows - len(self.matrix) - len(self.later), 0) + SPARE_ROWS
         return replace(
             self,
-            matrix=torch.cat([self.matrix, torch.zeros(more, self.width)]),
-            has_text=np.concatenate([self.has_text, np.zeros(more, bool)]),
+            later=torch.cat([self.later, torch.zeros(more, self.width)]),
             first_pass=self.first_pass.with_room(more),
+            spare=SpareRows(rows),
         )

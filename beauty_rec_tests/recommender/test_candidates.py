@@ -191,7 +191,7 @@ def test_the_service_answers_what_was_measured(
     texts = context_vectors(encoder, events["context"])
     # The offline shelf has a space of its own, without room for items to come.
     items = path.tower.items
-    known = np.flatnonzero(shop.space.has_text[: len(shop.space)])
+    known = np.flatnonzero(shop.space.has_text)
     vectors = Vectors([shop.space.ids[row] for row in known], shop.space.texts(known))
     space = ItemSpace.of(items, vectors, spare=0)
     table = path.builder.table

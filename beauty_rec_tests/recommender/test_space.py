@@ -86,6 +86,23 @@ def test_items_that_come_later_are_found_and_older_spaces_do_not_see_them() -> N
     np.testing.assert_allclose(grown.scores(many), np.tile(scores, (8, 1)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_two_spaces_that_grow_from_one_have_each_their_own_items(dtype: torch.dtype) -> None:
+    space = made(dtype)
+    added = 9 * draw.normal(size=(3, 2, W)).astype(np.float32)
+    added[1, :, TOWER + STATISTICS :] = 0  # without text
+    one = space.with_items(["a", "b"], added[0])
+    other = space.with_items(["c", "d"], added[1])
+    more = one.with_items(["e", "f"], added[2])
+    for grown, start, own in ((one, N, 0), (other, N, 1), (more, N, 0), (more, N + 2, 2)):
+        rows = np.arange(start, start + 2)
+        np.testing.assert_array_equal(grown.vectors(rows), added[own])
+        best = [grown.best(grown.scores(added[own])[i], added[own, i], 1)[0][0] for i in (0, 1)]
+        assert best == rows.tolist()
+        assert (grown.has_text[rows] == (own != 1)).all()
+    np.testing.assert_array_equal(other.vectors(np.array([N + 1, 3])), [added[1, 1], MATRIX[3]])
+
+
 def test_the_space_grows_beyond_its_spare_rows() -> None:
     space = made()
     for start in range(0, SPARE_ROWS + 60, 64):

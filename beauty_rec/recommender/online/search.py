@@ -83,7 +83,7 @@ def similar(
     if not own.any():
         return _hits(shop, near, np.zeros(0, np.int64), np.zeros(0, np.float32))
     scores = space.scores(own)[0]
-    hidden = np.zeros(len(space), bool) if by == "vectors" else ~space.has_text[: len(space)]
+    hidden = np.zeros(len(space), bool) if by == "vectors" else ~space.has_text
     hidden[[*shop.catalogue.gone, row]] = True
     if allowed is not None:
         hidden |= ~allowed

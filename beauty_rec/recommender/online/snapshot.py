@@ -74,7 +74,7 @@ class Snapshot:
             raise ManifestError(f"set {manifest.set}: its cards are not of its item matrix")
         space = ItemSpace.of(items, Vectors.load(folder / ITEM_EMBEDDINGS))
         # The tower reads the space's copy, so that the mapped file can leave memory.
-        copied = space.matrix.numpy()[: len(items.ids), : items.matrix.shape[1]]
+        copied = space.matrix.numpy()[:, : items.matrix.shape[1]]
         tower = replace(models.tower, items=replace(items, vectors=Vectors(items.ids, copied)))
         table = models.table
         attributes = table.sparse[table.rows(space.ids)]

@@ -24,4 +24,4 @@ class DenseSource:
 
     def silent(self, space: ItemSpace) -> NDArray[np.bool_] | None:
         """Return the items without a text."""
-        return ~space.has_text[: len(space)]
+        return ~space.has_text

@@ -64,6 +64,16 @@ def test_states_hide_price_and_let_go_again() -> None:
     assert again.price[4] == 4.0
 
 
+def test_two_shops_that_grow_from_one_set_have_each_their_own_prices() -> None:
+    shop = catalogue()
+    dear = shop.with_items([new_card("dear", price=90.0)], [])
+    cheap = shop.with_items([new_card("cheap", price=2.0)], [])
+    for grown, price in ((dear, 90.0), (cheap, 2.0)):
+        mask = grown.passing(Filter(min_price=price, max_price=price))
+        assert mask is not None
+        assert mask[N]
+
+
 def test_the_catalogue_grows_beyond_its_spare_rows() -> None:
     shop = catalogue()
     for start in range(0, SPARE_ROWS + 60, 64):

@@ -175,11 +175,8 @@ class Catalogue:
         """Return a snapshot with further rows; the ``replaced`` rows are alive no more."""
         start, stop = self.rows, self.rows + len(cards)
         grown = self if stop <= len(self.alive) else self._with_room(stop)
-        # Snapshots before this one do not look beyond their own rows: no copy is needed.
-        grown.price[start:stop] = [
-            np.nan if card["price"] is None else card["price"] for card in cards
-        ]
-        alive = grown.alive.copy()
+        price, alive = grown.price.copy(), grown.alive.copy()
+        price[start:stop] = [np.nan if card["price"] is None else card["price"] for card in cards]
         alive[list(replaced)] = False
         alive[start:stop] = True
         new = {row: dict(card) for row, card in zip(range(start, stop), cards, strict=True)}
@@ -196,6 +193,7 @@ class Catalogue:
             rows=stop,
             added={**self.added, **new},
             alive=alive,
+            price=price,
             hidden=hidden,
             listed=np.concatenate([self.listed, np.array(again, np.int64)]),
             columns=columns,
