@@ -64,7 +64,7 @@ def make_lists(settings: Settings, code_version: str) -> MadeLists:
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        known = [name.decode() for name in shop.people.users]
+        known = list(shop.people.users)
         gone = shop.forgotten.among(pl.Series(known, dtype=pl.String))
         chunks, kept = list[Path](), 0
         for start in range(0, len(known), lists.chunk):  # of all, so that who leaves moves nobody

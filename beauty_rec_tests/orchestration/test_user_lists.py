@@ -65,7 +65,7 @@ def test_lists_are_what_the_server_answers(shop: Path) -> None:
     found, figures = run(settings)
     assert dict(found.schema) == lists.SCHEMA
     with Engine.open(settings) as engine:
-        users = [name.decode() for name in engine.shop.people.users]
+        users = list(engine.shop.people.users)
         assert found["user_id"].unique(maintain_order=True).to_list() == users
         assert figures["users"] == len(users)
         at = pl.Series([engine.shop.manifest.created_at]).str.to_datetime().dt.epoch("ms")[0]

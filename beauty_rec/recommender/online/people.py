@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.recommender.online.feeds.tallies import Tallies
+from beauty_rec.recommender.online.names import Names
 from beauty_rec.settings import EventType
 
 
@@ -28,15 +29,15 @@ class Past(NamedTuple):
 
 @dataclass(frozen=True)
 class People:
-    """Users of a set, held compactly: 700,000 events take 30 MB.
+    """Users of a set, held compactly: 700,000 events of 632,000 users take 40 MB.
 
     Attributes:
-        users: sorted UTF-8 names, ``[U]``.
+        users: U of them.
         starts: int64 ``[U + 1]``: ``starts[u]`` to ``starts[u + 1]`` are the events of user u.
         items: int32, row of ``item_ids``; the events are by user, oldest first.
     """
 
-    users: NDArray[np.bytes_]
+    users: Names
     starts: NDArray[np.int64]
     items: NDArray[np.int32]
     ratings: NDArray[np.float32]
@@ -48,16 +49,13 @@ class People:
     @classmethod
     def of(cls, events: pl.DataFrame, profiles: pl.DataFrame) -> "People":
         """Return the people of ``user_events`` and ``user_profiles``."""
-        counted = events.group_by("user_id").len()
-        names = np.array([name.encode() for name in counted["user_id"]], dtype=np.bytes_)
-        order = np.argsort(names)
-        # UTF-8 keeps the order of code points, and Polars sorts by bytes: one order.
-        lengths = counted["len"].to_numpy()[order]
+        counted = events.group_by("user_id").len().sort("user_id")  # as the events are
+        lengths = counted["len"].to_numpy()
         ids = events["parent_asin"].unique().sort()
         code = pl.DataFrame({"parent_asin": ids, "code": np.arange(len(ids), dtype=np.int32)})
         items = events.join(code, on="parent_asin", how="left", maintain_order="left")["code"]
         return cls(
-            names[order],
+            Names.of(counted["user_id"]),
             np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             items.to_numpy(),
             events["rating"].to_numpy().astype(np.float32),
@@ -69,12 +67,8 @@ class People:
 
     def events(self, user_id: str, before_ms: int | None = None) -> list[Past] | None:
         """Return the user's events before a moment, oldest first; None for an unknown user."""
-        encoded = user_id.encode()
-        if len(encoded) > self.users.itemsize:  # a longer one would have all names widened
-            return None
-        name = np.array(encoded, dtype=self.users.dtype)
-        place = int(np.searchsorted(self.users, name))
-        if place == len(self.users) or self.users[place] != name:
+        place = self.users.row(user_id)
+        if place is None:
             return None
         start, stop = int(self.starts[place]), int(self.starts[place + 1])
         if before_ms is not None:

@@ -33,8 +33,8 @@ def names(answer: dict) -> list[str]:
 
 
 def events_of(shop: Snapshot) -> list[tuple[str, Past]]:
-    users = [name.decode() for name in shop.people.users]
-    return [(user, event) for user in users for event in shop.people.events(user) or []]
+    people = shop.people
+    return [(user, event) for user in people.users for event in people.events(user) or []]
 
 
 def test_what_sells_more_than_usual_trends(shop: Snapshot) -> None:

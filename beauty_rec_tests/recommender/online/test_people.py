@@ -1,5 +1,7 @@
 """What is known of users, and what cards say, against plain filters of the frames."""
 
+import pickle
+
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,6 +43,17 @@ def test_events_of_a_user_are_those_before_the_moment(
         assert found == sorted((e for e in own if e.time_ms < before), key=lambda e: e.time_ms)
         assert len(people.events(user) or []) == len(own)
     assert people.events("a longer name than any", before) is None
+
+
+def test_a_long_name_makes_no_other_longer() -> None:
+    names = [*(f"user {number}" for number in range(3_000)), "z" * 800]
+    people = People.of(user_events(frame([(name, "x", len(name)) for name in names])), NOBODY)
+    assert list(people.users) == sorted(names)
+    for name in (*names[:3], "user 1500", names[-1]):
+        assert people.events(name) == [Past("x", 3.0, len(name))]
+    for stranger in ("", "user", "user 1500 ", "user 3000", "z" * 799, "z" * 801, "ü"):
+        assert people.events(stranger) is None
+    assert len(pickle.dumps(people.users)) < 30 * len(names)
 
 
 def test_events_told_twice_count_once() -> None:

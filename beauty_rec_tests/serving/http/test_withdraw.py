@@ -146,7 +146,7 @@ def test_a_forgotten_user_is_a_stranger_and_in_no_file_of_the_database(
     folder: Path, encoder: TextEncoder
 ) -> None:
     with shop(folder) as (engine, client):
-        user = engine.shop.people.users[0].decode()
+        user = next(iter(engine.shop.people.users))
         item = engine.shop.space.ids[5]
         plain = client.post("/v1/recommend", json={"user_id": "a stranger", "k": 9}).json()
         for moment in (1_600_000_000_000, 1_600_000_000_001):
