@@ -69,6 +69,19 @@ def test_an_event_of_now_trends_in_the_next_answer(shop: Snapshot) -> None:
     assert names(feed(shop, FeedQuestion("trending")))[0] == name
 
 
+def test_what_was_given_counts_once_when_the_set_holds_it(shop: Snapshot) -> None:
+    before = feed(shop, FeedQuestion("trending", k=300))
+    own = sorted(events_of(shop), key=lambda told: told[1].time_ms)[-9:]
+    given: dict[str, list[Past]] = {}
+    for user, event in own:  # as they stand in the store, which the night has read
+        given.setdefault(user, []).append(event._replace(rating=5.0, type="purchase"))
+    night = shop.with_events(given)
+    assert feed(night, FeedQuestion("trending", k=300)) == before
+    user, event = own[0]
+    again = night.with_events({user: [event._replace(time_ms=event.time_ms + 1)]})
+    assert feed(again, FeedQuestion("trending", k=300)) != before
+
+
 def test_one_event_long_after_the_others_is_no_trend_of_its_own(shop: Snapshot) -> None:
     before = feed(shop, FeedQuestion("trending", k=30))["items"]
     name, now = shop.space.ids[-1], int(time.time() * 1000)

@@ -64,6 +64,17 @@ def test_events_told_twice_count_once() -> None:
     assert distinct([one, two, one, bought]) == [two, bought]
 
 
+def test_news_are_what_the_set_does_not_hold() -> None:
+    people = People.of(user_events(frame([("a", "x", 1), ("a", "z", 2), ("b", "x", 3)])), NOBODY)
+    bought, new = Past("x", 5.0, 1, "purchase"), Past("x", 4.0, 2)
+    since = {"a": [bought, new], "c": [bought]}
+    assert list(people.news.of(since)) == [new, bought]
+    assert list(people.news.of(since)) == [new, bought]
+    since = {**since, "a": [bought, new, new._replace(time_ms=9)], "b": [Past("x", 1.0, 3)]}
+    assert list(people.news.of(since)) == [new, new._replace(time_ms=9), bought]
+    assert list(people.news.of({"c": [bought]})) == [bought]
+
+
 def test_cards_count_the_reviews_that_say_a_keyword() -> None:
     items = pl.DataFrame(
         {"parent_asin": ["a"], "title": ["Soap"], "store": [None], "price": [9.99],

@@ -127,8 +127,7 @@ def _trending(asked: _Asked) -> list[dict[str, Any]]:
     shop = asked.shop
     found = shop.people.tallies.trends(
         (event.parent_asin, event.time_ms)
-        for past in shop.since.values()
-        for event in past
+        for event in shop.people.news.of(shop.since)
         if event.type in CHOICES
     )
     risen = np.flatnonzero(found.recent > found.usual)

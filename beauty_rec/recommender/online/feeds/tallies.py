@@ -102,7 +102,7 @@ class Tallies:
         of late, and nothing else would trend.
 
         Args:
-            since: item and Unix ms of the events that came after those of the set.
+            since: item and Unix ms of events that are none of the set's.
         """
         codes, times = self.items[self._latest].tolist(), self.times[self._latest].tolist()
         added: dict[str, int] = {}
