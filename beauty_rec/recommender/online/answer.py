@@ -51,8 +51,7 @@ def answered(
 ) -> Answered:
     """Return what of an ask's candidates is answered: by rules, variety and, if any, chance."""
     notes = list(one.notes)
-    wanted = settings.diversity if one.request.diversity is None else one.request.diversity
-    order, names = arranged(shop, one, ordered, wanted, notes)
+    order, names = arranged(shop, one, ordered, settings, notes)
     chosen = None
     if explorer is not None and not (one.ruling and one.ruling.caps):  # chance knows no caps
         moved = [at for at, row in enumerate(ordered.rows.tolist()) if row in names]
@@ -104,13 +103,14 @@ def plain_answer(
 
 
 def arranged(
-    shop: Snapshot, one: Understood, ordered: Ordered, diversity: float, notes: list[str]
+    shop: Snapshot, one: Understood, ordered: Ordered, settings: ServeSettings, notes: list[str]
 ) -> tuple[NDArray[np.int64], dict[int, list[str]]]:
     """Return which of the candidates are answered, in their order, and the rules of each row."""
     k, ruling = one.request.k, one.ruling
     order, names = np.arange(len(ordered.rows)), dict[int, list[str]]()
     if ruling is not None:
         order, names = ruling.moved(ordered.rows)
+    diversity = settings.diversity if one.request.diversity is None else one.request.diversity
     if diversity:
         # An item is as relevant as the place that it was moved to.
         varied = diversify(ordered.scores, shop.space.texts(ordered.rows[order]), k, diversity)

@@ -53,8 +53,7 @@ def best_of(
     """Return rows and scores of the items that :func:`recommend` answers, without all else."""
     found = []
     for one, answer in ordered(shop, requests, settings, rules):
-        wanted = settings.diversity if one.request.diversity is None else one.request.diversity
-        places, _ = arranged(shop, one, answer, wanted, [])
+        places, _ = arranged(shop, one, answer, settings, [])
         found.append((answer.rows[places], answer.scores[places]))
     return found
 

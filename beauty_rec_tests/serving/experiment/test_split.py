@@ -55,7 +55,8 @@ def test_who_is_nobody_is_outside(sets: TwoSets, running: Engine) -> None:
 
 
 def test_both_sets_know_what_is_given(sets: TwoSets, running: Engine) -> None:
-    by_variant = {running.variant_of(RecommendRequest(user_id=user)): user for user in USERS}
+    given = answers(running, USERS)
+    by_variant = {answer["variant"]: user for user, answer in zip(USERS, given, strict=True)}
     new = NewItem(parent_asin="GIVEN", title="A rose soap for travel")
     running.add_items([new])
     for user in by_variant.values():

@@ -66,11 +66,6 @@ class SplitShop(LiveShop):
                 found[place] = answer | {"experiment": experiment, "variant": name}
         return found
 
-    def variant_of(self, question: RecommendRequest | FeedQuestion) -> str:
-        """Return the variant that answers a question: of its user, or ``default`` for none."""
-        arm = self._arm(question, self.experiments.running)
-        return DEFAULT_VARIANT if arm is None else arm.name
-
     def recommend_as(
         self, arm: Arm | None, requests: Sequence[RecommendRequest]
     ) -> list[dict[str, Any]]:
