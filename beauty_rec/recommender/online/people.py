@@ -1,6 +1,6 @@
 """What is known of users: their events, those of the set and those given since, and profiles."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -88,10 +88,16 @@ class People:
         """Counts over the events, for feeds."""
         return Tallies(self.starts, self.items, self.times, self.item_ids)
 
+    def news(self, since: Mapping[str, Sequence[Past]]) -> Iterator[Past]:
+        """Return the events of ``since``, by user, that are none of the set by item and moment.
+
+        What was given while serving is in the set of the next night.
+        """
+        return self._news.of(since, self.events)
+
     @cached_property
-    def news(self) -> "News":
-        """What the events that came since add to those of the set."""
-        return News(self)
+    def _news(self) -> "News":
+        return News()
 
     def profile(self, user_id: str) -> dict[str, Any]:
         """Return the user's profile, column → value; empty when there is none."""
@@ -102,28 +108,27 @@ class People:
 class News:
     """Events that came since, without those that the set holds as well; threads may share it.
 
-    What was given while serving is in the set of the next night. What is found out of a user is
-    kept until the user does something more: who counts all events asks again and again.
+    What is found out of a user is kept until the user does something more: who counts all events
+    asks again and again. No people are held here: they hold this, and a ring outlives its set.
     """
 
-    def __init__(self, people: People) -> None:
-        self._people = people
+    def __init__(self) -> None:
         self._kept: dict[str, tuple[Sequence[Past], Sequence[Past]]] = {}
 
-    def of(self, since: Mapping[str, Sequence[Past]]) -> Iterator[Past]:
-        """Return the events of ``since``, by user, that are none of the set by item and moment."""
-        kept = {user: self._both(user, past) for user, past in since.items()}
+    def of(
+        self,
+        since: Mapping[str, Sequence[Past]],
+        events: Callable[[str], Sequence[Past] | None],
+    ) -> Iterator[Past]:
+        """Return what ``since`` has beyond ``events``, which tells a user's of the set."""
+        known, kept = self._kept, dict[str, tuple[Sequence[Past], Sequence[Past]]]()
+        for user, past in since.items():
+            before = known.get(user)
+            if before is None or before[0] is not past:
+                before = past, _beyond(events(user), past)
+            kept[user] = before
         self._kept = kept  # of nobody who has left meanwhile
         return chain.from_iterable(new for _, new in kept.values())
-
-    def _both(self, user: str, past: Sequence[Past]) -> tuple[Sequence[Past], Sequence[Past]]:
-        """Return all events of a user that came since, and those that the set does not hold."""
-        known = self._kept.get(user)
-        if known is not None and known[0] is past:
-            return known
-        held = {(event.parent_asin, event.time_ms) for event in self._people.events(user) or ()}
-        new = [event for event in past if (event.parent_asin, event.time_ms) not in held]
-        return past, new if held else past
 
 
 def together(parts: Sequence[Sequence[Past]]) -> list[Past]:
@@ -143,3 +148,11 @@ def distinct(events: Iterable[Past]) -> list[Past]:
         kind = "rating" if event.type == "purchase" else event.type
         found[event.parent_asin, event.time_ms, kind] = event
     return sorted(found.values(), key=lambda event: event.time_ms)
+
+
+def _beyond(held: Sequence[Past] | None, past: Sequence[Past]) -> Sequence[Past]:
+    """Return the events that are not held already, by item and moment."""
+    known = {(event.parent_asin, event.time_ms) for event in held or ()}
+    if not known:
+        return past
+    return [event for event in past if (event.parent_asin, event.time_ms) not in known]

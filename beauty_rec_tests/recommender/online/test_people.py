@@ -68,11 +68,11 @@ def test_news_are_what_the_set_does_not_hold() -> None:
     people = People.of(user_events(frame([("a", "x", 1), ("a", "z", 2), ("b", "x", 3)])), NOBODY)
     bought, new = Past("x", 5.0, 1, "purchase"), Past("x", 4.0, 2)
     since = {"a": [bought, new], "c": [bought]}
-    assert list(people.news.of(since)) == [new, bought]
-    assert list(people.news.of(since)) == [new, bought]
+    assert list(people.news(since)) == [new, bought]
+    assert list(people.news(since)) == [new, bought]
     since = {**since, "a": [bought, new, new._replace(time_ms=9)], "b": [Past("x", 1.0, 3)]}
-    assert list(people.news.of(since)) == [new, new._replace(time_ms=9), bought]
-    assert list(people.news.of({"c": [bought]})) == [bought]
+    assert list(people.news(since)) == [new, new._replace(time_ms=9), bought]
+    assert list(people.news({"c": [bought]})) == [bought]
 
 
 def test_cards_count_the_reviews_that_say_a_keyword() -> None:

@@ -127,7 +127,7 @@ def _trending(asked: _Asked) -> list[dict[str, Any]]:
     shop = asked.shop
     found = shop.people.tallies.trends(
         (event.parent_asin, event.time_ms)
-        for event in shop.people.news.of(shop.since)
+        for event in shop.people.news(shop.since)
         if event.type in CHOICES
     )
     risen = np.flatnonzero(found.recent > found.usual)
