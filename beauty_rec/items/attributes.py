@@ -6,7 +6,7 @@ The frame has ``parent_asin``, a ``String`` column per STD field (null where not
 can be read off the column's type.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 import polars as pl
@@ -19,6 +19,9 @@ from beauty_rec.items.phrase_finder import Lexicon, words
 from beauty_rec.settings import AttributeSettings
 
 MAX_VALUE_CHARS = 60
+THIN_CHARS = 200
+"""With less in features and description, a language model is asked about shoppers' keywords too:
+elsewhere a new review does not change the question."""
 
 
 class AttributeExtractor(Protocol):
@@ -35,6 +38,11 @@ class AttributeExtractor(Protocol):
         ``keywords``, a list[str] of what train reviews say, the most telling first.
         """
         ...
+
+
+def is_thin(features: Sequence[str] | None, description: str | None) -> bool:
+    """Whether an item's metadata says so little that shoppers' keywords are read beside it."""
+    return len(" ".join(features or [])) + len(description or "") < THIN_CHARS
 
 
 def _clean(values: list[str]) -> list[str]:

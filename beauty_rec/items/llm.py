@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
-from beauty_rec.items.attributes import attributes_frame, record_model
+from beauty_rec.items.attributes import attributes_frame, is_thin, record_model
 from beauty_rec.items.domain import Domain
 from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.language.answers import EnglishKeyword, ascii_folded
@@ -17,9 +17,6 @@ from beauty_rec.language.reader import Reader
 from beauty_rec.language.task import Question, Task
 from beauty_rec.language.usage import Usage
 
-THIN_CHARS = 200
-"""With less in features and description, shoppers' keywords are asked about too: elsewhere a new
-review does not change the question."""
 MAX_SHOPPER_KEYWORDS = 20
 SHORT_CHARS = 60
 """A shorter description is its own summary."""
@@ -198,18 +195,16 @@ def _fitted(answer: Mapping[str, Any], domain: Domain, max_values: int) -> dict[
 
 def _fields(row: Mapping[str, Any]) -> dict[str, str]:
     """Return what is given of an item, under our names."""
-    features = " ".join(row["features"] or [])
-    description = row["description"] or ""
     details = json.loads(row["details"] or "{}")
     given = {
         "title": row["title"] or "",
         "store": row["store"] or "",
         "categories": " / ".join(row["categories"] or []),
-        "features": features,
-        "description": description,
+        "features": " ".join(row["features"] or []),
+        "description": row["description"] or "",
         "details": "; ".join(f"{k}: {v}" for k, v in details.items() if isinstance(v, str)),
     }
-    if len(features) + len(description) < THIN_CHARS:
+    if is_thin(row["features"], row["description"]):
         given["shoppers"] = "; ".join(row["keywords"][:MAX_SHOPPER_KEYWORDS])
     return given
 

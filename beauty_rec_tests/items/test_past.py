@@ -16,8 +16,9 @@ from beauty_rec.items.text import merge_items, word_background
 from beauty_rec.settings import AttributeSettings, ItemTextSettings
 
 SETTINGS = AttributeSettings()
+FASHION = load_domain("fashion")
 MOMENTS = [10_000, 20_000, 30_000, 45_000, 60_000]
-RULES = RulesAttributeExtractor(load_domain("fashion"), SETTINGS)
+RULES = RulesAttributeExtractor(FASHION, SETTINGS)
 
 
 def _events() -> pl.DataFrame:
@@ -72,7 +73,7 @@ def test_attributes_are_those_of_what_was_known(moment: int) -> None:
     reviews = _events()
     whole = _made(reviews)
     history = AttributeHistory(
-        whole, _items(), reviews, _keywords(reviews), _profiles(), SETTINGS, RULES
+        whole, _items(), reviews, _keywords(reviews), _profiles(), SETTINGS, FASHION, RULES
     )
     back = history.before(moment)
     assert back.schema == whole.schema
@@ -92,7 +93,7 @@ def test_a_value_that_only_later_buyers_named_is_taken_out_of_what_a_model_read(
         summary=pl.Series(["A dress.", "", "Blue, say its buyers."]),
     )
     history = AttributeHistory(
-        whole, _items(), reviews, _keywords(reviews), _profiles(), SETTINGS, None
+        whole, _items(), reviews, _keywords(reviews), _profiles(), SETTINGS, FASHION, None
     )
     before, after = history.before(30_000), history.before(60_000)
     assert before["color"].to_list() == [["red"], []]
@@ -100,6 +101,34 @@ def test_a_value_that_only_later_buyers_named_is_taken_out_of_what_a_model_read(
     assert after["color"].to_list() == [["red", "blue"], ["blue"], ["blue"]]
     # Nothing but its reviews is known of c, so none of them is trusted with its kind.
     assert after.filter(parent_asin="c").select("category", "summary").row(0) == (None, "")
+
+
+@pytest.mark.parametrize("source", ["model/attributes-1+summary-1", RULES.source])
+def test_one_value_of_few_is_known_once_somebody_says_it(source: str) -> None:
+    reviews = _events()
+    young = pl.when(pl.col("timestamp") < 30_000).then(pl.lit("red")).otherwise(pl.lit("for teens"))
+    keywords = _keywords(reviews).join(reviews.select("review_id", "timestamp"), on="review_id")
+    keywords = keywords.with_columns(why=pl.concat_list(young)).drop("timestamp")
+    # A model is asked about b without its shoppers, of whom the rules always hear.
+    items = _items().with_columns(
+        title=pl.Series(["Relaxed fit dress by Zarva", "Gown"]),
+        description=pl.Series(["Soft.", "For her first ball. " * 20]),
+    )
+    whole = _made(reviews).with_columns(
+        age_group=pl.Series(["teen"] * 3),
+        brand=pl.Series(["zarva", "lumi", None], dtype=pl.String),
+        category=pl.Series(["dress", "gown", None], dtype=pl.String),
+        source=pl.lit(source),
+    )
+    history = AttributeHistory(
+        whole, items, reviews, keywords, _profiles(), SETTINGS, FASHION, None
+    )
+    heard_of = source == RULES.source
+    before, after = history.before(30_000), history.before(60_000)
+    assert before["category"].to_list() == ["dress", "gown"]
+    assert before["age_group"].to_list() == [None, None if heard_of else "teen"]
+    assert before["brand"].to_list() == ["zarva", None if heard_of else "lumi"]
+    assert after["age_group"].to_list() == ["teen", "teen", None]
 
 
 def test_texts_are_those_of_the_keywords_before() -> None:

@@ -74,6 +74,7 @@ def past_items(
         keywords,
         user_profiles,
         settings.attributes,
+        domain,
         RulesAttributeExtractor(domain, settings.attributes) if rules else None,
     )
     starts = fold_starts(train, settings.recommendation.folds, settings.evaluation.train_events)

@@ -81,7 +81,8 @@ class Past:
     def __init__(self, known: pl.DataFrame, profiles: pl.DataFrame, starts: list[int]) -> None:
         self.train, self.profiles, self.starts = known.filter(split="train"), profiles, starts
         self.keywords = _keywords(self.train)
-        self.extractor = RulesAttributeExtractor(load_domain("beauty"), SETTINGS.attributes)
+        self.domain = load_domain("beauty")
+        self.extractor = RulesAttributeExtractor(self.domain, SETTINGS.attributes)
         self.today = item_attributes(
             self.extractor, CATALOGUE, self.train, self.keywords, profiles, SETTINGS.attributes
         )
@@ -89,7 +90,7 @@ class Past:
     def save(self, vocabulary: Vocabulary, folder: Path, *, anew: bool = True) -> PastItems:
         history = AttributeHistory(
             self.today, CATALOGUE, self.train, self.keywords, self.profiles, SETTINGS.attributes,
-            self.extractor if anew else None,
+            self.domain, self.extractor if anew else None,
         )  # fmt: skip
         moments = past_texts(
             [(start, history.before(start)) for start in self.starts],
