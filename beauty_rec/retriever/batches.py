@@ -12,8 +12,8 @@ def no_duplicate_batches(
 
     A key is what makes two pairs the same to the loss: the item, the query, the item text. Rows
     are shuffled by (seed, epoch); a row that clashes waits for the next batch. What cannot fill
-    half a batch at the end is left out: with few negatives it would teach little (unless there
-    is no other batch).
+    half of the first batch at the end is left out: with few negatives it would teach little. (The
+    first one holds as many as there are: a shop with few items makes small batches.)
 
     Args:
         keys: the keys of each row.
@@ -24,6 +24,7 @@ def no_duplicate_batches(
     random.Random(f"{seed}/{epoch}").shuffle(rows)
     waiting = deque(rows)
     batches: list[list[int]] = []
+    fewest = 2
     while waiting:
         batch: list[int] = []
         used: set[Hashable] = set()
@@ -36,7 +37,8 @@ def no_duplicate_batches(
             else:
                 clashing.append(row)
         waiting.extendleft(reversed(clashing))
-        if len(batch) < max(2, batch_size // 2) and (batches or len(batch) < 2):
+        if len(batch) < fewest:
             break
         batches.append(batch)
+        fewest = max(2, len(batches[0]) // 2)
     return batches

@@ -78,7 +78,8 @@ def fine_tune(
     if evaluate is not None:
         evaluate = team.by_the_first(evaluate)
     batches = _plan(pairs, settings)
-    log = TrainingLog(pairs=len(pairs), planned_steps=len(batches))
+    taken = {row for batch in batches for row in batch}
+    log = TrainingLog(len(pairs), len(batches), left_out=len(pairs) - len(taken))
     if batches:
         _train(encoder, pairs, batches, settings, checkpoints, evaluate, judged_by, log)
     else:

@@ -23,6 +23,7 @@ class TrainingLog:
         losses: of each step done, in order.
         evaluations: (steps done, score); step 0 is the untuned encoder.
         best_step: whose weights were saved; 0 means the untuned ones.
+        left_out: pairs that no batch took, having too few others to stand beside.
         note: what the reader should know, e.g. why nothing was trained.
     """
 
@@ -31,6 +32,7 @@ class TrainingLog:
     losses: list[float] = field(default_factory=list)
     evaluations: list[tuple[int, float]] = field(default_factory=list)
     best_step: int = 0
+    left_out: int = 0
     note: str = ""
 
     def save(self, folder: Path) -> None:
@@ -86,6 +88,7 @@ def model_card(
         f"{len(pairs)} (query, item text) pairs of {pairs['parent_asin'].n_unique()} items, "
         f"content `{pairs_digest(pairs)}`. The text of an item never holds what the query's own "
         "review says (leave-one-out).",
+        *([f"\n{log.left_out} of them stand in no batch."] if log.left_out else []),
         "",
         "## Settings",
         "",

@@ -36,5 +36,19 @@ def test_rows_of_one_item_alone_make_no_batch() -> None:
     assert no_duplicate_batches([("a",)] * 9, 4, 1, 0) == []
 
 
+def test_a_shop_with_few_items_learns_from_nearly_all_pairs() -> None:
+    keys = [(f"item {row % 100}", f"query {row}") for row in range(6_400)]
+    batches = no_duplicate_batches(keys, 256, 7, 0)
+    assert sum(map(len, batches)) > 0.95 * len(keys)
+    assert min(map(len, batches)) >= 50  # half of the first: all 100 items
+    assert batches == no_duplicate_batches(keys, 256, 7, 0)
+
+
+def test_what_fills_no_half_of_a_full_batch_is_left_out() -> None:
+    keys = [(f"k{i}",) for i in range(32 + 15)]
+    assert [len(batch) for batch in no_duplicate_batches(keys, 32, 1, 0)] == [32]
+    assert [len(batch) for batch in no_duplicate_batches([*keys, ("k",)], 32, 1, 0)] == [32, 16]
+
+
 def test_few_rows_still_make_one_batch() -> None:
     assert len(no_duplicate_batches([("a",), ("b",), ("c",)], 32, 1, 0)) == 1

@@ -115,6 +115,7 @@ def test_nothing_to_learn_from_keeps_the_untuned_encoder_and_says_so(
     assert (log.losses, log.best_step, log.evaluations) == ([], 0, [(0, 0.3)])
     card = (tmp_path / "t/README.md").read_text()
     assert "Not tuned" in card
+    assert log.left_out == items == card.count("1 of them stand in no batch")
     assert str(tmp_path) not in card
     plain = TextEncoder.load(tiny_model, encoder_settings)
     saved = TextEncoder.load(tmp_path / "t", encoder_settings)

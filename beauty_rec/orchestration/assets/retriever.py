@@ -111,6 +111,7 @@ def text_retriever(
         {
             **training_metadata(log),
             "pairs": log.pairs,
+            "pairs_in_no_batch": log.left_out,
             "steps": len(log.losses),
             "best_step": log.best_step,
             **({"note": log.note} if log.note else {}),
