@@ -74,12 +74,17 @@ class Vocabulary:
         ``String`` columns are STD, ``List(String)`` columns RE. A new value needs
         ``settings.min_count`` items; one with an id keeps it. New ids go by kind, field, falling
         count and value, so equal input gives equal ids. Fields of before stay, in their order.
+
+        Raises:
+            ValueError: a field was STD before and is RE now, or the other way: an id has one kind.
         """
         fields = {name: dtype for name, dtype in frame.schema.items() if name not in _NO_FIELDS}
         std = [name for name, dtype in fields.items() if dtype == pl.String]
         re = [name for name, dtype in fields.items() if dtype == pl.List(pl.String)]
         old = previous.entries if previous else ()
         if previous:
+            _refuse_moved(previous.std_fields, "STD (one value)", re, "RE (a list of values)")
+            _refuse_moved(previous.re_fields, "RE (a list of values)", std, "STD (one value)")
             std = list(dict.fromkeys([*previous.std_fields, *std]))
             re = list(dict.fromkeys([*previous.re_fields, *re]))
         counts = Counter({(f, v): n for f in (*std, *re) for v, n in _counts(frame, f).items()})
@@ -197,6 +202,16 @@ class Vocabulary:
         if vocabulary.version != given["version"]:
             raise ValueError(f"{path} was changed by hand: its version does not fit its content")
         return vocabulary
+
+
+def _refuse_moved(before: Sequence[str], kind: str, now: Sequence[str], other: str) -> None:
+    """Raise ValueError where a field of one kind has the name of an earlier one of the other."""
+    for field in now:
+        if field in before:
+            raise ValueError(
+                f"field {field!r} was {kind} in the vocabulary of before and is {other} now, but "
+                "trained models hold its ids: give the field another name"
+            )
 
 
 def _counts(frame: pl.DataFrame, field: str) -> dict[str, int]:

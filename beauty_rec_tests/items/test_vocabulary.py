@@ -77,6 +77,18 @@ def test_a_later_run_appends_and_moves_nothing() -> None:
     assert again.version == first.version
 
 
+def test_a_field_keeps_its_kind() -> None:
+    first = Vocabulary.build(FIRST, None, SETTINGS)
+    lists = FIRST.with_columns(category=pl.concat_list("category"))
+    with pytest.raises(ValueError, match=r"'category' was STD .* is RE .* another name"):
+        Vocabulary.build(lists, first, SETTINGS)
+    one = FIRST.with_columns(scent=pl.col("scent").list.first())
+    with pytest.raises(ValueError, match=r"'scent' was RE .* is STD .* another name"):
+        Vocabulary.build(one, first, SETTINGS)
+    renamed = Vocabulary.build(lists.rename({"category": "categories"}), first, SETTINGS)
+    assert renamed.re_fields == ("scent", "categories")
+
+
 def test_what_was_trained_before_is_asked_with_the_ids_of_today() -> None:
     first = Vocabulary.build(FIRST, None, SETTINGS)
     later = frame(["laser", "laser", "soap"], [["oud"], ["oud", "rose"], []])
