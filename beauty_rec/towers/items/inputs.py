@@ -48,6 +48,8 @@ def item_inputs(
     encoded = known.encode(attributes)
     titles = dict(merged_items.select("parent_asin", "title").iter_rows())
     features = item_features(attributes["parent_asin"].to_list(), encoded.std, encoded.re, titles)
+    if "category" not in known.std_fields:  # a domain of one's own may have none
+        return ItemInputs(features, len(known), np.full(len(features), -1, dtype=np.int64))
     field = known.std_fields.index("category")
     category = encoded.std[:, field]
     return ItemInputs(features, len(known), np.where(category > 0, category, -1), field)

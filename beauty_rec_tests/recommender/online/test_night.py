@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,16 @@ def test_an_item_of_a_new_value_that_comes_while_serving_is_read_as_in_the_pipel
     values = [engine.shop.path.builder.vocabulary.entries[i - len(SPECIAL)].value
               for i in with_it.sparse if i >= len(SPECIAL)]  # fmt: skip
     assert values == ["foot mask", "neroli"]
+
+
+def test_a_new_item_of_a_domain_without_category_and_brand_has_neither(
+    engine: Engine, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('name = "own"\n[std.mood.values]\ncalm = []\n[re.scent.values]\nneroli = []\n')
+    facts = {**engine.shop.manifest.facts, "domain": str(own)}
+    shop = replace(engine.shop, manifest=engine.shop.manifest.model_copy(update={"facts": facts}))
+    items = [NewItem(parent_asin="N1", title="Neroli soap", categories=["Bath"])]
+    card = make_rows(shop, items, Settings())[0].card
+    assert (card["category"], card["brand"], card["title"]) == (None, None, "Neroli soap")
+    assert card["categories"] == ["Bath"]

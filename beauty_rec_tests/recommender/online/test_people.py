@@ -99,7 +99,7 @@ def test_cards_count_the_reviews_that_say_a_keyword() -> None:
     assert cards[0]["keywords"] == []
     assert cards[1]["price"] == 9.99
     assert cards[1]["category"] == "soap"
-    assert cards[1]["brand"] is None
+    assert cards[1]["brand"] is None  # the domain has no such field
     counts = dict(zip(cards[1]["keywords"], cards[1]["keyword_reviews"], strict=True))
     assert counts == {"lasts": 1, "my mother": 2}
     assert list(counts) == ["lasts", "my mother"]

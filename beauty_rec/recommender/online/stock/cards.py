@@ -60,13 +60,12 @@ def item_cards(
         .group_by("parent_asin", maintain_order=True)
         .agg(keywords="keyword", keyword_reviews="reviews")
     )
-    known = [c for c in ("category", "brand", "summary") if c in attributes.columns]
     shown = ["parent_asin", "title", "store", "price", "average_rating", "rating_number"]
     shown += ["categories"] if "categories" in items.columns else []
     cards = (
         asked.join(items.select(shown), on="parent_asin", how="left", maintain_order="left")
         .join(
-            attributes.select("parent_asin", *known),
+            attributes.select("parent_asin", *shown_attributes(attributes)),
             on="parent_asin",
             how="left",
             maintain_order="left",
@@ -83,6 +82,11 @@ def item_cards(
         .select(pl.col(name).cast(dtype) for name, dtype in CARD_SCHEMA.items())
         .with_columns(pl.col("price", "average_rating").round(2))
     )
+
+
+def shown_attributes(attributes: pl.DataFrame) -> list[str]:
+    """Return the columns of an attributes frame that a card shows; a domain may lack some."""
+    return [c for c in ("category", "brand", "summary") if attributes.schema.get(c) == pl.String]
 
 
 def user_events(reviews: pl.DataFrame) -> pl.DataFrame:

@@ -26,6 +26,7 @@ from beauty_rec.recommender.online.sets.parts import (
     VOCABULARY,
 )
 from beauty_rec.recommender.online.snapshot import Snapshot
+from beauty_rec.recommender.online.stock.cards import shown_attributes
 from beauty_rec.recommender.online.stock.catalogue import new_card
 from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import Settings
@@ -79,7 +80,7 @@ def make_rows(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> l
         text_vectors = shop.models.encoder.encode_items(texts)
     encoded = shop.path.builder.vocabulary.encode(attributes)
     sparse = np.concatenate([encoded.std, encoded.re], axis=1).astype(int).tolist()
-    shown = attributes.select("category", "brand", "summary").to_dicts()
+    shown = attributes.select(shown_attributes(attributes)).to_dicts()
     return [
         NewRow(
             np.concatenate([tower[row], text_vectors[row]]).astype(np.float32),
@@ -90,10 +91,8 @@ def make_rows(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> l
                 title=item.title.strip(),
                 store=(item.store or "").strip(),
                 price=item.price,
-                category=shown[row]["category"],
-                brand=shown[row]["brand"],
-                summary=shown[row]["summary"],
                 categories=list(item.categories),
+                **shown[row],
             ),
         )
         for row, item in enumerate(items)
