@@ -170,7 +170,7 @@ class ItemTextBuilder:
             else:
                 high = middle - 1
         shortened = " ".join(parts[:low])
-        return "" if shortened.endswith("]") or not shortened.partition("]")[2] else shortened
+        return shortened if shortened.partition("]")[2] else ""  # a lone label says nothing
 
 
 def word_background(keywords: pl.DataFrame | pl.LazyFrame) -> WordBackground:

@@ -111,6 +111,13 @@ def test_the_text_fits_the_budget(
         assert count([text])[0] <= budget
 
 
+def test_a_title_that_is_cut_behind_a_bracket_stays() -> None:
+    title = "Lash mascara [Pack of 3] black, waterproof, with a brush of bamboo fibres"
+    items = ITEMS.with_columns(title=pl.lit(title))
+    builder = ItemTextBuilder(items, None, KEYWORDS.clear(), ItemTextSettings(max_tokens=24), count)
+    assert builder.text("B3") == "[Title] Lash mascara [Pack of 3]"
+
+
 def test_equal_input_gives_equal_bytes_whatever_the_order_of_items() -> None:
     first = merge_items(ITEMS, None, KEYWORDS, ItemTextSettings(), count)
     second = merge_items(ITEMS.reverse(), None, KEYWORDS, ItemTextSettings(), count)
