@@ -45,21 +45,29 @@ def is_thin(features: Sequence[str] | None, description: str | None) -> bool:
     return len(" ".join(features or [])) + len(description or "") < THIN_CHARS
 
 
+def _in_one_case(name: str) -> str:
+    return " ".join(name.lower().split())
+
+
 def _clean(values: list[str]) -> list[str]:
-    kept = (" ".join(value.lower().split()) for value in values)
+    kept = map(_in_one_case, values)
     return list(dict.fromkeys(value for value in kept if 0 < len(value) <= MAX_VALUE_CHARS))
+
+
+_Brand = Annotated[str, AfterValidator(_in_one_case)]
 
 
 def record_model(domain: Domain) -> type[BaseModel]:
     """Return the pydantic model of one item's record in ``domain``.
 
-    A closed field admits its values or null. RE values are lower-cased, stripped and made unique;
+    A closed field admits its values or null; a brand is lower-cased, so that one brand is one value
+    whoever told it. RE values are lower-cased, stripped and made unique;
     empty ones and those over 60 characters are dropped. ``model_json_schema()`` of it is what a
     language model is asked to fill in.
     """
     fields: dict[str, Any] = {}
     for name, std in domain.std.items():
-        admitted = Literal[tuple(std.values)] if std.kind == "closed" else str
+        admitted = Literal[tuple(std.values)] if std.kind == "closed" else _Brand
         fields[name] = (admitted | None, None)
     for name in domain.re:
         fields[name] = (Annotated[list[str], AfterValidator(_clean)], Field(default_factory=list))

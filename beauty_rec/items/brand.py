@@ -3,6 +3,8 @@
 A title mostly begins with the brand. A name that stands in the item's own title is trusted; a
 store that names none of its items' titles is a reseller; a title without either is compared with
 the names that other titles begin with.
+
+Names are compared by their stems ("Burt's Bees" is "Burts Bee"), and told as they are written.
 """
 
 import sys
@@ -16,6 +18,7 @@ MAX_BRAND_WORDS = 3
 RESELLER_ITEMS = 3
 MAX_BRAND_CHARS = 100
 """A longer name is none: some metadata lists hundreds of authors as the store."""
+_EDGES = ' ,;:|/()[]{}*®™"-–—'
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,22 @@ class BrandClues:
 def find_brands(clues: Sequence[BrandClues], common: set[str]) -> list[str | None]:
     """Return the brand of each item, lower case, or None.
 
+    One brand is written one way: as it is stated most often, or as it stands in most of the titles
+    that begin with a name which nobody states.
+
     Args:
         clues: one per item.
         common: words that no brand is made of alone (the lexicon's single words).
     """
     titles = [list(map(sys.intern, words(clue.title))) for clue in clues]  # one copy of a word
-    stated = [
-        [name for raw in clue.stated if (name := tuple(words(raw))) and _is_short(name)]
-        for clue in clues
-    ]
+    written: dict[tuple[str, ...], Counter[str]] = {}
+    stated: list[list[tuple[str, ...]]] = []
+    for clue in clues:
+        stated.append([])
+        for raw in clue.stated:
+            if len(raw) <= MAX_BRAND_CHARS and (name := tuple(words(raw))):
+                stated[-1].append(name)
+                written.setdefault(name, Counter())[" ".join(raw.lower().split())] += 1
     given: Counter[tuple[str, ...]] = Counter()
     confirmed: Counter[tuple[str, ...]] = Counter()
     for title, names in zip(titles, stated, strict=True):
@@ -45,10 +55,15 @@ def find_brands(clues: Sequence[BrandClues], common: set[str]) -> list[str | Non
             given[name] += 1
             confirmed[name] += _stands_in(name, title)
     leading = _leading_names(titles, common)
-    return [
+    chosen = [
         _choose(title, names, given, confirmed, leading)
         for title, names in zip(titles, stated, strict=True)
     ]
+    for clue, found in zip(clues, chosen, strict=True):
+        if found is not None and found not in given:
+            written.setdefault(found, Counter())[_as_written(clue.title, found)] += 1
+    best = {n: min(forms, key=lambda form: (-forms[form], form)) for n, forms in written.items()}
+    return [None if found is None else best[found] for found in chosen]
 
 
 def _choose(
@@ -57,19 +72,29 @@ def _choose(
     given: Counter[tuple[str, ...]],
     confirmed: Counter[tuple[str, ...]],
     leading: set[tuple[str, ...]],
-) -> str | None:
+) -> tuple[str, ...] | None:
     for name in names:
         if _stands_in(name, title):
-            return " ".join(name)
+            return name
     for size in range(MAX_BRAND_WORDS, 0, -1):
         lead = tuple(title[:size])
         if len(lead) == size and _is_short(lead) and (lead in leading or confirmed[lead] > 0):
-            return " ".join(lead)
+            return lead
     for name in names:
         # Stated often and never in a title: the name of a shop, not of a maker.
         if confirmed[name] > 0 or given[name] < RESELLER_ITEMS or names.count(name) > 1:
-            return " ".join(name)
+            return name
     return None
+
+
+def _as_written(title: str, lead: tuple[str, ...]) -> str:
+    """Return the first words of a title, of which ``lead`` are the stems, as they stand there."""
+    parts = title.lower().split()
+    for count in range(1, len(parts) + 1):
+        text = " ".join(parts[:count])
+        if tuple(words(text + " ")) == lead:
+            return text.strip(_EDGES)
+    return " ".join(lead)
 
 
 def _is_short(name: tuple[str, ...]) -> bool:

@@ -144,11 +144,29 @@ def test_brand_is_checked_with_the_title() -> None:
     assert brands[8:] == [None, None]
 
 
+def test_a_brand_is_told_as_it_is_written() -> None:
+    clues = [
+        BrandClues("Hermes Terre for men", ["Hermès"]),
+        BrandClues("HERMES Silk Soap", ["Hermès"]),
+        BrandClues("Hermès Comb", []),
+        BrandClues("Burts Bees Balm", ["Burt's  Bees"]),
+        BrandClues("Balm", ["Burt's Bees", "burts bees"]),
+        BrandClues("Dr. Bronner's, Lavender", []),
+        BrandClues("Dr. Bronner's Peppermint", []),
+        BrandClues("dr Bronners Rose", []),
+    ]
+    brands = find_brands(clues, {"lavender", "peppermint", "rose"})
+    assert brands == ["hermès"] * 3 + ["burt's bees"] * 2 + ["dr. bronner's"] * 3
+    rows = [item("a", "Terre", store="Hermès"), item("b", "Balm", details={"Brand": "Burt's Bees"})]
+    assert [row["brand"] for row in read(*rows)] == ["hermès", "burt's bees"]
+
+
 def test_records_are_validated() -> None:
     record = record_model(load_domain("beauty"))
     told = record.model_validate(
-        {"category": "soap", "scent": [" Rose  Oil", "rose oil", "", "x" * 61]}
+        {"category": "soap", "brand": "NYX", "scent": [" Rose  Oil", "rose oil", "", "x" * 61]}
     )
+    assert told.model_dump()["brand"] == "nyx"
     assert told.model_dump()["scent"] == ["rose oil"]
     for wrong in ({"category": "spaceship"}, {"colour": "red"}, {"scent": "rose"}):
         with pytest.raises(ValidationError):
