@@ -13,6 +13,7 @@ import polars as pl
 from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import ByPart, facts_check
+from beauty_rec.orchestration.stage.partitions import WITH_CONTEXTS
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.indexes import ItemIndexResource, TextIndexResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
@@ -72,7 +73,8 @@ def item_index(
     from beauty_rec.towers.users.current_items import current_items
     from beauty_rec.towers.users.layout import QUERIES, SERVED
 
-    train = with_context(split_reviews.filter(split="train").collect(), settings)
+    train = split_reviews.filter(split="train").select(WITH_CONTEXTS).collect()
+    train = with_context(train, settings)
     items = current_items(user_tower / SERVED, train, user_profiles, item_vectors, item_embeddings)
     matrix = items.vectors
     version = item_index_version(matrix, settings.item_index)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.stage.embedding import embedded
-from beauty_rec.orchestration.stage.partitions import only
+from beauty_rec.orchestration.stage.partitions import WITHOUT_TEXTS, only
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.resources import EncoderResource
@@ -64,7 +64,7 @@ def past_items(
     from beauty_rec.towers.past.build import features_of, filled, past_inputs
     from beauty_rec.training.device import device_of
 
-    train = split_reviews.filter(split="train").select(pl.exclude("title", "text")).collect()
+    train = split_reviews.filter(split="train").select(WITHOUT_TEXTS).collect()
     rules = settings.llm.backend == "rules"
     domain = choose_domain(raw_items, settings.attributes.domain)
     history = AttributeHistory(

@@ -18,6 +18,7 @@ from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "retriever"
+TEXTS = ("review_id", "parent_asin", "rating", "text", "split")  # what pairs and queries read
 QUERIES = ("evaluation.min_query_chars", "evaluation.max_queries", "evaluation.seed")
 
 
@@ -58,7 +59,7 @@ def training_pairs(
     """(query, item text) pairs; the text leaves out what the query's own review gave it."""
     from beauty_rec.retriever.pairs import training_pairs
 
-    reviews = split_reviews.filter(split="train").collect()
+    reviews = split_reviews.filter(split="train").select(TEXTS).collect()
     loaded = encoder.load(settings.encoder.model, settings.encoder)
     pairs = training_pairs(
         reviews,
@@ -94,7 +95,7 @@ def text_retriever(
     from beauty_rec.events.asked import split_queries
 
     valid = split_queries(
-        split_reviews.filter(split="valid").collect(), "valid", settings.evaluation
+        split_reviews.filter(split="valid").select(TEXTS).collect(), "valid", settings.evaluation
     )
     target = store.draft("text_retriever")
     log = tuned_retriever(

@@ -15,7 +15,7 @@ from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
 from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, vector_checks
-from beauty_rec.orchestration.stage.partitions import splits
+from beauty_rec.orchestration.stage.partitions import WITH_CONTEXTS, WITHOUT_TEXTS, splits
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage, used_code_version
 from beauty_rec.orchestration.storage.resources import EncoderResource
@@ -30,9 +30,6 @@ EVENTS = (
     "evaluation.seed",
     "recommendation",
 )
-# Texts are nine tenths of what reviews take in memory.
-WITH_CONTEXTS = pl.exclude("title", "raw_title", "raw_text")
-WITHOUT_TEXTS = pl.exclude("title", "text", "raw_title", "raw_text")
 
 
 @stage(

@@ -1,10 +1,14 @@
-"""The one partition set, `split`, and which splits an asset reads of what."""
+"""The one partition set, `split`, and what an asset reads: of which splits, and which columns."""
 
 import dagster as dg
+import polars as pl
 
 from beauty_rec.settings import SPLITS, Split
 
 splits = dg.StaticPartitionsDefinition(list(SPLITS))
+# Texts are nine tenths of what reviews take in memory.
+WITH_CONTEXTS = pl.exclude("title", "raw_title", "raw_text")
+WITHOUT_TEXTS = pl.exclude("title", "text", "raw_title", "raw_text")
 
 
 def only(split: Split) -> dg.SpecificPartitionsPartitionMapping:
