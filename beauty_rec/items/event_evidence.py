@@ -135,7 +135,7 @@ def buyer_steps(reviews: pl.DataFrame, profiles: pl.DataFrame) -> dict[str, floa
 def band(value: float, step: float) -> str:
     """Return the band of ``value``: ``band(162, 5)`` is "160–165", closed below, open above."""
     low = math.floor(value / step + 1e-9) * step
-    return f"{round(low, 9):g}–{round(low + step, 9):g}"
+    return f"{_plain(round(low, 9))}–{_plain(round(low + step, 9))}"
 
 
 def buyer_labels(profiles: pl.DataFrame, steps: dict[str, float]) -> dict[str, pl.DataFrame]:
@@ -193,7 +193,13 @@ def _kept(evidence: pl.DataFrame, settings: AttributeSettings) -> pl.DataFrame:
 def _scalar(value: object) -> str | None:
     if value is None or isinstance(value, bool | str):
         return None if value is None else str(value)
-    return f"{value:g}" if isinstance(value, int | float) else None
+    return _plain(value) if isinstance(value, int | float) else None
+
+
+def _plain(number: float) -> str:
+    """Return a number as text; a whole one in full, since ``:g`` ends after six digits."""
+    whole = isinstance(number, int) or number.is_integer()
+    return str(int(number)) if whole else f"{number:g}"
 
 
 def _values(rows: pl.DataFrame, field: str, value: pl.Expr) -> pl.DataFrame:

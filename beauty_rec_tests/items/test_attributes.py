@@ -202,6 +202,17 @@ def test_events_tell_what_sets_an_item_apart() -> None:
     assert told["category"].to_list() == ["dress", None]
 
 
+def test_long_numbers_are_told_apart() -> None:
+    rows = [("a" if i % 2 else "b", f"u{i}", None, "fit") for i in range(40)]
+    codes = [1_000_001 if i % 2 else 1_000_002.0 for i in range(40)]
+    sizes = [2.5 if i % 2 else 2 for i in range(40)]
+    said = [json.dumps({"code": c, "size": s}) for c, s in zip(codes, sizes, strict=True)]
+    items = pl.DataFrame([item("a", "dress")], schema=SCHEMA)
+    told = gather(items, reviews(rows).with_columns(extras=pl.Series(said)))
+    assert told["code"].to_list() == [["1000001"], ["1000002"]]
+    assert told["size"].to_list() == [["2.5"], ["2"]]
+
+
 def test_telling_by_hand() -> None:
     evidence = pl.DataFrame(
         {"parent_asin": ["a", "a", "b", "b"], "field": ["f"] * 4, "value": ["x", "y", "x", "y"],
@@ -243,6 +254,7 @@ def test_bands_are_round_and_shared() -> None:
     assert band(162, 5) == "160–165"
     assert band(165, 5) == "165–170"
     assert band(-0.25, 0.1) == "-0.3–-0.2"
+    assert band(1_000_003, 2) == "1000002–1000004"
     profiles = pl.DataFrame({"user_id": [f"u{i}" for i in range(100)],
                              "height_cm": [150 + i * 0.3 for i in range(100)],
                              "same": [1.0] * 100})  # fmt: skip
