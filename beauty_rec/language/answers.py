@@ -9,6 +9,9 @@ from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationEr
 
 from beauty_rec.language.errors import BadAnswer
 
+RULES_VERSION = 1
+"""Of the rules of this file, by which stored answers were taken or given up; raised with a change
+of them, which asks every text again, once. A change of an answer's schema does so by itself."""
 MAX_ANSWER_CHARS = 20_000
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from beauty_rec.language.answers import read_answer
+from beauty_rec.language.answers import RULES_VERSION, read_answer
 from beauty_rec.language.fencing import fenced
 from beauty_rec.language.prompt import Prompt
 
@@ -53,13 +53,15 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """Hash of all that questions share: prompt and its version, examples, schema, bounds."""
-        shared = [
+        """Hash of all that questions share: prompt and version, examples, schema, bounds, rules."""
+        shared: list[Any] = [
             self.prompt.label,
             self.prefix,
             self.response_format,
             self.prompt.max_tokens,
         ]
+        if RULES_VERSION > 1:  # what was paid for before there were versions is of the first
+            shared.append(RULES_VERSION)
         return blake2b(json.dumps(shared, sort_keys=True).encode(), digest_size=16).digest()
 
     def question(self, fields: Mapping[str, str]) -> "Question | None":

@@ -1,7 +1,9 @@
 """Asking: each text once, repairs, quarantine, budgets, retries, dead servers."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,22 @@ def test_another_prompt_or_model_asks_again(stub: Callable[..., Stub], tmp_path:
         assert other is not None
         keys.add(other.key("m", 1))
     assert len(keys) == 3 + len(changed)
+
+
+def test_other_rules_of_what_is_taken_ask_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Reader(LanguageSettings(), tmp_path) as reader:
+        tasks = [LanguageModelExtractor(reader, RulesExtractor()).task for _ in range(4)]
+    shared = [tasks[0].prompt.label, tasks[0].prefix, tasks[0].response_format]
+    given = json.dumps([*shared, tasks[0].prompt.max_tokens], sort_keys=True)
+    found = [blake2b(given.encode(), digest_size=16).digest()]
+    for version, task in enumerate(tasks[1:], 1):
+        monkeypatch.setattr("beauty_rec.language.task.RULES_VERSION", version)
+        found.append(task.fingerprint)
+    # What was paid for before rules had a version is of the first.
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
 
 
 def test_prompts_put_the_shared_part_first(tmp_path: Path) -> None:
