@@ -75,6 +75,6 @@ def load_prompt(package: str, name: str, **variables: str) -> Prompt:
         given.version,
         given.tag,
         given.max_tokens,
-        " ".join(instructions.split(" ")).strip(),
+        instructions.strip(),
         tuple(given.examples),
     )

@@ -14,8 +14,6 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -123,23 +121,6 @@ class VllmServer:
             log.seek(max(began_at, self._log.stat().st_size - 20_000))
             said = log.read().decode(errors="replace").splitlines(keepends=True)
         return "".join(deque(said, lines))
-
-
-@contextmanager
-def serving(settings: LanguageSettings, log: Path) -> Iterator[LanguageSettings]:
-    """Yield settings that lead to a server: a started one if ``llm.serve``, else as they are.
-
-    Raises:
-        ServerProblem: as :meth:`VllmServer.start`.
-    """
-    if not settings.serve:
-        yield settings
-        return
-    server = VllmServer(settings, log)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
 
 
 def serve_command(settings: LanguageSettings, port: int) -> list[str]:

@@ -5,14 +5,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from beauty_rec.keywords.llm import LanguageModelExtractor
+from beauty_rec.keywords.rules import RulesExtractor
 from beauty_rec.language.errors import ServerProblem
-from beauty_rec.language.vllm_server import VllmServer, serve_command, serving
+from beauty_rec.language.reader import Reader
+from beauty_rec.language.task import Question
+from beauty_rec.language.vllm_server import VllmServer, serve_command
 from beauty_rec.settings import LanguageSettings
 from beauty_rec_tests.language.stub import STUB
 
@@ -67,7 +73,10 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_it_serves_under_a_key_of_its_own_and_ends(tmp_path: Path) -> None:
-    with serving(settings(tmp_path), tmp_path / "vllm.log") as told:
+    server = VllmServer(settings(tmp_path), tmp_path / "vllm.log")
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+        told = server.start()
         assert not told.serve
         models = f"{told.base_urls[0]}/models"
         assert httpx.get(models).status_code == 401
@@ -82,12 +91,18 @@ def test_it_serves_under_a_key_of_its_own_and_ends(tmp_path: Path) -> None:
         httpx.get(models)
 
 
-def test_it_ends_after_a_failure(tmp_path: Path) -> None:
-    with (
-        pytest.raises(RuntimeError, match="in the middle"),
-        serving(settings(tmp_path), tmp_path / "vllm.log"),
-    ):
-        raise RuntimeError("in the middle")
+def test_it_ends_when_a_reading_fails(tmp_path: Path) -> None:
+    with Reader(settings(tmp_path, in_flight=1), tmp_path) as reader:
+        task = LanguageModelExtractor(reader, RulesExtractor()).task
+
+        def questions() -> Iterator[Question]:
+            question = task.question({"text": "keyword: soft"})
+            assert question is not None
+            yield question
+            raise RuntimeError("in the middle")
+
+        with pytest.raises(RuntimeError, match="in the middle"):
+            reader.read(questions(), None, "keywords")
     assert gone(engine(tmp_path))
 
 
@@ -97,11 +112,12 @@ def test_it_ends_when_killed(tmp_path: Path, victim: str) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
         "from beauty_rec.language import watchdog\n"
-        "from beauty_rec.language.vllm_server import serving\n"
+        "from beauty_rec.language.vllm_server import VllmServer\n"
         "from beauty_rec.settings import LanguageSettings\n"
         f"watchdog.__file__ = {str(tmp_path / 'watchdog.py')!r}\n"
-        "with serving(LanguageSettings.model_validate_json(sys.argv[1]), Path(sys.argv[2])) as s:\n"
-        "    print(s.base_urls[0], flush=True); time.sleep(600)"
+        "told = LanguageSettings.model_validate_json(sys.argv[1])\n"
+        "server = VllmServer(told, Path(sys.argv[2]))\n"
+        "print(server.start().base_urls[0], flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code, told, tmp_path / "vllm.log"],

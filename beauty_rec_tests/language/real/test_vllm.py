@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from beauty_rec.cli import app
-from beauty_rec.language.vllm_server import serving
+from beauty_rec.language.vllm_server import VllmServer
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import write_sample
@@ -130,8 +130,11 @@ def reading(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
     wanted = LanguageSettings(
         backend="openai", model=str(model), serve=True, vllm_command=COMMAND, in_flight=16
     )
-    with serving(wanted, folder / "vllm.log") as llm:
-        yield Reading(folder, tiny_model, llm)
+    server = VllmServer(wanted, folder / "vllm.log")
+    try:
+        yield Reading(folder, tiny_model, server.start())
+    finally:
+        server.stop()
 
 
 def test_a_real_server_reads_and_switching_back_costs_nothing(reading: Reading) -> None:
