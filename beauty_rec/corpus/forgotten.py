@@ -10,8 +10,10 @@ from typing import NamedTuple
 import orjson
 import polars as pl
 
+from beauty_rec.corpus.intake.refusals import EXCERPT_CHARS
+
 SALT_BYTES = 16
-_WORDS = r'"[^"]*"|[^\s",:;{}\[\]]+'
+_WORDS = r'"(?:[^"\\]|\\.)*"|[^\s",:;{}\[\]]+'
 """What may be an id in a line that is perhaps no JSON: what is quoted, and words."""
 
 
@@ -106,30 +108,53 @@ class Forgotten:
                     found[digest.hex()] = count
         return found
 
-    def left(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows (``user_id``, perhaps ``timestamp``) that are nobody's who is forgotten.
+    def allows(self, user_id: str, time_ms: int) -> bool:
+        """Whether an event of this moment (Unix ms) may be kept: it is of nobody who left since."""
+        at = self.at(user_id)
+        return at is None or time_ms > at
 
-        Of a user who came back, events after the moment stay; a profile, which has no time, never.
+    def left(self, frame: pl.DataFrame, *, time: str | None, slack_ms: int = 0) -> pl.DataFrame:
+        """Return the rows (``user_id``) that are nobody's who is forgotten.
+
+        Args:
+            frame: the rows.
+            time: the column that says when (Unix ms): of a user who came back, later rows stay.
+                None: a row has no time, as a profile, and goes.
+            slack_ms: how far ahead of the clock a time may be: rows that much later go, too.
         """
         gone = self.among(frame["user_id"])
         if not gone:
             return frame
         at = pl.col("user_id").replace_strict(gone, default=None, return_dtype=pl.Int64)
-        if "timestamp" not in frame.columns:
+        if time is None:
             return frame.filter(at.is_null())
-        return frame.filter(at.is_null() | (pl.col("timestamp") > at))
+        return frame.filter(at.is_null() | (pl.col(time) > at + slack_ms))
 
     def without_excerpts(self, refused: pl.DataFrame) -> pl.DataFrame:
-        """Return refused rows (``QUARANTINE_SCHEMA``) without what those of the forgotten say."""
-        words = refused["excerpt"].str.extract_all(_WORDS)
-        words = words.list.eval(pl.element().str.strip_chars('" '))
-        gone = self.among(words.explode().drop_nulls())
-        if not gone:
+        """Return refused rows (``QUARANTINE_SCHEMA``) without what those of the forgotten say.
+
+        Whose an excerpt is that was cut, or was no UTF-8, cannot be said: it goes as well.
+        """
+        if not self.marks:
             return refused
-        named = words.list.eval(pl.element().is_in(list(gone))).list.any()
+        words = refused["excerpt"].str.extract_all(_WORDS)
+        found = words.explode().drop_nulls().unique()
+        ids = pl.Series([_unescaped(word) for word in found], dtype=pl.String)
+        theirs = found.filter(ids.is_in(list(self.among(ids)))).to_list()
+        named = words.list.eval(pl.element().is_in(theirs)).list.any()
+        said = pl.col("excerpt")
+        is_anybodys = (said.str.len_chars() >= EXCERPT_CHARS) | said.str.contains("\ufffd")
         return refused.with_columns(
-            excerpt=pl.when(named).then(pl.lit("")).otherwise(pl.col("excerpt"))
+            excerpt=pl.when(pl.lit(named) | is_anybodys).then(pl.lit("")).otherwise(said)
         )
+
+
+def _unescaped(word: str) -> str:
+    """Return a word as JSON means it, where it is what may stand between quotes."""
+    try:
+        return str(orjson.loads(word if word.startswith('"') else f'"{word}"')).strip()
+    except orjson.JSONDecodeError:
+        return word.strip('" ')
 
 
 NOBODY = Forgotten()

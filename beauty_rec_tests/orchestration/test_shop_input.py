@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,12 +126,29 @@ def test_what_was_given_is_learned_from_and_who_is_forgotten_is_not(shop: Shop) 
         "raw_reviews": 9,
         "user_profiles": 1,
     }
-    # Who comes back begins anew: what is given from now on is learned from.
-    store.put_events([GivenEvent("USER3", Past("B4", 3.0, LATER))])
+    # Who comes back begins anew: what is done from now on is learned from, nothing of before.
+    now = int(time.time() * 1000)
+    store.put_events([GivenEvent("USER3", Past("B5", 3.0, LATER))])
+    store.put_events([GivenEvent("USER3", Past("B4", 3.0, now + 1))])
     assert shop.run() == {"raw_reviews"}
     assert shop.table("raw_reviews").filter(user_id="USER3")["parent_asin"].to_list() == ["B4"]
     store.close()
     assert before != shop.hashes()
+
+
+def test_a_row_dated_ahead_of_the_clock_does_not_outlive_its_user(shop: Shop) -> None:
+    today = int(time.time() * 1000) + 3_600_000
+    row = {"user_id": "USER3", "parent_asin": "B1", "rating": 5.0, "timestamp": today}
+    assert shop.settings.reviews is not None
+    with shop.settings.reviews.open("a") as file:
+        file.write(f"{json.dumps(row)}\n")
+    shop.run()
+    assert shop.table("raw_reviews").filter(user_id="USER3").height == 10
+    store = shop.store()
+    store.forget("USER3")
+    store.close()
+    assert shop.run() == {"raw_reviews", "user_profiles"}
+    assert "USER3" not in set(shop.table("raw_reviews")["user_id"])
 
 
 def test_without_given_data_nothing_differs(shop: Shop) -> None:

@@ -33,7 +33,7 @@ class KeptParts:
         folder: of the cache.
         maker: stands for the code and settings that convert.
         forgotten: users of whom nothing is kept: a block with a row of theirs is read again for as
-            long as the file holds it.
+            long as the file holds it; of a refused row only what it says is not kept.
 
     Attributes:
         reused, converted: how many blocks were taken over, and how many were not.
@@ -64,7 +64,7 @@ class KeptParts:
                 if content_hash(target) != known["hashes"][kind]:
                     raise ValueError("not what was written")
             counts = int(known["rows"]), Counter[str](known["reasons"])
-            if self._names_forgotten(part, refused):
+            if self._names_forgotten(part) or self._says_of_forgotten(refused):
                 part.unlink(missing_ok=True)
                 refused.unlink(missing_ok=True)
                 return None
@@ -81,9 +81,15 @@ class KeptParts:
         return counts
 
     def keep(self, rules: Rules, block: Block, counts: "Counts", part: Path, refused: Path) -> None:
-        """Keep the files of a block that was just converted."""
+        """Keep the files of a block that was just converted.
+
+        What forgotten users say is taken out of its refused rows.
+        """
         self.converted += 1
-        if self._names_forgotten(part, refused):
+        if self._says_of_forgotten(refused):
+            said = pl.read_parquet(refused, glob=False)
+            self._forgotten.without_excerpts(said).write_parquet(refused)
+        if self._names_forgotten(part):
             return
         rows, reasons = counts
         ahead = any(reason.endswith(IN_THE_FUTURE) for reason in reasons)
@@ -106,14 +112,15 @@ class KeptParts:
         for path in self._unused():
             path.unlink(missing_ok=True)
 
-    def _names_forgotten(self, part: Path, refused: Path) -> bool:
-        if not len(self._forgotten):
+    def _names_forgotten(self, part: Path) -> bool:
+        if not len(self._forgotten) or not part.exists():
             return False
-        if part.exists():
-            rows = pl.read_parquet(part, columns=["user_id", "timestamp"], glob=False)
-            if self._forgotten.left(rows).height < rows.height:
-                return True
-        if not refused.exists():
+        rows = pl.read_parquet(part, columns=["user_id", "timestamp"], glob=False)
+        left = self._forgotten.left(rows, time="timestamp", slack_ms=CLOCK_SLACK_MS)
+        return left.height < rows.height
+
+    def _says_of_forgotten(self, refused: Path) -> bool:
+        if not len(self._forgotten) or not refused.exists():
             return False
         said = pl.read_parquet(refused, glob=False)
         return not self._forgotten.without_excerpts(said).equals(said)

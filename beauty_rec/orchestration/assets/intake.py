@@ -21,6 +21,7 @@ from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import CorpusSettings, Settings
 
 if TYPE_CHECKING:
+    from beauty_rec.corpus.forgotten import Forgotten
     from beauty_rec.corpus.intake.kept_parts import KeptParts
 
 
@@ -69,14 +70,13 @@ def kept_parts(
     context: dg.AssetExecutionContext, settings: Settings, *, users: bool
 ) -> "KeptParts":
     """Return the blocks of the asset's file that its last run read; whether rows have users."""
-    from beauty_rec.corpus.forgotten import NOBODY, Forgotten
-    from beauty_rec.corpus.intake.given import taken_path
+    from beauty_rec.corpus.forgotten import NOBODY
     from beauty_rec.corpus.intake.kept_parts import KeptParts
 
     name = context.asset_key.to_user_string()
     folder = settings.data_dir / "cache" / name
-    forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
-    return KeptParts(folder, maker_of(used_code_version(context)), forgotten if users else NOBODY)
+    forgotten = _forgotten(settings) if users else NOBODY
+    return KeptParts(folder, maker_of(used_code_version(context)), forgotten)
 
 
 def frame_of(made: Path | pl.DataFrame) -> pl.DataFrame:
@@ -97,7 +97,10 @@ def given_rows(
     kind: Literal["events", "items"],
     ingest: Callable[[Path, Path, Path, CorpusSettings], Any],
 ) -> pl.DataFrame | None:
-    """Return what was given over the API, read as the files are; None where nothing was."""
+    """Return what was given over the API, read as the files are; None where nothing was.
+
+    Events of users who were forgotten since are left out.
+    """
     from beauty_rec.corpus.intake.given import taken_path
 
     source = taken_path(settings.data_dir, kind)
@@ -106,22 +109,30 @@ def given_rows(
     with tempfile.TemporaryDirectory(prefix=".shop-", dir=settings.data_dir) as folder:
         draft = Path(folder) / "rows.parquet"
         ingest(source, draft, Path(folder) / "refused.parquet", settings.corpus)
-        return pl.read_parquet(draft, glob=False)
+        rows = pl.read_parquet(draft, glob=False)
+    return rows if kind == "items" else _forgotten(settings).left(rows, time="timestamp")
 
 
 def without_forgotten(
-    context: dg.AssetExecutionContext, settings: Settings, made: Path | pl.DataFrame
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    made: Path | pl.DataFrame,
+    *,
+    time: str | None,
 ) -> Path | pl.DataFrame:
-    """Return the rows of users who are not forgotten, and record the others' number."""
-    from beauty_rec.corpus.forgotten import Forgotten
-    from beauty_rec.corpus.forgotten_record import record
-    from beauty_rec.corpus.intake.given import taken_path
+    """Return a file's rows of users who are not forgotten, and record the others' number.
 
-    forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
+    ``time``: the column that says when, as of :meth:`.Forgotten.left`. Files may be ahead of the
+    clock, so what is dated a day after the forgetting may be from before.
+    """
+    from beauty_rec.corpus.forgotten_record import record
+    from beauty_rec.corpus.times import CLOCK_SLACK_MS
+
+    forgotten = _forgotten(settings)
     if not len(forgotten):
         return made
     frame = frame_of(made)
-    left = forgotten.left(frame)
+    left = forgotten.left(frame, time=time, slack_ms=CLOCK_SLACK_MS)
     if left.height == frame.height:
         record(settings.data_dir, forgotten, context.asset_key.to_user_string(), {})
         return made
@@ -136,13 +147,17 @@ def without_forgotten(
 
 def _hide_excerpts(settings: Settings, quarantine: Path) -> None:
     """Take what forgotten users wrote out of the refused rows, whose number and reasons stay."""
-    from beauty_rec.corpus.forgotten import Forgotten
-    from beauty_rec.corpus.intake.given import taken_path
     from beauty_rec.corpus.intake.merge import write_parquet
 
-    forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
     refused = pl.read_parquet(quarantine, glob=False)
-    hidden = forgotten.without_excerpts(refused)
+    hidden = _forgotten(settings).without_excerpts(refused)
     if not hidden.equals(refused):
         with atomic_path(quarantine) as draft:
             write_parquet(hidden, draft)
+
+
+def _forgotten(settings: Settings) -> "Forgotten":
+    from beauty_rec.corpus.forgotten import Forgotten
+    from beauty_rec.corpus.intake.given import taken_path
+
+    return Forgotten.load(taken_path(settings.data_dir, "forgotten"))

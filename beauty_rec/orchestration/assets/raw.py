@@ -89,7 +89,7 @@ def raw_reviews(
     ingest = partial(ingest_reviews, kept=kept)
     draft = ingest_file(context, settings, store, "reviews", ingest, REVIEW_SCHEMA)
     context.add_asset_metadata({"blocks_read": kept.converted, "blocks_reused": kept.reused})
-    draft = without_forgotten(context, settings, draft)
+    draft = without_forgotten(context, settings, draft, time="timestamp")
     return draft if given is None else with_events(taken_in(draft), given)
 
 
@@ -133,7 +133,7 @@ def user_profiles(
 
     empty = {"user_id": pl.String}
     draft = ingest_file(context, settings, store, "profiles", ingest_profiles, empty)
-    return without_forgotten(context, settings, draft)
+    return without_forgotten(context, settings, draft, time=None)
 
 
 @stage(

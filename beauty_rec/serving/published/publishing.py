@@ -21,8 +21,8 @@ from beauty_rec.serving.published.manifest import VERSIONS, publish, set_folder
 from beauty_rec.serving.published.release import rename_set
 from beauty_rec.settings import EncoderSettings, ServeSettings
 
-PERSONAL = (EVENTS, PROFILES, SAMPLES)
-"""Parts of a set with ids of users: frames with a column ``user_id``."""
+PERSONAL = {EVENTS: "timestamp", PROFILES: None, SAMPLES: None}
+"""Parts of a set with ids of users: frames with a column ``user_id``, and that of the time."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,11 @@ def publish_without(
         ManifestError: the set is damaged.
     """
     folder = set_folder(root, manifest)
-    frames = {name: pl.read_parquet(folder / name, glob=False) for name in PERSONAL}
-    with _written(root, {name: forgotten.left(frame) for name, frame in frames.items()}) as own:
+    left = {
+        name: forgotten.left(pl.read_parquet(folder / name, glob=False), time=time)
+        for name, time in PERSONAL.items()
+    }
+    with _written(root, left) as own:
         made = publish(
             root, {**{name: folder / name for name in manifest.parts}, **own},
             manifest.indexes, manifest.facts, manifest.metrics,

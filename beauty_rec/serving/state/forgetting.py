@@ -66,10 +66,10 @@ def _is_cleared(root: Path, name: str, forgotten: Forgotten) -> bool:
     except UnknownSet:
         return False
     parts = dict(manifest.parts)
-    for part in PERSONAL:
+    for part, time in PERSONAL.items():
         path = root / VERSIONS / name / part
         if part in parts and path.exists():
-            frame = forgotten.left(pl.read_parquet(path, glob=False))
+            frame = forgotten.left(pl.read_parquet(path, glob=False), time=time)
             with atomic_path(path) as draft:  # other sets' links of it stay as they are
                 frame.write_parquet(draft, compression="zstd")
             parts[part] = content_hash(path)
@@ -79,11 +79,12 @@ def _is_cleared(root: Path, name: str, forgotten: Forgotten) -> bool:
 
 def _known(folder: Path, forgotten: Forgotten) -> dict[str, int]:
     found: dict[str, int] = {}
-    for part in PERSONAL:
+    for part, time in PERSONAL.items():
         if not (folder / part).exists():
             continue
         frame = pl.read_parquet(folder / part, glob=False)
-        gone = frame.join(forgotten.left(frame), on=frame.columns, how="anti", nulls_equal=True)
+        left = forgotten.left(frame, time=time)
+        gone = frame.join(left, on=frame.columns, how="anti", nulls_equal=True)
         for digest, rows in forgotten.counts(gone["user_id"]).items():
             found[digest] = found.get(digest, 0) + rows
     return found

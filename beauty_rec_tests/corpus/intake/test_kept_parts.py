@@ -101,12 +101,24 @@ def test_nothing_is_kept_of_who_is_forgotten(tmp_path: Path) -> None:
     assert b"U-lonely" in held()
     assert b"U-refused" in held()
     marks = [Mark(b"salt", digest_of(b"salt", user), NOW_MS) for user in ("U-lonely", "U-refused")]
-    for _ in range(2):
+    for converted in (2, 1):  # what a refused row says can be left out of its block
         kept = KeptParts(cache, "a", Forgotten.of(marks))
-        assert read(source, tmp_path / "out", kept) == whole  # the asset drops the rows
-        assert (kept.reused, kept.converted) == (blocks_of - 2, 2)
+        found = read(source, tmp_path / "out", kept)
+        assert found[:2] == whole[:2]  # the asset drops the rows
+        assert b"U-refused" not in found[2]
+        assert (kept.reused, kept.converted) == (blocks_of - converted, converted)
         assert b"U-lonely" not in held()
         assert b"U-refused" not in held()
+
+
+def test_a_row_dated_ahead_of_the_clock_is_not_kept_of_who_is_forgotten(tmp_path: Path) -> None:
+    ahead = [json.dumps(review(user_id="U-ahead", timestamp=NOW_MS + DAY // 2))]
+    source, cache = write(tmp_path / "r.jsonl", [*LINES[:100], *ahead]), tmp_path / "cache"
+    marks = [Mark(b"salt", digest_of(b"salt", "U-ahead"), NOW_MS)]
+    for forgotten in (Forgotten(), Forgotten.of(marks)):
+        read(source, tmp_path / "out", KeptParts(cache, "a", forgotten))
+        held = b"".join(path.read_bytes() for path in cache.iterdir())
+        assert (b"U-ahead" in held) is (not len(forgotten))
 
 
 @pytest.mark.parametrize("harm", HARMS)

@@ -81,7 +81,7 @@ def add_people(router: APIRouter, rate: Rate) -> None:
         """A few users to try; none when serve.sample_users is 0."""
         engine = shop_of(http).engine
         shop, wanted = engine.shop, engine.settings.serve.sample_users
-        users = shop.forgotten.left(shop.samples)["user_id"].head(wanted)
+        users = shop.forgotten.left(shop.samples, time=None)["user_id"].head(wanted)
         return Json([_sample(shop, user) for user in users])
 
 
