@@ -30,7 +30,7 @@ def forget_command(
         store = Store(chosen.data_dir / STORE, chosen.item_index.dsn)
         try:
             store.open()
-            mark = store.forget(readable(user, "the id"))
+            mark, _ = store.forget(readable(user, "the id"))
             store.scrub()
         finally:
             store.close()

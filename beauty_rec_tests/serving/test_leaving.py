@@ -65,8 +65,8 @@ def between(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Any]]:
     to_do: list[Callable[[], Any]] = []
     delete = Store.forget
 
-    def deleting(self: Store, user_id: str) -> Any:
-        mark = delete(self, user_id)
+    def deleting(self: Store, *given: Any) -> Any:
+        mark = delete(self, *given)
         while to_do:
             to_do.pop()()
         return mark

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import polars as pl
 import psycopg
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
@@ -154,21 +155,43 @@ class Store(Connection):
         rows = self.read("SELECT salt, digest, at_ms FROM serving_forgotten")
         return Forgotten.of(Mark(bytes(salt), bytes(digest), at) for salt, digest, at in rows)
 
-    def forget(self, user_id: str) -> Mark:
-        """Delete all that was given of a user, and keep that the user is forgotten."""
+    def forget(self, user_id: str, known_ms: int = 0) -> tuple[Mark, int]:
+        """Delete all that was given of a user, and keep that the user is forgotten.
+
+        Args:
+            user_id: of the user.
+            known_ms: when the user did the last thing that is known elsewhere (Unix ms). Times may
+                be ahead of the clock, and the mark is never before what it is to cover.
+
+        Returns:
+            The mark, and how many events were deleted.
+        """
         known = self.read("SELECT salt FROM serving_forgotten ORDER BY at_ms LIMIT 1")
         salt = bytes(known[0][0]) if known else new_salt()
-        mark = Mark(salt, digest_of(salt, user_id), int(time.time() * 1000))
+        [(events, last_ms)] = self.read(
+            "SELECT count(*), max(time_ms) FROM serving_events WHERE user_id = %s", [user_id]
+        )
+        at_ms = max(int(time.time() * 1000), known_ms, last_ms or 0)
+        mark = Mark(salt, digest_of(salt, user_id), at_ms)
         deletions: list[Change] = [
             (f"DELETE FROM {table} WHERE {column} = %s", [(user_id,)])
             for table, column in tables.PERSONAL.items()
         ]
         self.change(*deletions, _marking([mark]))
-        return mark
+        return mark, int(events)
 
     def put_forgotten(self, marks: Sequence[Mark]) -> None:
-        """Keep that users are forgotten, who were so elsewhere."""
-        self.change(_marking(marks))
+        """Keep that users are forgotten, who were so elsewhere, and delete what is from before."""
+        users: set[str] = set()
+        for table, column in tables.PERSONAL.items():
+            found = self.read(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")
+            users.update(user for (user,) in found)
+        gone = Forgotten.of(marks).among(pl.Series(sorted(users), dtype=pl.String))
+        deletions: list[Change] = [
+            (f"DELETE FROM {table} WHERE {column} = %s AND time_ms <= %s", list(gone.items()))
+            for table, column in tables.PERSONAL.items()
+        ]
+        self.change(*deletions, _marking(marks))
 
     def scrub(self) -> bool:
         """Take deleted personal rows out of the files: see :func:`.tables.scrub`."""

@@ -143,8 +143,9 @@ class LiveShop:
             DatabaseDown: nothing was deleted.
         """
         with self._changing, leaving or nullcontext():
-            events = len(self._shop.since.get(user_id, ()))
-            self.store.forget(user_id)
+            past = self._shop.past(user_id, None) or []
+            known_ms = max((event.time_ms for event in past), default=0)
+            _, events = self.store.forget(user_id, known_ms)
             since = {user: past for user, past in self._shop.since.items() if user != user_id}
             self._shop = replace(self._shop, since=since, forgotten=self.store.forgotten())
             version = self._shop.manifest.set
@@ -171,8 +172,13 @@ class LiveShop:
             version = self._shop.manifest.set
         return {"events": events, "erased": not events or self._scrubbed(), "version": version}
 
-    def add_events(self, given: Sequence[NewEvent]) -> str:
+    def add_events(self, given: Sequence[NewEvent]) -> tuple[str, list[NewEvent]]:
         """Store users' events, all or none, which the next answers know.
+
+        Those that date from before their user was forgotten come too late, and are left out.
+
+        Returns:
+            The set, and the events that were stored.
 
         Raises:
             UnknownItem: there is no such item.
@@ -183,13 +189,15 @@ class LiveShop:
             for one in given:
                 if one.parent_asin not in self._given:
                     self._row(self._shop, one.parent_asin)
-            events = [GivenEvent(e.user_id, e.as_past(now), e.recommendation_id) for e in given]
+            allows = self._shop.forgotten.allows
+            kept = [one for one in given if allows(one.user_id, one.as_past(now).time_ms)]
+            events = [GivenEvent(e.user_id, e.as_past(now), e.recommendation_id) for e in kept]
             self.store.put_events(events)
             done: dict[str, list[Past]] = {}
             for event in events:
                 done.setdefault(event.user_id, []).append(event.event)
             self._shop = self._shop.with_events(done)
-            return self._shop.manifest.set
+            return self._shop.manifest.set, kept
 
     def change_to(self, base: Snapshot) -> None:
         """Serve another set, with all that was given; until then the one before takes changes."""

@@ -17,7 +17,7 @@ INDEX_CLUSTER = "postgres"
 """Folder of the item index's cluster, which held what was given before it had one of its own."""
 
 PERSONAL = {"serving_events": "user_id", "serving_impressions": "user_id"}
-"""Tables with personal data, and the column with the user's id."""
+"""Tables with personal data, and the column with the user's id; ``time_ms`` says of when it is."""
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS serving_items (

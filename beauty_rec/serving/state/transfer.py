@@ -83,9 +83,13 @@ def export_given(settings: Settings) -> Iterator[str]:
 
 
 def import_given(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
-    """Store what ``lines`` hold; return how many items and events. Doing it again is harmless.
+    """Store what ``lines`` hold. Doing it again is harmless.
 
-    Events of a user who was forgotten since stay forgotten.
+    Events that date from before their user was forgotten, here or as a line says, are left out,
+    and deleted where they are here.
+
+    Returns:
+        How many items and events were stored.
 
     Raises:
         ValueError: a line is none that was exported; nothing was stored.
@@ -119,13 +123,16 @@ def import_given(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
         elif line.forgotten is not None:
             marks.append(line.forgotten.mark())
     with _store(settings) as store:
-        here = store.forgotten()
         store.put_forgotten(marks)
+        allows = store.forgotten().allows
         store.put_items(items)
         store.put_states(states)
-        kept = [event for event in events if here.at(event.user_id) is None]
-        store.put_events([GivenEvent(e.user_id, e.as_past(0), e.recommendation_id) for e in kept])
-    return len(items), len(events)
+        given = [GivenEvent(e.user_id, e.as_past(0), e.recommendation_id) for e in events]
+        kept = [one for one in given if allows(one.user_id, one.event.time_ms)]
+        store.put_events(kept)
+        if marks:
+            store.scrub()
+    return len(items), len(kept)
 
 
 @contextmanager

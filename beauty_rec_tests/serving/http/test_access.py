@@ -89,9 +89,9 @@ def written(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def changed(name: str) -> Any:
-        def change(*_: object, **__: object) -> str:
+        def change(*_: object, **__: object) -> Any:
             made.append(name)
-            return "a set"
+            return ("a set", []) if name == "add_events" else "a set"
 
         return change
 

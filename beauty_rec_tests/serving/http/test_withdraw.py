@@ -168,9 +168,13 @@ def test_a_forgotten_user_is_a_stranger_and_in_no_file_of_the_database(
         publish_synthetic(folder, SMALL, encoder, encode=True)
         engine.look()
         assert engine.shop.past(user, None) is None
-        # Who comes back begins anew.
-        event = {"user_id": user, "parent_asin": item, "timestamp": 1_600_000_000_000}
-        client.post("/v1/events", json=event)
+        # Who comes back begins anew; what was done before comes too late.
+        late = {"user_id": user, "parent_asin": item, "timestamp": 1_600_000_000_000}
+        other = {"user_id": "somebody else", "parent_asin": item, "timestamp": 1_600_000_000_000}
+        told = client.post("/v1/events", json=[late, other])
+        assert (told.status_code, told.json()["stored"]) == (200, 1)
+        assert engine.shop.past(user, None) is None
+        client.post("/v1/events", json={"user_id": user, "parent_asin": item})
         assert [e.parent_asin for e in engine.shop.past(user, None) or []] == [item]
         client.delete(f"/v1/users/{user}")
     assert traces(folder / STORE, user) == []

@@ -29,11 +29,11 @@ def add_people(router: APIRouter, rate: Rate) -> None:
         events = given if isinstance(given, list) else [given]
         rate.charge(http.state.client, cost_of_events(events) - 1)
         shop = shop_of(http)
-        version = await asyncio.to_thread(shop.engine.add_events, events)
-        attributed, unattributed = await shop.shown.attribute(events)
+        version, stored = await asyncio.to_thread(shop.engine.add_events, events)
+        attributed, unattributed = await shop.shown.attribute(stored)
         return Json(
             {
-                "stored": len(events),
+                "stored": len(stored),
                 "version": version,
                 "attributed": attributed,
                 "unattributed": unattributed,
