@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from beauty_rec.cli.inputs import checked, given_filter, load_settings, readable
+from beauty_rec.cli.inputs import checked, given_filter, given_id, load_settings, readable
 from beauty_rec.cli.options import (
     AsJson,
     Brand,
@@ -124,8 +124,9 @@ def feed_command(
     from beauty_rec.serving.state.engine import Engine
 
     asked = given_filter(filters, category, brand, min_price, max_price)
-    for option, said in (("--user", user), ("--item", item), ("--context", context)):
-        readable(said or "", option)
+    user = None if user is None else given_id(user, "--user")
+    item = None if item is None else given_id(item, "--item")
+    readable(context or "", "--context")
     try:
         question = FeedQuestion(name, k, asked, user, item, context, shelves)
         with Engine.open(load_settings(data_dir, settings)) as engine:
@@ -155,7 +156,7 @@ def similar_command(
     from beauty_rec.serving.state.live_shop import UnknownItem
 
     asked = given_filter(filters, category, brand, min_price, max_price)
-    readable(item, "the id")
+    item = given_id(item, "the id")
     with Engine.open(load_settings(data_dir, settings)) as engine:
         try:
             found = engine.similar(item, k, by, asked)

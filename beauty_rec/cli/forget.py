@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from beauty_rec.cli.inputs import load_settings, readable
+from beauty_rec.cli.inputs import given_id, load_settings
 from beauty_rec.cli.options import DataDir, Set, app
 from beauty_rec.cli.terminal import say
 
@@ -22,25 +22,32 @@ def forget_command(
     A running server knows it after a restart; DELETE /v1/users/{id} takes effect at once.
     """
     from beauty_rec.corpus.forgotten_record import read_record, record
-    from beauty_rec.serving.state.database import STORE, Store
-    from beauty_rec.serving.state.taking import open_store
+    from beauty_rec.serving.published.last_event import last_in_sets
+    from beauty_rec.serving.state.database import STORE
+    from beauty_rec.serving.state.taking import made_store, open_store
 
     chosen = load_settings(data_dir, settings)
+    folder = chosen.data_dir
     if user is not None:
-        store = Store(chosen.data_dir / STORE, chosen.item_index.dsn)
-        try:
-            store.open()
-            mark, _ = store.forget(readable(user, "the id"))
+        user_id = given_id(user, "the id")
+        if not (folder / "settings.json").exists() and not (folder / STORE).exists():
+            raise FileNotFoundError(
+                f"{folder} is no data folder: it has neither settings.json nor {STORE}/; "
+                "see how --data-dir is spelt"
+            )
+        with made_store(chosen) as store:
+            mark, events = store.forget(user_id, last_in_sets(folder / "serving", user_id))
             store.scrub()
-        finally:
-            store.close()
-        say(f"forgotten as {mark.digest.hex()}; the next run drops what the pipeline holds")
+        say(
+            f"forgotten as {mark.digest.hex()}; given events deleted: {events}; "
+            "the next run drops what the pipeline holds"
+        )
         return
     with open_store(chosen) as known:
         if known is not None:
-            record(chosen.data_dir, known.forgotten(), "", {})
+            record(folder, known.forgotten(), "", {})
     for digest, entry in sorted(
-        read_record(chosen.data_dir).items(), key=lambda each: each[1]["forgotten_at"]
+        read_record(folder).items(), key=lambda each: each[1]["forgotten_at"]
     ):
         say(f"{digest}  forgotten {entry['forgotten_at']}")
         for where, found in sorted(entry["dropped"].items()):

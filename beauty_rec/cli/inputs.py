@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from beauty_rec.artifacts import existing
 from beauty_rec.recommender.online.stock.filters import (
@@ -14,6 +14,7 @@ from beauty_rec.recommender.online.stock.filters import (
     faults_of,
     read_filter,
 )
+from beauty_rec.recommender.online.values import Id
 from beauty_rec.settings import (
     HOLDS_SECRET,
     Settings,
@@ -71,6 +72,18 @@ def readable(text: str, what: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(f"{what} is not in UTF-8: {text!r}; see the terminal's encoding")
     return text
+
+
+def given_id(text: str, what: str) -> str:
+    """Return an id of the command line, read as every door reads one.
+
+    Raises:
+        ValueError: it is none; the message says why.
+    """
+    try:
+        return TypeAdapter[str](Id).validate_python(readable(text, what))
+    except ValidationError as error:
+        raise ValueError(f"{what}: {error.errors()[0]['msg']} (given: {text!r})") from None
 
 
 def shop_pairs(shops: list[str]) -> list[str]:

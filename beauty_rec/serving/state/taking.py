@@ -46,10 +46,22 @@ def take(settings: Settings, kind: GivenKind) -> str:
 def open_store(settings: Settings) -> Iterator[Store | None]:
     """Yield the store of a data folder; None where there is none yet."""
     folder, dsn = settings.data_dir / STORE, settings.item_index.dsn
-    store = Store(folder, dsn)
-    if dsn is None and (store.read_only or not (folder / "cluster" / "PG_VERSION").exists()):
+    is_there = dsn is not None or (folder / "cluster" / "PG_VERSION").exists()
+    if not is_there or Store(folder, dsn).read_only:
         yield None
         return
+    with made_store(settings) as store:
+        yield store
+
+
+@contextmanager
+def made_store(settings: Settings) -> Iterator[Store]:
+    """Yield the store of a data folder, which is made where there is none.
+
+    Raises:
+        DatabaseDown: it cannot be opened.
+    """
+    store = Store(settings.data_dir / STORE, settings.item_index.dsn)
     try:
         store.open()
         yield store

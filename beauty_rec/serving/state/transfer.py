@@ -6,7 +6,6 @@ A line is ``{"item": {…}}`` or ``{"event": {…}}``, as `POST /v1/items` and `
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,7 +13,8 @@ from beauty_rec.corpus.forgotten import Mark
 from beauty_rec.recommender.online.requests import NewEvent, NewItem
 from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.recommender.online.values import Id, Model, Price
-from beauty_rec.serving.state.database import STORE, GivenEvent, Store
+from beauty_rec.serving.state.database import STORE, GivenEvent
+from beauty_rec.serving.state.taking import made_store, open_store
 from beauty_rec.settings import Settings
 
 
@@ -59,9 +59,15 @@ def export_given(settings: Settings) -> Iterator[str]:
     """Yield a line for all that was given: items, oldest first, their states, events, hashes.
 
     Raises:
+        FileNotFoundError: there is no store in the data folder, or none that can be opened there.
         DatabaseDown: they cannot be read.
     """
-    with _store(settings) as store:
+    with open_store(settings) as store:
+        if store is None:
+            raise FileNotFoundError(
+                f"{settings.data_dir / STORE} is no store that can be opened: nothing was given "
+                "there yet, or it is read-only; see how --data-dir is spelt"
+            )
         for item in store.items():
             yield json.dumps({"item": item.model_dump(mode="json")}, ensure_ascii=False)
         for name, state in store.states().items():
@@ -122,7 +128,7 @@ def import_given(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
             states[line.state.parent_asin] = ItemState(**said)
         elif line.forgotten is not None:
             marks.append(line.forgotten.mark())
-    with _store(settings) as store:
+    with made_store(settings) as store:
         store.put_forgotten(marks)
         allows = store.forgotten().allows
         store.put_items(items)
@@ -133,13 +139,3 @@ def import_given(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
         if marks:
             store.scrub()
     return len(items), len(kept)
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    store = Store(settings.data_dir / STORE, settings.item_index.dsn)
-    try:
-        store.open()
-        yield store
-    finally:
-        store.close()
