@@ -18,7 +18,7 @@ from beauty_rec.recommender.online.sets.trial import try_out
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.cards import item_cards, sample_users, user_events
 from beauty_rec.serving.published.manifest import VERSIONS, publish, set_folder
-from beauty_rec.serving.published.release import rename_set
+from beauty_rec.serving.published.release import announce_rename, end_rename
 from beauty_rec.settings import EncoderSettings, ServeSettings
 
 PERSONAL = {EVENTS: "timestamp", PROFILES: None, SAMPLES: None}
@@ -111,14 +111,21 @@ def publish_without(
         name: forgotten.left(pl.read_parquet(folder / name, glob=False), time=time)
         for name, time in PERSONAL.items()
     }
+    trial = _trial(settings, encoder)
+
+    def tried(draft: Path, made: Manifest) -> None:
+        trial(draft, made)
+        # Before the manifest changes, so that no moment, and no kill, ends a rollback.
+        announce_rename(root, manifest.set, made.set)
+
     with _written(root, left) as own:
         made = publish(
             root, {**{name: folder / name for name in manifest.parts}, **own},
             manifest.indexes, manifest.facts, manifest.metrics,
             len(list((root / VERSIONS).iterdir())) + 1,  # no other one makes room for it
-            _trial(settings, encoder), manifest.created_at,
+            tried, manifest.created_at,
         )  # fmt: skip
-    rename_set(root, manifest.set, made.set)
+    end_rename(root)
     return made
 
 

@@ -5,6 +5,7 @@ becomes stale by it.
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ class Release(Model):
     Attributes:
         set: that is served; None: the newest.
         newest: the newest one at that time: once there is another, it is served.
+        renamed: what the newest one is called once it is published anew without forgotten users.
         pinned: the set stays, whatever is published.
         settings: of the answers, over those of the server.
         kind: what was done, and ``why`` in words.
@@ -43,6 +45,7 @@ class Release(Model):
 
     set: str | None
     newest: str
+    renamed: str | None = None
     pinned: bool = False
     settings: AnswerSettings = PLAIN
     kind: Literal["promoted", "rolled back", "latest"]
@@ -53,7 +56,7 @@ class Release(Model):
 
     def holds(self, newest: str) -> bool:
         """Whether its set is served while this one is the newest."""
-        return self.set is not None and (self.pinned or self.newest == newest)
+        return self.set is not None and (self.pinned or newest in (self.newest, self.renamed))
 
 
 @dataclass(frozen=True)
@@ -177,11 +180,25 @@ def rollback(root: Path, name: str | None = None, *, pin: bool = False) -> Relea
     )
 
 
-def rename_set(root: Path, name: str, new: str) -> None:
-    """Have the release speak of the set ``new`` where it speaks of ``name``, which it replaces."""
-    path = root / RELEASE
-    if path.exists():
-        write_text_atomic(path, path.read_text(encoding="utf-8").replace(name, new))
+def announce_rename(root: Path, name: str, new: str) -> None:
+    """Have the release hold whether the newest set is ``name`` or ``new``, which replaces it.
+
+    One that cannot be read holds nothing.
+    """
+    with suppress(ManifestError):
+        release = read_release(root)
+        if release is not None and release.newest == name:
+            text = release.model_copy(update={"renamed": new}).model_dump_json(indent=1)
+            write_text_atomic(root / RELEASE, text + "\n")
+
+
+def end_rename(root: Path) -> None:
+    """Have the release speak of the newest set where it speaks of the one that this replaced."""
+    with suppress(ManifestError):
+        newest, release = read_manifest(root).set, read_release(root)
+        if release is not None and release.renamed == newest:
+            text = release.model_copy(update={"renamed": None}).model_dump_json(indent=1)
+            write_text_atomic(root / RELEASE, text.replace(release.newest, newest) + "\n")
 
 
 def _pinned(now: Served, name: str | None) -> bool:

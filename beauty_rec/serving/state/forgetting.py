@@ -1,18 +1,19 @@
 """Published sets, and what else a refresh leaves as it was, that still know a forgotten user."""
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
 
-from beauty_rec.artifacts import atomic_path, content_hash
+from beauty_rec.artifacts import atomic_path, content_hash, sweep_drafts
 from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.corpus.forgotten_record import record
 from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.serving.published.kept import in_use, keep_manifest
 from beauty_rec.serving.published.manifest import MANIFEST, VERSIONS, read_manifest, set_folder
 from beauty_rec.serving.published.publishing import PERSONAL, publish_without
-from beauty_rec.serving.published.release import UnknownSet, manifest_of
+from beauty_rec.serving.published.release import UnknownSet, end_rename, manifest_of
 from beauty_rec.settings import Settings
 
 
@@ -32,6 +33,7 @@ def drop_sets(settings: Settings, forgotten: Forgotten) -> list[str]:
     data_dir, root = settings.data_dir, settings.data_dir / "serving"
     if not len(forgotten) or not (root / MANIFEST).exists():
         return []
+    end_rename(root)  # of a call that was killed
     newest = read_manifest(root)
     if _is_whole(root, newest) and _known(root / VERSIONS / newest.set, forgotten):
         newest = publish_without(root, newest, forgotten, settings.serve, settings.encoder)
@@ -65,15 +67,22 @@ def _is_cleared(root: Path, name: str, forgotten: Forgotten) -> bool:
         manifest = manifest_of(root, name)
     except UnknownSet:
         return False
-    parts = dict(manifest.parts)
-    for part, time in PERSONAL.items():
-        path = root / VERSIONS / name / part
-        if part in parts and path.exists():
-            frame = forgotten.left(pl.read_parquet(path, glob=False), time=time)
-            with atomic_path(path) as draft:  # other sets' links of it stay as they are
-                frame.write_parquet(draft, compression="zstd")
-            parts[part] = content_hash(path)
-    keep_manifest(root, manifest.model_copy(update={"parts": parts}))
+    parts, folder = dict(manifest.parts), root / VERSIONS / name
+    sweep_drafts(folder)
+    with ExitStack() as drafts:
+        for part, time in PERSONAL.items():
+            path = folder / part
+            if part not in parts or not path.exists():
+                continue
+            frame = pl.read_parquet(path, glob=False)
+            left = forgotten.left(frame, time=time)
+            if left.height < frame.height:  # other sets' links of the file stay as they are
+                draft = drafts.enter_context(atomic_path(path))
+                left.write_parquet(draft, compression="zstd")
+                parts[part] = content_hash(draft)
+        # Before the files are replaced: where a kill comes between, they still name the users, so
+        # that the next call goes on.
+        keep_manifest(root, manifest.model_copy(update={"parts": parts}))
     return True
 
 

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,8 +15,10 @@ from beauty_rec.recommender.online.experiments.file import AnswerSettings
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.sets.parts import EVENTS, PROFILES, SAMPLES
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.serving.published import publishing
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
-from beauty_rec.serving.published.release import promote, read_release, served
+from beauty_rec.serving.published.release import promote, read_release, rollback, served
+from beauty_rec.serving.state import forgetting
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.forgetting import drop_sets
 from beauty_rec.settings import Settings
@@ -83,6 +86,53 @@ def test_a_promotion_stays(shop: Settings) -> None:
     assert release.newest == release.before == read_manifest(root).set != newest
     assert traces(root, USER) == []
     set_folder(root, now.manifest)
+
+
+def test_a_kill_between_two_names_ends_no_rollback(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shop.data_dir / "serving"
+    newest = read_manifest(root).set
+    other = rollback(root).set
+    monkeypatch.setattr(publishing, "end_rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        drop_sets(shop, forget(USER))
+    monkeypatch.undo()
+    assert read_manifest(root).set != newest
+    assert served(root).manifest.set == other
+    drop_sets(shop, forget(USER))
+    assert served(root).manifest.set == other
+    release = read_release(root)
+    assert release is not None
+    assert release.newest == release.before == read_manifest(root).set
+    assert release.renamed is None
+    assert traces(root, USER) == []
+
+
+def test_a_kill_while_a_set_is_cleared_is_made_good(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shop.data_dir / "serving"
+    other = rollback(root, pin=True).set
+    keep = forgetting.keep_manifest
+
+    def is_last(*given: Any) -> None:
+        keep(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(forgetting, "keep_manifest", is_last)
+    with pytest.raises(KeyboardInterrupt):
+        drop_sets(shop, forget(USER))
+    monkeypatch.undo()
+    drop_sets(shop, forget(USER))
+    now = served(root).manifest
+    assert now.set == other
+    set_folder(root, now)  # whole
+    assert traces(root, USER) == []
+
+
+def killed(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_damaged_set_is_left_to_the_next_run(shop: Settings) -> None:
