@@ -182,6 +182,8 @@ class Store(Connection):
 
     def put_forgotten(self, marks: Sequence[Mark]) -> None:
         """Keep that users are forgotten, who were so elsewhere, and delete what is from before."""
+        if not marks:
+            return
         users: set[str] = set()
         for table, column in tables.PERSONAL.items():
             found = self.read(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL")

@@ -143,8 +143,8 @@ class LiveShop:
             DatabaseDown: nothing was deleted.
         """
         with self._changing, leaving or nullcontext():
-            past = self._shop.past(user_id, None) or []
-            known_ms = max((event.time_ms for event in past), default=0)
+            done = self._shop.past(user_id, None) or []
+            known_ms = max((event.time_ms for event in done), default=0)
             _, events = self.store.forget(user_id, known_ms)
             since = {user: past for user, past in self._shop.since.items() if user != user_id}
             self._shop = replace(self._shop, since=since, forgotten=self.store.forgotten())
