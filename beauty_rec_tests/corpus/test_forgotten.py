@@ -68,6 +68,11 @@ def test_refused_rows_keep_their_reason_and_lose_their_words() -> None:
     assert left["excerpt"].to_list() == ["", said[1], ""]
     assert left["reason"].to_list() == refused["reason"].to_list()
     assert Forgotten().without_excerpts(refused) is refused
+    for few in (refused.head(0), refused.head(1), refused.slice(1, 1)):
+        left = Forgotten.of(MARKS).without_excerpts(few)
+        assert left["excerpt"].to_list() == [
+            "" if "ann" in each else each for each in few["excerpt"]
+        ]
 
 
 def test_an_id_is_found_however_it_is_written() -> None:
