@@ -46,7 +46,6 @@ def _drop_lists(store: ArtifactStore, data_dir: Path, forgotten: Forgotten) -> N
     if not rows:
         return
     draft = store.draft("user_lists.parquet")
-    draft.parent.mkdir(parents=True, exist_ok=True)
     forgotten.left(lists, time=None).write_parquet(draft, compression="zstd")
     store.keep(draft, LISTS)  # not what was recorded, so it is built anew once there is a set
     draft.unlink()
