@@ -92,7 +92,7 @@ class ItemSpace:
             torch.zeros((spare, matrix.shape[1])),
             items.tower,
             text_start,
-            matrix[:, text_start:].any(axis=1),
+            np.asarray(matrix[:, text_start:].any(axis=1)),
             FirstPass.of(kept, starts, spare),
             SpareRows(len(items.ids)),
         )

@@ -167,13 +167,14 @@ def test_a_model_of_ones_own_counts_by_its_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    models = {"encoder": {"model": "mine"}, "item_tower": {"title_encoder": "titles"}}
+    titled = {"title_encoder": "titles"}
     found = []
     for weights in ({"mine": "1", "titles": "1"}, {"mine": "22"}, {"titles": "333"}):
         for name, text in weights.items():
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / "model.safetensors").write_text(text)
-        found.append(versions(Settings(data_dir=tmp_path / "data", **models)))
+        settings = Settings(data_dir="data", encoder={"model": "mine"}, item_tower=titled)
+        found.append(versions(settings))
     encoders, titles = (
         {name for name in before if before[name] != after[name]}
         for before, after in pairwise(found)
@@ -183,8 +184,8 @@ def test_a_model_of_ones_own_counts_by_its_content(
     assert not {"keywords", "item_tower"} & encoders
     assert not {"keywords", "base_embeddings"} & titles
     (tmp_path / "mine").rename(tmp_path / "moved")
-    moved = {**models, "encoder": {"model": str(tmp_path / "moved")}}
-    assert versions(Settings(data_dir=tmp_path / "data", **moved)) == found[-1]
+    settings = Settings(data_dir="data", encoder={"model": "moved"}, item_tower=titled)
+    assert versions(settings) == found[-1]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.sets.parts import EVENTS, PROFILES, SAMPLES
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.published import publishing
+from beauty_rec.serving.published.kept import keep_manifest
 from beauty_rec.serving.published.manifest import read_manifest, set_folder
 from beauty_rec.serving.published.release import promote, read_release, rollback, served
 from beauty_rec.serving.state import forgetting
@@ -114,10 +115,8 @@ def test_a_kill_while_a_set_is_cleared_is_made_good(
 ) -> None:
     root = shop.data_dir / "serving"
     other = rollback(root, pin=True).set
-    keep = forgetting.keep_manifest
-
     def is_last(*given: Any) -> None:
-        keep(*given)
+        keep_manifest(*given)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(forgetting, "keep_manifest", is_last)
