@@ -7,8 +7,8 @@ writes say so while answers go on from memory.
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,9 @@ T = TypeVar("T")
 LOG = logging.getLogger("beauty_rec.serving")
 CONNECT_SECONDS = 5
 PING_SECONDS = 1.0
+STATEMENT_SECONDS = 10.0
+LOCK_SECONDS = 4.0
+"""That a statement waits for a table; less than others wait for their turn meanwhile."""
 READ_ONLY = "the data folder is read-only: what was given before is not there, and nothing is kept"
 
 Change = tuple[str, Sequence[Sequence[Any]]]
@@ -30,7 +33,7 @@ Change = tuple[str, Sequence[Sequence[Any]]]
 
 
 class DatabaseDown(ConnectionError):
-    """PostgreSQL does not answer; the server is looked for in the background."""
+    """PostgreSQL does not answer, which is looked after, or could not do something now."""
 
 
 class Connection:
@@ -49,7 +52,7 @@ class Connection:
         self._folder, self._dsn, self._on_open = folder, dsn, on_open
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
-        self._server = ExitStack()
+        self._server, self._address = ExitStack(), ""
         self._done = threading.Event()
         self._lost = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -96,9 +99,7 @@ class Connection:
         if self._keeper is not None:
             self._keeper.join(timeout=30)
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._disconnect()
             self._server.close()
 
     def prepare(self, connection: psycopg.Connection[Any]) -> None:
@@ -131,16 +132,47 @@ class Connection:
 
         self._with(changed)
 
+    def read_aside(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Do as :meth:`read` for a statement that may be slow: nobody waits for it.
+
+        Raises:
+            DatabaseDown: it was not run.
+        """
+        with self.aside() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def aside(self) -> Iterator[psycopg.Connection[Any]]:
+        """Yield another connection, beside which this one goes on.
+
+        Raises:
+            DatabaseDown: the database is away, or could not do what was asked.
+        """
+        if not self.healthy:
+            raise DatabaseDown(self._away)
+        try:
+            with _connect(self._address) as connection:
+                limit(connection, "lock_timeout", LOCK_SECONDS)
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise DatabaseDown(_not_now(error)) from error
+
+    @property
+    def _away(self) -> str:
+        return READ_ONLY if self.read_only else "the database is away"
+
     def _with(self, use: Callable[[psycopg.Connection[Any]], T]) -> T:
         if not self._lock.acquire(timeout=CONNECT_SECONDS):
             raise DatabaseDown("the database has been busy for too long")
         try:
             if self._connection is None or self._lost.is_set():
-                raise DatabaseDown(READ_ONLY if self.read_only else "the database is away")
+                raise DatabaseDown(self._away)
             return use(self._connection)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self._lost.set()
-            raise DatabaseDown("the database went away") from error
+            if self._connection is None or self._connection.closed or _ends_connection(error):
+                self._lost.set()
+                raise DatabaseDown("the database went away") from error
+            raise DatabaseDown(_not_now(error)) from error
         finally:
             self._lock.release()
 
@@ -156,19 +188,44 @@ class Connection:
             self._done.wait(PING_SECONDS)
 
     def _reopen(self) -> None:
+        self._disconnect()
         try:
-            if self._connection is not None:
-                self._connection.close()
-            address = self._server.enter_context(postgres(self._folder, self._dsn))
-            self._connection = psycopg.connect(
-                address, autocommit=True, connect_timeout=CONNECT_SECONDS
-            )
-            self._connection.execute("SET statement_timeout = '10s'")
+            server = ExitStack()
+            self._address = server.enter_context(postgres(self._folder, self._dsn))
+            before, self._server = self._server, server
+            before.close()  # not until now: the last one to leave stops the server
+            self._connection = _connect(self._address)
             with self._connection.transaction():
                 self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec'))")
                 self.prepare(self._connection)
+            limit(self._connection, "lock_timeout", LOCK_SECONDS)
         except (psycopg.Error, RuntimeError, OSError) as error:
-            self._connection = None
+            self._disconnect()
             said = redacted(str(error))
             raise DatabaseDown(f"the database cannot be reached: {said}") from error
         self._lost.clear()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def limit(connection: psycopg.Connection[Any], name: str, seconds: float) -> None:
+    """Set ``statement_timeout`` or ``lock_timeout`` of a connection; 0: there is none."""
+    connection.execute("SELECT set_config(%s, %s, false)", [name, f"{round(1000 * seconds)}ms"])
+
+
+def _connect(address: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(address, autocommit=True, connect_timeout=CONNECT_SECONDS)
+    limit(connection, "statement_timeout", STATEMENT_SECONDS)
+    return connection
+
+
+def _ends_connection(error: psycopg.Error) -> bool:
+    """Whether an error is of the connection or of a server that goes down, not of a statement."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+
+
+def _not_now(error: psycopg.Error) -> str:
+    return f"the database could not do this now: {type(error).__name__}"

@@ -29,7 +29,7 @@ class ExperimentView(Collector):
 
     def __init__(self, engine: Engine, shadow: ShadowLane) -> None:
         self._engine, self._shadow = engine, shadow
-        self._figures = Figures(engine.store.read)
+        self._figures = Figures(engine.store.read_aside)
         self._families: list[GaugeMetricFamily] = []
 
     def state(self) -> dict[str, Any]:

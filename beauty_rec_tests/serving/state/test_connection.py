@@ -1,0 +1,69 @@
+"""The store's connection: what takes it away and what does not, with a real PostgreSQL."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from beauty_rec.serving.state.connection import DatabaseDown
+from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec_tests.serving.state.test_store import ITEM, folder
+
+__all__ = ["folder"]
+
+PID = "SELECT pg_backend_pid()"
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store]:
+    opened = Store(folder / STORE, None)
+    opened.open()
+    yield opened
+    opened.close()
+
+
+def test_a_statement_that_fails_leaves_the_store_to_the_others(store: Store) -> None:
+    before = store.read(PID)
+    store.read("SET statement_timeout = '100ms'")
+    with pytest.raises(DatabaseDown, match="could not do this now: QueryCanceled"):
+        store.read("SELECT pg_sleep(5)")
+    assert store.healthy
+    store.put_items([ITEM])
+    assert store.items() == [ITEM]
+    assert store.read(PID) == before
+
+
+def test_a_lost_connection_is_opened_again_and_nothing_of_it_is_left(
+    store: Store, folder: Path
+) -> None:
+    store.put_items([ITEM])
+    for _ in range(3):
+        with pytest.raises(DatabaseDown, match="went away"):
+            store.read("SELECT pg_terminate_backend(pg_backend_pid())")
+        assert not store.healthy
+        store.open()
+        assert store.items() == [ITEM]
+    opened = [file.path for file in psutil.Process().open_files()]
+    assert opened.count(os.fspath(folder.resolve() / STORE / "users.lock")) == 1
+    store.close()
+    assert not (folder / STORE / "cluster" / "postmaster.pid").exists()
+
+
+def test_a_slow_count_keeps_nobody_waiting(store: Store) -> None:
+    begun, counted = threading.Event(), threading.Event()
+
+    def count() -> None:
+        begun.set()
+        assert store.read_aside("SELECT 1 FROM pg_sleep(%s)", [1]) == [(1,)]
+        counted.set()
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    begun.wait()
+    store.put_items([ITEM])
+    assert not counted.is_set()
+    counting.join()
+    assert counted.is_set()
