@@ -23,6 +23,8 @@ from beauty_rec.serving.state.connection import Change, Connection
 LOG = logging.getLogger("beauty_rec.serving")
 STORE = "store"
 """Folder of the embedded cluster, below the data folder."""
+EVENTS_AT_ONCE = 20_000
+"""Events that a statement reads: one that read them all could take longer than it may."""
 
 
 class KeptRow(NamedTuple):
@@ -122,11 +124,16 @@ class Store(Connection):
 
     def given_events(self) -> Iterator[GivenEvent]:
         """Yield the same one by one, each with the answer that it is owed to."""
-        for user, parent_asin, rating, time_ms, kind, recommendation_id in self.read(
-            "SELECT user_id, parent_asin, rating, time_ms, type, recommendation_id"
-            " FROM serving_events ORDER BY number"
-        ):
-            yield GivenEvent(user, Past(parent_asin, rating, time_ms, kind), recommendation_id)
+        last: int | None = 0
+        while last is not None:
+            rows = self.read(
+                "SELECT number, user_id, parent_asin, rating, time_ms, type, recommendation_id"
+                " FROM serving_events WHERE number > %s ORDER BY number LIMIT %s",
+                [last, EVENTS_AT_ONCE],
+            )
+            for _, user, parent_asin, rating, time_ms, kind, recommendation_id in rows:
+                yield GivenEvent(user, Past(parent_asin, rating, time_ms, kind), recommendation_id)
+            last = rows[-1][0] if len(rows) == EVENTS_AT_ONCE else None
 
     def put_events(self, events: Sequence[GivenEvent]) -> None:
         """Insert events, all or none; the same one again changes its rating."""

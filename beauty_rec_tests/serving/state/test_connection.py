@@ -8,8 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from beauty_rec.recommender.online.people import Past
+from beauty_rec.serving.state import database
 from beauty_rec.serving.state.connection import DatabaseDown
-from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec_tests.serving.state.test_store import ITEM, folder
 
 __all__ = ["folder"]
@@ -67,3 +69,15 @@ def test_a_slow_count_keeps_nobody_waiting(store: Store) -> None:
     assert not counted.is_set()
     counting.join()
     assert counted.is_set()
+
+
+def test_events_are_read_some_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [GivenEvent(f"U{n % 2}", Past("N1", 4.0, 9_000 - n)) for n in range(5)]
+    store.put_events(given)
+    store.put_events(given[:1])  # told again: it stays where it was
+    for at_once in range(1, 7):
+        monkeypatch.setattr(database, "EVENTS_AT_ONCE", at_once)
+        assert list(store.given_events()) == given
+    for user in ("U0", "U1"):
+        store.drop_events(user, None, None)
+    assert list(store.given_events()) == []
