@@ -151,8 +151,10 @@ class Store(Connection):
     def drop_events(self, user_id: str, parent_asin: str | None, time_ms: int | None) -> int:
         """Delete given events of a user, all or those of an item, of a moment; return how many."""
         dropped = self.read(
-            "DELETE FROM serving_events WHERE user_id = %s AND (%s::text IS NULL OR"
-            " parent_asin = %s) AND (%s::bigint IS NULL OR time_ms = %s) RETURNING 1",
+            "WITH dropped AS (DELETE FROM serving_events WHERE user_id = %s AND (%s::text IS NULL"
+            " OR parent_asin = %s) AND (%s::bigint IS NULL OR time_ms = %s) RETURNING now()),"
+            " unscrubbed AS (INSERT INTO serving_unscrubbed (since) SELECT * FROM dropped LIMIT 1)"
+            " SELECT * FROM dropped",
             [user_id, parent_asin, parent_asin, time_ms, time_ms],
         )
         return len(dropped)
@@ -184,7 +186,7 @@ class Store(Connection):
             (f"DELETE FROM {table} WHERE {column} = %s", [(user_id,)])
             for table, column in tables.PERSONAL.items()
         ]
-        self.change(*deletions, _marking([mark]))
+        self.change(*deletions, _marking([mark]), tables.UNSCRUBBED)
         return mark, int(events)
 
     def put_forgotten(self, marks: Sequence[Mark]) -> None:
@@ -200,11 +202,16 @@ class Store(Connection):
             (f"DELETE FROM {table} WHERE {column} = %s AND time_ms <= %s", list(gone.items()))
             for table, column in tables.PERSONAL.items()
         ]
-        self.change(*deletions, _marking(marks))
+        self.change(*deletions, _marking(marks), tables.UNSCRUBBED)
 
-    def scrub(self) -> bool:
+    def is_scrubbed(self) -> bool:
+        """Whether nothing that was deleted is still in the files, as far as it may be seen to."""
+        return not self.read("SELECT 1 FROM serving_unscrubbed LIMIT 1")
+
+    def scrub(self, *, at_leisure: bool = False) -> bool:
         """Take deleted personal rows out of the files: see :func:`.tables.scrub`."""
-        return self._with(tables.scrub)
+        with self.aside() as connection:
+            return tables.scrub(connection, at_leisure=at_leisure)
 
 
 def _marking(marks: Sequence[Mark]) -> Change:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.serving.state.connection import STATEMENT_SECONDS, Change, limit
 from beauty_rec.serving.state.shown.tables import SHOWN
 
 INDEX_CLUSTER = "postgres"
@@ -18,6 +19,11 @@ INDEX_CLUSTER = "postgres"
 
 PERSONAL = {"serving_events": "user_id", "serving_impressions": "user_id"}
 """Tables with personal data, and the column with the user's id; ``time_ms`` says of when it is."""
+
+HELD_SECONDS = 3.0
+"""That a server writes a table anew; others, who wait for it, have more patience."""
+WAIT_SECONDS = 2.0
+"""For whoever uses the table: everybody who comes later waits, too."""
 
 SCHEMA = """
     CREATE TABLE IF NOT EXISTS serving_items (
@@ -34,7 +40,12 @@ SCHEMA = """
         PRIMARY KEY (salt, digest));
     CREATE TABLE IF NOT EXISTS serving_rows (
         key text PRIMARY KEY, made jsonb NOT NULL, vectors bytea NOT NULL);
+    CREATE TABLE IF NOT EXISTS serving_unscrubbed (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        since timestamptz NOT NULL DEFAULT now());
 """
+UNSCRUBBED: Change = ("INSERT INTO serving_unscrubbed DEFAULT VALUES", [()])
+"""To be run with a deletion: its rows are still in the files, see :func:`scrub`."""
 _GIVEN = {
     "serving_items": "id, record, changed_at",
     "serving_events": "user_id, parent_asin, time_ms, rating",
@@ -44,11 +55,15 @@ _GIVEN = {
 def prepare(connection: psycopg.Connection[Any], folder: Path | None) -> None:
     """Make the tables that are not there; take over what the cluster beside ``folder`` held."""
     is_new = not has(connection, "serving_items")
+    is_older = not is_new and not has(connection, "serving_unscrubbed")
     connection.execute(SCHEMA)
     connection.execute(SHOWN)
+    if is_older:  # a table may have been too large for it
+        connection.execute(UNSCRUBBED[0])
     for table, column in PERSONAL.items():
-        without = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STATISTICS 0")
-        connection.execute(without.format(sql.Identifier(table), sql.Identifier(column)))
+        if _has_statistics(connection, table, column):  # else no lock: it may be written anew
+            without = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STATISTICS 0")
+            connection.execute(without.format(sql.Identifier(table), sql.Identifier(column)))
     if is_new and folder is not None:
         _take_over(connection, folder.parent / INDEX_CLUSTER)
 
@@ -59,15 +74,32 @@ def has(connection: psycopg.Connection[Any], table: str) -> bool:
     return found is not None and found[0] is not None
 
 
-def scrub(connection: psycopg.Connection[Any]) -> bool:
+def scrub(connection: psycopg.Connection[Any], *, at_leisure: bool) -> bool:
     """Take deleted personal rows out of the server's files; return whether that was possible.
 
     A deleted row stays in its table's file until that is written anew, and in the write-ahead log
     until a checkpoint. Where others run the server, the log and the backups are theirs.
+
+    Args:
+        connection: on which nobody waits; who needs the table that is written anew does.
+        at_leisure: take as long as it takes; else what takes long is left, and owed.
     """
+    [(owed,)] = connection.execute(f"{UNSCRUBBED[0]} RETURNING number").fetchall()
+    limit(connection, "lock_timeout", WAIT_SECONDS)
     try:
-        for table in PERSONAL:
-            connection.execute(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table)))
+        is_out = _written_anew(connection, at_leisure=at_leisure)
+    except psycopg.OperationalError:  # too large, in use, no room
+        return False
+    connection.execute("DELETE FROM serving_unscrubbed WHERE number <= %s", [owed])
+    return is_out
+
+
+def _written_anew(connection: psycopg.Connection[Any], *, at_leisure: bool) -> bool:
+    """Write the tables, statistics and the log anew; return whether all of it is allowed."""
+    limit(connection, "statement_timeout", 0 if at_leisure else HELD_SECONDS)
+    for table in PERSONAL:
+        connection.execute(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(table)))
+    try:
         connection.execute(
             "DELETE FROM pg_statistic WHERE starelid = ANY(SELECT to_regclass(name) FROM"
             " unnest(%s::text[]) AS name)",
@@ -75,10 +107,20 @@ def scrub(connection: psycopg.Connection[Any]) -> bool:
         )
         connection.execute("VACUUM (FULL) pg_statistic")
         connection.execute("SELECT pg_switch_wal()")
-        connection.execute("CHECKPOINT")
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.QueryCanceled):
+        limit(connection, "statement_timeout", 0 if at_leisure else STATEMENT_SECONDS)
+        connection.execute("CHECKPOINT")  # which holds nobody up
+    except psycopg.errors.InsufficientPrivilege:
         return False
     return True
+
+
+def _has_statistics(connection: psycopg.Connection[Any], table: str, column: str) -> bool:
+    """Whether PostgreSQL may keep statistics of a column."""
+    found = connection.execute(
+        "SELECT attstattarget FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s",
+        [table, column],
+    ).fetchone()
+    return found is None or found[0] != 0
 
 
 def _take_over(connection: psycopg.Connection[Any], folder: Path) -> None:

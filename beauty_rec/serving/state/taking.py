@@ -72,8 +72,8 @@ def made_store(settings: Settings) -> Iterator[Store]:
 def _text(store: Store, kind: GivenKind) -> str:
     if kind == "forgotten":
         found = store.forgotten()
-        if len(found):
-            store.scrub()  # what was deleted while the server was too busy for it
+        if not store.is_scrubbed():
+            store.scrub(at_leisure=True)  # what was too large, or in use, when it was deleted
         return found.dump() if len(found) else ""
     rows = _events(store) if kind == "events" else _items(store)
     return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)

@@ -127,6 +127,25 @@ def test_impressions_wait_for_the_database_and_the_rest_is_counted(
     assert list(found.values()) == given[:3]
 
 
+def test_impressions_that_wait_for_their_table_keep_no_event_waiting(
+    store: Store, folder: Path
+) -> None:
+    now = int(time.time() * 1000)
+    log = ImpressionLog(store, 90, lambda: 7)
+    with postgres(folder / STORE) as dsn, psycopg.connect(dsn) as other:
+        other.execute("LOCK TABLE serving_impressions")  # as one that is written anew
+        log.put(impression(now))
+        log.start()
+        for turn in range(3):
+            began = time.monotonic()
+            store.put_events([GivenEvent("U", Past("N1", 4.0, now + turn))])
+            assert time.monotonic() - began < 2
+            time.sleep(0.2)
+        assert len(log) == 1
+    wait_for(lambda: log.written.kept == 1)
+    log.close()
+
+
 def test_what_cannot_be_written_does_not_stop_the_rest(store: Store) -> None:
     log = ImpressionLog(store, 90, lambda: 7)
     now = int(time.time() * 1000)

@@ -44,6 +44,8 @@ INSERT = """
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (recommendation_id) DO NOTHING
 """
+WAIT_LITTLE = "SET LOCAL lock_timeout = '250ms'"
+"""Before INSERT: where the table is written anew impressions wait, and not all that is given."""
 SELECT = """
     SELECT recommendation_id, time_ms, user_id, kind, version, variant, ordering, items, sources,
         experiment, propensities, shadow_of, catalogue_items FROM serving_impressions

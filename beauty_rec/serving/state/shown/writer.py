@@ -17,7 +17,7 @@ from itertools import islice
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import Store
 from beauty_rec.serving.state.shown.impression import Impression
-from beauty_rec.serving.state.shown.tables import INSERT, PURGE, SELECT
+from beauty_rec.serving.state.shown.tables import INSERT, PURGE, SELECT, WAIT_LITTLE
 
 LOG = logging.getLogger("beauty_rec.serving")
 BEHIND_SECONDS = 0.25
@@ -136,7 +136,7 @@ class ImpressionLog:
             return False
         items, kept = self._catalogue_items(), len(batch)
         try:
-            self._store.change((INSERT, [(*one, items) for one in batch]))
+            self._store.change((WAIT_LITTLE, [()]), (INSERT, [(*one, items) for one in batch]))
         except DatabaseDown:
             raise
         except Exception as error:  # no later try would fare better
