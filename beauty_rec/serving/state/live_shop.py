@@ -47,6 +47,7 @@ class LiveShop:
         forgotten = Forgotten.load(taken_path(settings.data_dir, "forgotten"))
         self._shop = replace(base, forgotten=forgotten)
         self._changing = threading.RLock()
+        self._making = threading.Lock()
         self._restored = False
         self._given: dict[str, NewItem] = {}
         self._added: dict[str, NewRow] = {}
@@ -97,21 +98,15 @@ class LiveShop:
             UnknownAttribute: an attribute is given that there is no field for.
             DatabaseDown: nothing was stored.
         """
-        with self._changing:
-            latest = {item.parent_asin: item for item in items}
-            made: dict[str, NewRow] = {}
-            for rows in self._rows.make(self._shop, list(latest.values())):
-                made |= rows
-            self.store.put_items(list(latest.values()))
-            self._given = {**self._given, **latest}
-            known = self._states
-            back = {  # what is given anew is not withdrawn
-                name: ItemState(in_stock=known[name].in_stock)
-                for name in latest.keys() & known.keys()
-            }
-            self._states = {**known, **back}
-            self._add(made)
-            return self._shop.manifest.set
+        latest = {item.parent_asin: item for item in items}
+        with self._making:  # one after the other; all other changes go on meanwhile
+            while True:
+                base, made = self._base, dict[str, NewRow]()
+                for rows in self._rows.make(base, list(latest.values())):
+                    made |= rows
+                with self._changing:
+                    if self._base is base:  # another set has other models
+                        return self._put_items(latest, made)
 
     def set_state(self, parent_asin: str, **said: Any) -> dict[str, Any]:
         """Store what was said of an item (see :class:`.ItemState`), which the next answer knows.
@@ -239,6 +234,17 @@ class LiveShop:
                     self._add({n: r for n, r in rows.items() if n not in self._added})
         except Exception as error:
             LOG.error("given", extra={"event": "items_not_added", "error": repr(error)})
+
+    def _put_items(self, latest: Mapping[str, NewItem], made: Mapping[str, NewRow]) -> str:
+        self.store.put_items(list(latest.values()))
+        self._given = {**self._given, **latest}
+        known = self._states
+        back = {  # what is given anew is not withdrawn
+            name: ItemState(in_stock=known[name].in_stock) for name in latest.keys() & known.keys()
+        }
+        self._states = {**known, **back}
+        self._add(made)
+        return self._shop.manifest.set
 
     def _make_known(self, base: Snapshot) -> None:
         given = list(self._given.values())

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from beauty_rec.corpus.intake.given import contents_of, taken_path, with_items
 from beauty_rec.corpus.intake.ingest import ingest_items
-from beauty_rec.recommender.online.requests import NewItem, RecommendRequest
+from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.online.stock.new_items import add_rows, is_taken_in, make_rows
@@ -226,3 +227,37 @@ def test_a_switch_has_the_items_from_its_first_answer(folder: Path, encoder: Tex
         assert engine.look() is True
         assert engine.waiting_items == 0
         assert engine.item("N39")["title"] == "A walnut soap, number 39"
+
+
+def test_others_write_while_rows_are_made_and_a_switch_has_them_made_again(
+    folder: Path, encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    made_for: list[str] = []
+
+    def slowly(shop: Any, items: Any, settings: Any) -> Any:
+        if items[0].parent_asin == "SLOW":
+            made_for.append(shop.manifest.set)
+            begun.set()
+            assert go_on.wait(60)
+        return make_rows(shop, items, settings)
+
+    monkeypatch.setattr(module, "make_rows", slowly)
+    with Engine.open(Settings(data_dir=folder)) as engine:
+        before = engine.shop.manifest.set
+        slow = NewItem(parent_asin="SLOW", title="A slow soap of alder")
+        adding = threading.Thread(target=engine.add_items, args=[[slow]])
+        adding.start()
+        assert begun.wait(60)
+        engine.add_events([NewEvent(user_id="WRITES", parent_asin="N4", rating=4.0)])
+        assert engine.set_state("N4", price=2.5)["price"] == 2.5
+        publish_synthetic(folder, Size(items=40, events=300, seed=3), encoder, encode=False)
+        assert engine.look() is True
+        assert adding.is_alive()
+        go_on.set()
+        adding.join()
+        assert made_for == [before, engine.shop.manifest.set]
+        assert engine.item("SLOW")["title"] == "A slow soap of alder"
+        assert engine.item("N4")["price"] == 2.5
+        hits = engine.search([SearchQuestion("A slow soap of alder", 80)])[0]["items"]
+        assert "SLOW" in {hit["parent_asin"] for hit in hits}
