@@ -1,6 +1,5 @@
 """Lists of all users of a served set, in chunks that outlive a kill."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.row_cache import content_keys, maker_of
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings
 
@@ -45,7 +45,8 @@ def make_lists(settings: Settings, code_version: str) -> MadeLists:
     """Return the best items of every user of the set that is served, by its own answer path.
 
     Asked as of the moment at which the set was published. What was given over the API by now
-    counts: items, events, and the shop's rules.
+    counts: items, what was said of them, events, and the shop's rules. A chunk of a run that was
+    killed is taken over where nothing of this is other now.
 
     Args:
         settings: ``data_dir``, ``lists`` and ``serve``.
@@ -54,12 +55,8 @@ def make_lists(settings: Settings, code_version: str) -> MadeLists:
     cache = settings.data_dir / CACHE
     with Engine.open(settings) as engine:
         shop, lists = engine.shop, settings.lists
-        published = datetime.fromisoformat(shop.manifest.created_at)
-        given = (
-            code_version, shop.manifest.set, shop.manifest.created_at, lists.model_dump_json(),
-            settings.serve.source_depth, settings.serve.diversity,
-        )  # fmt: skip
-        folder = cache / hashlib.sha256(repr(given).encode()).hexdigest()[:16]
+        at_ms = int(datetime.fromisoformat(shop.manifest.created_at).timestamp() * 1000)
+        folder = cache / _key(engine, code_version, lists.model_dump_json())
         for other in cache.glob("*"):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
@@ -68,12 +65,14 @@ def make_lists(settings: Settings, code_version: str) -> MadeLists:
         gone = shop.forgotten.among(pl.Series(known, dtype=pl.String))
         chunks, kept = list[Path](), 0
         for start in range(0, len(known), lists.chunk):  # of all, so that who leaves moves nobody
-            some = [user for user in known[start : start + lists.chunk] if user not in gone]
-            path = folder / f"{start:012d}.parquet"
+            all_of_it = known[start : start + lists.chunk]
+            some = [user for user in all_of_it if user not in gone]
+            done = [[e for e in shop.since.get(u, ()) if e.time_ms < at_ms] for u in all_of_it]
+            path = folder / f"{start:012d}-{maker_of(done)}.parquet"
             if path.exists():
                 kept += len(some)
             else:
-                frame = _frame(engine, some, lists.k, int(published.timestamp() * 1000))
+                frame = _frame(engine, some, lists.k, at_ms)
                 with atomic_path(path) as draft:
                     frame.write_parquet(draft)
             chunks.append(path)
@@ -116,6 +115,19 @@ def best_of_users(
         finally:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(threads)
+
+
+def _key(engine: Engine, *others: str) -> str:
+    """Return what stands for all that the lists of all users depend on."""
+    shop, given = engine.shop, engine.given
+    items = sorted(given.items.items(), key=lambda each: each[0])
+    return maker_of(
+        others,
+        (shop.manifest.set, shop.manifest.created_at),
+        (engine.serve.model_dump_json(), engine.released.model_dump_json(), engine.rules.text),
+        content_keys(item.model_dump_json() for _, item in items),
+        sorted(given.states.items()),
+    )
 
 
 def _frame(engine: Engine, users: Sequence[str], k: int, at_ms: int) -> pl.DataFrame:

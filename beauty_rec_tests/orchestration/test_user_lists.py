@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ from beauty_rec.orchestration.stage.stage import for_settings
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.orchestration.storage.io_managers import io_managers
 from beauty_rec.orchestration.storage.resources import resources_of
+from beauty_rec.recommender.online.experiments.file import AnswerSettings
+from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving import lists
-from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.serving.published.release import promote
+from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import Settings, child_environment
 from beauty_rec_tests.recommender.served_set import data, encoder
@@ -60,6 +65,30 @@ def run(settings: Settings) -> tuple[pl.DataFrame, dict[str, Any]]:
     return pl.read_parquet(settings.data_dir / "processed" / "user_lists.parquet"), figures
 
 
+def run_killed(settings: Settings, monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
+    """Materialize the asset until ``chunks`` chunks are written."""
+
+    def dies(path: Path) -> AbstractContextManager[Path]:
+        if len(list(path.parent.glob("*.parquet"))) == chunks:
+            raise KeyboardInterrupt
+        return atomic_path(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lists, "atomic_path", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(settings)
+
+
+@contextmanager
+def store_of(folder: Path) -> Iterator[Store]:
+    store = Store(folder / STORE, None)
+    store.open()
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 def test_lists_are_what_the_server_answers(shop: Path) -> None:
     settings = Settings(data_dir=shop, lists=ON)
     found, figures = run(settings)
@@ -88,20 +117,10 @@ def test_off_is_an_empty_table_of_the_same_columns(shop: Path) -> None:
 
 
 def test_a_run_goes_on_where_another_ended(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed, _ = run(Settings(data_dir=shop, lists=ON))
-    written: list[Path] = []
-
-    def dies(path: Path) -> AbstractContextManager[Path]:
-        if len(written) == 3:
-            raise KeyboardInterrupt
-        written.append(path)
-        return atomic_path(path)
-
-    monkeypatch.setattr(lists, "atomic_path", dies)
-    with pytest.raises(KeyboardInterrupt):
-        run(Settings(data_dir=shop, lists=ON))
-    monkeypatch.setattr(lists, "atomic_path", atomic_path)
-    found, figures = run(Settings(data_dir=shop, lists=ON))
+    settings = Settings(data_dir=shop, lists=ON)
+    undisturbed, _ = run(settings)
+    run_killed(settings, monkeypatch, 3)
+    found, figures = run(settings)
     assert figures["users_kept"] == 75
     assert found.equals(undisturbed)
     assert not (shop / "cache" / "user_lists").exists()
@@ -115,23 +134,50 @@ def test_who_is_forgotten_meanwhile_is_in_no_list_and_moves_nobody(
     settings = Settings(data_dir=shop, lists=ON)
     undisturbed, _ = run(settings)
     leaves = undisturbed["user_id"][0]
-
-    def dies(path: Path) -> AbstractContextManager[Path]:
-        if list(path.parent.glob("*.parquet")):
-            raise KeyboardInterrupt
-        return atomic_path(path)
-
-    monkeypatch.setattr(lists, "atomic_path", dies)
-    with pytest.raises(KeyboardInterrupt):
-        run(settings)
-    monkeypatch.setattr(lists, "atomic_path", atomic_path)
-    store = Store(shop / STORE, None)
-    store.open()
-    store.forget(leaves)
-    store.close()
+    run_killed(settings, monkeypatch, 1)
+    with store_of(shop) as store:
+        store.forget(leaves)
     found, figures = run(settings)
     assert figures["users_kept"] == ON["chunk"] - 1
     assert found.equals(undisturbed.filter(pl.col("user_id") != leaves))
+
+
+def test_what_changed_since_the_kill_is_in_all_lists(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("")
+    settings = Settings(data_dir=shop, lists=ON, serve={"rules": rules})
+    undisturbed, _ = run(settings)
+    first, (item, second) = undisturbed["user_id"][0], undisturbed["parent_asin"][:2].to_list()
+
+    run_killed(settings, monkeypatch, 3)
+    with store_of(shop) as store:
+        store.put_events([GivenEvent(first, Past(item, 5.0, 1_600_000_000_000))])
+    found, figures = run(settings)
+    assert figures["users_kept"] == 2 * ON["chunk"]  # the user's own is made anew
+    assert item not in found.filter(user_id=first)["parent_asin"].to_list()
+    others = pl.col("user_id") != first
+    assert found.filter(others).equals(undisturbed.filter(others))
+
+    run_killed(settings, monkeypatch, 3)
+    with store_of(shop) as store:
+        store.put_states({item: ItemState(hidden=True)})
+    found, figures = run(settings)
+    assert figures["users_kept"] == 0
+    assert item not in found["parent_asin"].to_list()
+
+    run_killed(settings, monkeypatch, 3)
+    rules.write_text(f'[[rules]]\nname = "gone"\ndo = "exclude"\nitems = ["{second}"]\n')
+    found, figures = run(settings)
+    assert figures["users_kept"] == 0
+    assert second not in found["parent_asin"].to_list()
+
+    run_killed(settings, monkeypatch, 3)
+    promote(shop / "serving", None, AnswerSettings(order="popular"), "promoted by hand")
+    ordered, figures = run(settings)
+    assert figures["users_kept"] == 0
+    assert not ordered["parent_asin"].equals(found["parent_asin"])
 
 
 @pytest.mark.faults

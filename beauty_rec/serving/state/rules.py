@@ -96,6 +96,11 @@ class RulesKeeper:
         """The rules at work, in the order of the file."""
         return self._rules
 
+    @property
+    def text(self) -> str:
+        """The file that they were read from; empty where there is none."""
+        return self._text
+
     def look(self, shop: Snapshot, *, is_whole: bool = True) -> bool:
         """Read the file again; return whether other rules are at work now.
 
