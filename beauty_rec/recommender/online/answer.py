@@ -58,7 +58,7 @@ def answered(
         order, chosen = explorer.of(order, len(ordered.rows), moved)
     if not len(order):
         notes.append("no item passes the filters")
-    reasons = Reasons(shop.catalogue, shop.space, shop.path.builder, one.query)
+    reasons = Reasons(shop.catalogue, shop.path, one.query)
     return Answered(one, ordered, order, names, notes, chosen, reasons)
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from beauty_rec.items.keyword_ranking import words
 from beauty_rec.items.vocabulary import SPECIAL, UNKNOWN
-from beauty_rec.ranking.features.build import FeatureBuilder, Query, named_values
+from beauty_rec.ranking.features.build import Query, named_values
 from beauty_rec.recommender.online.stock.catalogue import Catalogue
-from beauty_rec.recommender.space import ItemSpace
+from beauty_rec.recommender.path import AnswerPath
 
 LEAST_COSINE = 0.5
 MOST_ATTRIBUTES = 3
@@ -24,11 +24,10 @@ _COMMON = frozenset(STOPWORDS_EN)
 class Reasons:
     """Evidence for one question; ask :meth:`of` for the answered items."""
 
-    def __init__(
-        self, catalogue: Catalogue, space: ItemSpace, builder: FeatureBuilder, query: Query
-    ) -> None:
-        self._space, self._builder = space, builder
-        table, vocabulary = builder.table, builder.vocabulary
+    def __init__(self, catalogue: Catalogue, path: AnswerPath, query: Query) -> None:
+        space, table, builder = path.space, path.table, path.builder
+        # What is said of the items now; the builder's own table is of when it was trained.
+        self._space, self._table, self._vocabulary = space, table, builder.vocabulary
         known = [row for name in query.history if (row := space.row_of.get(name, -1)) >= 0]
         latest = dict.fromkeys(reversed(known))
         self.known = [row for row in latest if not catalogue.hidden[row]]  # and never shown
@@ -39,7 +38,7 @@ class Reasons:
         self._past = len(past)
         self._asked = frozenset(words(query.context or "")) - _COMMON
         named = named_values(query, builder.spec).items()
-        ids = {vocabulary.id_of(field, value) for field, value in named}
+        ids = {self._vocabulary.id_of(field, value) for field, value in named}
         self._named = {i for i in ids if i > UNKNOWN}
         self._worth = self._worths()
 
@@ -84,7 +83,7 @@ class Reasons:
         return found
 
     def _attributes(self, parent_asin: str) -> list[dict[str, Any]]:
-        table, vocabulary = self._builder.table, self._builder.vocabulary
+        table, vocabulary = self._table, self._vocabulary
         place = table.row_of.get(parent_asin)
         if place is None:
             return []
@@ -106,8 +105,8 @@ class Reasons:
 
     def _worths(self) -> dict[int, float]:
         """Return what each id of the past tells, less being more: rare ones of many items."""
-        items, least = max(1, len(self._builder.table.ids)), 1 if self._past == 1 else 2
-        entries, found = self._builder.vocabulary.entries, {}
+        items, least = max(1, len(self._table.ids)), 1 if self._past == 1 else 2
+        entries, found = self._vocabulary.entries, {}
         for i, count in self._counts.items():
             if i < len(SPECIAL) or count < least or i in self._named:
                 continue
@@ -123,15 +122,15 @@ class Reasons:
         return [{"kind": "keyword", "text": said, "count": count} for said, count in chosen]
 
 
-def attributes_of(builder: FeatureBuilder, parent_asin: str) -> dict[str, list[str]]:
-    """Return the values that the models know of an item, by field."""
-    place = builder.table.row_of.get(parent_asin)
+def attributes_of(path: AnswerPath, parent_asin: str) -> dict[str, list[str]]:
+    """Return the values of an item that have ids, by field."""
+    place = path.table.row_of.get(parent_asin)
     found: dict[str, list[str]] = {}
     if place is None:
         return found
-    for i in dict.fromkeys(builder.table.sparse[place].tolist()):
+    for i in dict.fromkeys(path.table.sparse[place].tolist()):
         if i >= len(SPECIAL):
-            entry = builder.vocabulary.entries[i - len(SPECIAL)]
+            entry = path.builder.vocabulary.entries[i - len(SPECIAL)]
             found.setdefault(entry.field, []).append(entry.value)
     return found
 

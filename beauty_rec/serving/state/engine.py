@@ -168,7 +168,7 @@ class Engine(SplitShop):
             **card,
             "hidden": bool(shop.catalogue.hidden[row]),
             "version": shop.manifest.set,
-            "attributes": attributes_of(shop.path.builder, parent_asin),
+            "attributes": attributes_of(shop.path, parent_asin),
             "train_events": round(float(np.expm1(table.events.log_count[place]))),
         }
 

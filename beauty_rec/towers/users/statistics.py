@@ -20,6 +20,8 @@ YEAR_DAYS = 365.2425
 MONTHS = 12
 CLIP = 6.0
 """Standard deviations kept of a column: a count's tail must not rule the score."""
+FLOOR = 0.3
+"""Events that a logarithm of a count starts from."""
 
 Floats = NDArray[np.float64]
 
@@ -104,15 +106,21 @@ class StatisticsSpec:
             start = part.stop
         return found
 
-    def raw(
-        self,
-        events: Events,
-        rows: NDArray[np.int64],
-        people: NDArray[np.float32],
-        as_of_ms: int,
-    ) -> Floats:
-        """Return float64 ``[N, E]``: the columns before scaling."""
-        return np.concatenate(list(self.blocks(events, rows, people, as_of_ms)), axis=1)
+    def unsold(self) -> NDArray[np.float32]:
+        """Return float32 ``[E]``: the columns of an item without any event.
+
+        Nothing is likelier of it than of others, and its buyers are those of the average item: what
+        :meth:`at` says, but for the means, which there are over the events of the moment.
+        """
+        counts, tags = len(self.half_lives_days), sum(map(len, self.tags.values()))
+        lifts = len(self.contexts) * len(self.context_half_lives_days) + MONTHS
+        found = np.array(self.mean)
+        found[:counts] = np.log(FLOOR)
+        found[counts : counts + 3] = 1, 0, 0  # as of _ages
+        found[counts + 3 : counts + 3 + lifts] = 0
+        found[len(found) - 1 - tags : len(found) - 1] = 0
+        scaled = (found - np.array(self.mean)) / np.array(self.deviation)
+        return np.asarray(np.clip(scaled, -CLIP, CLIP), dtype=np.float32)
 
     def blocks(
         self,
@@ -121,13 +129,13 @@ class StatisticsSpec:
         people: NDArray[np.float32],
         as_of_ms: int,
     ) -> Iterator[Floats]:
-        """Yield what :meth:`raw` returns, some columns at a time."""
+        """Yield float64 ``[N, …]``: the columns before scaling, some of them at a time."""
         rows = rows[(events.time_ms[rows] < as_of_ms) & (events.item[rows] >= 0)]
         item, items = events.item[rows], len(events.item_ids)
         time = events.time_ms[rows]
         age = (as_of_ms - time) / DAY_MS
         popular = [
-            np.log(np.bincount(item, decay(age, half_life), items) + 0.3)
+            np.log(np.bincount(item, decay(age, half_life), items) + FLOOR)
             for half_life in self.half_lives_days
         ]
         yield np.concatenate([np.stack(popular, axis=1), _ages(item, age, items)], axis=1)

@@ -25,7 +25,7 @@ def spec(data: UserTowerData, people: np.ndarray, small: UserTowerSettings) -> S
 def test_columns_by_loops(data: UserTowerData, people: np.ndarray, spec: StatisticsSpec) -> None:
     events, as_of = data.events, int(data.events.time_ms[data.train[400]])
     rows = [r for r in data.train if events.time_ms[r] < as_of]
-    raw = spec.raw(events, data.train, people, as_of)
+    raw = np.concatenate(list(spec.blocks(events, data.train, people, as_of)), axis=1)
     place = spec.contexts.index("wedding")
     q = (sum(_weight(events, r, as_of, 60) for r in rows if _said(events, r, "wedding")) + 1) / (
         sum(_weight(events, r, as_of, 60) for r in rows if events.context[r] >= 0) + 2
@@ -78,6 +78,22 @@ def test_no_event_at_all_is_finite(
     data: UserTowerData, people: np.ndarray, spec: StatisticsSpec
 ) -> None:
     assert np.isfinite(spec.at(data.events, data.train, people, 0)).all()
+
+
+def test_an_item_without_events_needs_none_to_be_told(
+    data: UserTowerData, people: np.ndarray, spec: StatisticsSpec
+) -> None:
+    """But for the means, which are shrunk to those of the events of the moment."""
+    events, as_of = data.events, int(data.events.time_ms[data.train[60]])
+    never = np.setdiff1d(np.arange(60), events.item[data.train[:60]])
+    assert len(never) > 0
+    buyers = 7 + 2 * 2 + 12
+    means = [*range(buyers, buyers + 6), len(spec.mean) - 1]
+    others = np.setdiff1d(np.arange(len(spec.mean)), means)
+    told = spec.unsold()
+    for row in spec.at(events, data.train, people, as_of)[never]:
+        np.testing.assert_allclose(told[others], row[others], atol=1e-5)
+    assert (told[means] == 0).all(), "the average item's"
 
 
 def test_no_context_no_tag_no_profile(data: UserTowerData, small: UserTowerSettings) -> None:

@@ -15,9 +15,8 @@ from beauty_rec.corpus.schema import ITEM_SCHEMA
 from beauty_rec.items.attributes import choose_domain
 from beauty_rec.items.rules import RulesAttributeExtractor
 from beauty_rec.items.text import ItemTextBuilder
-from beauty_rec.items.vocabulary import Vocabulary
+from beauty_rec.items.vocabulary import UNKNOWN, Vocabulary
 from beauty_rec.ranking.features.item_events import NEVER
-from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.sets.parts import (
     ITEM_TOWER,
@@ -100,12 +99,18 @@ def make_rows(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> l
 
 
 def add_rows(shop: Snapshot, rows: Sequence[NewRow]) -> Snapshot:
-    """Return the shop with these rows; one that nobody bought yet has the statistics of such."""
+    """Return the shop with these rows.
+
+    What it sells already keeps its statistics; a stranger has those of what nobody bought yet.
+    """
     if not rows:
         return shop
     vectors = np.stack([row.vectors for row in rows])
-    tower = shop.path.tower.items.tower
-    statistics = np.repeat(_unsold(shop)[None], len(rows), axis=0)
+    items = shop.path.tower.items
+    tower, text = items.tower, items.tower + items.statistics
+    places = shop.space.rows([row.card["parent_asin"] for row in rows])
+    statistics = shop.space.vectors(places)[:, tower:text]
+    statistics[places < 0] = _unsold(shop)
     return shop.with_items(
         np.concatenate([vectors[:, :tower], statistics, vectors[:, tower:]], axis=1),
         np.array([row.sparse for row in rows], np.int32),
@@ -129,17 +134,20 @@ def maker(shop: Snapshot, settings: Settings) -> str:
 def is_taken_in(base: Snapshot, item: NewItem) -> bool:
     """Whether the set itself was made of an item as it was given, and has its attributes.
 
-    One that does not tell what it was made of, as it is older, counts as made without it.
+    A value that has no id yet is no attribute that the set could have. A set that does not tell
+    what it was made of, as it is older, counts as made without the item.
     """
     row = base.space.row_of.get(item.parent_asin)
     if row is None or base.catalogue.content(row) != item.content:
         return False
-    known = attributes_of(base.path.builder, item.parent_asin)
-    return all(
-        {v.lower() for v in ([value] if isinstance(value, str) else value)}
-        <= {str(v).lower() for v in known.get(name, [])}
+    table, vocabulary = base.path.table, base.path.builder.vocabulary
+    said = {
+        vocabulary.id_of(name, one.lower())
         for name, value in item.attributes.items()
-    )
+        for one in ([value] if isinstance(value, str) else value)
+    }
+    place = table.rows([item.parent_asin])[0]
+    return said - {UNKNOWN} <= set(table.sparse[place].tolist())
 
 
 @cache
@@ -233,12 +241,11 @@ def _texts(
 
 def _unsold(shop: Snapshot) -> NDArray[np.float32]:
     """Return the statistics columns of an item that nobody has bought yet."""
-    items = shop.path.tower.items
+    tower, table = shop.path.tower, shop.path.table
+    items = tower.items
     start, stop = items.tower, items.tower + items.statistics
-    table = shop.path.builder.table
     for row in np.flatnonzero(table.events.first_ms[:-1] == NEVER):
         place = shop.space.row_of.get(table.ids[row])
         if place is not None and place < len(items.ids):
             return np.asarray(items.matrix[place, start:stop])
-    found: NDArray[np.float32] = np.asarray(items.matrix[:, start:stop]).min(axis=0)
-    return found
+    return tower.statistics.unsold()
