@@ -1,5 +1,7 @@
 """Where candidates come from: one file a source, in the order that answers name them."""
 
+import numpy as np
+
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.recommender.sources.arrivals import ArrivalsSource
 from beauty_rec.recommender.sources.dense import DenseSource
@@ -49,6 +51,8 @@ def sources_of(
         table: what train events say of the items.
     """
     rows, places = space.rows(table.ids), table.rows(space.ids)
+    # A replaced item has its older row in the table, too, and both would be added up.
+    rows[table.rows(table.ids) != np.arange(len(rows))] = -1
     return [
         UserTowerSource(tower),
         DenseSource(),

@@ -18,7 +18,7 @@ _NONE, _NOTHING = np.zeros(0, np.int64), np.zeros(0, np.float32)
 class ItemToItemSource:
     """The summed co-purchase similarity of an item with those of the past.
 
-    ``rows``: int64, the row of the item space of each item of the table.
+    ``rows``: int64, the row of the item space of each row of the table; -1: none.
     """
 
     table: ItemTable

@@ -13,7 +13,7 @@ from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.understood import asks_of, understand
 from beauty_rec.recommender.path import kind_of, tower_reads
-from beauty_rec.recommender.sources import SIGNED, SOURCES, TEXT_SOURCES
+from beauty_rec.recommender.sources import SIGNED, SOURCES, TEXT_SOURCES, sources_of
 from beauty_rec.recommender.sources.arrivals import ArrivalsSource
 from beauty_rec.recommender.sources.dense import DenseSource
 from beauty_rec.recommender.sources.item_to_item import ItemToItemSource
@@ -25,6 +25,7 @@ from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.towers.users.inputs import Requests
 from beauty_rec.towers.users.item_matrix import ItemMatrix
+from beauty_rec.towers.users.served import ServedUserTower
 from beauty_rec_tests.ranking import small_shop as shop
 from beauty_rec_tests.recommender.served_set import USER
 
@@ -98,6 +99,26 @@ def test_item_to_item_sums_the_company_of_the_past(space: ItemSpace, table: Item
         assert score == pytest.approx(dense[0, row] + dense[1, row], rel=1e-6)
     assert by_id(found[0])["i3"] > 0  # u3 took i3 and i0
     assert not found[1:].any()
+
+
+def test_a_replaced_item_has_its_company_once(space: ItemSpace, table: ItemTable) -> None:
+    tower: ServedUserTower = None  # type: ignore[assignment]  # it is not asked
+    index = LexicalIndex.build(["i3"], ["a gown"])
+    sparse, price = table.sparse[[table.row_of["i3"]]], np.array([5.0], np.float32)
+    grown = space.with_items(["i3"], space.vectors(space.rows(["i3"])))
+    asked = asks([Query(0, ["i0", "i1"], None, {}), Query(0, ["i3"], None, {})])
+    found = []
+    for where, known in ((space, table), (grown, table.with_items(["i3"], sparse, price))):
+        source = sources_of(where, tower, index, known)[SOURCES.index("item_to_item")]
+        assert isinstance(source, ItemToItemSource)
+        few = source.few(asked, where)
+        found.append([
+            {where.ids[row]: score for row, score in zip(one.rows, one.scores, strict=True)}
+            for one in few
+        ])  # fmt: skip
+        assert grown.row_of["i3"] in few[0].rows or where is space
+    assert found[0] == found[1]
+    assert found[0][0]["i3"] > 0
 
 
 def test_popular_counts_what_sells_of_late_within_the_occasion(
