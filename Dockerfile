@@ -13,6 +13,11 @@ ENV PYTHONUNBUFFERED=1 \
     BEAUTY_REC_DATA_DIR=/data \
     BEAUTY_REC_LOGS=/data/logs \
     BEAUTY_REC_RECORDS=/data/dagster
+# LightGBM reads the system's OpenMP library; its order may be the one that is served.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 shop \
     && install -d -o shop -g shop /data "$DAGSTER_HOME"
 WORKDIR /opt/beauty_rec/app

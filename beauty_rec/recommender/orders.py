@@ -6,7 +6,7 @@ is decided on valid for each kind of ask: nothing that loses to one of its parts
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.ranking.gbdt import unavailable
 from beauty_rec.recommender.fusion import Weights, fused
 from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 
@@ -73,6 +74,20 @@ class Orders:
     def needs(self, order: str, kind: Kind) -> list[Learned]:
         """Return the learned models whose scores an order needs."""
         return [name for name in LEARNED if self.weights_of(order, kind).get(name)]
+
+    def fault(self, learned: Collection[str]) -> str | None:
+        """Return why the ``learned`` models cannot answer what is served; None: they can.
+
+        Without what its model says an order would fall back to that of the rows, in silence.
+        """
+        for kind, order in self.served.items():
+            for name in self.needs(order, kind):
+                if name not in learned:
+                    why = (unavailable() if name == "gbdt" else None) or "the set lacks it"
+                    return (
+                        f"the order {order!r} of the ask {kind!r} needs the model {name!r}: {why}"
+                    )
+        return None
 
     def scores(
         self,

@@ -50,7 +50,12 @@ def order_split(
         asks: with their candidates.
         models, builder, orders: of the reranker.
         reads_texts: the user tower was trained with free texts.
+
+    Raises:
+        RuntimeError: what is served needs a model that cannot be loaded here.
     """
+    if fault := orders.fault(models):
+        raise RuntimeError(fault)
     queries, hits = asks.queries(), asks.hits()
     learned = probabilities(models, builder, queries, asks.lists)
     kinds = [kind_of(query.context, builder.table, reads_texts) for query in queries]

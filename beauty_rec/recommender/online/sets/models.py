@@ -103,7 +103,8 @@ class Models:
             like: of a set with the same text encoder, which is then shared.
 
         Raises:
-            ManifestError: parts do not fit one another, or weights or vectors are not finite.
+            ManifestError: parts do not fit one another, weights or vectors are not finite, or what
+                is served needs a model that cannot be loaded here.
         """
         try:
             refuse_non_finite(folder)
@@ -131,6 +132,8 @@ class Models:
                     f"set {manifest.set} does not fit together: {what} has {found}, "
                     f"what reads it {wanted}"
                 )
+        if fault := orders.fault(learned):
+            raise ManifestError(f"set {manifest.set} cannot be served here: {fault}")
         contexts = like.contexts if like else ContextEncoder(encoder)
         return cls(folder, encoder, contexts, tower, index, table, builder, learned, orders)
 
