@@ -95,9 +95,10 @@ def train_item_tower(
     if titles.trained:
         model["titles"] = titles.encoder
     optimizer = _optimizer(tower, titles, settings)
+    shapes = (inputs.vocabulary_size, titles.width, space.shape[1])
     fingerprint = fingerprint_of(
         settings.model_dump(mode="json", exclude={"attribute_share", "attribute_shares"})
-        | {"trained": titles.trained},
+        | {"trained": titles.trained, "shapes": shapes},
         features.std,
         features.re,
         titles.tokens.numpy(),

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,21 @@ def test_resumed_is_as_uninterrupted(
     for file in ("model.safetensors", *(["titles.safetensors"] if trained else [])):
         same = (tmp_path / "whole" / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
         assert same, file
+
+
+def test_a_killed_training_begins_anew_when_the_vocabulary_has_grown(
+    features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a value that no item of the training has, say an occasion of a review."""
+    kept: dict[str, Any] = {"checkpoints": tmp_path / "kept"}
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
+    with pytest.raises(KeyboardInterrupt):
+        train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t", **kept)
+    grown = replace(known(features), vocabulary_size=VOCABULARY + 1)
+    log = train_item_tower(grown, reader(features), SETTINGS, tmp_path / "t", **kept)
+    assert len(calls) == 2 + SETTINGS.epochs
+    assert len(log["epochs"]) == SETTINGS.epochs
+    assert load_item_tower(tmp_path / "t").embedding.num_embeddings == VOCABULARY + 1
 
 
 def test_a_frozen_title_encoder_keeps_its_bytes_and_a_trained_one_moves(
