@@ -52,7 +52,7 @@ class AnswerPath:
         tower: the user tower.
         index: words of the items' texts.
         table: what train says of the items now, for the sources.
-        builder: of the features of the learned orders; its table is of when they were trained.
+        builder: of the features of the learned orders; its counts are of when they were trained.
         models: the learned orders, by name.
         orders: their weights, and which one is served.
         reads_texts: the user tower was trained with free texts, not with occasions alone.

@@ -4,7 +4,7 @@ For tests and benchmarks: what a request costs does not depend on what the model
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,6 +84,7 @@ def publish_synthetic(
     *,
     encode: bool,
     night: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+    late: Sequence[str] = (),
 ) -> Manifest:
     """Publish a set below ``data/serving``.
 
@@ -93,6 +94,7 @@ def publish_synthetic(
         encoder: of the texts.
         encode: let it encode the items' texts; otherwise their vectors are drawn around centres.
         night: what has become of the attributes since the models were made; None: nothing.
+        late: items that came after the reranker was trained.
     """
     draw = np.random.default_rng(size.seed)
     build = data / "synthetic" / str(size.seed)
@@ -115,7 +117,7 @@ def publish_synthetic(
     index.save(build / parts.LEXICAL_INDEX)
     _item_tower(build / parts.ITEM_TOWER, vocabulary)
     _user_tower(build, train, frames.profiles, tower_vectors, texts)
-    _reranker(build / parts.RERANKER, frames, train, vocabulary, draw)
+    _reranker(build / parts.RERANKER, frames, train, vocabulary, draw, late)
     if night is not None:
         frames = replace(frames, attributes=night(frames.attributes))
         today = Vocabulary.build(frames.attributes, vocabulary, VocabularySettings())
@@ -302,15 +304,17 @@ def _reranker(
     train: pl.DataFrame,
     vocabulary: Vocabulary,
     draw: np.random.Generator,
+    late: Sequence[str],
 ) -> None:
     settings = RankingSettings()
     spec = FeatureSpec.layout(vocabulary, frames.profiles, train, settings)
     spec = spec.fitted(draw.standard_normal((100, len(spec.raw))).astype(np.float32))
     model = DeepFM(len(vocabulary), fields_of(spec), settings).eval()
     Reranker(model, spec, len(vocabulary), settings, (1.0, -3.0)).save(folder)
-    table = _table(frames, train, vocabulary, settings)
-    table.save(folder / TABLE)
-    table.save(folder.parent / parts.ITEM_TABLE)
+    _table(frames, train, vocabulary, settings).save(folder.parent / parts.ITEM_TABLE)
+    before = frames.attributes.filter(~pl.col("parent_asin").is_in(late))
+    known = replace(frames, attributes=before)
+    _table(known, train, vocabulary, settings).save(folder / TABLE)
     vocabulary.save(folder / VOCABULARY)
     ORDERS.save(folder)
 

@@ -132,6 +132,8 @@ def recommendations(
     user_candidates: pl.LazyFrame,
     split_reviews: pl.DataFrame,
     user_profiles: pl.DataFrame,
+    item_attributes: pl.DataFrame,
+    raw_items: pl.DataFrame,
     merged_items: pl.DataFrame,
 ) -> pl.DataFrame:
     """The list as served of each event and scenario, and where every order has its answer."""
@@ -139,6 +141,7 @@ def recommendations(
     from beauty_rec.evaluation.plots.training import bars, calibration_plot
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.apply import load_rankers
+    from beauty_rec.ranking.features.item_table import Described
     from beauty_rec.recommender.offline.lists import CandidateLists
     from beauty_rec.recommender.offline.ordering import order_split
     from beauty_rec.recommender.offline.split_asks import split_asks
@@ -152,6 +155,7 @@ def recommendations(
     if split == "train":  # it is ordered to see overfitting, for which some will do
         asks = asks.sampled(settings.evaluation.train_queries, settings.evaluation.seed)
     models, builder = load_rankers(reranker, Vocabulary.load(vocabulary))
+    builder = builder.with_later(Described.of(item_attributes, builder.vocabulary, raw_items))
     ordered = order_split(asks, models, builder, Orders.load(reranker), settings.reads_texts)
     plots = {
         "feature_skew": bars(ordered.shifts, title=f"Feature shift, {split}", unit="deviations")

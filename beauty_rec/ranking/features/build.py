@@ -7,7 +7,7 @@ z-scored with statistics of the training candidates, missing ones become 0 and r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ from beauty_rec.items.event_evidence import band
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.ranking.features.history import HistoryIds, history_ids
 from beauty_rec.ranking.features.item_events import NEVER
-from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.ranking.features.item_table import Described, ItemTable
 from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
 
 QUERIES_AT_ONCE = 512
@@ -113,6 +113,14 @@ class FeatureBuilder:
     def __post_init__(self) -> None:
         if self.vocabulary.version != self.spec.vocabulary_version:
             raise ValueError("the features were laid out with another version of the vocabulary")
+
+    def with_later(self, today: Described) -> "FeatureBuilder":
+        """Return the builder that knows the items of today that came since its table was made.
+
+        Args:
+            today: in the ids of :attr:`vocabulary`.
+        """
+        return replace(self, table=self.table.with_later(today))
 
     def build(self, queries: Sequence[Query], candidates: Candidates) -> Features:
         """Return the features. An item that the table does not know has no ids and no counts.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,36 @@ from beauty_rec.items.vocabulary import PAD, Vocabulary
 from beauty_rec.ranking.features.item_events import ItemEvents
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
+
+
+class Described(NamedTuple):
+    """What is known of I items but for their events: the columns of :class:`ItemTable`."""
+
+    ids: list[str]
+    sparse: NDArray[np.int32]
+    log_price: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, attributes: pl.DataFrame, vocabulary: Vocabulary, items: pl.DataFrame
+    ) -> "Described":
+        """Return what the frames say of the items of ``attributes``.
+
+        Args:
+            attributes: the item_attributes frame.
+            vocabulary: ids of its values.
+            items: ``raw_items``, of which only the price is read.
+        """
+        encoded = vocabulary.encode(attributes)
+        sparse = np.concatenate([encoded.std, encoded.re], axis=1).astype(np.int32)
+        prices = attributes.select("parent_asin").join(
+            items.select("parent_asin", price=pl.col("price").cast(pl.Float32)),
+            on="parent_asin",
+            how="left",
+            maintain_order="left",
+        )["price"]
+        price = prices.fill_null(np.nan).to_numpy()
+        return cls(attributes["parent_asin"].to_list(), sparse, _log(price))
 
 
 @dataclass(frozen=True)
@@ -84,27 +114,16 @@ class ItemTable:
             raise ValueError("popularity counts train reviews only; other rows were given")
         if until_ms is not None:
             reviews = reviews.filter(pl.col("timestamp") < until_ms)
-        ids = attributes["parent_asin"].to_list()
+        ids, sparse, log_price = Described.of(attributes, vocabulary, items)
         rows = {asin: i for i, asin in enumerate(ids)}
-        encoded = vocabulary.encode(attributes)
-        sparse = np.concatenate([encoded.std, encoded.re], axis=1).astype(np.int32)
-        prices = attributes.select("parent_asin").join(
-            items.select("parent_asin", price=pl.col("price").cast(pl.Float32)),
-            on="parent_asin",
-            how="left",
-            maintain_order="left",
-        )["price"]
-        price = prices.fill_null(np.nan).to_numpy()
         events = reviews.sort("timestamp").filter(pl.col("parent_asin").is_in(ids))
         row = np.array([rows[asin] for asin in events["parent_asin"]], dtype=np.int64)
         if until_ms is None:
             until_ms = int(events["timestamp"].max() or 0) + 1  # type: ignore[arg-type]
-        with np.errstate(invalid="ignore"):
-            log_price = np.where(price > 0, np.log1p(price), np.nan)
         return cls(
             ids=ids,
             sparse=np.concatenate([sparse, np.full((1, sparse.shape[1]), PAD, np.int32)]),
-            std_fields=encoded.std.shape[1],
+            std_fields=len(vocabulary.std_fields),
             log_price=np.append(log_price, np.nan).astype(np.float32),
             events=ItemEvents.build(events, row, len(ids), profiles, spec, until_ms, settings),
         )
@@ -119,21 +138,37 @@ class ItemTable:
             sparse: int32 ``[M, S + R]``, ids of the vocabulary.
             price: float32 ``[M]``, NaN where there is none.
         """
-        rows = self.rows(ids)
-        with np.errstate(invalid="ignore"):
-            log_price = np.where(price > 0, np.log1p(price), np.nan).astype(np.float32)
+        return self._with(Described(ids, sparse, _log(price)))
 
+    @property
+    def described(self) -> Described:
+        """What is known of the items but for their events."""
+        return Described(self.ids, self.sparse[:-1], self.log_price[:-1])
+
+    def with_later(self, today: Described) -> "ItemTable":
+        """Return a table that knows what came since, without counts; the others stay as they are.
+
+        Args:
+            today: in the same ids of attributes; items of it that the table knows are passed over.
+        """
+        new = np.flatnonzero(self.rows(today.ids) == len(self.ids))
+        if not len(new):
+            return self
+        ids = [today.ids[row] for row in new.tolist()]
+        return self._with(Described(ids, today.sparse[new], today.log_price[new]))
+
+    def _with(self, more: Described) -> "ItemTable":
         other = len(self.ids)
-        order = np.concatenate([np.arange(other), rows, [other]])
+        order = np.concatenate([np.arange(other), self.rows(more.ids), [other]])
 
-        def longer(values: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
-            return np.concatenate([values[:-1], more, values[-1:]])
+        def longer(values: NDArray[Any], later: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate([values[:-1], later, values[-1:]])
 
         return ItemTable(
-            ids=[*self.ids, *ids],
-            sparse=longer(self.sparse, sparse),
+            ids=[*self.ids, *more.ids],
+            sparse=longer(self.sparse, more.sparse),
             std_fields=self.std_fields,
-            log_price=longer(self.log_price, log_price),
+            log_price=longer(self.log_price, more.log_price),
             events=self.events.taken(order),
         )
 
@@ -165,3 +200,9 @@ class ItemTable:
             log_price=arrays["log_price"],
             events=ItemEvents.load(folder),
         )
+
+
+def _log(price: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return log(1 + price); NaN where none is known."""
+    with np.errstate(invalid="ignore"):
+        return np.where(price > 0, np.log1p(price), np.nan).astype(np.float32)

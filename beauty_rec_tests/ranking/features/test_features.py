@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query, join_features
-from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.ranking.features.item_table import Described, ItemTable
 from beauty_rec.ranking.features.skew import feature_skew
 from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
 from beauty_rec_tests.ranking import small_shop as shop
@@ -174,6 +174,32 @@ def test_table_and_spec_survive_the_disk(tmp_path: Path) -> None:
     one_way, other = made.build(queries, candidates), again.build(queries, candidates)
     np.testing.assert_array_equal(one_way.raw, other.raw)
     np.testing.assert_array_equal(one_way.user_ids, other.user_ids)
+
+
+def test_an_item_that_came_since_has_its_ids_and_its_price() -> None:
+    made = shop.builder()
+    today = Described.of(shop.attributes(), made.vocabulary, shop.items())
+    assert made.table.with_later(today) is made.table, "nothing came"
+    late = ["i1", "i8"]
+    early = shop.attributes().filter(~pl.col("parent_asin").is_in(late))
+    rest: tuple[Any, ...] = (shop.items(), shop.reviews(), shop.profiles(), made.spec)
+    table = ItemTable.build(early, made.vocabulary, *rest, shop.SETTINGS)
+    before = FeatureBuilder(made.spec, made.vocabulary, table)
+    after = before.with_later(today)
+    queries, candidates = shop.queries(), shop.candidates()
+    old, new = before.build(queries, candidates), after.build(queries, candidates)
+    whole = made.build(queries, candidates)
+    same = ~np.isin(np.array(candidates.items), late)
+    np.testing.assert_array_equal(
+        new.item_ids[new.item_row], whole.item_ids[whole.item_row], "every item has its own"
+    )
+    price = made.spec.raw.index("log_price")
+    np.testing.assert_array_equal(new.raw[:, price], whole.raw[:, price])
+    count = made.spec.raw.index("log_count")
+    assert not new.raw[~same, count].any(), "what it sold since was not learned with"
+    unlike = [name.endswith("similarity") for name in made.spec.raw]  # a history has them, too
+    np.testing.assert_array_equal(new.raw[same][:, ~np.array(unlike)],
+                                  old.raw[same][:, ~np.array(unlike)])  # fmt: skip
 
 
 def test_another_vocabulary_is_refused() -> None:

@@ -28,10 +28,10 @@ def _neroli(attributes: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory, encoder: TextEncoder) -> Snapshot:
-    """A set whose models were trained before there was a scent of neroli."""
+    """A set whose models were trained before there was a scent of neroli, or an item of it."""
     folder = tmp_path_factory.mktemp("new-items")
     size = Size(items=40, events=300, seed=1)
-    publish_synthetic(folder, size, encoder, encode=False, night=_neroli)
+    publish_synthetic(folder, size, encoder, encode=False, night=_neroli, late=NEROLI)
     root = folder / "serving"
     return load_set(root, read_manifest(root), SETTINGS.encoder)
 
@@ -88,3 +88,16 @@ def test_a_set_has_taken_in_what_it_can_know_of_an_item(base: Snapshot) -> None:
     assert not taken_in(name, scent=["neroli", "rose"])
     assert not taken_in(name, category=other)
     assert not taken_in("STRANGER", scent=["neroli"])
+
+
+def test_an_item_that_came_since_is_known_to_the_learned_orders_without_its_sales(
+    base: Snapshot,
+) -> None:
+    now, learned = base.path.table, base.path.builder.table
+    old = now.ids[0]
+    assert sorted(learned.ids) == sorted(now.ids)
+    one, other = now.rows([*NEROLI, old]), learned.rows([*NEROLI, old])
+    np.testing.assert_array_equal(learned.sparse[other], now.sparse[one])
+    np.testing.assert_array_equal(learned.log_price[other], now.log_price[one])
+    assert (now.events.log_count[one] > 0).all()
+    assert (learned.events.log_count[other] > 0).tolist() == [False] * len(NEROLI) + [True]

@@ -115,6 +115,7 @@ class Models:
             table = ItemTable.load(folder / ITEM_TABLE)
             vocabulary = Vocabulary.load(folder / VOCABULARY)
             learned, builder = load_rankers(folder / RERANKER, vocabulary)
+            builder = builder.with_later(table.described)
             orders = Orders.load(folder / RERANKER)
         except (ValueError, KeyError, RuntimeError, FileNotFoundError) as error:
             raise ManifestError(f"set {manifest.set} cannot be read: {error}") from error
