@@ -17,13 +17,13 @@ from scipy.sparse import csr_array
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.co_purchase import co_purchase
 from beauty_rec.ranking.features.context_events import ContextEvents
+from beauty_rec.ranking.features.occasions import said_in
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
 from beauty_rec.towers.users.statistics import decay, log_lift, weighted_counts
 
 NEVER = np.iinfo(np.int64).max
 """The first event of an item that has none."""
-MAX_CONTEXTS = 200
 BINS = 24
 """Of a profile number, over ±3 standard deviations."""
 BIN_WIDTH = 6 / BINS
@@ -73,13 +73,13 @@ class ItemEvents:
             item: int64 ``[n]``, the row of each event's item.
             items: I.
             profiles: ``user_profiles``.
-            spec: its half-lives, and the scale of its profile numbers.
+            spec: its contexts and half-lives, and the scale of its profile numbers.
             as_of_ms: the moment, Unix ms, that ages are counted from.
             settings: ``prior_events``, ``neighbours``.
         """
         size = items + 1
         age = (as_of_ms - events["timestamp"].to_numpy()) / DAY_MS
-        contexts, context = _contexts(events)
+        contexts, context = _contexts(events, spec)
         prior = settings.prior_events
         popularity = [
             np.log(np.bincount(item, decay(age, days), size) + 0.1) for days in spec.half_lives_days
@@ -226,14 +226,9 @@ def _fit(
     return _stack(curves, (0, BINS, size))
 
 
-def _contexts(events: pl.DataFrame) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the distinct contexts and each event's (-1: none); free text counts as none."""
-    none = np.full(len(events), -1, dtype=np.int64)
-    if "context" not in events.columns:
-        return [], none
-    said = events["context"].cast(pl.String).str.strip_chars().str.to_lowercase()
-    names = sorted(said.drop_nulls().unique())
-    if len(names) > min(MAX_CONTEXTS, len(events) / 2):
-        return [], none
+def _contexts(events: pl.DataFrame, spec: FeatureSpec) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the contexts of the spec that events have had, and each event's (-1: none)."""
+    said = said_in(events)
+    names = sorted(set(said.drop_nulls().unique()) & set(spec.contexts))
     place = {name: i for i, name in enumerate(names)}
     return names, np.array([place.get(value, -1) for value in said], dtype=np.int64)

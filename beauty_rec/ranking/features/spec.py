@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.items.event_evidence import buyer_steps
 from beauty_rec.items.vocabulary import Vocabulary
+from beauty_rec.ranking.features.occasions import occasions
 from beauty_rec.settings import RankingSettings
 
 RETRIEVAL = ("user_tower", "item_to_item", "popular", "new_arrivals")
@@ -52,6 +53,8 @@ class FeatureSpec(BaseModel):
     """Of an item's decayed popularity."""
     context_half_lives_days: list[float]
     """Of the same within a context."""
+    contexts: list[str] = []
+    """Occasions that are told apart, of all of train: a fold and a night count the same ones."""
     mean: list[float] = []
     std: list[float] = []
     dense_bins: int = 0
@@ -91,6 +94,7 @@ class FeatureSpec(BaseModel):
             history_length=settings.history_length,
             half_lives_days=list(settings.half_lives_days),
             context_half_lives_days=list(settings.context_half_lives_days),
+            contexts=occasions(reviews),
             dense_bins=settings.dense_bins,
         )
 
