@@ -32,8 +32,13 @@ def load_rankers(
         folder: of the reranker.
         vocabulary: of today; ids that came since the training get rows. None, or one that does not
             carry the reranker's own on: that one.
+
+    Raises:
+        ValueError: the vocabulary in the folder is not the one that the reranker was trained with.
     """
     reranker, known = Reranker.load(folder), Vocabulary.load(folder / VOCABULARY)
+    if (known.version, len(known)) != (reranker.spec.vocabulary_version, reranker.rows):
+        raise ValueError(f"{folder} has another vocabulary than its reranker was trained with")
     if vocabulary is not None:
         known = known.carried_on(vocabulary)
         reranker = reranker.grown(known)

@@ -61,7 +61,6 @@ class Gbdt:
 
     booster: "Booster"
     calibration: tuple[float, float] = (1.0, 0.0)
-    rows: int | None = None
 
     def probabilities(self, features: Features) -> NDArray[np.float32]:
         """Return float32 ``[N]``."""

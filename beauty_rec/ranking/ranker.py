@@ -9,16 +9,7 @@ from beauty_rec.ranking.features.build import Features
 
 
 class Ranker(Protocol):
-    """How likely each candidate is chosen, from its features.
-
-    Attributes:
-        rows: size of the vocabulary that it was trained with; None: it reads none.
-    """
-
-    @property
-    def rows(self) -> int | None:
-        """See above."""
-        ...
+    """How likely each candidate is chosen, from its features."""
 
     def probabilities(self, features: Features) -> NDArray[np.float32]:
         """Return float32 ``[N]``, 0 to 1."""

@@ -11,7 +11,7 @@ import torch
 from beauty_rec.artifacts import content_hash
 from beauty_rec.items.vocabulary import PAD, UNKNOWN, Vocabulary
 from beauty_rec.ranking import train as recipe
-from beauty_rec.ranking.apply import GBDT, load_rankers
+from beauty_rec.ranking.apply import GBDT, VOCABULARY, load_rankers
 from beauty_rec.ranking.features.build import Candidates
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
 from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
@@ -132,6 +132,10 @@ def test_a_reranker_is_asked_with_the_ids_of_today(tmp_path: Path) -> None:
     other = Vocabulary.build(later, None, VocabularySettings(min_count=1, max_re=5))
     models, builder = load_rankers(tmp_path, other)
     assert builder.vocabulary == own, "other ids: as it was trained"
+
+    other.save(tmp_path / VOCABULARY)
+    with pytest.raises(ValueError, match="another vocabulary"):
+        load_rankers(tmp_path, other)
 
 
 @pytest.mark.parametrize("at", [4, 2])

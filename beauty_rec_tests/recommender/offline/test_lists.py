@@ -135,7 +135,6 @@ class Believed:
     """A model of whose probabilities a share can be believed."""
 
     share: float
-    rows: int | None = None
 
     def probabilities(self, features: Features) -> np.ndarray:
         return np.ones(len(features.raw), np.float32)

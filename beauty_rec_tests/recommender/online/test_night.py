@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from beauty_rec.items.vocabulary import SPECIAL
+from beauty_rec.ranking.reranker import Reranker
 from beauty_rec.recommender.online.requests import NewItem, RecommendRequest
 from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.online.stock.new_items import make_rows
@@ -53,9 +54,10 @@ def test_a_new_value_can_be_asked_for(engine: Engine) -> None:
 
 def test_every_model_has_rows_for_the_ids_of_the_set(engine: Engine) -> None:
     shop = engine.shop
-    vocabulary = shop.path.builder.vocabulary
+    vocabulary, reranker = shop.path.builder.vocabulary, shop.models.learned["reranked"]
+    assert isinstance(reranker, Reranker)
     assert {"neroli", "foot mask"} <= {entry.value for entry in vocabulary.entries[-2:]}
-    assert shop.path.table.sparse.max() < len(vocabulary) == shop.models.learned["reranked"].rows
+    assert shop.path.table.sparse.max() < len(vocabulary) == len(reranker.model.table)
 
 
 def test_an_item_of_a_new_value_that_comes_while_serving_is_read_as_in_the_pipeline(

@@ -121,7 +121,6 @@ class Models:
             raise ManifestError(f"set {manifest.set} cannot be read: {error}") from error
         widths = {
             "the text encoder": (encoder.dimension, tower.tower.shape.context),
-            "the reranker's vocabulary": (len(builder.vocabulary), learned["reranked"].rows),
             "the pgvector index": (
                 manifest.indexes["item_index"]["dimension"],
                 tower.items.matrix.shape[1],
