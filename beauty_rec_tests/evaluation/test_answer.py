@@ -1,5 +1,6 @@
 """The answer as served beside its parts, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,12 @@ from beauty_rec.evaluation.answer import (
     refuse_worse_than_parts,
 )
 from beauty_rec.measures.metrics import ndcg_at
+from beauty_rec.recommender.fit.orders import Labelled, fit_orders
+from beauty_rec.recommender.offline.ordering import ordered_lists
+from beauty_rec.recommender.orders import Kind, Orders
+from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.settings import EvaluationSettings
+from beauty_rec_tests.recommender.drawn_lists import drawn_lists, hits_by
 
 ASKS = 400
 MEASURED = EvaluationSettings(bootstrap_samples=200)
@@ -88,6 +94,41 @@ def test_what_is_chance_is_allowed() -> None:
     near = sections(user_tower=good, served=noise)
     assert near["with_text"]["served"]["versus"]["user_tower"]["ndcg@10"]["difference"] < 0
     refuse_worse_than_parts(near)
+
+
+def test_what_is_chosen_on_a_pool_is_not_refused_for_its_own_asks() -> None:
+    """Many plain asks take what is popular, few with an occasion what is near their history."""
+    kinds: list[Kind] = ["nothing"] * 2_000
+    kinds += ["occasion"] * 300
+    lists = drawn_lists(len(kinds), 12, 2)
+    popular, near = (
+        hits_by(lists, SOURCES.index(name), 0.05, 2) for name in ("popular", "item_to_item")
+    )
+    hits = np.where((np.array(kinds) == "occasion")[lists.ask], near, popular)
+    nobody = drawn_lists(0, 0, 1)
+    orders = fit_orders(
+        Labelled(nobody, [], np.zeros(0, np.int64), np.zeros(0, bool), {}),
+        Labelled(lists, kinds, np.arange(len(kinds)), hits, {}),
+    )
+    assert orders.served["nothing"] == "popular"
+    assert orders.served["occasion"] == "item_to_item"
+    assert "judged together" not in orders.reasons["nothing"]
+    assert "judged together with nothing; on its own 300 asks" in orders.reasons["occasion"]
+
+    def publish(orders: Orders) -> None:
+        frame = ordered_lists(lists, kinds, hits, orders, {}, 10, {}).filter(kind="occasion")
+        name = pl.col("review_id")
+        events = frame.select(name, parent_asin=name, user_id=name, cold=False)
+        refuse_worse_than_parts(
+            {
+                str(s): p
+                for s, p in answer_sections(frame, events, frame["review_id"], MEASURED).items()
+            }
+        )
+
+    publish(orders)
+    with pytest.raises(WorseThanItsParts, match="item_to_item"):
+        publish(replace(orders, served={**orders.served, "occasion": "popular"}))
 
 
 def test_each_list_is_looked_at_under_its_own_name() -> None:

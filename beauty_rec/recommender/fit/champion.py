@@ -5,12 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.measures.significance import sign_flip_test
+from beauty_rec.measures.significance import ALPHA, sign_flip_test
 from beauty_rec.recommender.orders import COMBINED, ORDERS
 from beauty_rec.recommender.sources import SOURCES
 
 CHANCE = 0.1
 """Largest p-value at which a further step is worth taking: each can only be checked on test."""
+FLIPS = 2_000
+"""Of a test of one kind's asks: those of the report, so that both say the same of the same asks."""
 
 
 def champion(
@@ -46,3 +48,33 @@ def champion(
         if means[order] > means[best] and p < CHANCE:
             best = order
     return best, f"NDCG@10 on valid: {', '.join(facts)}"
+
+
+def unbeaten(
+    best: str, gains: Mapping[str, NDArray[np.float64]], users: NDArray[np.int64] | None = None
+) -> tuple[str, str]:
+    """Return the order to serve where a part of the asks is judged by itself, and why, or "".
+
+    ``best`` was chosen on more asks than these. An order that beats it on these alone, by the test
+    that refuses to publish what loses to its parts, takes its place: a choice that is refused
+    would be made and refused again every night.
+
+    >>> unbeaten("user_tower", {"user_tower": np.array([0.5]), "fused": np.array([0.4])})
+    ('user_tower', '')
+
+    Args:
+        best: the order that was chosen.
+        gains, users: as of :func:`champion`, of the part's asks.
+    """
+    means = {order: float(values.mean()) for order, values in gains.items()}
+    rising = sorted(gains, key=lambda order: (means[order], -ORDERS.index(order)))
+    found, why = best, ""
+    while True:
+        for order in reversed([name for name in rising if means[name] > means[found]]):
+            p = sign_flip_test(gains[order], gains[found], clusters=users, samples=FLIPS)
+            if p < ALPHA:
+                why = f"{order} {means[order]:.4f}, {best} {means[best]:.4f} (p = {p:.3f})"
+                found = order
+                break
+        else:
+            return found, why

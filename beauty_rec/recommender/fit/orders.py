@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.recommender.fit.champion import champion
+from beauty_rec.recommender.fit.champion import champion, unbeaten
 from beauty_rec.recommender.fit.weights import Judged, choose_weights
 from beauty_rec.recommender.offline.lists import ROWS_AT_ONCE, CandidateLists
 from beauty_rec.recommender.orders import DEFAULT, KINDS, ORDERS, Kind, Orders
@@ -20,7 +20,8 @@ from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 ENOUGH = 100
 """Events with their answer among the candidates that weights may be chosen by."""
 ENOUGH_TO_JUDGE = 500
-"""Asks of valid that tell orders apart; a kind with fewer is judged with the other one."""
+"""Asks of valid that tell orders apart; a kind with fewer is judged with the other one, and its own
+asks may still object."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
     reasons: dict[Kind, str] = {}
     measured: dict[Kind, dict[str, float]] = {}
     for kind in KINDS:
-        judged = valid.of_kinds([kind], scales)
+        alone = judged = valid.of_kinds([kind], scales)
         alike: list[Kind] = [kind]
-        if kind != "text" and judged.asks < ENOUGH_TO_JUDGE:
+        if kind != "text" and alone.asks < ENOUGH_TO_JUDGE:
             alike = [other for other in KINDS if other != "text"]
             judged = valid.of_kinds(alike, scales)
         if kind == "text":
@@ -98,18 +99,33 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
         for order, chosen in own.items():
             weights[order][kind] = chosen
         found = Orders(weights, scales, {}, {}, {})
-        gains = {
-            order: judged.gains(_vector(found.weights_of(order, kind), names))
-            for order in ORDERS
-            if found.weights_of(order, kind) and judged.asks
-        }
+        gains = _gains(judged, found, kind, names)
         measured[kind] = {order: float(values.mean()) for order, values in gains.items()}
         if gains:
-            served[kind], reasons[kind] = champion(gains, valid.users[valid.are(alike)])
+            best, why = champion(gains, valid.users[valid.are(alike)])
+            if judged.asks > alone.asks:
+                others = " and ".join(other for other in alike if other != kind)
+                why += f"; judged together with {others}"
+            if alone.asks:  # by these it is judged when it is to be published
+                own_gains = gains if judged is alone else _gains(alone, found, kind, names)
+                best, better = unbeaten(best, own_gains, valid.users[valid.are([kind])])
+                why += f"; on its own {alone.asks} asks {better}" if better else ""
+            served[kind], reasons[kind] = best, why
         else:
             plain = Orders.plain()
             served[kind], reasons[kind] = plain.served[kind], plain.reasons[kind]
     return Orders(weights, scales, served, reasons, measured)
+
+
+def _gains(
+    judged: Judged, orders: Orders, kind: Kind, names: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return NDCG@10 of each ask by every order that has weights for the kind."""
+    return {
+        order: judged.gains(_vector(orders.weights_of(order, kind), names))
+        for order in ORDERS
+        if orders.weights_of(order, kind) and judged.asks
+    }
 
 
 def _weights(kind: Kind, train: Judged, learned: Sequence[str]) -> dict[str, dict[str, float]]:

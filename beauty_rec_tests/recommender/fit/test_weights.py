@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from beauty_rec.measures.metrics import ndcg_at
-from beauty_rec.recommender.fit.champion import champion
+from beauty_rec.recommender.fit.champion import champion, unbeaten
 from beauty_rec.recommender.fit.weights import GRID, Judged, choose_weights
 
 
@@ -99,3 +99,19 @@ def test_many_asks_of_one_user_are_one_proof() -> None:
     assert champion({"user_tower": base, "fused": better}, np.arange(600))[0] == "fused"
     of_one = np.maximum(np.arange(600) - 39, 0)
     assert champion({"user_tower": base, "fused": better}, of_one)[0] == "user_tower"
+
+
+def test_what_a_part_of_the_asks_refutes_is_not_served() -> None:
+    draw = np.random.default_rng(3)
+    base = (draw.random(400) < 0.2).astype(np.float64)
+    popular, fused = np.maximum(base, np.arange(400) < 60), np.maximum(base, np.arange(400) < 150)
+    lucky = base.copy()
+    lucky[np.flatnonzero(base == 0)[:1]] = 1.0
+    gains = {"user_tower": base, "popular": popular, "fused": fused, "reranked": lucky}
+    best, why = unbeaten("user_tower", gains, np.arange(400))
+    assert best == "fused"  # the best of those that beat it
+    assert why.startswith(f"fused {fused.mean():.4f}, user_tower {base.mean():.4f} (p = 0.0")
+    assert unbeaten("fused", gains) == ("fused", "")
+    assert unbeaten("user_tower", {"user_tower": base, "reranked": lucky}) == ("user_tower", "")
+    of_one = np.zeros(400, np.int64)  # one user proves nothing
+    assert unbeaten("user_tower", gains, of_one) == ("user_tower", "")
