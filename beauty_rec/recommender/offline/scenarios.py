@@ -89,7 +89,10 @@ def split_lists(
         known: the events of ``reviews`` and the shelf's items, where they have been read before.
     """
     reads = np.array(
-        [tower_reads(text, shelf.table, shelf.reads_texts) for text in events["context"]],
+        [
+            shelf.asks_by_text and tower_reads(text, shelf.table, shelf.reads_texts)
+            for text in events["context"]
+        ],
         dtype=bool,
     )
     asks = event_asks(events, reviews, profiles, shelf.tower, shelf.space, texts, reads, known)

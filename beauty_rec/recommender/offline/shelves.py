@@ -24,6 +24,7 @@ class Shelf:
     Attributes:
         table: what was known of the items.
         reads_texts: the tower was trained with free texts, not with occasions alone.
+        asks_by_text: the tower is told the texts that it understands.
     """
 
     space: ItemSpace
@@ -31,6 +32,7 @@ class Shelf:
     sources: Sequence[AnySource]
     table: ItemTable
     reads_texts: bool
+    asks_by_text: bool = True
 
 
 def served_shelf(
@@ -60,10 +62,11 @@ def fold_shelf(
     """Return what a fold of train asks: a tower that never saw it, and what was known before it.
 
     Items, vectors and texts are those of then. Sources that read a shopper's text are left out: the
-    encoder has learned from the fold's own reviews.
+    encoder has learned from the fold's own reviews. So no tower is told their words, either.
     """
     folder = user_tower / str(start_ms)
     items = current_items(folder, reviews, profiles, item_vectors, item_texts, as_trained=True)
     tower = ServedUserTower.load(folder, items)
     space = ItemSpace.of(items, item_texts, spare=0)
-    return Shelf(space, tower, fold_sources(space, tower, table), table, reads_texts)
+    sources = fold_sources(space, tower, table)
+    return Shelf(space, tower, sources, table, reads_texts, asks_by_text=not reads_texts)

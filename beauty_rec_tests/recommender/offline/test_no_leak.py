@@ -167,3 +167,40 @@ def test_later_reviews_move_nothing_of_a_fold(
         assert fold(reviews.with_columns(change(later)), f"later {name}") == before, name
         # And what was before does count.
         assert fold(reviews.with_columns(change(earlier)), f"earlier {name}") != before, name
+
+
+def test_no_fold_is_asked_in_words_that_the_encoder_learned_from(
+    reviews: pl.DataFrame,
+    profiles: pl.DataFrame,
+    item_vectors: Vectors,
+    contexts: Vectors,
+    small: UserTowerSettings,
+    tmp_path: Path,
+) -> None:
+    """Where reviews stand for contexts, the tower is not told an event's own words."""
+    reviews = reviews.with_columns(text=pl.lit("a mask by ") + pl.col("user_id"))
+    start, _ = fold_starts(reviews, (0.5, 0.75))
+    texts = Vectors(ITEMS, np.repeat(np.eye(2, 5, dtype=np.float32), 30, axis=0))
+    tower = user_tower_data(reviews, item_vectors, contexts, profiles, texts, train_until_ms=start)
+    train_user_tower(tower, small.model_copy(update={"epochs": 1}), tmp_path / str(start))
+    made = Past(reviews, profiles, [start])
+    vocabulary = Vocabulary.build(made.today, None, VocabularySettings(min_count=1))
+    past = made.save(vocabulary, tmp_path / "past")
+    table = ItemKnowledge.of(
+        made.today, CATALOGUE, reviews, profiles, vocabulary, SETTINGS, past.attributes
+    ).table(start)
+    events = recommendation_queries(reviews, "train").filter(
+        pl.col("timestamp") >= start, pl.col("context").is_not_null()
+    )[:40]
+
+    def scores(events: pl.DataFrame, reads_texts: bool) -> NDArray[np.float32]:
+        vectors, words = past.vectors(start), past.texts(start)
+        shelf = fold_shelf(tmp_path, start, reviews, profiles, vectors, words, table, reads_texts)
+        lists = split_lists(shelf, events, reviews, profiles, contexts, "with_text", 100)
+        assert len(lists.ask) > 40 * 50  # whoever asks is told of nearly all items
+        return lists.scores[:, SOURCES.index("user_tower")]
+
+    bare = events.with_columns(context=pl.lit(None, dtype=pl.String))
+    np.testing.assert_array_equal(scores(events, True), scores(bare, True))
+    # An occasion is nobody's own words: it is heard as ever.
+    assert not np.array_equal(scores(events, False), scores(bare, False))
