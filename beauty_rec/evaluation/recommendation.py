@@ -112,6 +112,8 @@ def recommendation_section(
 ) -> dict[str, Block]:
     """Return the report's blocks of one split: accuracy, warm and cold apart, beyond accuracy.
 
+    Intervals and tests take a user's events together, as those of the answer do.
+
     Args:
         events: of :func:`split_events`.
         ranks: by method, in the order of ``events``.
@@ -127,6 +129,7 @@ def recommendation_section(
         ranks,
         versus=VERSUS,
         groups={"warm": ~cold, "cold": cold, "in_train": in_train, "not_in_train": ~in_train},
+        clusters=events["user_id"].rank("dense").to_numpy().astype(np.int64),
         samples=settings.bootstrap_samples,
         seed=settings.seed,
     )

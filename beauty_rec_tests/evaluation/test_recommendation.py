@@ -70,3 +70,30 @@ def test_the_section_tells_warm_from_cold_and_looks_beyond_accuracy(reviews: pl.
         "context_popularity",
         "item_cf",
     }
+
+
+def test_events_of_one_user_are_one_proof(reviews: pl.DataFrame) -> None:
+    """Fifty finds for one user say less than fifty for as many."""
+    many = reviews.filter(split="train").head(1)
+    held_out = pl.concat([many] * 50).with_columns(
+        review_id=pl.format("v{}", pl.int_range(50)),
+        parent_asin=pl.format("n{}", pl.int_range(50)),
+        timestamp=pl.int_range(100, 150),
+        split=pl.lit("valid"),
+    )
+    missed = np.where(np.arange(50) < 10, np.inf, 5.0)
+    ranks = {"popularity": missed, "user_tower": np.ones(50)}
+    vectors = Vectors(["a"], np.ones((1, 1), dtype=np.float32))
+    tests = []
+    for user in (pl.col("user_id"), pl.format("u{}", pl.int_range(50))):
+        known = pl.concat([reviews, held_out.with_columns(user_id=user)])
+        events = split_events(known, "valid", SETTINGS).filter(
+            pl.col("review_id").str.starts_with("v")
+        )
+        section = recommendation_section(events, ranks, {}, known, vectors, SETTINGS)
+        tests.append(section["user_tower"]["versus"]["popularity"])
+        low, high = section["popularity"]["intervals"]["recall@100"]
+        assert (low < 0.8 < high) == (len(tests) == 2)
+    assert tests[0]["recall@100"]["p"] == tests[0]["ndcg@10"]["p"] == 1.0
+    assert tests[1]["recall@100"]["p"] < 0.05
+    assert tests[1]["ndcg@10"]["p"] < 0.05

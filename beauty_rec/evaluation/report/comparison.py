@@ -8,11 +8,16 @@ from beauty_rec.evaluation.report.document import BASELINES
 from beauty_rec.measures.significance import ALPHA
 
 MARKS = {"wins": "▲", "ahead": "△", "level": "=", "behind": "▽", "loses": "▼"}
-LEGEND = (
+_MARKED = (
     "▲ / ▼ better / worse than the best baseline of that metric, p < 0.05; "
-    "△ / ▽ better / worse, not significant; = level. Paired on the same queries: exact McNemar for "
-    "recall, random sign flips for MRR and NDCG; two-sided, not adjusted for the number of tests."
+    "△ / ▽ better / worse, not significant; = level. Paired on the same queries: "
 )
+_SIDES = "two-sided, not adjusted for the number of tests."
+LEGENDS = {
+    "retrieval": f"{_MARKED}exact McNemar for recall, random sign flips for MRR and NDCG; {_SIDES}",
+    "recommendation": f"{_MARKED}random sign flips, those of a user's events together, as in the "
+    f"intervals; {_SIDES}",
+}
 ANSWER_LEGEND = (
     "The same marks, against the best of what an order is made of or stands beside. Users are "
     "resampled whole: intervals and tests are clustered by user."

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from beauty_rec.evaluation.block import Block
 from beauty_rec.evaluation.report.comparison import (
     ANSWER_LEGEND,
-    LEGEND,
+    LEGENDS,
     best_baseline,
     best_part,
     other_stages,
@@ -58,7 +58,7 @@ def markdown_page(report: Report, plots: Mapping[str, str] | None = None) -> str
         for split, section in measured.items():
             parts += _section(split, section)
         if any(block.get("versus") for s in measured.values() for block in s.values()):
-            parts.append(f"*{LEGEND}*")
+            parts.append(f"*{LEGENDS[name]}*")
     parts += _answer(report.get("answer", {}))
     if online := report.get("online"):
         parts += [f"## {online_title(online)}", table(HEAD, online_rows(online))]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.events.arrays import Events
-from beauty_rec.measures.significance import ALPHA, mcnemar
+from beauty_rec.measures.significance import ALPHA, sign_flip_test
 from beauty_rec.search.ranks import answer_ranks
 from beauty_rec.towers.items.attribute_space import Floats, side_by_side
 
@@ -39,9 +39,9 @@ def choose_share(
 ) -> ShareChoice:
     """Return the share nearest to the usual one that no other beats on held-out events.
 
-    To beat is to have a higher Recall@100 beyond chance (McNemar). Every item is scored by its
-    cosine with the mean of the history's vectors: so item vectors tell what a user may take next
-    before anything of users is learned.
+    To beat is to have a higher Recall@100 beyond chance (sign flips, those of a user together).
+    Every item is scored by its cosine with the mean of the history's vectors: so item vectors tell
+    what a user may take next before anything of users is learned.
 
     Args:
         learned: unit vectors ``[N, D]``, of the rows of ``events.item_ids``.
@@ -71,7 +71,12 @@ def choose_share(
         ranks = answer_ranks(users, matrix, left_out, answers[kept])
         hits[float(share)] = (ranks <= CUT).astype(np.float64)
     best = max(hits, key=lambda share: (hits[share].mean(), -abs(share - USUAL)))
-    level = [share for share, own in hits.items() if mcnemar(hits[best], own) >= ALPHA]
+    who = events.user[rows[kept]]
+    level = [
+        share
+        for share, own in hits.items()
+        if sign_flip_test(hits[best], own, clusters=who) >= ALPHA
+    ]
     chosen = min([best, *level], key=lambda share: abs(share - USUAL))
     return ShareChoice(chosen, {s: float(own.mean()) for s, own in hits.items()}, len(kept))
 

@@ -47,6 +47,16 @@ def test_what_the_next_items_are_near_to_is_chosen(by_attributes: bool) -> None:
     assert found.queries == len(rows) - sum(events.item[r] in events.seen(r) for r in rows)
 
 
+def test_events_of_one_user_choose_nothing() -> None:
+    """They are alike: what finds all of them may find nothing of another's."""
+    learned, attributes = units(1, 6), units(2, 6)
+    reviews, rows = shop(learned)
+    events = read_events(reviews, [f"i{i}" for i in range(ITEMS)])
+    assert choose_share(learned, attributes, SHARES, events, rows).share < USUAL
+    events.user[rows] = 0
+    assert choose_share(learned, attributes, SHARES, events, rows).share == USUAL
+
+
 def test_recalls_by_loops() -> None:
     learned, attributes = units(1, 6), units(2, 6)
     reviews, rows = shop(None)
