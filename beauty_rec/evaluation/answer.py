@@ -124,7 +124,7 @@ def ranking_document(
     """Return ``recommendation``, ``answer`` and ``reranker`` of one split, for the report.
 
     Args:
-        answers: ``recommendations``.
+        answers: ``recommendations``, of :func:`~beauty_rec.evaluation.block.with_reranker`.
         events: of the split; see :func:`~beauty_rec.events.asked.known_events`.
         reviews: rows of split_reviews with their contexts; train alone is counted.
         items: item vectors, whose ids are the catalogue.
@@ -165,17 +165,5 @@ def ranking_document(
     return {
         "recommendation": section,
         "answer": sections,
-        "reranker": _probabilities(answers, events),
+        "reranker": answers["reranker"][0] if answers.height else classification_block([], []),
     }
-
-
-def _probabilities(answers: pl.DataFrame, events: pl.DataFrame) -> Block:
-    """Return AUC and log loss of the DeepFM over the served lists, as far as they have any."""
-    flat = (
-        answers.filter(pl.col("probability").list.len() > 0)
-        .select("review_id", "parent_asin", "probability")
-        .explode("parent_asin", "probability")
-        .join(events.select("review_id", answer="parent_asin"), on="review_id", how="inner")
-    )
-    hits = (flat["parent_asin"] == flat["answer"]).to_numpy()
-    return classification_block(hits, flat["probability"].to_numpy())

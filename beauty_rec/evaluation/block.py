@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from beauty_rec.measures.intervals import bootstrap_intervals, wilson_interval
@@ -23,6 +24,13 @@ from beauty_rec.measures.significance import compare
 from beauty_rec.search.ranks import Ranks
 
 Block = dict[str, Any]
+RERANKER: dict[str, pl.DataType] = {
+    "auc": pl.Float64(),
+    "log_loss": pl.Float64(),
+    "examples": pl.Int64(),
+    "positives": pl.Int64(),
+}
+"""What :func:`classification_block` tells of a model, as it stands in a frame."""
 
 
 def metric_block(
@@ -128,6 +136,24 @@ def classification_block(labels: ArrayLike, probabilities: ArrayLike) -> Block:
         "examples": len(np.asarray(labels)),
         "positives": positives,
     }
+
+
+def with_reranker(
+    answers: pl.DataFrame, labels: NDArray[np.bool_], probabilities: NDArray[np.float32]
+) -> pl.DataFrame:
+    """Return ``answers`` with AUC and log loss of the DeepFM in every row, as ``reranker``.
+
+    They are of every candidate of the split, where the lists end early, and hold what is said by
+    the model of the served order.
+
+    Args:
+        answers: lists of a split.
+        labels: bool ``[N]``, which candidates are the answers.
+        probabilities: of the DeepFM, ``[N]``.
+    """
+    found = classification_block(labels, probabilities)
+    figures = [pl.lit(found[name], dtype).alias(name) for name, dtype in RERANKER.items()]
+    return answers.with_columns(reranker=pl.struct(figures))
 
 
 def beyond_accuracy_block(

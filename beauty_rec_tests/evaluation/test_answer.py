@@ -17,7 +17,8 @@ from beauty_rec.evaluation.answer import (
     ranking_document,
     refuse_worse_than_parts,
 )
-from beauty_rec.measures.metrics import ndcg_at
+from beauty_rec.evaluation.block import with_reranker
+from beauty_rec.measures.metrics import log_loss, ndcg_at
 from beauty_rec.recommender.fit.orders import Labelled, fit_orders
 from beauty_rec.recommender.offline.ordering import ordered_lists
 from beauty_rec.recommender.orders import Kind, Orders
@@ -154,7 +155,19 @@ def test_each_list_is_looked_at_under_its_own_name() -> None:
         top_user_tower=pl.lit(["i0", "i1"]),
         top_reranked=pl.lit(["i2"]),
     )
+    labels = np.arange(6) % 3 == 0
+    chances = np.array([0.9, 0.2, 0.3, 0.4, 0.5, 0.1], np.float32)
+    lists = with_reranker(lists, labels, chances)
     document = ranking_document(lists, events, reviews, items, MEASURED)
+    # Of every candidate, also of those that no list holds.
+    assert document["reranker"] == {
+        "auc": pytest.approx(7 / 8),
+        "log_loss": pytest.approx(log_loss(labels, chances)),
+        "examples": 6,
+        "positives": 2,
+    }
+    nobody = ranking_document(lists.clear(), events.clear(), reviews, items, MEASURED)
+    assert nobody["reranker"] == {"auc": None, "log_loss": None, "examples": 0, "positives": 0}
     section = document["recommendation"]
     covered = {
         name: section[name]["beyond_accuracy"]["coverage@10"] for name in ("user_tower", "reranked")

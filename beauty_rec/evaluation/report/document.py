@@ -92,7 +92,7 @@ def build_report(
             :func:`beauty_rec.evaluation.block.split_section`.
         retrieval_keywords: the same, of the queries that are a review's keywords.
         recommendation: the same.
-        reranker: ``auc`` and ``log_loss`` by split.
+        reranker: ``auc`` and ``log_loss`` of the DeepFM by split.
         answer: blocks by split, scenario and order; see
             :func:`beauty_rec.evaluation.answer.answer_sections`.
         indexes: ``rows``, ``recall_vs_exact@100`` by index.

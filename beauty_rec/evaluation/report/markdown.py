@@ -237,8 +237,10 @@ def _reranker(reranker: Mapping[str, Block]) -> list[str]:
         for split, block in reranker.items()
         if block
     ]
-    body = table(["Split", "AUC", "Log loss (nats)"], rows) if rows else "Not measured."
-    return ["## Reranker", body]
+    if not rows:
+        return ["## Reranker", "Not measured."]
+    said = "The DeepFM over every candidate of every ask, whichever order is served."
+    return ["## Reranker", table(["Split", "AUC", "Log loss (nats)"], rows), said]
 
 
 def _indexes(indexes: Mapping[str, Block]) -> list[str]:

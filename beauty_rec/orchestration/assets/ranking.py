@@ -138,6 +138,7 @@ def recommendations(
 ) -> pl.DataFrame:
     """The list as served of each event and scenario, and where every order has its answer."""
     from beauty_rec.corpus.hidden import read_hidden
+    from beauty_rec.evaluation.block import with_reranker
     from beauty_rec.evaluation.plots.training import bars, calibration_plot
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.apply import load_rankers
@@ -177,7 +178,7 @@ def recommendations(
             **{n: dg.MetadataValue.md(image_markdown(n, png)) for n, png in plots.items()},
         }
     )
-    return ordered.frame
+    return with_reranker(ordered.frame, ordered.labels, ordered.probabilities)
 
 
 @stage(

@@ -147,6 +147,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "calibrated probability of being chosen",
             "user_candidates.tower_score, user_candidates.text_score",
         ),
+        "reranker": ("AUC and log loss of the DeepFM, of every candidate of the split", ""),
     },
     "online_metrics": {
         "kind": ("recommend, search, similar or feed", ""),
