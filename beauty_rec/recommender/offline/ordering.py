@@ -16,6 +16,7 @@ from beauty_rec.recommender.offline.lists import ROWS_AT_ONCE, CandidateLists, a
 from beauty_rec.recommender.offline.split_asks import SplitAsks
 from beauty_rec.recommender.orders import KINDS, ORDERS, Kind, Orders
 from beauty_rec.recommender.path import kind_of
+from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.search.near_ties import ranked
 
 
@@ -91,16 +92,22 @@ def ordered_lists(
         ``probability`` (lists; of the served order's model, or else the DeepFM's; null without
         one), ``top_<order>`` (of
         :data:`LISTED`: the first ten items), and ``rank_<order>``, also ``rank_served``: float64
-        from 1, ties in the middle, null where the order has no answer.
+        from 1, ties in the middle, null where the order has no answer. A source alone has none of
+        which it says nothing; what is served lists these items, too, after the others.
     """
     values = lists.values
     scores: dict[str, NDArray[np.float32]] = {}
     ranks: dict[str, NDArray[np.float64]] = {}
+    listed: dict[str, NDArray[np.float64]] = {}
     for name in ORDERS:
         own = _scores(name, lists.ask, kinds, values, orders, learned)
-        ranks[name] = _ranks(own, lists.ask, hits, len(lists))
         if name in LISTED or name in orders.served.values():
             scores[name] = own
+            listed[name] = _ranks(own, lists.ask, hits, len(lists))
+        if name in SOURCES:
+            own = own.copy()
+            own[np.isnan(lists.scores[:, SOURCES.index(name)])] = np.nan
+        ranks[name] = _ranks(own, lists.ask, hits, len(lists))
     starts = np.searchsorted(lists.ask, np.arange(len(lists) + 1))
     served = np.full(len(lists), np.nan)
     best: list[NDArray[np.int64]] = []
@@ -113,7 +120,7 @@ def ordered_lists(
         order = here[ranked(own, np.arange(len(here)))][:k]
         # As of every order, ties in the middle: what is served must not lose to itself by the luck
         # of its ties.
-        rank = ranks[orders.served[kind]][row]
+        rank = listed[orders.served[kind]][row]
         served[row] = rank if rank <= k else np.nan
         best.append(order)
         own_scores.append(scores[orders.served[kind]][order])

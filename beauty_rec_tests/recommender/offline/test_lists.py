@@ -108,7 +108,12 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
                 continue
             needed = {"reranked": chance[here]} if order == "reranked" else {}
             own = orders.scores(order, kind, lists.values[here], needed)
+            if order in SOURCES:
+                own[np.isnan(lists.scores[here, SOURCES.index(order)])] = np.nan
             answer = own[hits[here]][0]
+            if np.isnan(answer):
+                assert row[f"rank_{order}"] is None
+                continue
             level = np.isclose(own, answer, atol=1e-7, rtol=0).sum()
             assert row[f"rank_{order}"] == (own > answer + 1e-7).sum() + (level + 1) / 2
         served = orders.served[kind]
@@ -120,14 +125,30 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
         assert row["score"] == pytest.approx(own[best].tolist())
         assert row["probability"] == pytest.approx(chance[here][best].tolist())
         # The same measure as its order's own: it can never lose to itself by the luck of ties.
-        rank = row[f"rank_{served}"]
-        assert row["rank_served"] == (rank if rank is not None and rank <= 5 else None)
+        answer = own[hits[here]][0] if hits[here].any() else np.inf
+        level = np.isclose(own, answer, atol=1e-7, rtol=0).sum()
+        rank = (own > answer + 1e-7).sum() + (level + 1) / 2
+        assert row["rank_served"] == (rank if np.isfinite(answer) and rank <= 5 else None)
         tower = lists.values[here, SOURCES.index("user_tower")]
         known = here[~np.isnan(tower)]
         first = known[np.argsort(-tower[~np.isnan(tower)], kind="stable")[:10]]
         assert row["top_user_tower"] == [lists.items[int(at)] for at in first]
     assert frame["rank_popular"][1] is not None
     assert frame["rank_popular"][1] % 1 == 0.5  # a tie has the place in the middle
+
+
+def test_a_source_does_not_find_what_others_brought() -> None:
+    """It knows four of nine candidates; an answer among the others is served all the same."""
+    lists = drawn_lists(20, 9, 3)
+    scores, near = lists.scores.copy(), SOURCES.index("item_to_item")
+    scores[:, near] = np.where(np.arange(len(lists.ask)) % 9 < 4, 0.5, np.nan)
+    lists = replace(lists, scores=scores)
+    hits = np.arange(len(lists.ask)) % 9 == np.where(lists.ask < 10, 2, 7)
+    orders = replace(Orders.plain(), served=dict.fromkeys(Orders.plain().served, "item_to_item"))
+    frame = ordered_lists(lists, ["nothing"] * 20, hits, orders, {}, 9, {})
+    assert frame["rank_item_to_item"].to_list() == [2.5] * 10 + [None] * 10
+    assert frame["rank_served"].to_list() == [2.5] * 10 + [7.0] * 10
+    assert frame["parent_asin"].list.len().to_list() == [9] * 20
 
 
 @dataclass(frozen=True)
