@@ -172,11 +172,19 @@ def test_a_shop_without_anything_to_say_has_no_candidates(shop: Snapshot, asks: 
         assert len(ordered.rows) == len(ordered.scores) == 0
 
 
+@pytest.mark.parametrize("hides", [False, True])
 @pytest.mark.parametrize("scenario", ["with_text", "without_text", "review_text"])
 def test_the_service_answers_what_was_measured(
-    shop: Snapshot, encoder: TextEncoder, settings: Settings, scenario: str
+    shop: Snapshot, encoder: TextEncoder, settings: Settings, scenario: str, hides: bool
 ) -> None:
-    """Same items, same scores: an event of the past, and a shopper who asks at that moment."""
+    """Same items, same scores: an event of the past, and a shopper who asks at that moment.
+
+    What is never shown sets no scale, and leaves its place to the next ones.
+    """
+    if hides:
+        hidden = shop.catalogue.hidden.copy()
+        hidden[: len(shop.space) : 3] = True
+        shop = replace(shop, catalogue=replace(shop.catalogue, hidden=hidden))
     path, frames = shop.path, frames_of(Size())
     reviews = frames.reviews.with_columns(
         text=pl.lit("a gentle rose soap for ") + pl.col("parent_asin")
@@ -197,7 +205,17 @@ def test_the_service_answers_what_was_measured(
     table = path.builder.table
     sources = sources_of(space, path.tower, path.index, table)
     shelf = Shelf(space, path.tower, sources, table, False)
-    lists = split_lists(shelf, events, reviews, frames.profiles, texts, scenario, 100)  # type: ignore[arg-type]
+    gone = np.flatnonzero(shop.catalogue.hidden[: len(space)])
+    lists = split_lists(
+        shelf,
+        events,
+        reviews,
+        frames.profiles,
+        texts,
+        scenario,  # type: ignore[arg-type]
+        100,
+        gone=gone,
+    )
     queries = queries_of(lists, {scenario: events}, frames.profiles)  # type: ignore[dict-item]
     hits = hits_of(lists, events)
     kinds = [kind_of(query.context, table, False) for query in queries]

@@ -150,7 +150,7 @@ def recommendations(
 
     split = context.partition_key
     lists = CandidateLists.from_frame(user_candidates)
-    if hidden := read_hidden(settings.hidden_items):
+    if hidden := read_hidden(settings.hidden_items):  # of train: it learns from them
         lists = lists.without(hidden)
     asks = split_asks(lists, split_reviews, split, user_profiles, settings, user_tower)
     if split == "train":  # it is ordered to see overfitting, for which some will do

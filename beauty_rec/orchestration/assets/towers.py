@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.assets.raw import hidden_items_file
 from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
 from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
 from beauty_rec.orchestration.checks import verdicts
@@ -238,6 +239,7 @@ def user_tower(
     settings=("encoder", "ranking", *EVENTS),
     reads={"split_reviews": ["own", "train", "valid"]},
     partitions_def=splits,
+    deps=[hidden_items_file],
     kinds=("polars",),
     gpu=True,
 )
@@ -259,8 +261,10 @@ def user_candidates(
 ) -> pl.DataFrame:
     """Candidates of every source for each event, asked with its text and without it.
 
-    An event of train is asked once, of a tower and of items that never saw it.
+    An event of train is asked once, of a tower and of items that never saw it. Items that are never
+    shown are candidates there alone.
     """
+    from beauty_rec.corpus.hidden import read_hidden
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.features.knowledge import ItemKnowledge
     from beauty_rec.recommender.offline.split_candidates import (
@@ -295,6 +299,7 @@ def user_candidates(
         item_index,
         LexicalIndex.load(lexical_index),
         encoder.load(text_retriever, settings.encoder),
+        read_hidden(settings.hidden_items),
     )
     shares = found_shares(lists, split_reviews)
     context.add_asset_metadata({"asks": len(lists), "candidates": len(lists.ask), **shares})

@@ -75,6 +75,7 @@ def split_lists(
     scenario: Scenario,
     depth: int,
     known: Events | None = None,
+    gone: NDArray[np.int64] | None = None,
 ) -> CandidateLists:
     """Return the candidates of every event in one scenario.
 
@@ -87,6 +88,7 @@ def split_lists(
         scenario: how they are asked.
         depth: candidates of each source.
         known: the events of ``reviews`` and the shelf's items, where they have been read before.
+        gone: rows that nobody is to be answered with.
     """
     reads = np.array(
         [
@@ -96,7 +98,7 @@ def split_lists(
         dtype=bool,
     )
     asks = event_asks(events, reviews, profiles, shelf.tower, shelf.space, texts, reads, known)
-    found = find_candidates(shelf.sources, asks, shelf.space, depth)
+    found = find_candidates(shelf.sources, asks, shelf.space, depth, gone=gone)
     names = [source.name for source in shelf.sources]
     return CandidateLists.of(events["review_id"].to_list(), scenario, found, shelf.space.ids, names)
 

@@ -1,6 +1,6 @@
 """Candidates of a split: each event asked as a shopper would, of what was known at its time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def split_candidates(
     item_index: Path,
     index: LexicalIndex,
     encoder: TextEncoder,
+    hidden: Collection[str] = (),
 ) -> CandidateLists:
     """Return the candidates of a split's events in every scenario.
 
@@ -58,6 +59,8 @@ def split_candidates(
         user_tower, item_index: folders.
         index: words of the items' texts.
         encoder: of the asks' texts.
+        hidden: ids of items that are never shown: no candidate of valid and test, and no score is
+            held against theirs. In train they are learned from.
     """
     settings = inputs.settings
     reviews, events = known_events(inputs.split_reviews, split, settings, user_tower)
@@ -67,6 +70,8 @@ def split_candidates(
     shelf = served_shelf(
         user_tower, item_index, inputs.item_texts, index, table, settings.reads_texts
     )
+    rows = shelf.space.rows(sorted(hidden))
+    gone = rows[rows >= 0]
     found, known = [], read_events(reviews, shelf.space.ids)
     for scenario in scenarios_of(reviews, settings.reads_texts):
         asked = asked_events(events, reviews, scenario, settings.evaluation.min_query_chars)
@@ -74,7 +79,7 @@ def split_candidates(
         found.append(
             split_lists(
                 shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth,
-                known,
+                known, gone,
             )
         )  # fmt: skip
     return CandidateLists.joined(found)
