@@ -12,6 +12,8 @@ DIGITS = 16
 """Bits of the largest score that count: steps of about 1e-5 of it."""
 SLACK = 32
 """Further items to ask an index for, so that a tie at the end of a list is seen whole."""
+NEAR = 1e-7
+"""Scores of one list that lie no further apart share their mean rank."""
 
 
 def ranked(scores: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -31,6 +33,38 @@ def ranked(scores: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np
         return np.argsort(places, kind="stable")
     step = 2.0 ** (math.floor(math.log2(largest)) - DIGITS)
     return np.lexsort((places, -np.rint(scores.astype(np.float64) / step)))
+
+
+def ranks_in_lists(
+    scores: NDArray[np.float32], starts: NDArray[np.int64], answers: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the rank of each list's answer, float64 ``[A]``; NaN where it has no score.
+
+    >>> scores = np.array([0.5, 0.9, 0.5, np.nan, 0.1, 0.7], np.float32)
+    >>> ranks_in_lists(scores, np.array([0, 4]), np.array([2, 5]))
+    array([2.5, 1. ])
+
+    Args:
+        scores: of the candidates of all lists, one list after another; NaN: none.
+        starts: first row of each of ``A`` lists.
+        answers: row of the answer in each.
+    """
+    if not len(starts):
+        return np.zeros(0)
+    answer = scores[answers]
+    own = np.repeat(answer, np.diff(starts, append=len(scores)))
+    better, level = (
+        _counts(scores > own + NEAR, starts),
+        _counts(np.abs(scores - own) <= NEAR, starts),
+    )
+    return np.where(np.isnan(answer), np.nan, better + (level + 1) / 2)
+
+
+def _counts(marks: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return how many candidates of each list are marked."""
+    # Of bytes into 32 bits NumPy adds five times as fast as of truth values into 64.
+    counts = np.add.reduceat(marks.view(np.uint8), starts, dtype=np.int32)
+    return np.asarray(counts)
 
 
 def steadied(found: SearchResult, places: Mapping[str, int], k: int) -> SearchResult:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beauty_rec.search.near_ties import ranked, steadied
+from beauty_rec.search.near_ties import ranked, ranks_in_lists, steadied
 from beauty_rec.search.protocol import SearchResult
 
 
@@ -35,3 +35,13 @@ def test_steadied_gives_one_list_whatever_the_order_of_its_ties() -> None:
         assert steady.scores.tolist() == found.scores[:, :3].tolist()
     none = steadied(SearchResult([], np.empty((0, 4), np.float32)), places, 3)
     assert none.scores.shape == (0, 3)
+
+
+def test_near_ties_of_a_list_share_their_mean_rank() -> None:
+    near = [0.3, 0.3 + 5e-8, 0.3 - 5e-8, 0.3 + 1e-6, 0.1]
+    scores = np.array([*near, 0.2, np.nan, 0.1, np.nan, 0.7], np.float32)
+    # Three level below one; one below another, beside one without a score; none has its own.
+    ranks = ranks_in_lists(scores, np.array([0, 5, 8]), np.array([0, 7, 8]))
+    np.testing.assert_array_equal(ranks, [3.0, 2.0, np.nan])
+    nothing = np.zeros(0, np.int64)
+    assert len(ranks_in_lists(scores[:0], nothing, nothing)) == 0

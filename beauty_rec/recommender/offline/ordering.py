@@ -17,7 +17,7 @@ from beauty_rec.recommender.offline.split_asks import SplitAsks
 from beauty_rec.recommender.orders import KINDS, ORDERS, Kind, Orders
 from beauty_rec.recommender.path import kind_of
 from beauty_rec.recommender.sources import SOURCES
-from beauty_rec.search.near_ties import ranked
+from beauty_rec.search.near_ties import ranked, ranks_in_lists
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,13 @@ def _ranks(
     scores: NDArray[np.float32], ask: NDArray[np.int64], hits: NDArray[np.bool_], asks: int
 ) -> NDArray[np.float64]:
     """Return the rank of each ask's answer, float64 ``[Q]``; NaN where it is not found."""
-    answer = np.full(asks, np.nan, np.float32)
-    answer[ask[hits]] = scores[hits]
-    own = answer[ask]
-    better = np.bincount(ask, scores > own + 1e-7, minlength=asks)
-    level = np.bincount(ask, np.abs(scores - own) <= 1e-7, minlength=asks)
-    return np.where(np.isnan(answer), np.nan, better + (level + 1) / 2)
+    found = np.full(asks, np.nan)
+    answered = np.zeros(asks, bool)
+    answered[ask[hits]] = True
+    kept = answered[ask]
+    starts = np.flatnonzero(np.diff(ask[kept], prepend=-1))
+    found[answered] = ranks_in_lists(scores[kept], starts, np.flatnonzero(hits[kept]))
+    return found
 
 
 ASKS_AT_ONCE = 512
