@@ -182,8 +182,8 @@ def test_an_item_that_came_since_has_its_ids_and_its_price() -> None:
     assert made.table.with_later(today) is made.table, "nothing came"
     late = ["i1", "i8"]
     early = shop.attributes().filter(~pl.col("parent_asin").is_in(late))
-    rest: tuple[Any, ...] = (shop.items(), shop.reviews(), shop.profiles(), made.spec)
-    table = ItemTable.build(early, made.vocabulary, *rest, shop.SETTINGS)
+    events = shop.items(), shop.reviews(), shop.profiles()
+    table = ItemTable.build(early, made.vocabulary, *events, made.spec, shop.SETTINGS)
     before = FeatureBuilder(made.spec, made.vocabulary, table)
     after = before.with_later(today)
     queries, candidates = shop.queries(), shop.candidates()

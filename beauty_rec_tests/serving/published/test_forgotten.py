@@ -115,6 +115,7 @@ def test_a_kill_while_a_set_is_cleared_is_made_good(
 ) -> None:
     root = shop.data_dir / "serving"
     other = rollback(root, pin=True).set
+
     def is_last(*given: Any) -> None:
         keep_manifest(*given)
         raise KeyboardInterrupt
