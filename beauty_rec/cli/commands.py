@@ -53,7 +53,6 @@ def main() -> None:
     try:
         app()
     except Interrupted as interrupted:
-        say(f"beauty-rec: ended by {interrupted.name}", err=True)
         leave(interrupted)
     except Exception as error:
         said = traceback.format_exc() if debugging() else f"beauty-rec: {_said(error)}"

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -29,13 +30,16 @@ def end_on_signals() -> None:
 
     A hang-up that is ignored (``nohup``) stays so.
     """
+    _terminal()
     for number in ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
 
 
 def leave(interrupted: Interrupted) -> None:
-    """End the process at once: nothing waits for threads that still compute."""
+    """Say so and end the process at once: nothing waits for threads that still compute."""
+    with suppress(OSError):
+        os.write(_terminal(), f"beauty-rec: ended by {interrupted.name}\n".encode())
     end_leftovers()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -55,6 +59,19 @@ def end_leftovers() -> None:
         from beauty_rec.search.pgvector.server import leave_all
 
         leave_all()
+
+
+@cache
+def _terminal() -> int:
+    """Return a descriptor of standard error as it is at first.
+
+    While a step runs Dagster captures the other one, and a process of its own, which may be ended
+    too soon, shows what came.
+    """
+    try:
+        return os.dup(2)
+    except OSError:
+        return 2
 
 
 def _end(number: int, frame: FrameType | None) -> None:

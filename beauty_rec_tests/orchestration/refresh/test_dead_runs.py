@@ -126,11 +126,11 @@ def test_a_run_that_repeats_a_killed_one_lives_while_it_builds(
     ended: list[str] = []
 
     @stage(group="raw", io="io_manager")
-    def model(context: dg.AssetExecutionContext) -> None:
+    def looked_at(context: dg.AssetExecutionContext) -> None:
         ended.extend(end_dead_runs(context.instance))
 
-    (model,) = for_settings([model], Settings(data_dir=tmp_path))
-    definitions = dg.Definitions(assets=[model], executor=dg.in_process_executor)
+    made = for_settings([looked_at], Settings(data_dir=tmp_path))
+    definitions = dg.Definitions(assets=made, executor=dg.in_process_executor)
     job = definitions.resolve_implicit_global_asset_job_def()
     with open_instance(tmp_path) as instance:
         (killed,) = end_dead_runs(instance)
