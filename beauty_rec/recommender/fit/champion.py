@@ -9,8 +9,6 @@ from beauty_rec.measures.significance import ALPHA, sign_flip_test
 from beauty_rec.recommender.orders import COMBINED, ORDERS
 from beauty_rec.recommender.sources import SOURCES
 
-CHANCE = 0.1
-"""Largest p-value at which a further step is worth taking: each can only be checked on test."""
 FLIPS = 2_000
 """Of a test of one kind's asks: those of the report, so that both say the same of the same asks."""
 
@@ -22,8 +20,8 @@ def champion(
 
     The best single source stands first. Each combined order, the simpler ones before, takes its
     place if it is better by a paired test: a valid split of a few hundred asks calls many an order
-    better that is not. Without this rule the reranker of a small shop was served for .003 more on
-    valid, and had a third of the tower's NDCG@10 on test.
+    better that is not, and a step can only be checked on test. Without this rule the reranker of a
+    small shop was served for .003 more on valid, and had a third of the tower's NDCG@10 on test.
 
     >>> champion({"user_tower": np.array([0.5, 0.0]), "fused": np.array([0.4, 0.0])})
     ('user_tower', 'NDCG@10 on valid: user_tower 0.2500, fused 0.2000 (p = 1.00)')
@@ -45,7 +43,7 @@ def champion(
     for order in (name for name in COMBINED if name in gains and name != best):
         p = sign_flip_test(gains[order], gains[best], clusters=users)
         facts.append(f"{order} {means[order]:.4f} (p = {p:.2f})")
-        if means[order] > means[best] and p < CHANCE:
+        if means[order] > means[best] and p < ALPHA:
             best = order
     return best, f"NDCG@10 on valid: {', '.join(facts)}"
 
