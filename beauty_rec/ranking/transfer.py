@@ -25,7 +25,7 @@ LOSS, STEPS = "valid_log_loss", "steps"
 LEAST_GAIN = 1e-3
 """Of the untransferred loss; seeds differ by several times as much."""
 
-TRIAL_EXAMPLES = 200_000
+TRIAL_EXAMPLES = 100_000
 """Of whole queries, spread over all, that a trial learns from."""
 
 History = Sequence[dict[str, float]]

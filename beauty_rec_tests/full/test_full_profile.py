@@ -113,8 +113,8 @@ def test_the_plan_says_what_the_run_then_did(shop: Shop) -> None:
     plan = make_plan(settings)
     tuned = shop.facts("text_retriever")
     work = fine_tuning(plan.data, settings, plan.encoder)
-    # Two pairs of a review, of its text and of its keywords, share no batch of so few items.
-    assert 1 <= tuned["steps"] <= work.steps
+    # Of so few items batches end early: two pairs of a review, too, share none.
+    assert work.steps / 2 <= tuned["steps"] <= 2 * work.steps
     assert plan.data.pairs == pytest.approx(tuned["pairs"], rel=0.1)
     assert plan.data.items == shop.facts("item_vectors")["dagster/row_count"]
     # The sample is read by the rules; this model finds two keywords a facet, so texts are shorter.

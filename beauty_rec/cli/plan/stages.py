@@ -60,10 +60,11 @@ class FineTuning:
 def fine_tuning(data: DataAtHand, settings: Settings, shape: Shape) -> FineTuning:
     """Return the steps, tokens and checkpoints of the training."""
     tune = settings.fine_tune
-    batches, rest = divmod(data.pairs, tune.batch_size)
+    size = max(1, min(tune.batch_size, data.items))  # a batch has no item twice
+    batches, rest = divmod(data.pairs, size)
     # What cannot fill half a batch is left out, unless there is no other.
-    more = rest >= max(2, tune.batch_size // 2) or (batches == 0 and rest >= 2)
-    rows = batches * tune.batch_size + (rest if more else 0)
+    more = rest >= max(2, size // 2) or (batches == 0 and rest >= 2)
+    rows = batches * size + (rest if more else 0)
     steps = tune.epochs * (batches + more)
     texts = data.query_tokens + data.positive_tokens * (1 + tune.hard_negatives)
     frozen = 0 if tune.frozen_layers == 0 else shape.embeddings
