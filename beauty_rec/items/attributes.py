@@ -16,6 +16,7 @@ from beauty_rec.items.domain import SHIPPED, Domain, load_domain
 from beauty_rec.items.event_evidence import event_evidence, telling, telling_keywords, train_only
 from beauty_rec.items.event_values import add_event_values
 from beauty_rec.items.phrase_finder import Lexicon, words
+from beauty_rec.keywords.schema import normalise
 from beauty_rec.settings import AttributeSettings
 
 MAX_VALUE_CHARS = 60
@@ -45,16 +46,12 @@ def is_thin(features: Sequence[str] | None, description: str | None) -> bool:
     return len(" ".join(features or [])) + len(description or "") < THIN_CHARS
 
 
-def _in_one_case(name: str) -> str:
-    return " ".join(name.lower().split())
-
-
 def _clean(values: list[str]) -> list[str]:
-    kept = map(_in_one_case, values)
+    kept = map(normalise, values)
     return list(dict.fromkeys(value for value in kept if 0 < len(value) <= MAX_VALUE_CHARS))
 
 
-_Brand = Annotated[str, AfterValidator(_in_one_case)]
+_Brand = Annotated[str, AfterValidator(normalise)]
 
 
 def record_model(domain: Domain) -> type[BaseModel]:

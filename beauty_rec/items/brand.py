@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from beauty_rec.items.phrase_finder import words
+from beauty_rec.keywords.schema import normalise
 
 MAX_BRAND_WORDS = 3
 RESELLER_ITEMS = 3
@@ -47,7 +48,7 @@ def find_brands(clues: Sequence[BrandClues], common: set[str]) -> list[str | Non
         for raw in clue.stated:
             if len(raw) <= MAX_BRAND_CHARS and (name := tuple(words(raw))):
                 stated[-1].append(name)
-                written.setdefault(name, Counter())[" ".join(raw.lower().split())] += 1
+                written.setdefault(name, Counter())[normalise(raw)] += 1
     given: Counter[tuple[str, ...]] = Counter()
     confirmed: Counter[tuple[str, ...]] = Counter()
     for title, names in zip(titles, stated, strict=True):

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from pydantic import SecretStr
 
+from beauty_rec.artifacts import existing
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.settings import redacted
 
@@ -60,10 +61,7 @@ class Connection:
     @property
     def read_only(self) -> bool:
         """Whether the folder cannot be written to: a server cannot run in it."""
-        folder = self._folder
-        while not folder.exists():
-            folder = folder.parent
-        return self._dsn is None and not os.access(folder, os.W_OK)
+        return self._dsn is None and not os.access(existing(self._folder), os.W_OK)
 
     @property
     def healthy(self) -> bool:

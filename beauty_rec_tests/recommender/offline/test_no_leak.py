@@ -109,6 +109,20 @@ class Past:
         return PastItems.load(folder)
 
 
+def train_fold_tower(
+    reviews: pl.DataFrame,
+    item_vectors: Vectors,
+    contexts: Vectors,
+    profiles: pl.DataFrame,
+    small: UserTowerSettings,
+    folder: Path,
+    start: int,
+) -> None:
+    texts = Vectors(ITEMS, np.repeat(np.eye(2, 5, dtype=np.float32), 30, axis=0))
+    tower = user_tower_data(reviews, item_vectors, contexts, profiles, texts, train_until_ms=start)
+    train_user_tower(tower, small.model_copy(update={"epochs": 1}), folder / str(start))
+
+
 @pytest.mark.parametrize("anew", [True, False], ids=["rules", "language model"])
 def test_later_reviews_move_nothing_of_a_fold(
     anew: bool,
@@ -126,9 +140,7 @@ def test_later_reviews_move_nothing_of_a_fold(
     )
     reviews = reviews.with_columns(text=said + pl.col("user_id"))
     start, end = fold_starts(reviews, (0.5, 0.75))
-    texts = Vectors(ITEMS, np.repeat(np.eye(2, 5, dtype=np.float32), 30, axis=0))
-    tower = user_tower_data(reviews, item_vectors, contexts, profiles, texts, train_until_ms=start)
-    train_user_tower(tower, small.model_copy(update={"epochs": 1}), tmp_path / str(start))
+    train_fold_tower(reviews, item_vectors, contexts, profiles, small, tmp_path, start)
     today = Past(reviews, profiles, [start, end]).today
     vocabulary = Vocabulary.build(today, None, VocabularySettings(min_count=1))
 
@@ -180,9 +192,7 @@ def test_no_fold_is_asked_in_words_that_the_encoder_learned_from(
     """Where reviews stand for contexts, the tower is not told an event's own words."""
     reviews = reviews.with_columns(text=pl.lit("a mask by ") + pl.col("user_id"))
     start, _ = fold_starts(reviews, (0.5, 0.75))
-    texts = Vectors(ITEMS, np.repeat(np.eye(2, 5, dtype=np.float32), 30, axis=0))
-    tower = user_tower_data(reviews, item_vectors, contexts, profiles, texts, train_until_ms=start)
-    train_user_tower(tower, small.model_copy(update={"epochs": 1}), tmp_path / str(start))
+    train_fold_tower(reviews, item_vectors, contexts, profiles, small, tmp_path, start)
     made = Past(reviews, profiles, [start])
     vocabulary = Vocabulary.build(made.today, None, VocabularySettings(min_count=1))
     past = made.save(vocabulary, tmp_path / "past")

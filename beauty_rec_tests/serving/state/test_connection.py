@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,19 +11,9 @@ from beauty_rec.recommender.online.people import Past
 from beauty_rec.serving.state import database
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
-from beauty_rec_tests.serving.state.test_store import ITEM, folder
-
-__all__ = ["folder"]
+from beauty_rec_tests.serving.state.test_store import ITEM
 
 PID = "SELECT pg_backend_pid()"
-
-
-@pytest.fixture
-def store(folder: Path) -> Iterator[Store]:
-    opened = Store(folder / STORE, None)
-    opened.open()
-    yield opened
-    opened.close()
 
 
 def test_a_statement_that_fails_leaves_the_store_to_the_others(store: Store) -> None:

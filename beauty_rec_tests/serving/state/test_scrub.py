@@ -1,7 +1,6 @@
 """What was deleted of a user leaves the store's files: at once, or with the next run."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -12,20 +11,14 @@ from beauty_rec.serving.state import tables
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.serving.state.taking import take
 from beauty_rec.settings import Settings
-from beauty_rec_tests.serving.state.test_store import EVENT, ITEM, folder
-
-__all__ = ["folder"]
+from beauty_rec_tests.serving.state.test_store import EVENT, ITEM
 
 LEAVES = "SOMEBODY WHO LEAVES"
 
 
-@pytest.fixture
-def store(folder: Path) -> Iterator[Store]:
-    opened = Store(folder / STORE, None)
-    opened.open()
-    opened.put_events([GivenEvent(LEAVES, EVENT), GivenEvent("V", EVENT)])
-    yield opened
-    opened.close()
+@pytest.fixture(autouse=True)
+def _events(store: Store) -> None:
+    store.put_events([GivenEvent(LEAVES, EVENT), GivenEvent("V", EVENT)])
 
 
 def is_in_files(folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,6 @@ from beauty_rec.serving.state.shown.reading import NOTHING, read_shown, shown_ve
 from beauty_rec.serving.state.shown.writer import DAY_MS, ImpressionLog
 from beauty_rec.serving.state.transfer import export_given, import_given
 from beauty_rec.settings import Settings
-from beauty_rec_tests.serving.state.test_store import folder
-
-__all__ = ["folder"]
 
 BEFORE = """
     CREATE TABLE serving_items (
@@ -48,14 +44,6 @@ def impression(time_ms: int, user: str = "U") -> Impression:
         ["N1"],
         ["popular"],
     )
-
-
-@pytest.fixture
-def store(folder: Path) -> Iterator[Store]:
-    opened = Store(folder / STORE, None)
-    opened.open()
-    yield opened
-    opened.close()
 
 
 def wait_for(holds: Any, seconds: float = 5) -> None:

@@ -1,12 +1,8 @@
 """What was given while serving, in a real PostgreSQL."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
@@ -16,14 +12,6 @@ from beauty_rec.serving.state.tables import INDEX_CLUSTER
 
 ITEM = NewItem(parent_asin="N1", title="A soap of before", price=3.5)
 EVENT = Past("N1", 4.0, 1_700_000_000_000)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    # Not tmp_path: a second pytest would close its parents to the user that root's server runs as.
-    made = Path(tempfile.mkdtemp(prefix="beauty-rec-store-"))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 def given(folder: Path) -> tuple[list[NewItem], dict[str, list[Past]]]:

@@ -10,9 +10,6 @@ from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.serving.state.shown.tables import INSERT
 from beauty_rec.serving.state.transfer import export_given, import_given
 from beauty_rec.settings import Settings
-from beauty_rec_tests.serving.state.test_store import folder
-
-__all__ = ["folder"]
 
 BEFORE = GivenEvent("ann", Past("N1", 4.0, 1_700_000_000_000))
 OTHERS = GivenEvent("bob", Past("N1", 4.0, 1_700_000_000_000))
