@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.events.places import rows_of
 from beauty_rec.items.event_evidence import band
-from beauty_rec.items.vocabulary import Vocabulary
+from beauty_rec.items.vocabulary import PAD, UNKNOWN, Vocabulary
 from beauty_rec.ranking.features.history import HistoryIds, history_ids
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.ranking.features.item_table import Described, ItemTable
@@ -231,6 +231,9 @@ class FeatureBuilder:
         std = past.top(past.std, spec.user_fields["history_std"])
         re = past.top(past.re, spec.user_fields["history_re"])
         named = np.array(own, dtype=np.int32).reshape(len(queries), 1 + len(spec.labels))
+        # These are RE fields: a value without an id is left out, as an item has it. An unknown one
+        # would be an input that training knows from few events or none, and every free text is one.
+        named[named == UNKNOWN] = PAD
         return np.concatenate([std, re, named], axis=1)
 
 

@@ -133,7 +133,7 @@ def test_history_and_profile_become_ids() -> None:
     assert ids[0, 3] == words.id_of("context", "wedding")
     context = made.spec.user_fields["history_std"] + made.spec.user_fields["history_re"]
     assert ids[:, context].tolist() == [
-        words.id_of("context", "wedding"), words.id_of("context", "work"), 0, 1,
+        words.id_of("context", "wedding"), words.id_of("context", "work"), 0, 0,
         words.id_of("context", "date"),
     ]  # fmt: skip
     shape, height = ids[:, context + 1].tolist(), ids[:, context + 2].tolist()
@@ -142,6 +142,15 @@ def test_history_and_profile_become_ids() -> None:
     assert height[:2] == [words.id_of("buyer_height_cm", b) for b in ("160–170", "170–180")]
     assert height[2:] == [0, 0, 0]
     assert not ids[4, :context].any()
+
+
+def test_what_has_no_id_is_read_as_nothing_said() -> None:
+    """A free text, and a label of a profile: training has few that lack an id, or none."""
+    made = shop.builder()
+    silent = Query(20 * shop.DAY, ["i0"], None, {"shape": None})
+    told = Query(20 * shop.DAY, ["i0"], "a gift for my aunt", {"shape": "hourglass"})
+    none = Candidates(np.zeros(0, np.int64), [], NOTHING[:0])
+    np.testing.assert_array_equal(*made.build([silent, told], none).user_ids)
 
 
 def test_events_from_the_cut_on_do_not_count() -> None:
