@@ -90,7 +90,7 @@ class Shop:
         """Return a line of the table; ``muted`` columns of the item matrix count for nothing."""
         figures = []
         for split in HELD_OUT:
-            asked = split_events(self.reviews, split, self.settings.evaluation)
+            asked = split_events(self.reviews, split, self.settings)
             requests = event_requests(
                 served,
                 self.reviews,

@@ -145,7 +145,7 @@ def shop_of(run: Run) -> Shop:
         )
 
     events = dict(run.events)
-    events[LATE] = split_events(run.reviews, "train", run.settings.evaluation, late[0])
+    events[LATE] = split_events(run.reviews, "train", run.settings, late[0])
     return Shop(
         items=len(ids),
         users=len(users),

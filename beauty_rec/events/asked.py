@@ -12,17 +12,22 @@ from beauty_rec.settings import EvaluationSettings, Settings, Split
 def split_events(
     split_reviews: pl.DataFrame,
     split: Split,
-    settings: EvaluationSettings,
+    settings: Settings,
     since_ms: int | None = None,
 ) -> pl.DataFrame:
     """Return the recommendation queries of a split, with histories; see protocol.
 
-    With ``since_ms`` (of train) only those from that moment (Unix ms) on, at most
-    ``settings.train_events``.
+    A history is as long as the service reads it. With ``since_ms`` (of train) only those from that
+    moment (Unix ms) on, at most ``evaluation.train_events``.
     """
-    cap = settings.max_queries if since_ms is None else settings.train_events
+    asked = settings.evaluation
     return recommendation_queries(
-        split_reviews, split, max_queries=cap, seed=settings.seed, since_ms=since_ms
+        split_reviews,
+        split,
+        max_history=settings.ranking.history_length,
+        max_queries=asked.max_queries if since_ms is None else asked.train_events,
+        seed=asked.seed,
+        since_ms=since_ms,
     )
 
 
@@ -36,12 +41,12 @@ def known_events(
     Args:
         split_reviews: rows that histories may reach into.
         split: whose events.
-        settings: what the context is, and how many events are asked.
+        settings: what the context is, how many events are asked, and how long histories are.
         user_tower: folder of the towers, which names the folds.
     """
     reviews = with_context(split_reviews, settings)
     since = starts_of(user_tower)[0] if split == "train" else None
-    return reviews, split_events(reviews, split, settings.evaluation, since)
+    return reviews, split_events(reviews, split, settings, since)
 
 
 def split_queries(

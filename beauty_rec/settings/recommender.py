@@ -201,7 +201,9 @@ class RecommendationSettings(Group):
 class RankingSettings(Group):
     """DeepFM: features and training."""
 
-    history_length: int = Field(50, ge=1, description="latest past items of a user")
+    history_length: int = Field(
+        50, ge=1, description="latest past items of a user, in answers and where they are measured"
+    )
     history_std: int = Field(8, ge=1, description="STD ids kept of a history, by count")
     history_re: int = Field(24, ge=1, description="RE ids kept of a history, by count")
     half_lives_days: tuple[Days, ...] = Field(

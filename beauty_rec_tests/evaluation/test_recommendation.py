@@ -11,7 +11,7 @@ from beauty_rec.evaluation.recommendation import (
     recommendation_section,
 )
 from beauty_rec.events.asked import split_events
-from beauty_rec.settings import EvaluationSettings
+from beauty_rec.settings import EvaluationSettings, Settings
 
 SETTINGS = EvaluationSettings(bootstrap_samples=100)
 
@@ -36,7 +36,7 @@ def reviews() -> pl.DataFrame:
 
 
 def test_seen_items_leave_the_answer_set_and_repeats_are_no_query(reviews: pl.DataFrame) -> None:
-    events = split_events(reviews, "valid", SETTINGS)
+    events = split_events(reviews, "valid", Settings())
     # u15 had c before: its second c is no query.
     assert events["parent_asin"].to_list() == ["b", "new"]
     ranks = baseline_ranks(events, reviews, ["a", "b", "c"])
@@ -45,7 +45,7 @@ def test_seen_items_leave_the_answer_set_and_repeats_are_no_query(reviews: pl.Da
 
 
 def test_the_section_tells_warm_from_cold_and_looks_beyond_accuracy(reviews: pl.DataFrame) -> None:
-    events = split_events(reviews, "valid", SETTINGS)
+    events = split_events(reviews, "valid", Settings())
     lists = pl.Series([["c", "b"], ["a"]])
     ranks = {
         **baseline_ranks(events, reviews, ["a", "b", "c"]),
@@ -87,7 +87,7 @@ def test_events_of_one_user_are_one_proof(reviews: pl.DataFrame) -> None:
     tests = []
     for user in (pl.col("user_id"), pl.format("u{}", pl.int_range(50))):
         known = pl.concat([reviews, held_out.with_columns(user_id=user)])
-        events = split_events(known, "valid", SETTINGS).filter(
+        events = split_events(known, "valid", Settings()).filter(
             pl.col("review_id").str.starts_with("v")
         )
         section = recommendation_section(events, ranks, {}, known, vectors, SETTINGS)

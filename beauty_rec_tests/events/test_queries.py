@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from beauty_rec.events.asked import split_events
 from beauty_rec.events.places import answer_set, item_lists, rows_of
 from beauty_rec.events.queries import recommendation_queries, sample_events, text_queries
+from beauty_rec.settings import Settings
 
 
 def reviews_of(rows):
@@ -104,6 +106,16 @@ def test_a_user_of_many_events_costs_no_more_than_the_events_that_are_asked():
     found = recommendation_queries(reviews_of(rows), "train", since_ms=100, max_queries=20)
     assert len(found) == 20
     assert found["seen"].list.len().to_list() == found["timestamp"].to_list()
+
+
+def test_a_history_is_as_long_as_the_service_reads_it():
+    rows = [("u", f"i{n}", n, "train") for n in range(60)] + [("u", "next", 60, "valid")]
+    for length in (3, 55):
+        settings = Settings(ranking={"history_length": length})
+        [history] = split_events(reviews_of(rows), "valid", settings)["history"].to_list()
+        assert history == [f"i{n}" for n in range(60 - length, 60)]
+    [usual] = split_events(reviews_of(rows), "valid", Settings())["history"].to_list()
+    assert len(usual) == 50
 
 
 def test_events_of_one_instant_do_not_know_each_other():

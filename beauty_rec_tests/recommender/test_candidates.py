@@ -190,7 +190,7 @@ def test_the_service_answers_what_was_measured(
         text=pl.lit("a gentle rose soap for ") + pl.col("parent_asin")
     )
     events = asked_events(
-        split_events(reviews, "test", settings.evaluation),
+        split_events(reviews, "test", settings),
         reviews,
         scenario,  # type: ignore[arg-type]
         settings.evaluation.min_query_chars,

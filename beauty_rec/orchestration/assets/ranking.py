@@ -184,7 +184,7 @@ def recommendations(
 @stage(
     group=GROUP,
     io="documents",
-    settings=("evaluation", "recommendation"),
+    settings=("evaluation", "recommendation", "ranking.history_length"),
     reads={"split_reviews": ["own", "train", "valid", "items"]},
     partitions_def=splits,
     kinds=("numpy",),

@@ -25,6 +25,7 @@ from beauty_rec.settings import Settings
 
 GROUP = "towers"
 EVENTS = (
+    "ranking.history_length",
     "evaluation.min_query_chars",
     "evaluation.max_queries",
     "evaluation.train_events",

@@ -23,6 +23,7 @@ PACKAGE = Path(imports.__file__).parents[2]
 HOLES = ("beauty_rec.events.queries", "beauty_rec.search.ranks", "beauty_rec.training.checkpoints")
 ASKED = {"retrieval_candidates", "user_candidates", "reranker", "recommendations"}
 """Assets of events that are asked with a text, which must not be too short."""
+EVENTS = ASKED - {"retrieval_candidates"}
 MODELS = {"text_retriever", "item_tower", "user_tower", "reranker"}
 READERS = {
     "corpus/categories.toml": "beauty_rec.corpus.category",
@@ -130,6 +131,7 @@ def versions(settings: Settings) -> dict[str, str | None]:
         ({"encoder": {"batch_tokens": 700}}, {"item_embeddings"}, {"item_tower", "raw_items"}),
         ({"encoder": {"device": "cpu"}}, set(), {"item_embeddings", "text_retriever"}),
         ({"serve": {"sample_users": 3}}, {"serving_manifest"}, {"recommendations"}),
+        ({"ranking": {"history_length": 9}}, {*EVENTS, "ranking_metrics"}, {"user_tower"}),
         ({"evaluation": {"min_query_chars": 3}}, ASKED, {"user_tower", "training_pairs"}),
         ({"serve": {"out_of_stock": "show"}}, {"user_lists"}, {"serving_manifest"}),
         ({"serve": {"view_weight": 0.1}}, {"user_lists"}, {"serving_manifest"}),
