@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 import dagster as dg
 from pydantic import Field, field_validator
 
 from beauty_rec.settings import GpuSettings, Settings
+from beauty_rec.settings.operation import Precision
 
 MIB = 2**20
 
@@ -46,7 +47,9 @@ class GpuResource(dg.ConfigurableResource[Any]):
         description="auto: a free GPU of those visible, or the CPU where there is none",
     )
     precision: str = Field(
-        default="auto", pattern="^(auto|float32|bfloat16)$", description="of the text encoder"
+        default="auto",
+        pattern=f"^({'|'.join(get_args(Precision))})$",
+        description="of the text encoder",
     )
     memory_share: float = Field(
         default=1.0, gt=0, le=1, description="of the GPU's memory that the step may take"

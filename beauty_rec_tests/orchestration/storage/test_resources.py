@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 import dagster as dg
 import numpy as np
@@ -23,12 +24,14 @@ from beauty_rec.orchestration.storage.remote import fetch, upload
 from beauty_rec.orchestration.storage.resources import resources_of
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
+from beauty_rec.settings.operation import Precision
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: GpuResource(device="tpu"), "device"),
+        (lambda: GpuResource(precision="int8"), "precision"),
         (lambda: GpuResource(memory_share=0), "memory_share"),
         (lambda: GpuResource(visible_devices=[1, 1]), "different numbers"),
         (lambda: ArtifactStore(url="nowhere://x", scratch="."), "fsspec knows no nowhere://"),
@@ -66,6 +69,12 @@ def test_resources_follow_the_settings(tmp_path: Path) -> None:
     assert made["store"].url == "s3://bucket/shop"
     # The launchpad shows the fields of resources: no password may be one.
     assert "u:p@h" not in str({name: made[name].model_dump() for name in made})
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_every_precision_of_the_settings_makes_resources(tmp_path: Path, precision: str) -> None:
+    settings = Settings(data_dir=tmp_path, gpu={"precision": precision})
+    assert resources_of(settings)["gpu"].precision == precision
 
 
 def test_without_a_gpu_a_step_runs_on_the_cpu_and_an_explicit_wish_is_an_error() -> None:
