@@ -118,3 +118,30 @@ def test_a_missing_title_encoder_names_its_setting_and_command(
     wanted = r"item_tower\.title_encoder.*hf download nobody/none"
     with pytest.raises(EncoderUnavailable, match=wanted):
         load_title_reader(["a"], ItemTowerSettings(title_encoder="nobody/none"))
+
+
+@pytest.fixture(scope="module")
+def halved_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model as many are published: its weights in float16, its configuration saying so."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("halved")
+    AutoModel.from_pretrained(tiny_model, dtype=torch.float16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(folder)
+    return folder
+
+
+def test_titles_are_read_in_float32_however_the_weights_are_stored(halved_model: Path) -> None:
+    reader = load_title_reader(["a"], ItemTowerSettings(title_encoder=str(halved_model)))
+    assert {str(weights.dtype) for weights in reader.encoder.parameters()} == {"torch.float32"}
+
+
+def test_a_model_is_timed_in_float32_however_its_weights_are_stored(
+    tiny_model: Path, halved_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beauty_rec.cli.plan.rates.TIMED", 0.0)
+    whole, halved = (
+        measured(shape_of(str(folder)), "cpu", 20) for folder in (tiny_model, halved_model)
+    )
+    assert halved.activation_bytes == whole.activation_bytes

@@ -83,7 +83,7 @@ def measured(
         config.vocab_size = SMALL_VOCABULARY
         config.pad_token_id = 1
         torch.manual_seed(0)
-        model = AutoModel.from_config(config).to(device)
+        model = AutoModel.from_config(config, dtype=torch.float32).to(device)
         ids = torch.randint(5, SMALL_VOCABULARY, (rows, length), device=device)
         features = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
