@@ -1,6 +1,7 @@
 """The text encoder."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,6 +80,19 @@ def test_bfloat16_stays_close_to_float32(tiny_model: Path, encoder: TextEncoder)
     settings = EncoderSettings(max_query_tokens=16, max_item_tokens=32, precision="bfloat16")
     rounded = TextEncoder.load(tiny_model, settings).encode_items(TEXTS)
     assert (rounded * encoder.encode_items(TEXTS)).sum(1).min() > 0.999
+
+
+def test_contexts_are_encoded_in_float32_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a GPU, which need not be here, what would be asked."""
+    encoder = TextEncoder.__new__(TextEncoder)
+    encoder.model = SimpleNamespace(device=torch.device("cuda"))  # type: ignore[assignment]
+    encoder.max_query_tokens = 8
+    asked: list[object] = []
+    monkeypatch.setattr(
+        TextEncoder, "_encode", lambda _, texts, *__, reduced=True: asked.append((texts, reduced))
+    )
+    encoder.encode_contexts(["a wedding"])
+    assert asked == [(["a wedding"], False)]
 
 
 def test_encoding_leaves_training_mode_and_forward_as_they_were(encoder: TextEncoder) -> None:
