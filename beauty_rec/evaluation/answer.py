@@ -48,7 +48,7 @@ def answer_sections(
 
     Args:
         answers: ``recommendations``: one row for each event and scenario, with ``rank_<order>`` of
-            its answer (null: not among the candidates).
+            its answer (null: not among the candidates), ``kind`` of the ask and ``order`` served.
         events: ``review_id, parent_asin, user_id, cold``.
         in_train: ids of the items that occur in train.
         settings: bootstrap samples and seed.
@@ -71,6 +71,8 @@ def answer_sections(
             samples=settings.bootstrap_samples,
             seed=settings.seed,
         )
+        kinds = rows.select("kind", "order").unique().sort("kind")
+        found[scenario][SERVED]["orders"] = dict(kinds.iter_rows())
     return found
 
 
@@ -103,7 +105,7 @@ def refuse_worse_than_parts(answer: Mapping[str, Mapping[str, Block]]) -> None:
     """
     for scenario, section in answer.items():
         served = section.get(SERVED) or {}
-        for part in dict.fromkeys(BLOCKS.values()):
+        for part in _rivals(served):
             test = ((served.get("versus") or {}).get(part) or {}).get("ndcg@10")
             if test is not None and test["difference"] < 0 and test["p"] < ALPHA:
                 raise WorseThanItsParts(
@@ -111,6 +113,20 @@ def refuse_worse_than_parts(answer: Mapping[str, Mapping[str, Block]]) -> None:
                     f"would be served {served['ndcg@10']:.4f} (p = {test['p']:.3f}); run: "
                     "beauty-rec run --select reranker+ --force"
                 )
+
+
+def _rivals(served: Block) -> list[str]:
+    """Return the orders that may refuse what is served, by the names of their blocks.
+
+    Where texts are asked these are the orders that are no more complicated than it. The weights of
+    others are searched on these very asks, which puts them ahead here: they were turned down when
+    judged by weights of other users' asks, see :mod:`beauty_rec.recommender.fit.orders`.
+    """
+    orders = served.get("orders") or {}
+    if "text" not in orders:
+        return list(BLOCKS.values())
+    last = max(ORDERS.index(order) for order in orders.values())
+    return [BLOCKS[order] for order in ORDERS[: last + 1]]
 
 
 def ranking_document(

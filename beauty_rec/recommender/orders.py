@@ -45,7 +45,7 @@ class Orders:
         scales: of the learned models: the best probability of an ask, on average.
         served: kind → order.
         reasons: kind → why that one, in a sentence.
-        measured: kind → order → NDCG@10 on valid.
+        measured: kind → order → NDCG@10 on valid; of a text by weights of other users' asks.
     """
 
     weights: Mapping[str, Mapping[Kind, Weights]]

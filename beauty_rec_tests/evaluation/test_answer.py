@@ -36,6 +36,8 @@ def answers(**ranks: np.ndarray) -> pl.DataFrame:
     names = {
         "review_id": [f"r{row}" for row in range(ASKS)],
         "scenario": ["with_text"] * ASKS,
+        "kind": ["occasion"] * ASKS,
+        "order": ["fused"] * ASKS,
     }
     found = pl.DataFrame({**names, **columns})
     return found.with_columns(
@@ -95,6 +97,22 @@ def test_what_is_chance_is_allowed() -> None:
     near = sections(user_tower=good, served=noise)
     assert near["with_text"]["served"]["versus"]["user_tower"]["ndcg@10"]["difference"] < 0
     refuse_worse_than_parts(near)
+
+
+def test_a_text_is_not_refused_for_weights_that_were_searched_on_it() -> None:
+    good = drawn(1, 1, 12)
+    lists = answers(hybrid=good + 3, fused=good, served=good + 3)
+
+    def publish(kind: str, order: str) -> None:
+        rows = lists.with_columns(kind=pl.lit(kind), order=pl.lit(order))
+        found = answer_sections(rows, EVENTS, pl.Series(["i0"]), MEASURED)["with_text"]
+        assert found["served"]["orders"] == {kind: order}
+        refuse_worse_than_parts({"with_text": found})
+
+    publish("text", "hybrid")
+    for kind, order in (("occasion", "hybrid"), ("text", "gbdt")):
+        with pytest.raises(WorseThanItsParts, match="fused"):
+            publish(kind, order)
 
 
 def test_what_is_chosen_on_a_pool_is_not_refused_for_its_own_asks() -> None:

@@ -52,6 +52,14 @@ class Judged:
         starts = np.flatnonzero(np.diff(own, prepend=-1))
         return cls(values[kept], starts, np.flatnonzero(hits), np.flatnonzero(answered), asks)
 
+    def part(self, asks: NDArray[np.bool_]) -> "Judged":
+        """Return some of the asks, bool ``[Q]``, as all that there are."""
+        ask = np.repeat(self.answered, np.diff(self.starts, append=len(self.values)))
+        hit = np.zeros(len(ask), bool)
+        hit[self.answers] = True
+        kept, number = asks[ask], np.cumsum(asks) - 1
+        return Judged.of(self.values[kept], number[ask[kept]], hit[kept], int(asks.sum()))
+
     def ranks(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the rank of each answered ask's answer, ties in the middle: float64 ``[A]``."""
         return ranks_in_lists(self.values @ weights, self.starts, self.answers)

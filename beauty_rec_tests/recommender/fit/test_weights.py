@@ -115,3 +115,15 @@ def test_what_a_part_of_the_asks_refutes_is_not_served() -> None:
     assert unbeaten("user_tower", {"user_tower": base, "reranked": lucky}) == ("user_tower", "")
     of_one = np.zeros(400, np.int64)  # one user proves nothing
     assert unbeaten("user_tower", gains, of_one) == ("user_tower", "")
+
+
+def test_a_part_of_the_asks_is_judged_as_if_there_were_no_others() -> None:
+    whole, _ = judged(3)
+    weights = np.array([1, 0.5, 0], np.float32)
+    some = np.arange(60) % 3 == 0
+    part = whole.part(some)
+    assert part.asks == 20
+    np.testing.assert_array_equal(part.gains(weights), whole.gains(weights)[some])
+    nobody = whole.part(np.zeros(60, bool))
+    assert nobody.gains(weights).shape == (0,)
+    assert choose_weights(nobody, ["a", "b", "c"], ["b"], {"a": 1.0}, alone=False)[0] == {"a": 1.0}
