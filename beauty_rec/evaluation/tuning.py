@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,7 @@ from beauty_rec.evaluation.retrieval import validation_recall
 from beauty_rec.language import watchdog
 from beauty_rec.retriever.finetune import fine_tune
 from beauty_rec.retriever.model_card import TrainingLog, rows_digest
-from beauty_rec.settings import EncoderSettings, FineTuneSettings, child_environment
+from beauty_rec.settings import EncoderSettings, FineTuneSettings, child_environment, visible_gpus
 from beauty_rec.training.team import joined
 
 _FRAMES = ("pairs", "queries", "items")
@@ -26,18 +27,21 @@ def tuned_retriever(
     settings: FineTuneSettings,
     target: Path,
     checkpoints: Path,
+    gpus: Sequence[int] = (),
 ) -> TrainingLog:
     """Fine-tune the encoder, see :func:`fine_tune`, in ``settings.processes`` processes.
 
     Args:
         pairs: to train on.
         queries, items: whose Recall@100 is watched.
-        encoder: where it starts; on a GPU, process ``n`` takes number ``n`` of those visible.
+        encoder: where it starts; on GPUs, each process takes one.
         settings: hyper-parameters.
         target, checkpoints: folders.
+        gpus: numbers of those that several processes may take; none named: all.
 
     Raises:
-        RuntimeError: a process failed; its error is on standard error.
+        RuntimeError: a process failed, its error is on standard error; or there are fewer GPUs than
+            processes.
     """
     if settings.processes == 1:
         return fine_tune(
@@ -48,6 +52,11 @@ def tuned_retriever(
             checkpoints,
             lambda tuned: validation_recall(tuned, queries, items),
             judged_by=rows_digest(queries, items),
+        )
+    if encoder.device.startswith("cuda") and 0 < len(gpus) < settings.processes:
+        raise RuntimeError(
+            f"fine_tune.processes = {settings.processes} take a GPU each, and there are "
+            f"{len(gpus)}: set fewer, or let steps use more (gpu.device, gpu.visible_devices)"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".tuning-", dir=target.parent) as name:
@@ -65,7 +74,8 @@ def tuned_retriever(
         command = [sys.executable, watchdog.__file__, "/dev/stderr"]
         command += [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += [f"--nproc-per-node={settings.processes}", "-m", __name__, name]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, env=child_environment()) as running:
+        environment = child_environment(**(visible_gpus(gpus) if gpus else {}))
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as running:
             code = running.wait()
     if code:
         raise RuntimeError(

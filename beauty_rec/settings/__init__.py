@@ -8,6 +8,7 @@ from beauty_rec.settings.environment import (
     offline,
     records_in_postgres,
     secret_variables,
+    visible_gpus,
 )
 from beauty_rec.settings.events import EventSettings, EventType
 from beauty_rec.settings.features import (
@@ -115,4 +116,5 @@ __all__ = [
     "redacted",
     "refuse_secret",
     "secret_variables",
+    "visible_gpus",
 ]

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -65,6 +65,17 @@ def secret_variables() -> list[str]:
 def child_environment(**more: str) -> dict[str, str]:
     """Return this process's environment and ``more``, for a child process."""
     return {**os.environ, **more}
+
+
+def visible_gpus(numbers: Sequence[int]) -> dict[str, str]:
+    """Return the variable that shows a child process these GPUs alone, as its numbers 0, 1, ….
+
+    Args:
+        numbers: among those that this process sees, which its own variable may have chosen.
+    """
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = seen.split(",") if seen else [str(number) for number in range(max(numbers) + 1)]
+    return {"CUDA_VISIBLE_DEVICES": ",".join(names[number] for number in numbers)}
 
 
 def let_threads_sleep() -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
+from beauty_rec.evaluation import tuning as tuning_of_several
 from beauty_rec.evaluation.tuning import tuned_retriever
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import EncoderSettings, FineTuneSettings
@@ -77,6 +78,7 @@ ALONE = """
 import sys
 from pathlib import Path
 import polars as pl
+from beauty_rec.evaluation import tuning as tuning_of_several
 from beauty_rec.evaluation.tuning import tuned_retriever
 from beauty_rec.settings import EncoderSettings, FineTuneSettings
 folder, model = Path(sys.argv[1]), sys.argv[2]
@@ -122,3 +124,40 @@ def until(holds: Callable[[], bool], seconds: float) -> None:
 def test_a_batch_is_to_be_shared_evenly() -> None:
     with pytest.raises(ValidationError, match="multiple of processes"):
         FineTuneSettings(batch_size=32, processes=3)
+
+
+def test_processes_see_the_gpus_that_they_may_take(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Named as the variable of this process names them, which may see some of the machine's."""
+    environments = []
+
+    class Started:
+        def __init__(self, _: list[str], *, env: dict[str, str], **__: Any) -> None:
+            environments.append(env)
+
+        def __enter__(self) -> "Started":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(tuning_of_several.subprocess, "Popen", Started)
+    monkeypatch.setattr(tuning_of_several.TrainingLog, "load", lambda _: None)
+    frame, encoder = pl.DataFrame({"text": ["a"]}), EncoderSettings(device="cuda:1")
+
+    def tune(gpus: list[int]) -> str | None:
+        settings, folder = FineTuneSettings(processes=2), tmp_path / "tuned"
+        tuned_retriever(frame, frame, frame, encoder, settings, folder, tmp_path / "c", gpus)
+        return environments[-1].get("CUDA_VISIBLE_DEVICES")
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert tune([1, 3]) == "1,3"
+    assert tune([]) is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,GPU-7")
+    assert tune([1, 3]) == "5,GPU-7"
+    with pytest.raises(RuntimeError, match=r"processes = 2 take a GPU each, and there are 1"):
+        tune([1])

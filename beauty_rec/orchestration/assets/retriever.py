@@ -81,6 +81,7 @@ def training_pairs(
     reads={"split_reviews": ["valid"]},
     kinds=("pytorch", "huggingface"),
     gpu=True,
+    gpus="fine_tune.processes",
 )
 def text_retriever(
     context: dg.AssetExecutionContext,
@@ -106,6 +107,7 @@ def text_retriever(
         settings.fine_tune,
         target,
         store.checkpoints("text_retriever", used_code_version(context)),
+        settings.gpu.visible_devices,
     )
     card = (target / "README.md").read_text(encoding="utf-8")
     context.add_asset_metadata(

@@ -1,10 +1,10 @@
-"""The GPU resource: it lends a step one GPU, or a share of its memory, and takes it back."""
+"""The GPU resource: it lends a step GPUs, mostly one or a share of one, and takes them back."""
 
 import fcntl
 import gc
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,25 +21,35 @@ MIB = 2**20
 
 @dataclass
 class Device:
-    """What a step runs on. ``figures`` are filled at the end, for the metadata."""
+    """What a step runs on. ``figures`` are filled at the end, for the metadata.
+
+    Attributes:
+        name: of the device, the first one where several are lent.
+        precision: of the text encoder.
+        numbers: of the lent GPUs.
+    """
 
     name: str
     precision: str
+    numbers: Sequence[int] = ()
     figures: dict[str, float] = field(default_factory=dict)
 
     def applied_to(self, settings: Settings) -> Settings:
-        """Return the settings with the encoder on this device, in this precision."""
+        """Return the settings with the encoder on this device; of GPUs those that are lent."""
         changes: dict[str, str] = {}
         if settings.encoder.device == "auto":
             changes["device"] = self.name
         if self.precision != "auto":
             changes["precision"] = self.precision
         encoder = settings.encoder.model_copy(update=changes)
-        return settings.model_copy(update={"encoder": encoder})
+        gpu = settings.gpu
+        if self.numbers:
+            gpu = gpu.model_copy(update={"visible_devices": tuple(self.numbers)})
+        return settings.model_copy(update={"encoder": encoder, "gpu": gpu})
 
 
 class GpuResource(dg.ConfigurableResource[Any]):
-    """Lends a step one GPU that no other step of this machine holds, or the CPU."""
+    """Lends a step GPUs that no other step of this machine holds, mostly one, or the CPU."""
 
     device: str = Field(
         default="auto",
@@ -76,8 +86,11 @@ class GpuResource(dg.ConfigurableResource[Any]):
         )
 
     @contextmanager
-    def lend(self) -> Iterator[Device]:
+    def lend(self, count: int = 1) -> Iterator[Device]:
         """Yield a device; its memory is given back at the end, also after an error.
+
+        Args:
+            count: GPUs that the step takes; where fewer may be used, these.
 
         Raises:
             RuntimeError: a GPU was asked for that this machine does not have.
@@ -89,11 +102,13 @@ class GpuResource(dg.ConfigurableResource[Any]):
         import torch
 
         with ExitStack() as held:
-            number = held.enter_context(_free(numbers))
+            names = {number: _name_of(number) for number in numbers}
+            lent = held.enter_context(_free(names, count=min(count, len(names))))
+            number = lent[0]
             torch.cuda.set_device(number)
             torch.cuda.set_per_process_memory_fraction(self.memory_share, number)
             torch.cuda.reset_peak_memory_stats(number)
-            device = Device(f"cuda:{number}", self.precision)
+            device = Device(f"cuda:{number}", self.precision, lent)
             try:
                 yield device
             finally:
@@ -125,32 +140,59 @@ def _numbers(device: str, visible: Sequence[int]) -> list[int]:
     return wanted
 
 
-@contextmanager
-def _free(numbers: Sequence[int], folder: Path | None = None) -> Iterator[int]:
-    """Yield the first number that no other process holds; wait for the first one if none is free.
+def _name_of(number: int) -> str:
+    """Return what every process of this machine calls a GPU, whichever it sees: its UUID.
 
-    Held by a lock on a file, which the system lets go when the process ends, however it ends.
+    Where torch does not tell it, the number, which is the same for those who see the same GPUs.
+    """
+    import torch
+
+    name = getattr(torch.cuda.get_device_properties(number), "uuid", number)
+    return str(name)
+
+
+@contextmanager
+def _free(
+    names: Mapping[int, str], folder: Path | None = None, count: int = 1
+) -> Iterator[list[int]]:
+    """Yield the first ``count`` numbers that no other process holds; wait where too few are free.
+
+    Held by locks on files, which the system lets go when the process ends, however it ends. Who
+    waits for several locks them in the order of their names, so that two never wait for each other.
+
+    Args:
+        names: number → name of each GPU, ``count`` of them at least.
+        folder: of the locks.
     """
     folder = folder or Path(tempfile.gettempdir())
-    opened: list[IO[str]] = []
+    with ExitStack() as opened:
+        locks: dict[int, IO[str]] = {}
+        free: list[int] = []
+        for number, name in names.items():
+            locks[number] = opened.enter_context(_lock_file(folder, name))
+            if _is_taken(locks[number]):
+                free.append(number)
+            if len(free) == count:
+                break
+        else:
+            for number in free:
+                fcntl.flock(locks[number], fcntl.LOCK_UN)
+            free = list(names)[:count]
+            for number in sorted(free, key=names.__getitem__):
+                fcntl.flock(locks[number], fcntl.LOCK_EX)
+        yield free
+
+
+def _is_taken(lock: IO[str]) -> bool:
+    """Lock a file; return whether nobody else held it."""
     try:
-        for number in numbers:
-            lock = _lock_file(folder, number)
-            opened.append(lock)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield number
-            return
-        fcntl.flock(opened[0], fcntl.LOCK_EX)
-        yield numbers[0]
-    finally:
-        for lock in opened:
-            lock.close()
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
-def _lock_file(folder: Path, number: int) -> IO[str]:
+def _lock_file(folder: Path, name: str) -> IO[str]:
     """Return the opened lock of a GPU, which users of this machine share: any may read it.
 
     A lock needs no writing. Of others' files in a shared temporary folder the kernel refuses more:
@@ -159,7 +201,7 @@ def _lock_file(folder: Path, number: int) -> IO[str]:
     Raises:
         RuntimeError: another user's file cannot be read.
     """
-    path = folder / f"beauty-rec-gpu-{number}.lock"
+    path = folder / f"beauty-rec-gpu-{name}.lock"
     for flags in (0, os.O_CREAT | os.O_EXCL, 0):
         try:
             opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | flags, 0o644)

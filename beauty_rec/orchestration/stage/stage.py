@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def stage(
     reads: Mapping[str, Iterable[str]] | None = None,
     kinds: Iterable[str] = ("python",),
     gpu: bool = False,
+    gpus: str | None = None,
     pool: str | None = None,
     retries: bool = False,
     served: bool = False,
@@ -66,6 +68,7 @@ def stage(
         reads: parent name → the parts of it that this asset reads.
         kinds: shown as icons in the UI.
         gpu: whether it runs on a GPU where there is one.
+        gpus: setting that says how many GPUs it takes; None: one.
         pool: what it waits for; a step on a GPU waits for that pool.
         retries: whether it talks to a server, so that an error may pass by itself.
         served: whether requests are answered from it, so that its age matters.
@@ -94,7 +97,7 @@ def stage(
                 op_tags=cluster_tags(built_for, gpu=gpu),
                 freshness_policy=_freshness(built_for, served=served),
                 **asset_arguments,
-            )(_measured(function, built_for.data_dir, gpu=gpu, retries=retries))
+            )(_measured(function, built_for.data_dir, gpu=gpu, gpus=gpus, retries=retries))
             return found
 
         asset = build(_DEFAULTS)
@@ -113,7 +116,7 @@ def for_settings(
 
 
 def _measured(
-    function: Callable[..., Any], data_dir: Path, *, gpu: bool, retries: bool
+    function: Callable[..., Any], data_dir: Path, *, gpu: bool, gpus: str | None, retries: bool
 ) -> Callable[..., Any]:
     """Return what a step of a data folder runs: the function, with all that is done around it."""
 
@@ -121,7 +124,9 @@ def _measured(
     def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
         given = kwargs.get("settings")
         config = context.op_execution_context.op_config
-        lent = _lent(kwargs.pop("gpu", None))
+        used = given if given is None else overridden(given, config)
+        count = 1 if gpus is None or used is None else attrgetter(gpus)(used)
+        lent = _lent(kwargs.pop("gpu", None), count)
         split = context.partition_key if context.has_partition_key else None
         traced = span(
             "asset",
@@ -131,7 +136,6 @@ def _measured(
         )
         turn = beside_no_refresh(context, data_dir)
         with turn, measure() as cost, traced, lent as device:
-            used = given if given is None else overridden(given, config)
             changed = {} if given is None or used is None else differences(given, used)
             tags = _overridden_tags(context, changed)
             if used is not None:
@@ -157,11 +161,11 @@ def _measured(
 
 
 @contextmanager
-def _lent(gpu: GpuResource | None) -> Iterator[Device | None]:
+def _lent(gpu: GpuResource | None, count: int) -> Iterator[Device | None]:
     if gpu is None:
         yield None
         return
-    with gpu.lend() as device:
+    with gpu.lend(count) as device:
         yield device
 
 

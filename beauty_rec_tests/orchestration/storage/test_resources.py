@@ -1,10 +1,5 @@
 """Resources: validated, replaceable, and what they promise about GPUs and stores."""
 
-import multiprocessing
-import os
-import shutil
-import tempfile
-import time
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +12,6 @@ from upath import UPath
 
 from beauty_rec.artifacts import Vectors, content_hash
 from beauty_rec.orchestration.code_location import build_definitions
-from beauty_rec.orchestration.stage import gpu
 from beauty_rec.orchestration.stage.gpu import Device, GpuResource
 from beauty_rec.orchestration.stage.retryable import is_passing
 from beauty_rec.orchestration.storage.remote import fetch, upload
@@ -105,57 +99,6 @@ def test_the_device_reaches_the_encoder_but_not_its_version(tmp_path: Path) -> N
     assert version(Settings(data_dir=tmp_path, encoder={"device": "cpu"})) == usual
     assert version(Settings(data_dir=tmp_path, gpu={"device": "cpu"})) == usual
     assert version(Settings(data_dir=tmp_path, encoder={"batch_tokens": 800})) != usual
-
-
-def _hold(folder: Path, ready: multiprocessing.Queue) -> None:
-    with gpu._free([0, 1], folder) as number:
-        ready.put(number)
-        time.sleep(60)
-
-
-def test_two_processes_get_two_gpus_and_a_killed_one_gives_its_back(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    ready = context.Queue()
-    holder = context.Process(target=_hold, args=(tmp_path, ready))
-    holder.start()
-    assert ready.get(timeout=30) == 0
-    with gpu._free([0, 1], tmp_path) as number:
-        assert number == 1
-    holder.kill()
-    holder.join()
-    with gpu._free([0, 1], tmp_path) as number:
-        assert number == 0
-
-
-def _hold_as_another(folder: Path, ready: multiprocessing.Queue) -> None:
-    os.umask(0o077)
-    if os.getuid() == 0:
-        os.setuid(12345)
-    try:
-        _hold(folder, ready)
-    except Exception as error:
-        ready.put(repr(error))
-
-
-def test_users_of_a_machine_share_its_gpus() -> None:
-    """Under root the other one is another user; it makes the file, readable to itself alone."""
-    folder = Path(tempfile.mkdtemp(prefix="beauty-rec-gpu-"))
-    folder.chmod(0o1777)
-    context = multiprocessing.get_context("fork")
-    ready = context.Queue()
-    holder = context.Process(target=_hold_as_another, args=(folder, ready))
-    holder.start()
-    try:
-        assert ready.get(timeout=30) == 0
-        with gpu._free([0, 1], folder) as number:
-            assert number == 1
-        holder.kill()
-        holder.join()
-        with gpu._free([0, 1], folder) as number:
-            assert number == 0
-    finally:
-        holder.kill()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture
