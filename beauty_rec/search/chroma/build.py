@@ -27,7 +27,7 @@ from beauty_rec.search.chroma.index import (
     fault,
     open_client,
 )
-from beauty_rec.search.exact import ExactIndex
+from beauty_rec.search.exact import ExactIndex, distinct_rows
 from beauty_rec.search.protocol import IndexBuildError, IndexVersion, recall_against_exact
 from beauty_rec.settings import TextIndexSettings
 
@@ -184,12 +184,11 @@ def _write(folder: Path, vectors: Vectors, settings: TextIndexSettings, name: st
 
 def _distinct(vectors: Vectors) -> tuple[list[int], dict[str, list[str]]]:
     """Return the first row of each distinct vector, and the items of those that several share."""
-    first: dict[bytes, int] = {}
-    members: dict[int, list[str]] = {}
-    for row, name in enumerate(vectors.ids):
-        members.setdefault(first.setdefault(vectors.matrix[row].tobytes(), row), []).append(name)
-    shared = {vectors.ids[row]: names for row, names in members.items() if len(names) > 1}
-    return list(members), shared
+    first, kind = distinct_rows(vectors.matrix)
+    shared: dict[str, list[str]] = {}
+    for row in np.flatnonzero(np.bincount(kind)[kind] > 1).tolist():
+        shared.setdefault(vectors.ids[first[kind[row]]], []).append(vectors.ids[row])
+    return np.sort(first).tolist(), shared
 
 
 def _verify(index: ChromaIndex, vectors: Vectors, settings: TextIndexSettings) -> float:

@@ -1,5 +1,6 @@
 """ChromaDB versions: built aside, verified, switched."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,23 @@ def test_thousands_of_items_on_few_points_are_all_found(tmp_path: Path) -> None:
             nearest = [name for name in ids if int(name.split()[1]) % 7 == query]
             assert nearest == ids[: len(nearest)]
             assert len(nearest) == len([i for i in range(2_000) if i % 7 == query])
+
+
+def test_vectors_are_told_apart_without_a_copy_of_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beauty_rec.search.exact.CHUNK_BYTES", 1 << 16)
+    matrix = np.random.default_rng(0).random((2_000, 512), np.float32)
+    matrix[7::100], matrix[3] = matrix[7], matrix[1_000]
+    ids = [f"item {i}" for i in range(2_000)]
+    tracemalloc.start()
+    try:
+        rows, shared = chroma._distinct(Vectors(ids, matrix))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < matrix.nbytes / 4
+    assert rows == [i for i in range(2_000) if i == 7 or (i % 100 != 7 and i != 1_000)]
+    assert shared == {"item 3": ["item 3", "item 1000"], "item 7": ids[7::100]}
+    assert list(shared) == ["item 3", "item 7"]
 
 
 def test_readers_keep_the_old_version_and_new_ones_get_the_new(tmp_path: Path) -> None:
