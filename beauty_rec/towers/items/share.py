@@ -51,18 +51,19 @@ def choose_share(
         rows: int64, of the held-out ones; those without a history, and repeats, are no queries.
     """
     usual = min(shares, key=lambda share: abs(share - USUAL))
+    rows = rows[(events.end[rows] > events.start[rows]) & (events.item[rows] >= 0)]
+    if len(rows) > MOST_QUERIES:  # before histories are made of all that a large shop has
+        drawn = np.random.default_rng(0).choice(len(rows), MOST_QUERIES, replace=False)
+        rows = rows[np.sort(drawn)]
     answers, seen = events.item[rows], [np.unique(events.seen(row)) for row in rows]
     histories = [_items(events, history) for history in events.histories(rows, MAX_HISTORY)]
     kept = [
         place
         for place, (answer, items) in enumerate(zip(answers, seen, strict=True))
-        if len(histories[place]) and answer >= 0 and answer not in items
+        if len(histories[place]) and answer not in items
     ]
     if len(kept) < FEWEST_QUERIES:
         return ShareChoice(float(usual), {}, len(kept))
-    if len(kept) > MOST_QUERIES:
-        drawn = np.random.default_rng(0).choice(kept, MOST_QUERIES, replace=False)
-        kept = np.sort(drawn).tolist()
     past, left_out = [histories[place] for place in kept], [seen[place] for place in kept]
     hits = {}
     for share in shares:

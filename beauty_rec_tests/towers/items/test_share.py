@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from beauty_rec.events.arrays import read_events
+from beauty_rec.events.arrays import Events, read_events
 from beauty_rec.towers.items.attribute_space import side_by_side
 from beauty_rec.towers.items.share import CUT, USUAL, choose_share
 
@@ -73,6 +73,22 @@ def test_recalls_by_loops() -> None:
         better = [i for i in scores if i not in seen and scores[i] > scores[events.item[row]]]
         hits, asked = hits + (len(better) < CUT), asked + 1
     assert found.recalls[0.5] == pytest.approx(hits / asked)
+
+
+def test_only_what_is_drawn_gets_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned, attributes = units(1, 6), units(2, 6)
+    reviews, rows = shop(learned)
+    events = read_events(reviews, [f"i{i}" for i in range(ITEMS)])
+    made: list[np.ndarray] = []
+    histories = Events.histories
+    monkeypatch.setattr(
+        Events, "histories", lambda self, *given: made.append(given[0]) or histories(self, *given)
+    )
+    monkeypatch.setattr("beauty_rec.towers.items.share.MOST_QUERIES", 40)
+    found = choose_share(learned, attributes, SHARES, events, rows)
+    assert [len(asked) for asked in made] == [40]
+    assert found.queries == sum(events.item[row] not in events.seen(row) for row in made[0])
+    assert found.share < USUAL
 
 
 def test_few_events_choose_nothing() -> None:
