@@ -210,6 +210,7 @@ def user_tower(
         target,
         store.checkpoints("user_tower", used_code_version(context)),
         device_of(settings.encoder.device),
+        Path(store.scratch),
     )
     reached: dict[str, Any] = {}
     if log["valid_recall"] is not None:

@@ -1,3 +1,4 @@
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,3 +228,18 @@ def test_negatives_are_drawn_alike_in_a_small_and_a_large_shop() -> None:
     counts = torch.bincount(many, minlength=1_000)
     assert len(many) == 100_000
     assert 50 < counts.min() < 100 < counts.max() < 160
+
+
+def test_what_a_training_keeps_in_files_lies_on_the_disk_it_is_given(
+    data: UserTowerData, small: UserTowerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten moments of a million items are gigabytes, which a temporary folder need not hold."""
+    folders: list[Path] = []
+    real = tempfile.TemporaryFile
+    monkeypatch.setattr(
+        tempfile, "TemporaryFile", lambda dir: folders.append(dir) or real(dir=dir)
+    )
+    train_user_tower(
+        data, small.model_copy(update={"epochs": 1}), tmp_path / "t", scratch=tmp_path
+    )
+    assert folders == [tmp_path] * small.origins

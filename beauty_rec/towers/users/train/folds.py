@@ -39,6 +39,7 @@ def train_with_folds(
     target: Path,
     checkpoints: Path,
     device: str = "cpu",
+    scratch: Path | None = None,
 ) -> dict[str, Any]:
     """Train all towers into ``target``: ``served/``, one folder a fold, and ``folds.json``.
 
@@ -53,6 +54,7 @@ def train_with_folds(
         target: folder, replaced atomically at the end.
         checkpoints: folder; a killed training goes on from there.
         device: that the towers compute on while they are trained, in ``encoder.precision``.
+        scratch: as of :func:`~beauty_rec.towers.users.train.recipe.train_user_tower`.
 
     Returns:
         The log of the served tower.
@@ -65,7 +67,13 @@ def train_with_folds(
         draft.mkdir()
         served = user_tower_data(reviews, item_vectors, contexts, profiles, item_texts)
         log = train_user_tower(
-            served, settings.user_tower, draft / SERVED, checkpoints / SERVED, device, precision
+            served,
+            settings.user_tower,
+            draft / SERVED,
+            checkpoints / SERVED,
+            device,
+            precision,
+            scratch=scratch,
         )
         for start in past.starts:
             data = user_tower_data(
@@ -79,7 +87,9 @@ def train_with_folds(
             )
             own, kept = draft / str(start), checkpoints / str(start)
             # It has no valid events of its own: it takes what was chosen for the served tower.
-            train_user_tower(data, settings.user_tower, own, kept, device, precision, log)
+            train_user_tower(
+                data, settings.user_tower, own, kept, device, precision, log, scratch
+            )
         (draft / FOLDS).write_text(json.dumps(list(past.starts)), encoding="utf-8")
         asked = reviews.filter(split="valid")["review_id"].head(INDEX_QUERIES).to_list()
         items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)

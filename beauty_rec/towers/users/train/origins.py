@@ -5,6 +5,7 @@ events of a window after it (rolling-origin evaluation, Tashman 2000, turned int
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ def make_origins(
     spec: StatisticsSpec,
     vectors: NDArray[np.float32],
     settings: UserTowerSettings,
+    scratch: Path | None = None,
 ) -> list[Origin]:
     """Return the origins, the latest first; none of them has an empty window.
 
@@ -57,6 +59,7 @@ def make_origins(
         vectors: of the item tower, frozen, float32 ``[N, D]``.
         settings: ``origins``, ``origin_step``, ``horizon``: shares of the training events, so
             that sparse and dense years count alike.
+        scratch: folder on whose disk the statistics lie; None: that of temporary files.
     """
     events, time = known.events, known.events.time_ms[train]
     origins: list[Origin] = []
@@ -70,7 +73,7 @@ def make_origins(
         if origins and as_of_ms == origins[-1].as_of_ms:
             continue
         statistics = spec.at(events, train, known.people, as_of_ms)
-        kept = RowFile(statistics.shape, np.float32)
+        kept = RowFile(statistics.shape, np.float32, scratch)
         kept.put(slice(None), statistics)
         count = np.bincount(events.item[rows], minlength=len(vectors))
         origins.append(

@@ -57,6 +57,7 @@ def train_user_tower(
     device: str = "cpu",
     precision: str = "auto",
     like: Mapping[str, Any] | None = None,
+    scratch: Path | None = None,
 ) -> dict[str, Any]:
     """Train, save a :class:`ServedUserTower` in ``target`` and return the log.
 
@@ -70,6 +71,8 @@ def train_user_tower(
         precision: ``encoder.precision``, for the forward passes of the training on a GPU.
         like: the log of a training whose choices are taken: after which epoch of the same schedule
             it ends, the popularity that nothing is known with, and the weights.
+        scratch: folder on whose disk the items' statistics of earlier moments lie; None: that of
+            temporary files.
 
     Returns:
         ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; the chosen weights;
@@ -120,7 +123,7 @@ def train_user_tower(
         weight_decay=settings.weight_decay,
         fused=True,
     )
-    origins = make_origins(train, known, spec, data.item_vectors.matrix, settings)
+    origins = make_origins(train, known, spec, data.item_vectors.matrix, settings, scratch)
     sold = torch.from_numpy(np.unique(events.item[train]))
     served = ServedUserTower(tower, items, encoder, spec)
 
