@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from beauty_rec.measures.intervals import bootstrap_intervals, wilson_interval
+from beauty_rec.measures.intervals import bootstrap_intervals, ends_of, wilson_interval
 from beauty_rec.measures.metrics import (
     auc,
     coverage,
@@ -52,7 +52,8 @@ def metric_block(
 
     Returns:
         ``{"queries", "recall@1" … "recall@100", "mrr", "ndcg@10", "intervals": {metric: [low,
-        high]}}`` and, for each group, the same of its queries with their ``share`` of all.
+        high]}}`` and, for each group, the same of its queries with their ``share`` of all. An
+        interval is None where there are not two clusters to draw.
     """
     values = per_query(ranks)
     block: Block = {"queries": len(ranks)}
@@ -62,7 +63,7 @@ def metric_block(
         drawn = bootstrap_intervals(
             np.column_stack(list(values.values())), clusters=clusters, samples=samples, seed=seed
         )
-        intervals = {name: list(ends) for name, ends in zip(values, drawn, strict=True)}
+        intervals = {name: ends_of(own) for name, own in zip(values, drawn, strict=True)}
         if clusters is None:
             for metric in (name for name in values if name.startswith("recall@")):
                 hits = values[metric].sum()

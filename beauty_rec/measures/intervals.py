@@ -46,9 +46,9 @@ def bootstrap_intervals(
 ) -> list[Interval]:
     """Return the percentile bootstrap intervals of the means of M metrics, ``values`` ``[Q, M]``.
 
-    (NaN, NaN) without a value. Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    chapter 13. All metrics are resampled by the same draws. The same seed gives the same
-    intervals, whatever the order of the values.
+    (NaN, NaN) below two clusters, which tell no spread. Efron and Tibshirani, An Introduction to
+    the Bootstrap, 1993, chapter 13. All metrics are resampled by the same draws. The same seed
+    gives the same intervals, whatever the order of the values.
 
     Args:
         values: of the queries.
@@ -57,9 +57,9 @@ def bootstrap_intervals(
         seed: of the draws.
     """
     metrics = values.shape[1]
-    if not len(values):
-        return [(float("nan"), float("nan"))] * metrics
     sums, sizes = cluster_sums(values, clusters)
+    if len(sums) < 2:
+        return [(float("nan"), float("nan"))] * metrics
     distinct, counts = _distinct(np.column_stack([sums, sizes]))
     random = np.random.default_rng(seed)
     shares = counts / counts.sum()
@@ -70,6 +70,11 @@ def bootstrap_intervals(
     ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     low, high = np.quantile(np.concatenate(means), ends, axis=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def ends_of(interval: Interval) -> list[float] | None:
+    """Return the ends of an interval for JSON, which knows no NaN; None where they are unknown."""
+    return None if np.isnan(interval).any() else list(interval)
 
 
 def cluster_sums(

@@ -88,7 +88,7 @@ class Debiased:
 
     Attributes:
         value: mean of the weighed clicks.
-        interval: 95%, users drawn whole, the propensities as they are.
+        interval: 95%, users drawn whole, the propensities as they are; NaN of one user.
         effective: how many equally weighed rows are worth as much: (Σw)² / Σw² (Kish, 1965).
         covered: share of the rows whose propensity is known; the others are left out.
         clipped: share of those whose weight was cut.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from beauty_rec.measures.intervals import bootstrap_intervals, cluster_sums, draws
+from beauty_rec.measures.intervals import bootstrap_intervals, cluster_sums, draws, ends_of
 from beauty_rec.measures.metrics import DEEP_CUT, Ranks, per_query
 
 ALPHA = 0.05
@@ -65,7 +65,7 @@ def compare(
     clusters: NDArray[np.int64] | None = None,
     samples: int = 1_000,
     seed: int = 13,
-) -> dict[str, dict[str, float | list[float]]]:
+) -> dict[str, dict[str, float | list[float] | None]]:
     """Compare a method with a baseline on the same queries, metric by metric.
 
     Args:
@@ -77,7 +77,8 @@ def compare(
 
     Returns:
         ``{metric: {"difference", "interval": [low, high], "p"}}``; difference is method minus
-        baseline, its 95% interval a paired bootstrap of ``samples``. Empty without a query.
+        baseline, its 95% interval a paired bootstrap of ``samples``, None below two clusters. Empty
+        without a query.
 
     Raises:
         ValueError: the two have different numbers of queries.
@@ -90,7 +91,7 @@ def compare(
     tested = [metric for metric in ours if metric != f"ndcg@{DEEP_CUT}"]
     differences = np.column_stack([ours[metric] - theirs[metric] for metric in tested])
     intervals = bootstrap_intervals(differences, clusters=clusters, samples=samples, seed=seed)
-    found: dict[str, dict[str, float | list[float]]] = {}
+    found: dict[str, dict[str, float | list[float] | None]] = {}
     for metric, interval in zip(tested, intervals, strict=True):
         if metric.startswith("recall@") and clusters is None:
             p = mcnemar(ours[metric], theirs[metric])
@@ -101,7 +102,7 @@ def compare(
                 ours[metric], theirs[metric], clusters=clusters, samples=flips, seed=seed
             )
         difference = float((ours[metric] - theirs[metric]).mean())
-        found[metric] = {"difference": difference, "interval": list(interval), "p": p}
+        found[metric] = {"difference": difference, "interval": ends_of(interval), "p": p}
     return found
 
 

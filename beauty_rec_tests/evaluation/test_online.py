@@ -13,6 +13,7 @@ from beauty_rec.evaluation.online.rates import SCHEMA, online_block, online_rate
 from beauty_rec.evaluation.plots.online import days_plot, positions_plot
 from beauty_rec.evaluation.report.document import build_report, dataset_block
 from beauty_rec.evaluation.report.markdown import markdown_page
+from beauty_rec.evaluation.report.online import online_rows
 from beauty_rec.serving.state.shown.reading import EVENTS, IMPRESSIONS
 
 DAY_MS = 86_400_000
@@ -145,3 +146,14 @@ def test_the_report_shows_it_beside_the_offline_figures(simulated: pl.DataFrame)
         assert "Online, 2023-11-15 to 2023-11-19" in text
         assert "version late" in text
     assert "u1" not in str(report["online"])  # nobody is named
+
+
+def test_rates_of_one_user_have_no_interval() -> None:
+    rates = online_rates(outcomes(answers({}, {}), events(("r0", "a", "click"))), samples=100)
+    whole = figures(rates, "all", "all")
+    assert whole["ctr"] == 0.25
+    assert whole["ctr_low"] is whole["ctr_high"] is whole["conversion_low"] is None
+    for plot in (days_plot, positions_plot):
+        assert plot(rates, title="a title").startswith(b"\x89PNG")
+    [row] = online_rows(online_block(rates))
+    assert row[2:4] == ("25.00%", "0.00%")

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, bootstrap
 
-from beauty_rec.measures.intervals import Interval, bootstrap_intervals, wilson_interval
+from beauty_rec.measures.intervals import (
+    Interval,
+    bootstrap_intervals,
+    ends_of,
+    wilson_interval,
+)
 
 
 def bootstrap_interval(values: np.ndarray, **options: Any) -> Interval:
@@ -42,6 +47,16 @@ def test_intervals_without_data_or_variation():
     assert all(math.isnan(end) for end in wilson_interval(0, 0))
     assert all(math.isnan(end) for end in bootstrap_interval(np.empty(0)))
     assert bootstrap_interval(np.zeros(5)) == (0.0, 0.0)
+
+
+def test_one_cluster_tells_no_spread() -> None:
+    values, of_one = np.random.default_rng(1).random((5, 2)), np.zeros(5, np.int64)
+    for alone, clusters in ((values, of_one), (values[:1], None)):
+        intervals = bootstrap_intervals(alone, clusters=clusters)
+        assert [ends_of(interval) for interval in intervals] == [None, None]
+    low, high = bootstrap_intervals(values, clusters=np.arange(5) // 3)[0]
+    assert ends_of((low, high)) == [low, high]
+    assert low < high
 
 
 def drawn_clusters(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.evaluation.block import none_if_nan
 from beauty_rec.evaluation.online.outcomes import POSITIONS
 from beauty_rec.measures.intervals import bootstrap_intervals
 from beauty_rec.measures.position_bias import inverse_propensity, position_propensities
@@ -61,7 +62,8 @@ def online_rates(
         A row for each ``value`` of each ``dimension`` (``all``, ``version``, ``variant``,
         ``order``, ``source``, ``position``, and ``experiment`` with values such as
         ``name/variant``) with ``day`` null, and for each day one for ``all`` and each ``version``;
-        debiased figures on rows of all days only.
+        debiased figures on rows of all days only; no ends of an interval where one user was shown
+        all.
     """
     rows = list(_rows(outcomes, samples, seed, experiments or {}))
     return pl.DataFrame(rows, schema=SCHEMA)
@@ -124,7 +126,8 @@ def _rates(part: pl.DataFrame, samples: int, seed: int) -> dict[str, Any]:
         "coverage": items / catalogue if isinstance(catalogue, int) and catalogue else None,
     }
     for column, (name, (low, high)) in enumerate(zip(("ctr", "conversion"), drawn, strict=True)):
-        found |= {name: float(values[:, column].mean()), f"{name}_low": low, f"{name}_high": high}
+        found[name] = float(values[:, column].mean())
+        found |= {f"{name}_low": none_if_nan(low), f"{name}_high": none_if_nan(high)}
     return found
 
 
@@ -143,8 +146,8 @@ def _debiased(
     low, high = found.interval
     return {
         "debiased_ctr": found.value,
-        "debiased_low": low,
-        "debiased_high": high,
+        "debiased_low": none_if_nan(low),
+        "debiased_high": none_if_nan(high),
         "effective": found.effective,
         "covered": found.covered,
         "clipped": found.clipped,
@@ -161,7 +164,11 @@ def _greedy(part: pl.DataFrame, samples: int, seed: int) -> dict[str, Any]:
     if found is None:
         return {}
     low, high = found.interval
-    return {"greedy_ctr": found.value, "greedy_low": low, "greedy_high": high}
+    return {
+        "greedy_ctr": found.value,
+        "greedy_low": none_if_nan(low),
+        "greedy_high": none_if_nan(high),
+    }
 
 
 def _compared(shown: pl.DataFrame, variant: str, experiment: Experiment) -> dict[str, Any]:

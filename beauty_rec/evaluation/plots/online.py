@@ -1,6 +1,8 @@
 """Plots of what people did with what they were shown, as PNG bytes."""
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.evaluation.plots.canvas import COLOURS, look_of, new_figure, styled, to_png
 
@@ -30,7 +32,7 @@ def days_plot(rates: pl.DataFrame, *, title: str, note: str = "") -> bytes:
             look = look_of(version, versions)
             days = own["day"].to_list()
             if f"{rate}_low" in own.columns:
-                low, high = own[f"{rate}_low"].to_list(), own[f"{rate}_high"].to_list()
+                low, high = _ends(own, rate)
                 axis.fill_between(days, low, high, color=look["color"], alpha=0.13, linewidth=0)
             axis.plot(days, own[rate].to_list(), markersize=4, label=version[:8], **look)
         axis.set_title(name)
@@ -50,10 +52,8 @@ def positions_plot(rates: pl.DataFrame, *, title: str, note: str = "") -> bytes:
     own = rates.filter(pl.col("day").is_null(), dimension="position")
     places, names = list(range(own.height)), own["value"].to_list()
     ctr = own["ctr"].to_list()
-    axes[0].fill_between(
-        places, own["ctr_low"].to_list(), own["ctr_high"].to_list(),
-        color=COLOURS[0], alpha=0.13, linewidth=0,
-    )  # fmt: skip
+    low, high = _ends(own, "ctr")
+    axes[0].fill_between(places, low, high, color=COLOURS[0], alpha=0.13, linewidth=0)
     axes[0].plot(places, ctr, color=COLOURS[0], marker="o", markersize=5, label="as clicked")
     axes[0].plot(
         places, own["debiased_ctr"].to_list(),
@@ -68,3 +68,8 @@ def positions_plot(rates: pl.DataFrame, *, title: str, note: str = "") -> bytes:
         axis.set_xlabel("position")
         axis.set_ylim(bottom=0)
     return to_png(figure)
+
+
+def _ends(rates: pl.DataFrame, rate: str) -> list[NDArray[np.float64]]:
+    """Return the ends of a rate's intervals; NaN where there is none."""
+    return [rates[f"{rate}_{end}"].cast(pl.Float64).to_numpy() for end in ("low", "high")]

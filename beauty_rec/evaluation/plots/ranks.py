@@ -36,7 +36,8 @@ def recall_curves(
     for axis, (split, section) in zip(axes, shown.items(), strict=False):
         for method, block in section.items():
             values = [block[f"recall@{k}"] for k in RECALL_CUTS]
-            low, high = zip(*(block["intervals"][f"recall@{k}"] for k in RECALL_CUTS), strict=True)
+            ends = [block["intervals"][f"recall@{k}"] or (np.nan, np.nan) for k in RECALL_CUTS]
+            low, high = zip(*ends, strict=True)
             look = look_of(method, list(section))
             axis.fill_between(RECALL_CUTS, low, high, color=look["color"], alpha=0.13, linewidth=0)
             axis.plot(RECALL_CUTS, values, markersize=5, **look)

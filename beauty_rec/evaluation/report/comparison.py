@@ -34,7 +34,7 @@ class Verdict:
     metric: str
     value: float
     reference_value: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     p: float
 
     @property
@@ -66,11 +66,11 @@ class Verdict:
             "loses": "LOSES to",
         }[self.outcome]
         ratio = f" (×{self.value / self.reference_value:.2f})" if self.reference_value else ""
-        low, high = self.interval
+        ends = "" if self.interval is None else " [{:+.4f}, {:+.4f}]".format(*self.interval)
         return (
             f"{self.stage} {words} {self.reference} on {title_of(self.metric)}: "
             f"{self.value:.4f} against {self.reference_value:.4f}{ratio}, "
-            f"difference {self.difference:+.4f} [{low:+.4f}, {high:+.4f}], {format_p(self.p)}"
+            f"difference {self.difference:+.4f}{ends}, {format_p(self.p)}"
         )
 
 
@@ -112,7 +112,7 @@ def all_verdicts(section: Mapping[str, Block], stage: str, metric: str) -> list[
     for reference, tests in (block.get("versus") or {}).items():
         test = tests.get(metric)
         if test and section.get(reference):
-            low, high = test["interval"]
+            ends = test["interval"]
             found.append(
                 Verdict(
                     stage=stage,
@@ -120,7 +120,7 @@ def all_verdicts(section: Mapping[str, Block], stage: str, metric: str) -> list[
                     metric=metric,
                     value=block[metric],
                     reference_value=section[reference][metric],
-                    interval=(low, high),
+                    interval=None if ends is None else (ends[0], ends[1]),
                     p=test["p"],
                 )
             )

@@ -54,6 +54,8 @@ def online_title(online: Mapping[str, Any]) -> str:
 def _share(figures: Mapping[str, Any], name: str, ends: str) -> str:
     if name not in figures:
         return "–"
+    if f"{ends}_low" not in figures:
+        return f"{figures[name]:.2%}"
     low, high = figures[f"{ends}_low"], figures[f"{ends}_high"]
     return f"{figures[name]:.2%} [{100 * low:.2f}, {100 * high:.2f}]"
 

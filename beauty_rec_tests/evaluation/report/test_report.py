@@ -12,6 +12,7 @@ from beauty_rec.evaluation.block import (
     metric_block,
     split_section,
 )
+from beauty_rec.evaluation.plots.ranks import recall_curves
 from beauty_rec.evaluation.report.comparison import best_baseline
 from beauty_rec.evaluation.report.document import (
     build_report,
@@ -153,6 +154,23 @@ def test_a_losing_stage_is_shown_as_losing(section, dataset):
     assert f"▼ {verdict.value:.4f}" in text
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
+
+
+def test_the_figures_of_one_user_have_no_interval(section, dataset):
+    ranks = {"popularity": np.arange(1.0, 31.0), "user_tower": np.ones(30)}
+    of_one = split_section(
+        ranks, versus={"user_tower": ["popularity"]}, clusters=np.zeros(30, np.int64), samples=100
+    )
+    report = build_report(dataset, retrieval={"test": section}, recommendation={"test": of_one})
+    assert set(of_one["popularity"]["intervals"].values()) == {None}
+    assert of_one["user_tower"]["versus"]["popularity"]["mrr"]["interval"] is None
+    verdict = best_baseline(report["recommendation"]["test"], "user_tower", "mrr")
+    assert verdict is not None
+    assert verdict.sentence().endswith(f"difference {verdict.difference:+.4f}, p = 1.0000")
+    for text in (markdown_page(report), terminal_text(report)):
+        assert f"{of_one['popularity']['mrr']:.4f}" in text
+        assert "nan" not in text
+    assert recall_curves({"test": of_one}, title="R").startswith(b"\x89PNG")
 
 
 def test_retrieval_by_keywords_is_one_table_of_all_splits(section, dataset):
