@@ -19,6 +19,15 @@ FLOOR = 0.1
 """Events that a logarithm of a count starts from."""
 
 
+def only_appends(order: Rows, rows: int) -> bool:
+    """Whether ``order`` is the rows of an item table with its last one again, for new items.
+
+    No event is of that row, so that what is sparse stays as it is and need not be copied.
+    """
+    wanted = np.minimum(np.arange(len(order)), rows - 1)
+    return len(order) >= rows and np.array_equal(order, wanted)
+
+
 @dataclass(frozen=True)
 class ContextEvents:
     """M cells of C contexts and of the rows of an item table, by context, then row.
@@ -120,7 +129,7 @@ class ContextEvents:
     def taken(self, order: Rows) -> "ContextEvents":
         """Return the same of the rows ``order``."""
         outside = self.lift_outside[:, order]
-        if not len(self.item):
+        if not len(self.item) or only_appends(order, self.lift_outside.shape[1]):
             return ContextEvents(self.start, self.item, self.log_count, self.lift, outside)
         numbers = np.arange(1, len(self.item) + 1)  # a cell of number 0 would be none
         shape = (len(self.start) - 1, self.lift_outside.shape[1])

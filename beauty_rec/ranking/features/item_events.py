@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.co_purchase import co_purchase
-from beauty_rec.ranking.features.context_events import ContextEvents
+from beauty_rec.ranking.features.context_events import ContextEvents, only_appends
 from beauty_rec.ranking.features.occasions import said_in
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
@@ -147,7 +147,7 @@ class ItemEvents:
         return ItemEvents(
             **arrays,
             in_context=self.in_context.taken(order),
-            similar=self.similar[order][:, order],
+            similar=_taken(self.similar, order),
             contexts=self.contexts,
         )
 
@@ -182,6 +182,16 @@ class ItemEvents:
             cells = [f.name for f in fields(ContextEvents)]
             in_context = ContextEvents(**{name: arrays.pop(f"context_{name}") for name in cells})
         return cls(**arrays, in_context=in_context, similar=similar, contexts=contexts)
+
+
+def _taken(similar: csr_array, order: NDArray[np.int64]) -> csr_array:
+    """Return the rows and columns ``order``; of new items alone, around the same numbers."""
+    rows = similar.shape[0]
+    if not only_appends(order, rows):
+        return similar[order][:, order]
+    ends = np.full(len(order) - rows, similar.indptr[-1], similar.indptr.dtype)
+    parts = similar.data, similar.indices, np.concatenate([similar.indptr, ends])
+    return csr_array(parts, shape=(len(order), len(order)))
 
 
 _OTHER = ("in_context", "similar", "contexts")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from beauty_rec.ranking.features.co_purchase import Company, co_purchase
 from beauty_rec.ranking.features.item_events import BIN_WIDTH, BINS, SMOOTHING_BINS
+from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec_tests.ranking import small_shop as shop
 
 EVENTS = st.lists(st.tuples(st.integers(0, 5), st.integers(-1, 4)), max_size=30)
@@ -100,3 +101,33 @@ def test_co_purchase_in_parts_is_that_of_all_at_once(monkeypatch: pytest.MonkeyP
     assert np.concatenate(parts).tolist() == list(range(40))
     again = co_purchase(user, item, 40, shrinkage=2, neighbours=7)
     np.testing.assert_array_equal(again.toarray(), whole.toarray())
+
+
+def test_what_is_known_of_the_others_is_not_copied_for_a_new_item() -> None:
+    table = shop.builder().table
+    before = table.events
+    columns = table.sparse.shape[1]
+
+    def grown(*names: str) -> ItemTable:
+        ids, prices = np.zeros((len(names), columns), np.int32), np.zeros(len(names), np.float32)
+        return table.with_items([*names], ids, prices)
+
+    pairs = np.repeat([0, 1], 13), np.tile(np.arange(13), 2)
+    for names, shared in ((("new", "newer"), True), (("new", "i1"), False)):
+        after = grown(*names).events
+        order = [*range(10), *table.rows(names), 10]
+        np.testing.assert_array_equal(
+            after.similar.toarray(), before.similar.toarray()[order][:, order]
+        )
+        for one, other in zip(
+            after.in_context.of_pairs(*pairs),
+            before.in_context.of_pairs(pairs[0], np.array(order)[pairs[1]]),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+        for mine, theirs in (
+            (after.similar.data, before.similar.data),
+            (after.similar.indices, before.similar.indices),
+            (after.in_context.log_count, before.in_context.log_count),
+        ):
+            assert np.shares_memory(mine, theirs) == shared
