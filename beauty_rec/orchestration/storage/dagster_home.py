@@ -12,7 +12,7 @@ import dagster as dg
 from sqlalchemy.exc import DatabaseError
 
 from beauty_rec.artifacts import write_text_atomic
-from beauty_rec.settings import records_in_postgres
+from beauty_rec.settings import Settings, records_in_postgres
 
 INSTANCE_YAML = """\
 # Written by beauty-rec when missing; yours to change.
@@ -73,13 +73,54 @@ def _config() -> str:
     return INSTANCE_YAML + (POSTGRES_YAML if records_in_postgres() else "")
 
 
+def refuse_other_records(settings: Settings) -> None:
+    """Refuse to load where the records in use are those of another data folder.
+
+    By them what stands in this one would be judged, and built anew.
+
+    Raises:
+        ValueError: the message names both folders and the remedy.
+    """
+    home, own = _home_in_use(), settings.data_dir / "dagster"
+    if home is None or home.resolve() == own.resolve():
+        return
+    if str(settings.data_dir) == settings.execution.worker_data_dir:
+        return  # of a worker: the records are those of who started the step
+    raise ValueError(
+        f"the data folder is {settings.data_dir}, but the records are those of {home.parent}: "
+        f"set DAGSTER_HOME={own}, or unset BEAUTY_REC_DATA_DIR"
+    )
+
+
+def _home_in_use() -> Path | None:
+    """Return where the records in use stand, where that is the home of a data folder."""
+    if told := os.environ.get("DAGSTER_HOME"):
+        home = Path(told)
+        of_a_folder = home.name == "dagster" and (home.parent / "settings.json").exists()
+        return home if of_a_folder else None
+    config = Path("dagster.yaml")  # of a clone, which `dagster dev` reads without the variable
+    if os.environ.get("DAGSTER_IS_DEV_CLI") and config.is_file():
+        home = Path("data/dagster")
+        return home if f"base_dir: {home}\n" in config.read_text(encoding="utf-8") else None
+    return None
+
+
 @contextmanager
 def open_instance(data_dir: Path) -> Iterator[dg.DagsterInstance]:
-    """Yield the data folder's Dagster instance, and tell child processes of it."""
+    """Yield the data folder's Dagster instance; what is started meanwhile is told of both."""
     home = dagster_home(data_dir)
-    os.environ["DAGSTER_HOME"] = str(home)
-    with _named(home), dg.DagsterInstance.get() as instance:
-        yield instance
+    told = {"DAGSTER_HOME": str(home), "BEAUTY_REC_DATA_DIR": str(home.parent)}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        with _named(home), dg.DagsterInstance.get() as instance:
+            yield instance
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -1,12 +1,24 @@
 """Where Dagster keeps its records, whatever the data folder is called."""
 
+import runpy
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from beauty_rec.orchestration.storage.dagster_home import dagster_home, open_copy, open_instance
+from beauty_rec.orchestration.storage.dagster_home import (
+    dagster_home,
+    open_copy,
+    open_instance,
+    refuse_other_records,
+)
+from beauty_rec.sample import write_sample
+from beauty_rec.settings import SampleSettings, Settings, child_environment
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("name", ["shop [new]", "a*b, {c}", "it's \"$HOME", "#1 ü ~", "c:d"])
@@ -41,3 +53,66 @@ def test_a_damaged_database_is_named_with_the_remedy(tmp_path: Path, name: str) 
             look(opened, tmp_path)
     file.unlink()
     assert look(open_instance, tmp_path) == 0
+
+
+def test_what_is_started_is_told_of_the_folder_and_its_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEAUTY_REC_DATA_DIR", str(tmp_path / "a"))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with open_instance(tmp_path / "b"):
+        told = child_environment()
+        assert told["BEAUTY_REC_DATA_DIR"] == str(tmp_path / "b")
+        assert told["DAGSTER_HOME"] == str(tmp_path / "b" / "dagster")
+    assert child_environment()["BEAUTY_REC_DATA_DIR"] == str(tmp_path / "a")
+    assert "DAGSTER_HOME" not in child_environment()
+
+
+@pytest.fixture
+def two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two data folders that runs were in, and the first chosen by the environment."""
+    for name in "ab":
+        dagster_home(tmp_path / name)
+        (tmp_path / name / "settings.json").write_text("{}")
+    monkeypatch.setenv("BEAUTY_REC_DATA_DIR", str(tmp_path / "a"))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_is_not_judged_by_the_records_of_another(
+    two_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(two_folders / "b" / "dagster"))
+    with pytest.raises(ValueError, match=r"records are those of .*/b: set DAGSTER_HOME=.*/a/d"):
+        runpy.run_module("beauty_rec.definitions")
+    worker = {"execution": {"worker_data_dir": str(two_folders / "a")}}
+    for own in (Settings(data_dir=two_folders / "b"), Settings(**worker)):
+        refuse_other_records(own)
+    (two_folders / "home").mkdir()  # of containers, which keep the records in PostgreSQL
+    for home in (two_folders / "a" / "dagster", two_folders / "home"):
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        refuse_other_records(Settings())
+
+
+def test_a_clone_has_the_records_of_its_own_data_folder(
+    two_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "1")
+    (two_folders / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+    with pytest.raises(ValueError, match=r"records are those of data: set DAGSTER_HOME="):
+        refuse_other_records(Settings())
+    refuse_other_records(Settings(data_dir=Path("data")))
+
+
+@pytest.mark.live
+def test_step_processes_build_in_the_folder_that_the_command_names(two_folders: Path) -> None:
+    files = write_sample(two_folders / "input", SampleSettings(reviews=100, items=20))
+    told = ["run", "--data-dir", "b", "--reviews", files.reviews, "--select", "raw_reviews"]
+    done = subprocess.run(
+        [sys.executable, "-m", "beauty_rec.cli", *told, "--set", "execution.executor=multiprocess"],
+        env=child_environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (two_folders / "b" / "processed" / "raw_reviews.parquet").exists()
+    assert not (two_folders / "a" / "processed").exists()
