@@ -47,8 +47,14 @@ def refresh_turn(data_dir: Path, patience: float = 0) -> Iterator[None]:
         yield
 
 
+_KEPT: list[IO[str]] = []
+"""Locks that this process holds until its end."""
+
+
 @contextmanager
-def step_turn(data_dir: Path, say: Callable[[str], object]) -> Iterator[bool]:
+def step_turn(
+    data_dir: Path, say: Callable[[str], object], *, to_the_end: bool = False
+) -> Iterator[bool]:
     """Hold the turn of a step that no refresh started; wait while a refresh runs.
 
     Yields whether it had to.
@@ -56,14 +62,21 @@ def step_turn(data_dir: Path, say: Callable[[str], object]) -> Iterator[bool]:
     Args:
         data_dir: what it builds in.
         say: called with the reason once, where it has to wait.
+        to_the_end: of this process, which runs nothing else: what judges the step is in it, too.
     """
-    with _opened(data_dir / "dagster") as lock:
+    lock = _opened(data_dir / "dagster")
+    if to_the_end:
+        _KEPT.append(lock)
+    try:
         waits = not take(lock, fcntl.LOCK_SH)
         if waits:
             say(f"waits for the refresh of {data_dir} to end")
             while not take(lock, fcntl.LOCK_SH):
                 time.sleep(POLL_SECONDS)
         yield waits
+    finally:
+        if not to_the_end:
+            lock.close()
 
 
 def is_refreshing(data_dir: Path) -> bool:

@@ -38,7 +38,8 @@ def beside_no_refresh(context: dg.AssetExecutionContext, data_dir: Path) -> Iter
     launched = launched_process(instance, run.run_id)
     if launched and launched[0] == os.getpid():
         instance.add_run_tags(run.run_id, {**life_tags(instance), RUN_TAG: run.run_id})
-    with step_turn(data_dir, context.log.info) as waited:
+    alone = is_launched(run)  # Dagster ends such a process with its run, or its step
+    with step_turn(data_dir, context.log.info, to_the_end=alone) as waited:
         if waited:  # Dagster read the inputs before: the refresh may have built them anew
             raise dg.RetryRequested(max_retries=MOST_WAITS)
         yield

@@ -120,8 +120,7 @@ def _measured(
 ) -> Callable[..., Any]:
     """Return what a step of a data folder runs: the function, with all that is done around it."""
 
-    @functools.wraps(function)
-    def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
+    def built(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> dg.Output[Any]:
         given = kwargs.get("settings")
         config = context.op_execution_context.op_config
         used = given if given is None else overridden(given, config)
@@ -134,8 +133,7 @@ def _measured(
             split=split,
             run_id=context.run.run_id,
         )
-        turn = beside_no_refresh(context, data_dir)
-        with turn, measure() as cost, traced, lent as device:
+        with measure() as cost, traced, lent as device:
             changed = {} if given is None or used is None else differences(given, used)
             tags = _overridden_tags(context, changed)
             if used is not None:
@@ -155,6 +153,18 @@ def _measured(
                 _USED_VERSION.reset(version)
         context.add_asset_metadata(cost if device is None else cost | device.figures)
         return dg.Output(value, tags=tags)
+
+    def in_its_turn(
+        context: dg.AssetExecutionContext, *args: Any, **kwargs: Any
+    ) -> Iterator[dg.Output[Any]]:
+        with beside_no_refresh(context, data_dir):
+            # Dagster comes back when it has stored the output, and recorded that.
+            yield built(context, *args, **kwargs)
+
+    @functools.wraps(function)
+    def measured(context: dg.AssetExecutionContext, *args: Any, **kwargs: Any) -> Any:
+        # No generator itself: of such a one Dagster reads no type of the output.
+        return in_its_turn(context, *args, **kwargs)
 
     _shape(measured, function, gpu)
     return measured

@@ -25,7 +25,12 @@ from beauty_rec.orchestration.refresh.dead_runs import (
     life_tags,
     process_tags,
 )
-from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, is_refreshing
+from beauty_rec.orchestration.refresh.lock import (
+    REFRESH_TAG,
+    RefreshRunningError,
+    is_refreshing,
+    refresh_turn,
+)
 from beauty_rec.orchestration.stage.stage import for_settings, stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.settings import Settings, child_environment
@@ -145,6 +150,8 @@ def test_a_run_that_repeats_a_killed_one_lives_while_it_builds(
         launched(instance, run.run_id, os.getpid())
         assert execute_run(InMemoryJob(job), run, instance).success
         assert ended == []
+        with pytest.raises(RefreshRunningError):  # what judges the step is in this process, too
+            refresh_turn(tmp_path).__enter__()
         own = {**life_tags(instance), RUN_TAG: run.run_id}
         assert tags_of(instance, run.run_id).items() >= own.items()
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -78,3 +79,43 @@ def waiting(instance: dg.DagsterInstance) -> bool:
         for run in instance.get_runs()
         for entry in instance.all_logs(run.run_id)
     )
+
+
+def test_a_step_by_hand_has_its_turn_until_its_artifact_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    had: list[bool] = []
+
+    class Storing(dg.InMemoryIOManager):
+        def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+            had.append(has_turn(tmp_path))
+            super().handle_output(context, obj)
+
+    @stage(group="raw", io="io_manager")
+    def thing(context: dg.AssetExecutionContext) -> int:
+        had.append(has_turn(tmp_path))
+        return 1
+
+    (asset,) = for_settings([thing], Settings(data_dir=tmp_path))
+    assert asset.op.output_def_named("result").dagster_type.display_name == "Int"
+    with open_instance(tmp_path) as instance:
+        handle = instance.handle_new_event
+
+        def recorded(event: dg.EventLogEntry, **more: Any) -> None:
+            handle(event, **more)
+            if event.dagster_event and event.dagster_event.is_step_materialization:
+                had.append(has_turn(tmp_path))
+
+        monkeypatch.setattr(instance, "handle_new_event", recorded)
+        dg.materialize([asset], instance=instance, resources={"io_manager": Storing()})
+    assert had == [True, True, True]
+    assert not has_turn(tmp_path)
+
+
+def has_turn(data_dir: Path) -> bool:
+    """Whether somebody builds there, so that no refresh could begin."""
+    try:
+        with refresh_turn(data_dir):
+            return False
+    except RefreshRunningError:
+        return True
