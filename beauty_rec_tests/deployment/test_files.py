@@ -34,6 +34,8 @@ def test_the_instance_is_configured_as_an_operator_needs_it(name: str) -> None:
     assert config["telemetry"]["enabled"] is False
     assert config["concurrency"]["pools"]["default_limit"] == 1
     assert config["run_monitoring"]["free_slots_after_run_end_seconds"] > 0
+    assert config["run_retries"]["max_retries"] > 0
+    assert config["run_retries"]["retry_on_asset_or_op_failure"] is False
     assert config["retention"]["sensor"]["purge_after_days"]["skipped"] > 0
     assert config["freshness"]["enabled"] is True
 

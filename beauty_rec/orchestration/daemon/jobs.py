@@ -12,7 +12,7 @@ from pydantic import Field
 
 from beauty_rec.orchestration.daemon.promotion import promote
 from beauty_rec.orchestration.dagster_internals import UnresolvedAssetJobDefinition
-from beauty_rec.orchestration.refresh.dead_runs import RUN_TAG, process_tags
+from beauty_rec.orchestration.refresh.dead_runs import RUN_TAG, life_tags
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG, Request, folder_refresh
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.settings import Train
@@ -50,7 +50,8 @@ class RefreshConfig(dg.Config):
 def refresh_assets(context: dg.OpExecutionContext, config: RefreshConfig) -> dict[str, int]:
     """Walk the graph; fail when a step failed, with what was built before it in place."""
     instance = context.instance
-    instance.add_run_tags(context.run_id, {**process_tags(instance), RUN_TAG: context.run_id})
+    # Not `process_tags`: nobody repairs what a killed night left but that night, started again.
+    instance.add_run_tags(context.run_id, {**life_tags(instance), RUN_TAG: context.run_id})
     request = Request(**config.model_dump(), tags={PARENT_TAG: context.run_id})
     rows = ["| status | asset | seconds | reason |", "|---|---|--:|---|"]
     with folder_refresh(

@@ -11,7 +11,9 @@ import dagster as dg
 import psutil
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.events import RunFailureReason
 from dagster._core.execution.api import execute_run
+from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._core.remote_origin import RemoteJobOrigin
 
 from beauty_rec.orchestration.code_location import CodeLocation
@@ -168,8 +170,15 @@ def test_a_job_that_repeats_a_killed_one_says_where_it_runs(tmp_path: Path) -> N
             tags=taken,
             raise_on_error=False,
         )
-        own = {**process_tags(instance), RUN_TAG: done.run_id}
+        own = {**life_tags(instance), RUN_TAG: done.run_id}
         assert tags_of(instance, done.run_id).items() >= own.items()
+        # Dagster starts it again where its process was killed, and where it failed by itself not.
+        run = instance.get_run_by_id(done.run_id)
+        assert run is not None
+        assert run.status == dg.DagsterRunStatus.FAILURE
+        for reason, again in (("RUN_EXCEPTION", True), ("STEP_FAILURE", False)):
+            found = auto_reexecution_should_retry_run(instance, run, RunFailureReason[reason])
+            assert found is again
 
 
 def start(
