@@ -1,7 +1,6 @@
 """Assets [index]: the vector indexes in ChromaDB and in pgvector."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,6 @@ def item_index(
     verified = Verified.below(settings.data_dir)
     built = pgvector.build(matrix, version, settings.item_index, queries, verified)
     draft = store.draft("item_index")
-    shutil.rmtree(draft, ignore_errors=True)
     items.save(draft)
     document = _reported(context, built, len(matrix.ids))
     write_text_atomic(draft / "index.json", json.dumps(document, indent=1) + "\n")

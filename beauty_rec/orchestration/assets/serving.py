@@ -65,7 +65,6 @@ def serving_manifest(
 
     orders = Orders.load(reranker)
     table = store.draft("item_table")
-    shutil.rmtree(table, ignore_errors=True)  # of a killed run; its files may be links of a set
     # What train says of the items now; the reranker's own table is of when it was trained.
     ItemKnowledge.of(
         item_attributes,

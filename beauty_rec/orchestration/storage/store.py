@@ -1,6 +1,7 @@
 """The artifact store as a resource."""
 
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,8 +48,14 @@ class ArtifactStore(dg.ConfigurableResource[Any]):
         return Path(self.scratch) / ".fetched"
 
     def draft(self, name: str) -> Path:
-        """Return a local path, in a folder that is there, for what an asset writes itself."""
-        path = Path(self.scratch) / ".drafts" / name
+        """Return a local path, in a folder that is there, for what an asset writes itself.
+
+        Nothing stands there yet, and nobody else gets the same: what another run of the asset
+        writes meanwhile, or left when it failed, is not mistaken for its own.
+        """
+        wanted = Path(name)
+        own = f"{wanted.stem}.{uuid.uuid4().hex[:12]}{wanted.suffix}"
+        path = Path(self.scratch) / ".drafts" / own
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 

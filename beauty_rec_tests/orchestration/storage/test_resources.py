@@ -146,3 +146,14 @@ def test_only_lost_connections_and_locks_pass_by_themselves() -> None:
     assert not is_passing(ValueError("recall too low"))
     assert not is_passing(FileNotFoundError("no model"))
     assert not is_passing(psycopg.ProgrammingError("syntax"))
+
+
+def test_no_draft_is_found_by_another_run(tmp_path: Path) -> None:
+    store = ArtifactStore(url=str(tmp_path), scratch=str(tmp_path))
+    first, second = store.draft("reranker"), store.draft("reranker")
+    first.mkdir()
+    (first / "trees.txt").touch()  # it fails now
+    assert not second.exists()
+    assert not store.draft("reranker").exists()
+    assert store.draft("rows.parquet").suffix == ".parquet"  # which polars knows a format by
+    assert {first.parent, second.parent} == {tmp_path / ".drafts"}  # which is swept
