@@ -18,6 +18,7 @@ from beauty_rec.cli.inputs import (
     load_settings,
     make_sample_if_needed,
     refuse_read_only,
+    report_path,
     shop_pairs,
 )
 from beauty_rec.cli.options import DataDir, Set, app
@@ -147,7 +148,7 @@ def report(
     from beauty_rec.cli.report_view import terminal_view
     from beauty_rec.evaluation.report.document import read_report
 
-    path = load_settings(data_dir).data_dir / "evaluation" / "report.json"
+    path = report_path(load_settings(data_dir))
     found = read_report(path)
     if as_json:
         show(json.dumps(found, indent=2))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from beauty_rec.artifacts import existing
+from beauty_rec.cli.inputs import report_path
 from beauty_rec.settings import Settings, offline
 
 LOW_DISK_GB = 5
@@ -138,7 +139,7 @@ def _artifacts(settings: Settings) -> Iterator[Finding]:
             f"recall@100 {served.recall_vs_exact:.3f} against exact search",
         )
     yield _served_set(settings)
-    report = settings.data_dir / "evaluation" / "report.json"
+    report = report_path(settings)
     if not report.exists():
         yield Finding("note", "report", "not written yet; beauty-rec run")
     else:

@@ -195,6 +195,15 @@ def given_filter(
     return asked if beside == ANYTHING else Filter(all_of=[beside, asked])
 
 
+def report_path(settings: Settings) -> Path:
+    """Return where the last run's report can be read; it need not be there."""
+    if settings.storage.url is None:
+        return settings.data_dir / "evaluation" / "report.json"
+    from beauty_rec.orchestration.storage.records import report_file
+
+    return report_file(settings)
+
+
 def refuse_read_only(folder: Path) -> None:
     """Raise where nothing can be written.
 

@@ -42,7 +42,7 @@ def test_a_damaged_report_gives_no_rate(text: str, tmp_path: Path) -> None:
     report = tmp_path / "evaluation" / "report.json"
     report.parent.mkdir()
     report.write_text(text)
-    last = LastRun.of(tmp_path, 100)
+    last = LastRun.of(report, 100)
     assert last.seconds("user_tower") is None
     assert last.said.startswith(f"no rate: {report} is damaged")
 

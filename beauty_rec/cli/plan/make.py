@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beauty_rec.artifacts import existing
+from beauty_rec.cli.inputs import report_path
 from beauty_rec.cli.plan import stages
 from beauty_rec.cli.plan.data import DataAtHand, look
 from beauty_rec.cli.plan.rates import Rates, measured, tower_step
@@ -36,9 +37,8 @@ class LastRun:
     said: str
 
     @classmethod
-    def of(cls, data_dir: Path, reviews: int) -> "LastRun":
-        """Return the last run in a folder, for as many reviews."""
-        path = data_dir / "evaluation" / "report.json"
+    def of(cls, path: Path, reviews: int) -> "LastRun":
+        """Return the last run, of which the report in a file tells, for as many reviews."""
         if not path.is_file():
             return cls({}, 1.0, "no rate until a run has been in this data folder")
         cost: Counter[str] = Counter()
@@ -124,7 +124,7 @@ def make_plan(settings: Settings) -> Plan:
     read_in = "float32" if along else precision
     for_titles = measured(titles, device, max(8.0, data.title_tokens), read_in)
     step = tower_step(own, titles.width, data.title_tokens, device, settings.encoder.precision)
-    lines, last = stages.tables(data), LastRun.of(settings.data_dir, data.reviews)
+    lines, last = stages.tables(data), LastRun.of(report_path(settings), data.reviews)
     if settings.llm.backend == "openai":
         lines = [line for line in lines if line.asset != "keywords (rules)"]
         from beauty_rec.orchestration.storage.records import language_rate

@@ -5,8 +5,10 @@ that is away gets everything when it is back. A message may come twice where the
 between the sending and its record; none is lost.
 """
 
+import logging
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel
@@ -21,7 +23,10 @@ from beauty_rec.orchestration.alerts.faults import (
     read_json,
     stale_set,
 )
-from beauty_rec.settings import AlertSettings, Settings
+from beauty_rec.orchestration.storage.records import report_file
+from beauty_rec.settings import AlertSettings, Settings, redacted
+
+LOG = logging.getLogger("beauty_rec.alerts")
 
 
 class State(BaseModel):
@@ -86,7 +91,7 @@ def _look(
         stood = state.faults.get("stale", {})
         found["stale"] = stale_set(settings.data_dir / "serving", hours, stood, now)
     if "metrics" in wanted:
-        report = read_json(settings.data_dir / "evaluation" / "report.json")
+        report = _report(settings)
         figures = {} if report is None else figures_of(report)
         stood = state.faults.get("metrics", {})  # until figures say that it is over
         found["metrics"] = dropped(state.metrics, figures) if figures else dict(stood)
@@ -98,6 +103,15 @@ def _look(
     new = [f"🔴 {line}" for key, line in after.items() if key not in before]
     gone = [f"🟢 resolved: {line}" for key, line in before.items() if key not in after]
     return [*new, *gone]
+
+
+def _report(settings: Settings) -> dict[str, Any] | None:
+    """Return the last run's report; None where there is none, or none that can be read now."""
+    try:
+        return read_json(report_file(settings))
+    except Exception as error:  # whatever a store raises that is away
+        LOG.warning(redacted(f"the report cannot be fetched: {type(error).__name__}: {error}"))
+        return None
 
 
 def _deliver(state: State, alerts: AlertSettings) -> list[str]:

@@ -44,8 +44,9 @@ def log_report(
     run: str = client.create_run(experiment, run_name=dagster_run[:8]).info.run_id
     try:
         now = client.get_run(run).info.start_time
+        root = settings.storage.url or settings.data_dir
         tags = {"dagster.run_id": dagster_run} | {
-            f"model.{name}": str(settings.data_dir / "models" / name) for name in MODELS
+            f"model.{name}": f"{root}/models/{name}" for name in MODELS
         }
         figures = list(figures_of(report))
         for start in range(0, max(len(figures), 1), 500):  # at most 1,000 in one call

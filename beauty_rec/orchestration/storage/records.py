@@ -8,7 +8,9 @@ import dagster as dg
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
 from beauty_rec.orchestration.storage.contents import facts_of, materialization
 from beauty_rec.orchestration.storage.dagster_home import open_copy
-from beauty_rec.settings import records_in_postgres
+from beauty_rec.orchestration.storage.io_managers import REPORT
+from beauty_rec.orchestration.storage.store import ArtifactStore
+from beauty_rec.settings import Settings, records_in_postgres
 
 
 def latest_metadata(
@@ -36,6 +38,15 @@ def language_rate(data_dir: Path) -> float | None:
     """Return tokens a second of a data folder's last reading by a language model, or None."""
     rate = last_facts(data_dir, "keywords", "train").get("tokens_per_second")
     return float(rate) if isinstance(rate, int | float) and rate > 0 else None
+
+
+def report_file(settings: Settings) -> Path:
+    """Return a local path of the last run's report, which need not be there.
+
+    One that stands in a store elsewhere is fetched first.
+    """
+    folder = ArtifactStore.of(settings).get(REPORT)
+    return (folder or settings.data_dir / REPORT) / "report.json"
 
 
 def cost_table(context: dg.AssetExecutionContext) -> list[dict[str, Any]]:

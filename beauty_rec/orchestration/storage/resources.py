@@ -95,11 +95,7 @@ class LanguageModelResource(dg.ConfigurableResource[Any]):
 def resources_of(settings: Settings) -> dict[str, Any]:
     """Return the resources that the settings describe, by the key that assets name."""
     data = settings.data_dir
-    store = ArtifactStore(
-        url=settings.storage.url or str(data),
-        scratch=str(data),
-        cache_gb=settings.storage.cache_gb,
-    )
+    store = ArtifactStore.of(settings)
     return {
         "store": store,
         "gpu": GpuResource.of(settings.gpu),

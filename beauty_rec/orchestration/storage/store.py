@@ -13,6 +13,7 @@ from upath import UPath
 
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.orchestration.storage.remote import fetch, is_local, upload
+from beauty_rec.settings import Settings
 
 
 class ArtifactStore(dg.ConfigurableResource[Any]):
@@ -36,6 +37,14 @@ class ArtifactStore(dg.ConfigurableResource[Any]):
         if protocol not in fsspec.available_protocols():
             raise ValueError(f"{url}: fsspec knows no {protocol}://")
         return url
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ArtifactStore":
+        """Return the store that the settings name."""
+        data = str(settings.data_dir)
+        return cls(
+            url=settings.storage.url or data, scratch=data, cache_gb=settings.storage.cache_gb
+        )
 
     @property
     def root(self) -> UPath:

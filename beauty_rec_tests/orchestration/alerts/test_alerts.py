@@ -178,11 +178,17 @@ def test_a_stale_set_is_said_until_another_is_published(watch: Watch, hook: Webh
     assert [line[0] for line in hook.lines] == ["🔴", "🔴", "🟢", "🟢"]
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
 def test_metrics_below_the_interval_before_are_said_until_they_are_back(
-    watch: Watch, hook: Webhook
+    watch: Watch, hook: Webhook, elsewhere: bool
 ) -> None:
-    report = watch.settings.data_dir / "evaluation" / "report.json"
-    report.parent.mkdir()
+    root = watch.settings.data_dir
+    if elsewhere:
+        told, root = watch.settings.alerts.model_dump(), root / "store"
+        storage = {"url": str(root)}
+        watch.settings = Settings(data_dir=root.parent, alerts=told, storage=storage)
+    report = root / "evaluation" / "report.json"
+    report.parent.mkdir(parents=True)
 
     def write(recall: float) -> None:
         served = {"recall@10": recall, "intervals": {"recall@10": [recall - 0.05, recall + 0.05]}}

@@ -1,17 +1,23 @@
 """Assets on a store that lies on no disk: every layout goes there and comes back."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import polars as pl
+import pytest
+from typer.testing import CliRunner
 from upath import UPath
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.cli import app
+from beauty_rec.evaluation.report.document import PARTS
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import for_settings, stage
 from beauty_rec.orchestration.storage.io_managers import io_managers
+from beauty_rec.orchestration.storage.remote import upload
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
@@ -100,3 +106,17 @@ def test_workers_meet_only_in_the_store(tmp_path: Path) -> None:
     # Nothing stays but fetched copies, what is known of them, and the lock of the folder.
     known = {"verified.json", "refresh.lock"}
     assert all(".fetched" in str(path) or path.name in known for path in left)
+
+
+def test_the_report_is_read_where_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, folder = f"memory:///{tmp_path.name}-report", tmp_path / "made"
+    folder.mkdir()
+    report = {name: {"of": "the store"} for name in PARTS}
+    (folder / "report.json").write_text(json.dumps(report))
+    upload(folder, UPath(url) / "evaluation")
+    monkeypatch.setenv("BEAUTY_REC_STORAGE__URL", url)
+    said = CliRunner().invoke(app, ["report", "--json", "--data-dir", str(tmp_path / "shop")])
+    assert said.exit_code == 0, said.output
+    assert json.loads(said.stdout) == report
