@@ -15,6 +15,7 @@ from beauty_rec.artifacts import content_hash
 from beauty_rec.corpus.forgotten_record import read_record
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
+from beauty_rec.orchestration.refresh.staleness import Look
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.stock.states import ItemState
@@ -59,10 +60,10 @@ class Shop:
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         return path
 
-    def run(self) -> set[str]:
+    def run(self, select: str = RAW) -> set[str]:
         """The names of what was built."""
         definitions, data = build_definitions(self.settings), self.settings.data_dir
-        request = Request(RAW)
+        request = Request(select)
         with folder_refresh(definitions, self.instance, data, request) as results:
             found = {str(result.step): result for result in results}
         assert not [r.reason for r in found.values() if r.status == "failed"]
@@ -164,6 +165,24 @@ def test_without_given_data_nothing_differs(shop: Shop) -> None:
     assert shop.hashes()[0] == before[0]
     assert not (shop.settings.data_dir / "raw" / "shop" / "events.jsonl").exists()
     store.close()
+
+
+def test_one_more_refused_row_makes_another_report_and_nothing_else(shop: Shop) -> None:
+    graph = build_definitions(shop.settings).resolve_asset_graph()
+
+    def read() -> list[str]:
+        look = Look(shop.instance, graph)
+        return [look.fingerprint(dg.AssetKey(n)) for n in ("split_reviews", "evaluation_report")]
+
+    select = f"{RAW},split_reviews"
+    assert len(shop.run(select)) == 4
+    before = read()
+    with shop.folder.joinpath("reviews.jsonl").open("a") as reviews:
+        reviews.write(json.dumps({"user_id": "USER1", "parent_asin": "B1", "rating": 9.0}) + "\n")
+    assert shop.run(select) == {"raw_reviews"}
+    after = read()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
 
 
 def test_a_night_that_publishes_nothing_takes_who_is_forgotten_out_of_the_set_of_before(

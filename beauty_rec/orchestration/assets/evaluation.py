@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.orchestration.assets.intake import REFUSED, ROWS
 from beauty_rec.orchestration.assets.retriever import QUERIES
 from beauty_rec.orchestration.catalogue.markdown import image_markdown
 from beauty_rec.orchestration.catalogue.metrics import headline_metadata, metrics_metadata
@@ -128,6 +129,12 @@ def retrieval_metrics(
 @stage(
     group="evaluation",
     io="evaluation",
+    reads={
+        "raw_items": [ROWS, REFUSED],
+        "raw_reviews": [REFUSED],
+        "user_profiles": [REFUSED],
+    },
+    deps=["raw_reviews", "user_profiles"],
     kinds=("markdown", "matplotlib"),
 )
 def evaluation_report(

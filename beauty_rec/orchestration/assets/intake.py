@@ -1,5 +1,6 @@
 """How the assets [raw] take in a file, and what was given over the API beside it."""
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 import polars as pl
 
-from beauty_rec.artifacts import atomic_path
+from beauty_rec.artifacts import atomic_path, content_hash, text_hash
 from beauty_rec.orchestration.catalogue.markdown import (
     frame_metadata,
     markdown_table,
     without_users,
 )
+from beauty_rec.orchestration.stage.partitions import encode_parts
 from beauty_rec.orchestration.stage.stage import used_code_version
 from beauty_rec.orchestration.storage.contents import side_product
 from beauty_rec.orchestration.storage.store import ArtifactStore
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from beauty_rec.corpus.forgotten import Forgotten
     from beauty_rec.corpus.intake.kept_parts import KeptParts
 
+ROWS, REFUSED = "rows", "refused"
+"""Parts of the version of a raw asset."""
+
 
 def ingest_file(
     context: dg.AssetExecutionContext,
@@ -32,17 +37,20 @@ def ingest_file(
     kind: str,
     ingest: Callable[[Path, Path, Path, CorpusSettings], Any],
     empty: Mapping[str, Any],
-) -> Path | pl.DataFrame:
+) -> tuple[Path | pl.DataFrame, dict[str, int]]:
     """Run one of corpus.intake's functions; report its counts, examples and check.
 
     Without a file the result is a frame of no rows with the columns ``empty``.
+
+    Returns:
+        The rows, and of the others how many were refused for which reason.
     """
     name = context.asset_key.to_user_string()
     draft = store.draft(f"{name}.parquet")
     quarantine = settings.data_dir / "processed" / "quarantine" / f"{kind}.parquet"
     source = settings.inputs[kind]
     if source is None:
-        return pl.DataFrame(schema=dict(empty))
+        return pl.DataFrame(schema=dict(empty)), {}
     intake = ingest(source, draft, quarantine, settings.corpus)
     _hide_excerpts(settings, quarantine)
     beside = f"processed/quarantine/{kind}.parquet"
@@ -63,7 +71,28 @@ def ingest_file(
             ),
         }
     )
-    return draft
+    return draft, dict(intake.refused)
+
+
+def in_parts(
+    context: dg.AssetExecutionContext,
+    store: ArtifactStore,
+    made: Path | pl.DataFrame,
+    refused: Mapping[str, int],
+) -> Path:
+    """Return the file of an asset's rows; its version tells the rows from what was refused.
+
+    So a row more that is refused makes another report, and nothing else.
+    """
+    name = context.asset_key.to_user_string()
+    if isinstance(made, pl.DataFrame):
+        context.add_asset_metadata(frame_metadata(name, made.lazy()))
+        frame, made = made, store.draft(f"{name}.parquet")
+        frame.write_parquet(made, compression="zstd")
+    said = json.dumps(dict(refused), sort_keys=True)
+    parts = {ROWS: content_hash(made), REFUSED: text_hash(said)}
+    context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(parts)))
+    return made
 
 
 def kept_parts(

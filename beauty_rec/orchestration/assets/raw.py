@@ -3,14 +3,16 @@
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.assets.intake import (
+    ROWS,
     given_rows,
+    in_parts,
     ingest_file,
     kept_parts,
     taken_in,
@@ -73,12 +75,13 @@ profiles_file = _source("profiles_file", "The users' profiles: height, weight, a
     group=GROUP,
     io="frames",
     settings=("corpus",),
+    read_as=(ROWS,),
     deps=[reviews_file, shop_events, forgotten_users],
     kinds=("parquet", "polars", "pydantic"),
 )
 def raw_reviews(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
-) -> Any:
+) -> Path:
     """Valid reviews, each (user, item, timestamp) once, texts cleaned, in order of time."""
     from beauty_rec.corpus.intake.given import with_events
     from beauty_rec.corpus.intake.ingest import ingest_reviews
@@ -87,22 +90,24 @@ def raw_reviews(
     given = given_rows(settings, store, "events", ingest_reviews)
     kept = kept_parts(context, settings, users=True)
     ingest = partial(ingest_reviews, kept=kept)
-    draft = ingest_file(context, settings, store, "reviews", ingest, REVIEW_SCHEMA)
+    draft, refused = ingest_file(context, settings, store, "reviews", ingest, REVIEW_SCHEMA)
     context.add_asset_metadata({"blocks_read": kept.converted, "blocks_reused": kept.reused})
     draft = without_forgotten(context, settings, draft, time="timestamp")
-    return draft if given is None else with_events(taken_in(draft), given)
+    made = draft if given is None else with_events(taken_in(draft), given)
+    return in_parts(context, store, made, refused)
 
 
 @stage(
     group=GROUP,
     io="frames",
     settings=("corpus",),
+    read_as=(ROWS,),
     deps=[metadata_file, shop_items],
     kinds=("parquet", "polars", "pydantic"),
 )
 def raw_items(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
-) -> Any:
+) -> Path:
     """Valid metadata, one row an item, with a category where the file has none."""
     from beauty_rec.corpus.intake.given import with_items
     from beauty_rec.corpus.intake.ingest import ingest_items
@@ -110,30 +115,33 @@ def raw_items(
 
     given = given_rows(settings, store, "items", ingest_items)
     ingest = partial(ingest_items, kept=kept_parts(context, settings, users=False))
-    draft = ingest_file(context, settings, store, "items", ingest, ITEM_SCHEMA)
+    made, refused = ingest_file(context, settings, store, "items", ingest, ITEM_SCHEMA)
     if given is None:
-        return draft
+        return in_parts(context, store, made, refused)
     priced = given.filter(title="")  # an item that was given has a title
     prices = dict(priced.select("parent_asin", "price").iter_rows())
-    return with_items(taken_in(draft), given.filter(pl.col("title") != ""), prices)
+    made = with_items(taken_in(made), given.filter(pl.col("title") != ""), prices)
+    return in_parts(context, store, made, refused)
 
 
 @stage(
     group=GROUP,
     io="frames",
     settings=("corpus",),
+    read_as=(ROWS,),
     deps=[profiles_file, forgotten_users],
     kinds=("parquet", "polars", "pydantic"),
 )
 def user_profiles(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], store: ArtifactStore
-) -> Any:
+) -> Path:
     """Profiles, one row a user, one column a field; empty when none were given."""
     from beauty_rec.corpus.intake.profiles import ingest_profiles
 
     empty = {"user_id": pl.String}
-    draft = ingest_file(context, settings, store, "profiles", ingest_profiles, empty)
-    return without_forgotten(context, settings, draft, time=None)
+    draft, refused = ingest_file(context, settings, store, "profiles", ingest_profiles, empty)
+    made = without_forgotten(context, settings, draft, time=None)
+    return in_parts(context, store, made, refused)
 
 
 @stage(

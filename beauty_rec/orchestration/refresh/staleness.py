@@ -73,7 +73,8 @@ class PartAwareResolver(CachingStaleStatusResolver):
     ) -> str:
         """Return the part of ``version`` (of ``parent``) that the asset ``key`` follows."""
         reads = self.asset_graph.get(key.asset_key).metadata.get("beauty_rec/reads", {})
-        wanted = reads.get(parent.asset_key.to_user_string(), [])
+        usual = self.asset_graph.get(parent.asset_key).metadata.get("beauty_rec/read_as", [])
+        wanted = reads.get(parent.asset_key.to_user_string(), usual)
         parts = decode_parts(version)
         if not wanted or not parts:
             return version

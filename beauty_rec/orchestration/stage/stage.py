@@ -51,6 +51,7 @@ def stage(
     io: str,
     settings: Iterable[str] = (),
     reads: Mapping[str, Iterable[str]] | None = None,
+    read_as: Iterable[str] = (),
     kinds: Iterable[str] = ("python",),
     gpu: bool = False,
     gpus: str | None = None,
@@ -66,6 +67,7 @@ def stage(
         io: the IO manager's key.
         settings: groups or fields of :class:`Settings`: ``encoder``, ``evaluation.seed``.
         reads: parent name → the parts of it that this asset reads.
+        read_as: the parts of this asset that a child reads which names none.
         kinds: shown as icons in the UI.
         gpu: whether it runs on a GPU where there is one.
         gpus: setting that says how many GPUs it takes; None: one.
@@ -82,6 +84,7 @@ def stage(
             "beauty_rec/io": io,
             "beauty_rec/settings": list(settings),
             "beauty_rec/reads": {parent: list(parts) for parent, parts in (reads or {}).items()},
+            "beauty_rec/read_as": list(read_as),
         }
 
         def build(built_for: Settings) -> dg.AssetsDefinition:
