@@ -64,7 +64,7 @@ def plan(
 
     Args:
         definitions: the code location.
-        select: names with Dagster's selection syntax, parted by commas (``keywords+,text_index``);
+        select: names with Dagster's selection syntax, parted by commas (``keywords+,group:index``);
             everything when None.
         partition: only this split, and only assets that have splits.
 
@@ -217,16 +217,22 @@ def _selected_keys(
     if select is None:
         return set(graph.materializable_asset_keys)
     chosen: set[dg.AssetKey] = set()
-    for part in filter(None, (piece.strip() for piece in select.replace(" ", ",").split(","))):
-        try:
-            keys = dg.AssetSelection.from_string(part).resolve(graph)
-        except dg.DagsterError:
-            keys = set()
-        if not keys:
+    for piece in filter(None, map(str.strip, select.split(","))):
+        # Dagster's syntax has blanks of its own; a piece that is not in it may be names.
+        parts = [piece] if _keys_of(piece, graph) else piece.split()
+        keys = [_keys_of(part, graph) for part in parts]
+        if not all(keys):
             known = ", ".join(sorted(k.to_user_string() for k in graph.materializable_asset_keys))
-            raise SelectionError(f"--select {part!r} names no asset; there are: {known}")
-        chosen |= keys
+            raise SelectionError(f"--select {piece!r} names no asset; there are: {known}")
+        chosen.update(*keys)
     return chosen
+
+
+def _keys_of(selection: str, graph: BaseAssetGraph[Any]) -> Set[dg.AssetKey]:
+    try:
+        return dg.AssetSelection.from_string(selection).resolve(graph)
+    except dg.DagsterError:
+        return frozenset()
 
 
 def _failure_message(run: ExecutionResult) -> str:

@@ -166,6 +166,27 @@ def test_a_wrong_selection_lists_what_there_is(world: World, select: str) -> Non
         plan(definitions_of(world), select)
 
 
+@pytest.mark.parametrize(
+    ("select", "wanted"),
+    [
+        ('key:"words" or key:"model"', {"words", "model"}),
+        ('key:"words"+ and not key:"summary", split_rows', {"words", "model", "split_rows"}),
+        ("words model,split_rows", {"words", "model", "split_rows"}),
+        (" words+ ", {"words", "model", "summary"}),
+    ],
+)
+def test_a_selection_is_in_the_syntax_of_dagster(
+    world: World, select: str, wanted: set[str]
+) -> None:
+    steps = plan(definitions_of(world), select)
+    assert {step.key.to_user_string() for step in steps} == wanted
+
+
+def test_a_selection_that_is_wrong_is_named_whole(world: World) -> None:
+    with pytest.raises(SelectionError, match="'key:\"words\" and not' names no asset"):
+        plan(definitions_of(world), 'split_rows,key:"words" and not')
+
+
 def test_one_split_only(world: World) -> None:
     steps = plan(definitions_of(world), "words+", "valid")
     assert [str(step) for step in steps] == ["words[valid]"]
