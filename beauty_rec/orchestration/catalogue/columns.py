@@ -122,33 +122,6 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "candidates": ("top 100 of the served index, of a text", "merged_items.parent_asin"),
         "scores": ("cosine of each candidate", "merged_items.text, split_reviews.text"),
     },
-    "user_candidates": {
-        "review_id": ("the event", "split_reviews.review_id"),
-        "parent_asin": ("the candidate", "split_reviews.parent_asin"),
-        "tower_rank": (
-            "from 1, by the user tower",
-            "split_reviews.parent_asin, split_reviews.timestamp",
-        ),
-        "tower_score": (
-            "inner product with the user's vector",
-            "split_reviews.parent_asin, split_reviews.context, user_profiles.user_id",
-        ),
-        "text_score": ("cosine of context and item text", "split_reviews.context"),
-        "text_rank": (
-            "from 1, by text score; near ties share one in part; 101: beyond the best 100",
-            "split_reviews.context",
-        ),
-    },
-    "recommendations": {
-        "review_id": ("the event", "user_candidates.review_id"),
-        "parent_asin": ("the candidate", "user_candidates.parent_asin"),
-        "rank": ("from 1, best first", "user_candidates.tower_score, user_candidates.text_score"),
-        "probability": (
-            "calibrated probability of being chosen",
-            "user_candidates.tower_score, user_candidates.text_score",
-        ),
-        "reranker": ("AUC and log loss of the DeepFM, of every candidate of the split", ""),
-    },
     "online_metrics": {
         "kind": ("recommend, search, similar or feed", ""),
         "day": ("UTC; empty: all days together", ""),
@@ -178,6 +151,8 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
 }
 """Asset → column → meaning, and the columns it is made from."""
 
+LISTS = ("user_candidates", "recommendations")
+"""Assets whose columns follow the sources and orders that there are."""
 SAME_AS = {"split_reviews": "raw_reviews"}
 """Asset → the parent whose columns it hands on."""
 OTHERWISE = {
@@ -208,9 +183,20 @@ def column_metadata(asset: str, schema: Mapping[str, pl.DataType]) -> dict[str, 
     return found
 
 
+def columns_of(asset: str) -> Mapping[str, tuple[str, str]]:
+    """Return what is known of an asset: column → meaning, and the columns it is made from."""
+    if asset in LISTS:
+        # Loads the recommender, which nothing but a step of these needs.
+        from beauty_rec.orchestration.catalogue import list_columns
+
+        return list_columns.LISTS[asset]
+    return COLUMNS.get(asset, {})
+
+
 def _known(asset: str, column: str) -> tuple[str, str]:
-    if column in COLUMNS.get(asset, {}):
-        return COLUMNS[asset][column]
+    known = columns_of(asset)
+    if column in known:
+        return known[column]
     parent = SAME_AS.get(asset)
     if parent is not None and column in COLUMNS[parent]:
         return COLUMNS[parent][column][0], f"{parent}.{column}"

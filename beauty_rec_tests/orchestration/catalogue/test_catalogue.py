@@ -4,13 +4,26 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 
-from beauty_rec.orchestration.catalogue.columns import COLUMNS, SAME_AS, column_metadata
+from beauty_rec.evaluation.block import with_reranker
+from beauty_rec.orchestration.catalogue.columns import (
+    COLUMNS,
+    LISTS,
+    SAME_AS,
+    column_metadata,
+    columns_of,
+)
+from beauty_rec.orchestration.catalogue.list_columns import SCORES
 from beauty_rec.orchestration.catalogue.markdown import markdown_table
 from beauty_rec.orchestration.code_location import CHECKS, STAGES, build_definitions
+from beauty_rec.recommender.offline.ordering import ordered_lists
+from beauty_rec.recommender.orders import Orders
+from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.settings import Settings
+from beauty_rec_tests.recommender.drawn_lists import drawn_lists
 
 ROOT = Path(__file__).parents[3]
 BLOCKING = {
@@ -105,7 +118,8 @@ def test_steps_at_servers_are_tried_again(definitions: dg.Definitions) -> None:
 
 def test_lineage_names_assets_and_columns_that_exist(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    for asset, columns in COLUMNS.items():
+    for asset in (*COLUMNS, *LISTS):
+        columns = columns_of(asset)
         ancestors = graph.get_ancestor_asset_keys(dg.AssetKey(asset))
         metadata = column_metadata(asset, dict.fromkeys(columns, pl.String()))
         lineage: Any = metadata.get("dagster/column_lineage")
@@ -114,9 +128,20 @@ def test_lineage_names_assets_and_columns_that_exist(definitions: dg.Definitions
                 assert source.asset_key in ancestors, (asset, column, source)
                 parent = source.asset_key.to_user_string()
                 parent = SAME_AS.get(parent, parent) if parent in SAME_AS else parent
-                known = COLUMNS.get(parent)
-                if known is not None and not parent.endswith("_file"):
+                known = columns_of(parent)
+                if known and not parent.endswith("_file"):
                     assert source.column_name in known, (asset, column, source)
+
+
+def test_the_columns_of_lists_are_those_of_their_frames() -> None:
+    assert set(SCORES) == set(SOURCES)
+    lists = drawn_lists(3, 4, 1)
+    assert list(columns_of("user_candidates")) == lists.frame().columns
+    hits, said = np.zeros(len(lists.ask), bool), np.full(len(lists.ask), 0.5, np.float32)
+    hits[0] = True
+    ordered = ordered_lists(lists, ["text"] * 3, hits, Orders.plain(), {}, 5, {})
+    found = with_reranker(ordered, hits, said).columns
+    assert set(columns_of("recommendations")) == set(found)
 
 
 def test_a_preview_is_a_table_that_a_page_can_hold() -> None:
