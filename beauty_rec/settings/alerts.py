@@ -32,8 +32,9 @@ class AlertSettings(Group):
     recipients: tuple[str, ...] = Field((), description="of the mails")
     on: tuple[Fault, ...] = Field(
         ("run", "check", "stale", "metrics"),
-        description="run: a run failed; check: a check failed; stale: what is served is older than "
-        "checks.served_fail_hours; metrics: below the 95% interval of the set before",
+        description="run: a run failed; check: a check failed; stale: what is served was not "
+        "found up to date within checks.served_fail_hours; metrics: below the 95% interval of the "
+        "set before",
     )
     every_seconds: int = Field(30, ge=5, le=3600, description="between two looks")
     timeout_s: float = Field(10, gt=0, le=15, description="for a receiver to take a message")

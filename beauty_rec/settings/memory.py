@@ -23,6 +23,7 @@ RETIRED = {
     "ranking": {"train_candidates"},
     "fine_tune": {"checkpoint_steps"},
     "encoder": {"batch_size"},
+    "checks": {"built_warn_days", "built_fail_days"},
 }
 """Settings of earlier versions that a data folder may hold, by group."""
 

@@ -110,20 +110,16 @@ class CheckSettings(Group):
         1.0, gt=0, description="shift of a served feature's mean, in deviations of its train values"
     )
     served_warn_hours: float = Field(
-        26, ge=0.05, description="age at which what is served is worth a warning"
+        26, ge=0.05, description="age at which what is served has a badge that warns"
     )
-    served_fail_hours: float = Field(50, ge=0.05, description="age at which it counts as stale")
-    built_warn_days: float = Field(
-        8, ge=0.05, description="age at which any other asset is worth a warning: a week's retrain"
+    served_fail_hours: float = Field(
+        50, ge=0.05, description="after which it is stale where no refresh found it up to date"
     )
-    built_fail_days: float = Field(15, ge=0.05, description="age at which it counts as stale")
 
     @model_validator(mode="after")
     def _warn_first(self) -> "CheckSettings":
         if self.served_warn_hours >= self.served_fail_hours:
             raise ValueError("served_warn_hours must be below served_fail_hours")
-        if self.built_warn_days >= self.built_fail_days:
-            raise ValueError("built_warn_days must be below built_fail_days")
         return self
 
 

@@ -14,6 +14,7 @@ from beauty_rec.orchestration.dagster_internals import JUDGED
 from beauty_rec.orchestration.refresh.dead_runs import is_launched
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG
 from beauty_rec.recommender.online.sets.manifest import ManifestError
+from beauty_rec.serving.published.checked import up_to_date_at
 from beauty_rec.serving.published.manifest import read_manifest
 from beauty_rec.settings import redacted
 
@@ -127,23 +128,23 @@ def failed_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
 def stale_set(
     root: Path, fail_hours: float, stood: Mapping[str, Fault], now: float | None = None
 ) -> Faults:
-    """Return whether the set that is served is older than ``fail_hours``, or cannot be read.
+    """Return whether nobody has published or checked for ``fail_hours``, or nothing can be read.
 
     Where nothing can be read, nothing says that what ``stood`` is over.
     """
     try:
         manifest = read_manifest(root)
-        published = datetime.fromisoformat(manifest.created_at).timestamp()
+        then = up_to_date_at(root, manifest)
     except FileNotFoundError:
         return dict(stood)
     except (ManifestError, ValueError) as error:
         return {**stood, "unreadable": Fault(line=f"served set unreadable: {redacted(str(error))}")}
-    hours = ((time.time() if now is None else now) - published) / 3600
+    hours = ((time.time() if now is None else now) - then) / 3600
     if hours <= fail_hours:
         return {}
     line = (
-        f"served set stale: {manifest.set} was published {manifest.created_at}, "
-        f"longer ago than checks.served_fail_hours = {fail_hours:g}"
+        f"served set stale: {manifest.set}, published {manifest.created_at}, was not found to be "
+        f"up to date within checks.served_fail_hours = {fail_hours:g}"
     )
     return {"stale": Fault(line=line)}
 

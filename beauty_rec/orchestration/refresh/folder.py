@@ -21,16 +21,19 @@ from beauty_rec.orchestration.refresh.forgetting import drop_forgotten
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, refresh_turn
 from beauty_rec.orchestration.refresh.refresh import (
     Status,
+    Step,
     StepResult,
     observe_sources,
     plan,
     refresh,
 )
 from beauty_rec.orchestration.refresh.worker import Worker
+from beauty_rec.serving.published.checked import note_checked
 from beauty_rec.settings import Train
 
 PARENT_TAG = "beauty_rec/job_run"
 """Names the run of the job that a step's run belongs to."""
+PUBLISHED = Step(dg.AssetKey("serving_manifest"))
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,20 @@ class FolderRefresh:
 
     Attributes:
         ended_runs: ids of runs of killed processes whose records were closed.
+        served_is_fresh: the published set was found to be up to date.
     """
 
     results: Iterator[StepResult]
     ended_runs: list[str]
     counts: dict[Status, int] = field(default_factory=lambda: {"built": 0, "fresh": 0, "failed": 0})
     began: float = field(default_factory=time.perf_counter)
+    served_is_fresh: bool = False
 
     def __iter__(self) -> Iterator[StepResult]:
         for result in self.results:
             self.counts[result.status] += 1
+            if result.step == PUBLISHED:
+                self.served_is_fresh = result.status == "fresh"
             yield result
 
     @property
@@ -108,5 +115,9 @@ def folder_refresh(
             train=request.train,
             tags=tags,
         )
-        yield FolderRefresh(worker.each(results), ended)
+        refreshed = FolderRefresh(worker.each(results), ended)
+        yield refreshed
+        # Of a part of the graph it says nothing: what is above the set may be stale.
+        if refreshed.served_is_fresh and request.select is None and request.partition is None:
+            note_checked(data_dir / "serving")
         drop_forgotten(definitions)

@@ -98,7 +98,7 @@ def stage(
                 pool=GPU_POOL if gpu else pool,
                 retry_policy=_retry_policy(built_for.execution) if retries else None,
                 op_tags=cluster_tags(built_for, gpu=gpu),
-                freshness_policy=_freshness(built_for, served=served),
+                freshness_policy=_freshness(built_for) if served else None,
                 **asset_arguments,
             )(_measured(function, built_for.data_dir, gpu=gpu, gpus=gpus, retries=retries))
             return found
@@ -230,14 +230,9 @@ def _retry_policy(execution: ExecutionSettings) -> dg.RetryPolicy:
     )
 
 
-def _freshness(settings: Settings, *, served: bool) -> dg.FreshnessPolicy:
-    """Return how old an asset may be: what is served a night and some, others a weekly retrain."""
-    checks = settings.checks
-    warn, fail = (
-        (checks.served_warn_hours, checks.served_fail_hours)
-        if served
-        else (checks.built_warn_days * 24, checks.built_fail_days * 24)
-    )
+def _freshness(settings: Settings) -> dg.FreshnessPolicy:
+    """Return how old what is served may be: a night and some."""
     return dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(hours=fail), warn_window=timedelta(hours=warn)
+        fail_window=timedelta(hours=settings.checks.served_fail_hours),
+        warn_window=timedelta(hours=settings.checks.served_warn_hours),
     )

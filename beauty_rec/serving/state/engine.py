@@ -23,6 +23,7 @@ from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.recommender.online.sets.trial import try_out
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
+from beauty_rec.serving.published.checked import up_to_date_at
 from beauty_rec.serving.published.manifest import set_folder
 from beauty_rec.serving.published.release import served
 from beauty_rec.serving.state.connection import READ_ONLY, DatabaseDown
@@ -98,6 +99,11 @@ class Engine(SplitShop):
         """How long ago the served set was published."""
         published = datetime.fromisoformat(self._shop.manifest.created_at)
         return (datetime.now(UTC) - published).total_seconds()
+
+    @property
+    def checked_age_seconds(self) -> float:
+        """How long ago the served set was published, or found to be up to date by a refresh."""
+        return time.time() - up_to_date_at(self.root, self._shop.manifest)
 
     @property
     def ready(self) -> list[str]:

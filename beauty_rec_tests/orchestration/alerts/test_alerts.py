@@ -16,6 +16,7 @@ from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.refresh.folder import PARENT_TAG
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.recommender.online.sets.manifest import Manifest
+from beauty_rec.serving.published.checked import CHECKED, note_checked
 from beauty_rec.serving.published.manifest import FORMAT
 from beauty_rec.settings import Settings
 from beauty_rec_tests.orchestration.alerts.receivers import Mailbox, Webhook, mail_server, webhook
@@ -146,28 +147,30 @@ def test_a_failed_check_is_said_until_it_passes(
     assert [line for line in hook.lines[before:] if line.startswith(gone)]
 
 
-def test_a_stale_set_is_said_until_another_is_published(watch: Watch, hook: Webhook) -> None:
+def publish(watch: Watch, hours_ago: float) -> Path:
+    """Publish a set; return its manifest."""
+    at = datetime.now(UTC) - timedelta(hours=hours_ago)
+    made = Manifest(
+        format=FORMAT, set="abc", created_at=at.isoformat(),
+        parts={}, indexes={}, facts={}, metrics={},
+    )  # fmt: skip
     manifest = watch.settings.data_dir / "serving" / "manifest.json"
-    manifest.parent.mkdir()
+    manifest.parent.mkdir(exist_ok=True)
+    manifest.write_text(made.model_dump_json())
+    return manifest
 
-    def publish(hours_ago: float) -> None:
-        at = datetime.now(UTC) - timedelta(hours=hours_ago)
-        made = Manifest(
-            format=FORMAT, set="abc", created_at=at.isoformat(),
-            parts={}, indexes={}, facts={}, metrics={},
-        )  # fmt: skip
-        manifest.write_text(made.model_dump_json())
 
-    publish(49)
+def test_a_stale_set_is_said_until_another_is_published(watch: Watch, hook: Webhook) -> None:
+    publish(watch, 49)
     assert watch.tick() == "nothing new"
-    publish(51)
+    manifest = publish(watch, 51)
     watch.tick()
     watch.tick()
     manifest.unlink()
     assert watch.tick() == "nothing new"  # nothing says that it is over
     manifest.write_text("{}")
     watch.tick()
-    publish(0)
+    publish(watch, 0)
     watch.tick()
     assert [line.partition(" set ")[2].split(":")[0] for line in hook.lines] == [
         "stale",
@@ -176,6 +179,18 @@ def test_a_stale_set_is_said_until_another_is_published(watch: Watch, hook: Webh
         "unreadable",
     ]
     assert [line[0] for line in hook.lines] == ["🔴", "🔴", "🟢", "🟢"]
+
+
+def test_a_set_is_not_stale_where_a_refresh_found_nothing_new(watch: Watch, hook: Webhook) -> None:
+    root = publish(watch, 51).parent
+    note_checked(root)
+    assert watch.tick() == "nothing new"
+    (root / CHECKED).write_text("[")  # as if it had never been noted
+    watch.tick()
+    assert "published" in hook.lines[0]
+    note_checked(root)
+    watch.tick()
+    assert hook.lines[1:] == [hook.lines[0].replace("🔴", "🟢 resolved:")]
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

@@ -25,6 +25,10 @@ class ShopMetrics:
             "set_refusals", "Looks for a newer set that ended in a refusal."
         )
         self._set_age = self._gauge("served_set_age_seconds", "Since the served set was published.")
+        self._checked_age = self._gauge(
+            "served_set_checked_age_seconds",
+            "Since it was published, or found to be up to date by a refresh.",
+        )
         self._look_age = self._gauge(
             "set_look_age_seconds", "Since the last look for a newer set came back."
         )
@@ -47,6 +51,7 @@ class ShopMetrics:
         self._switches.set(engine.switches)
         self._refusals.set(engine.refusals)
         self._set_age.set(engine.set_age_seconds)
+        self._checked_age.set(engine.checked_age_seconds)
         self._look_age.set(time.monotonic() - engine.looked)
         self._rules.set(len(engine.rules))
         self._rules_refused.set(engine.rules.refused is not None)
