@@ -21,7 +21,7 @@ from beauty_rec.settings.features import (
     VocabularySettings,
 )
 from beauty_rec.settings.group import Group
-from beauty_rec.settings.memory import memory_of, read_remembered
+from beauty_rec.settings.memory import memory_of, memory_stamp, read_remembered
 from beauty_rec.settings.operation import (
     CheckSettings,
     ExecutionSettings,
@@ -109,6 +109,7 @@ __all__ = [
     "is_secret_name",
     "let_threads_sleep",
     "memory_of",
+    "memory_stamp",
     "offline",
     "read_remembered",
     "readable_dsn",

@@ -1,5 +1,6 @@
 """What a data folder remembers of what its runs were given."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,3 +55,12 @@ def read_remembered(data_dir: Path) -> dict[str, Any]:
         if isinstance(kept := given.get(group), dict):
             given[group] = {name: value for name, value in kept.items() if name not in names}
     return given
+
+
+def memory_stamp(data_dir: Path) -> str:
+    """Return what stands for all that a data folder remembers: where that differs, another text."""
+    try:
+        text = json.dumps(read_remembered(data_dir), sort_keys=True)
+    except (OSError, ValueError):
+        return "unreadable"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -18,6 +18,7 @@ from beauty_rec.orchestration.dagster_internals import AutomationResult
 from beauty_rec.orchestration.refresh.lock import is_refreshing
 from beauty_rec.orchestration.refresh.staleness import Look
 from beauty_rec.orchestration.storage.holdings import Holdings
+from beauty_rec.settings import memory_stamp
 
 _LOOKS: WeakKeyDictionary[Any, dict[frozenset[str], Look]] = WeakKeyDictionary()
 """One look an evaluation: Dagster makes a new asset graph view for each tick."""
@@ -29,9 +30,9 @@ def build_when_stale(
     """Return the condition of every asset.
 
     An asset is asked for when it is missing or stale, nothing above it is (so each is built once,
-    in order), neither it nor a parent is being built, no refresh of the data folder runs, and it
-    was not asked for before with the same code and inputs: a failed asset is tried again when
-    something changed, by a job or by hand, not every half minute.
+    in order), neither it nor a parent is being built, no refresh of the data folder runs, or was
+    given other settings since, and it was not asked for before with the same code and inputs: a
+    failed asset is tried again when something changed, by a job or by hand, not every half minute.
 
     Args:
         data_dir: where a refresh would hold its turn.
@@ -44,6 +45,7 @@ def build_when_stale(
         & ~dg.AutomationCondition.in_progress()
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~RefreshRuns(data_dir)
+        & ~SettingsChanged(data_dir, memory_stamp(data_dir))
         & NotAskedForYet(kept, holdings)
     ).with_label("stale, and all above it is settled")
 
@@ -95,6 +97,23 @@ class RefreshRuns(dg.AutomationCondition[Any]):
         busy = not context.candidate_subset.is_empty and is_refreshing(self.data_dir)
         return AutomationResult(
             context, context.candidate_subset if busy else context.get_empty_subset()
+        )
+
+
+@dataclass(frozen=True)
+class SettingsChanged(dg.AutomationCondition[Any]):
+    """The data folder remembers other settings than the code location was loaded with."""
+
+    data_dir: Path
+    loaded: str
+    name = "settings_changed"
+    description = "Settings changed: reload the code location"
+    requires_cursor = False
+
+    def evaluate(self, context: Any) -> AutomationResult[Any]:
+        changed = memory_stamp(self.data_dir) != self.loaded
+        return AutomationResult(
+            context, context.candidate_subset if changed else context.get_empty_subset()
         )
 
 

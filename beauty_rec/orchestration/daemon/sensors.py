@@ -8,11 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.alerts.sensor import alert_sensor
 from beauty_rec.orchestration.assets.raw import INPUT_OF
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
-from beauty_rec.settings import Settings
+from beauty_rec.settings import Settings, memory_stamp
+from beauty_rec.verified import Verified
 
 SETTLED_SECONDS = 5
 """A file that was written less long ago may still be written to."""
@@ -37,6 +37,8 @@ def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
 
 
 def _watch_inputs(settings: Settings) -> dg.SensorDefinition:
+    loaded, verified = memory_stamp(settings.data_dir), Verified.below(settings.data_dir)
+
     @dg.sensor(
         name="watch_inputs",
         minimum_interval_seconds=settings.schedule.watch_seconds,
@@ -45,6 +47,8 @@ def _watch_inputs(settings: Settings) -> dg.SensorDefinition:
         "read only when its size, its time or its place on the disk did.",
     )
     def watch_inputs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if memory_stamp(settings.data_dir) != loaded:  # it may have other inputs
+            return dg.SkipReason("settings changed: reload the code location")
         known = json.loads(context.cursor) if context.cursor else {}
         observations: list[dg.AssetObservation] = []
         waiting: list[str] = []
@@ -59,7 +63,8 @@ def _watch_inputs(settings: Settings) -> dg.SensorDefinition:
             elif path is not None and 0 <= time.time() - path.stat().st_mtime < SETTLED_SECONDS:
                 waiting.append(f"{path} was written just now")
             else:
-                version = "none" if path is None else content_hash(path)
+                # Kept file by file: a tick that is cut short is not begun anew by the next.
+                version = "none" if path is None else verified.content_hash(path)
                 if version != before.get("version"):
                     observations.append(_observation(asset, version, path))
                 # A file that changed while it was read keeps its old stamp: read again next time.

@@ -1,5 +1,6 @@
 """What the daemon asks for, tick by tick, and that it is what `beauty-rec run` would build."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,16 @@ def test_it_rests_while_a_refresh_runs(daemon: Daemon, tmp_path: Path) -> None:
     daemon.world.rows["test"] = "x"
     with refresh_turn(tmp_path):
         assert daemon.settle() == []
+    assert daemon.settle() == ["split_rows", "words[test]", "summary"]
+
+
+def test_it_rests_until_it_has_the_settings_of_the_last_run(daemon: Daemon, tmp_path: Path) -> None:
+    memory = tmp_path / "settings.json"
+    daemon.world.rows["test"] = "x"
+    memory.write_text(json.dumps({"keywords": {"max_phrases": 5}}))
+    assert daemon.settle() == []
+    daemon.world.condition = build_when_stale(tmp_path)  # the code location is loaded anew
+    memory.write_text(json.dumps({"keywords": {"max_phrases": 5}}, indent=2))
     assert daemon.settle() == ["split_rows", "words[test]", "summary"]
 
 

@@ -1,5 +1,6 @@
 """The watcher of the input files: content counts, not times."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from beauty_rec import verified
 from beauty_rec.artifacts import content_hash
-from beauty_rec.orchestration.daemon import sensors as module
 from beauty_rec.orchestration.daemon.sensors import sensors
 from beauty_rec.settings import ScheduleSettings, Settings
 
@@ -66,8 +67,18 @@ def test_a_touched_file_is_read_but_not_observed(watch: Watch) -> None:
 
 
 def test_an_untouched_file_is_not_even_read(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "content_hash", lambda path: pytest.fail("the file was read"))
+    monkeypatch.setattr(verified, "file_hashes", lambda path: pytest.fail("the file was read"))
     assert "skipped" in watch.tick()
+    watch.cursor = None  # of a tick that was cut short: what it read it need not read again
+    assert watch.tick()["reviews_file"] == content_hash(watch.reviews)
+
+
+def test_inputs_of_other_settings_are_not_looked_at(watch: Watch, tmp_path: Path) -> None:
+    watch.write(watch.reviews, "three")
+    watch.write(tmp_path / "settings.json", json.dumps({"reviews": "others.jsonl"}))
+    assert watch.tick() == {"skipped": "settings changed: reload the code location"}
+    watch.write(tmp_path / "settings.json", "{}\n")  # as of a run that was given nothing
+    assert set(watch.tick()) == {"reviews_file"}
 
 
 def test_a_file_that_may_still_be_written_to_waits(watch: Watch) -> None:
