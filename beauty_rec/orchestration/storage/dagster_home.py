@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -164,10 +164,31 @@ def open_copy(data_dir: Path) -> Iterator[dg.DagsterInstance]:
     with _named(home), tempfile.TemporaryDirectory(prefix="beauty-rec-") as made:
         copy = Path(made)
         for name in COPIED:
-            for file in (home / name).glob("*"):
-                if file.is_file() and file.name.startswith(KEPT):
+            for file in (home / name).glob("*.db"):
+                if file.name in KEPT:
                     (copy / name).mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(file, copy / name / file.name)
+                    _copy(file, copy / name)
         (copy / "dagster.yaml").write_text(_config())
         with dg.DagsterInstance.from_config(str(copy)) as instance:
             yield instance
+
+
+def _copy(file: Path, folder: Path) -> None:
+    """Copy a database as it is at one moment, while others may write to it."""
+    log = file.with_name(f"{file.name}-wal")
+    for _ in range(10):
+        before = file.stat().st_mtime_ns
+        if log.exists():  # somebody has it open, or was killed
+            try:
+                with (
+                    closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as opened,
+                    closing(sqlite3.connect(folder / file.name)) as copy,
+                ):
+                    opened.backup(copy)
+                return
+            except sqlite3.Error:  # it is damaged, or nothing may be written beside it
+                with suppress(FileNotFoundError):
+                    shutil.copyfile(log, folder / log.name)
+        shutil.copyfile(file, folder / file.name)
+        if file.stat().st_mtime_ns == before:
+            return

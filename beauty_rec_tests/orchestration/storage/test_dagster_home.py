@@ -1,12 +1,16 @@
 """Where Dagster keeps its records, whatever the data folder is called."""
 
 import runpy
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from beauty_rec.orchestration.storage.dagster_home import (
@@ -55,6 +59,28 @@ def test_a_damaged_database_is_named_with_the_remedy(tmp_path: Path, name: str) 
     assert look(open_instance, tmp_path) == 0
 
 
+def test_records_are_copied_as_of_one_moment_while_others_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dg.asset
+    def thing() -> None: ...
+
+    file = tmp_path / "dagster" / "history" / "runs.db"
+    with open_instance(tmp_path) as instance, closing(sqlite3.connect(file)) as other:
+        other.execute("SELECT count(*) FROM runs")  # the log stays while it is connected
+        dg.materialize([thing], instance=instance)
+        copy_file = shutil.copyfile
+
+        def no_copy_of_runs(source: Path, target: Path) -> None:
+            # A checkpoint may fall between the copies of the database and of its log.
+            assert not source.name.startswith("runs.db")
+            copy_file(source, target)
+
+        monkeypatch.setattr(shutil, "copyfile", no_copy_of_runs)
+        with open_copy(tmp_path) as copy:
+            assert copy.get_runs_count() == 1
+
+
 def test_what_is_started_is_told_of_the_folder_and_its_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,9 +112,8 @@ def test_a_folder_is_not_judged_by_the_records_of_another(
     monkeypatch.setenv("DAGSTER_HOME", str(two_folders / "b" / "dagster"))
     with pytest.raises(ValueError, match=r"records are those of .*/b: set DAGSTER_HOME=.*/a/d"):
         runpy.run_module("beauty_rec.definitions")
-    worker = {"execution": {"worker_data_dir": str(two_folders / "a")}}
-    for own in (Settings(data_dir=two_folders / "b"), Settings(**worker)):
-        refuse_other_records(own)
+    refuse_other_records(Settings(data_dir=two_folders / "b"))
+    refuse_other_records(Settings(execution={"worker_data_dir": str(two_folders / "a")}))
     (two_folders / "home").mkdir()  # of containers, which keep the records in PostgreSQL
     for home in (two_folders / "a" / "dagster", two_folders / "home"):
         monkeypatch.setenv("DAGSTER_HOME", str(home))
@@ -108,7 +133,7 @@ def test_a_clone_has_the_records_of_its_own_data_folder(
 @pytest.mark.live
 def test_step_processes_build_in_the_folder_that_the_command_names(two_folders: Path) -> None:
     files = write_sample(two_folders / "input", SampleSettings(reviews=100, items=20))
-    told = ["run", "--data-dir", "b", "--reviews", files.reviews, "--select", "raw_reviews"]
+    told = ["run", "--data-dir", "b", "--reviews", str(files.reviews), "--select", "raw_reviews"]
     done = subprocess.run(
         [sys.executable, "-m", "beauty_rec.cli", *told, "--set", "execution.executor=multiprocess"],
         env=child_environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False,
