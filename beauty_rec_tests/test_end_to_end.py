@@ -19,7 +19,7 @@ from beauty_rec.artifacts import Vectors, content_hash
 from beauty_rec.cli import app
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.orchestration.code_location import build_definitions
-from beauty_rec.orchestration.refresh.folder import PARENT_TAG
+from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.orchestration.refresh.refresh import QUIET
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.recommender.online.requests import RecommendRequest

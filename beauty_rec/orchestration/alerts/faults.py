@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from beauty_rec.orchestration.dagster_internals import JUDGED
 from beauty_rec.orchestration.refresh.dead_runs import is_launched
-from beauty_rec.orchestration.refresh.folder import PARENT_TAG
+from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.serving.published.checked import up_to_date_at
 from beauty_rec.serving.published.manifest import read_manifest

@@ -13,7 +13,8 @@ from pydantic import Field
 from beauty_rec.orchestration.daemon.promotion import promote
 from beauty_rec.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from beauty_rec.orchestration.refresh.dead_runs import RUN_TAG, life_tags
-from beauty_rec.orchestration.refresh.folder import PARENT_TAG, Request, folder_refresh
+from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
+from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.settings import Train
 

@@ -18,7 +18,7 @@ import dagster as dg
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
 from beauty_rec.orchestration.refresh.drafts import sweep
 from beauty_rec.orchestration.refresh.forgetting import drop_forgotten
-from beauty_rec.orchestration.refresh.lock import REFRESH_TAG, refresh_turn
+from beauty_rec.orchestration.refresh.lock import PARENT_TAG, REFRESH_TAG, refresh_turn
 from beauty_rec.orchestration.refresh.refresh import (
     Status,
     Step,
@@ -31,8 +31,6 @@ from beauty_rec.orchestration.refresh.worker import Worker
 from beauty_rec.serving.published.checked import note_checked
 from beauty_rec.settings import Train
 
-PARENT_TAG = "beauty_rec/job_run"
-"""Names the run of the job that a step's run belongs to."""
 PUBLISHED = Step(dg.AssetKey("serving_manifest"))
 
 

@@ -15,6 +15,8 @@ from typing import IO
 LOCK = "refresh.lock"
 REFRESH_TAG = "beauty_rec/refresh"
 """Of the runs that a refresh started, which holds the turn for them."""
+PARENT_TAG = "beauty_rec/job_run"
+"""Names the run of the job that a step's run belongs to."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 0.3
 """Within which who only looks whether a refresh runs has let the turn go again."""

@@ -14,6 +14,7 @@ from beauty_rec.orchestration.dagster_internals import (
     ModuleCodePointer,
     ReconstructableRepository,
 )
+from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.settings import Settings, secret_variables
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -121,10 +122,8 @@ def run_step(
             raise_on_error=False,
         )
 
-    pointer = ModuleCodePointer("beauty_rec.definitions", "defs")
-    elsewhere = ReconstructableRepository(pointer).get_reconstructable_job("__ASSET_JOB")
     with dg.execute_job(
-        elsewhere,
+        _as_of_the_job(instance, tags).get_reconstructable_job("__ASSET_JOB"),
         instance=instance,
         run_config=dict(run_config),
         asset_selection=[key],
@@ -132,3 +131,23 @@ def run_step(
         raise_on_error=False,
     ) as result:
         return result
+
+
+def _as_of_the_job(
+    instance: dg.DagsterInstance, tags: Mapping[str, str]
+) -> ReconstructableRepository:
+    """Return the code location, to be loaded by its name where the job's own run was started.
+
+    A pod of a step has no image and no variables but those that its run tells of.
+    """
+    pointer = ModuleCodePointer("beauty_rec.definitions", "defs")
+    parent = instance.get_run_by_id(tags[PARENT_TAG]) if PARENT_TAG in tags else None
+    if parent is None or parent.job_code_origin is None:
+        return ReconstructableRepository(pointer)
+    told = parent.job_code_origin.repository_origin
+    return ReconstructableRepository(
+        pointer,
+        container_image=told.container_image,
+        entry_point=told.entry_point,
+        container_context=told.container_context,
+    )

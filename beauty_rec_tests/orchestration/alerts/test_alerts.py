@@ -13,7 +13,7 @@ import pytest
 from beauty_rec.orchestration.alerts import faults
 from beauty_rec.orchestration.alerts.sensor import alert_sensor
 from beauty_rec.orchestration.code_location import build_definitions
-from beauty_rec.orchestration.refresh.folder import PARENT_TAG
+from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.serving.published.checked import CHECKED, note_checked

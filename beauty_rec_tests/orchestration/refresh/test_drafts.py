@@ -9,7 +9,8 @@ import pytest
 
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
 from beauty_rec.orchestration.refresh.drafts import sweep
-from beauty_rec.orchestration.refresh.folder import PARENT_TAG, Request, folder_refresh
+from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
+from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.settings import child_environment
 from beauty_rec_tests.orchestration.world import World, definitions_of
