@@ -147,7 +147,7 @@ bench-peers: $(READY) $(PEERS_ENV)/.ready  ## LightFM, ALS, SASRec … beside wh
 	$(BIN)/python benchmarks/peers.py --python "$(abspath $(PEERS_ENV)/bin/python)" \
 	  --data-dir "$(or $(DATA),data)" --seeds $(PEERS_SEEDS)
 
-# Below data/. Not store/, serving/, language/, settings.json, forgotten.json and inputs: no run brings
+# Below data/. Not store/, serving/, language/, settings.json, forgotten.json, shop.id, inputs: no run brings
 # them back. data/README.md says what each holds.
 MADE_AGAIN := processed models chromadb postgres cache evaluation raw/sample .drafts .fetched
 

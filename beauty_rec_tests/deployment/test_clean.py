@@ -11,7 +11,7 @@ MADE_AGAIN = {
     ".drafts/item_table", ".fetched/3f2a/keywords.parquet", ".shop-x/rows.parquet",
 }  # fmt: skip
 IRREPLACEABLE = {
-    "store/cluster/PG_VERSION", "serving/manifest.json", "serving/release.json",
+    "store/cluster/PG_VERSION", "shop.id", "serving/manifest.json", "serving/release.json",
     "serving/experiment.toml", "language/answers.sqlite", "settings.json", "forgotten.json",
     "raw/mine.jsonl.gz", "raw/shop/forgotten.json", "dagster/dagster.yaml", "README.md",
     "shop/processed/keywords/train.parquet", "shop/settings.json",

@@ -69,6 +69,7 @@ def item_index(
     """The item matrix (tower vectors, statistics of train, text vectors) and its pgvector index."""
     from beauty_rec.events.folds import with_context
     from beauty_rec.search.pgvector.build import item_index_version
+    from beauty_rec.search.pgvector.owner import claim
     from beauty_rec.towers.users.current_items import current_items
     from beauty_rec.towers.users.layout import QUERIES, SERVED
 
@@ -79,6 +80,7 @@ def item_index(
     version = item_index_version(matrix, settings.item_index)
     context.set_data_version(context.asset_key, dg.DataVersion(f"{version}-{items.as_of_ms}"))
     queries = np.load(user_tower / QUERIES, allow_pickle=False)
+    claim(settings)
     verified = Verified.below(settings.data_dir)
     built = pgvector.build(matrix, version, settings.item_index, queries, verified)
     draft = store.draft("item_index")

@@ -13,6 +13,7 @@ from typing import Any
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.corpus.intake.given import GivenKind, taken_path
 from beauty_rec.recommender.online.events import CHOICES
+from beauty_rec.search.pgvector.owner import claim
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, Store
 from beauty_rec.settings import Settings
@@ -60,7 +61,9 @@ def made_store(settings: Settings) -> Iterator[Store]:
 
     Raises:
         DatabaseDown: it cannot be opened.
+        RuntimeError: the database is another shop's.
     """
+    claim(settings)
     store = Store(settings.data_dir / STORE, settings.item_index.dsn)
     try:
         store.open()
