@@ -215,6 +215,11 @@ class RankingSettings(Group):
     fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
     prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
     neighbours: int = Field(100, ge=1, description="items kept that the same users took")
+    price: bool = Field(
+        False,
+        description="read the catalogue's price: a snapshot of later, which an event of the past did "
+        "not see",
+    )
     embedding_dim: int = Field(4, ge=1, description="of a feature")
     hidden: tuple[Width, ...] = Field((64, 32), description="widths of the hidden layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations")

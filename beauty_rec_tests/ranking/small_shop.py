@@ -14,6 +14,7 @@ DAY = 86_400_000
 SETTINGS = RankingSettings(
     history_std=3, history_re=4, half_lives_days=(2,), context_half_lives_days=(4,),
     embedding_dim=4, hidden=(8, 4), dropout=0.1, epochs=4, batch_size=16, learning_rate=0.01,
+    price=True,
 )  # fmt: skip
 
 

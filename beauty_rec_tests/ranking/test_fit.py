@@ -1,5 +1,6 @@
 """Learned orders from candidates: folds see only their past, and a killed training goes on."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +99,25 @@ def test_what_was_fitted_is_read_again_with_its_trees(tmp_path: Path, bins: int)
         assert ((found >= 0) & (found <= 1)).all()
     empty = builder.build(shop.queries(), shop.candidates().take(np.zeros(0, np.int64)))
     assert all(len(model.probabilities(empty)) == 0 for model in models.values())
+
+
+def test_a_reranker_from_before_prices_could_be_left_out_reads_them_on(tmp_path: Path) -> None:
+    _fit(tmp_path, [], ablation=False, price=True)
+    models, builder = load_rankers(tmp_path)
+    features = builder.build(shop.queries(), shop.candidates())
+    spec = json.loads((tmp_path / "features.json").read_text())
+    assert spec.pop("price")
+    (tmp_path / "features.json").write_text(json.dumps(spec))
+    document = json.loads((tmp_path / "reranker.json").read_text())
+    del document["settings"]["price"]
+    (tmp_path / "reranker.json").write_text(json.dumps(document))
+    old, reader = load_rankers(tmp_path)
+    again = reader.build(shop.queries(), shop.candidates())
+    assert "log_price" in reader.spec.raw
+    np.testing.assert_array_equal(again.raw, features.raw)
+    np.testing.assert_array_equal(
+        old["reranked"].probabilities(again), models["reranked"].probabilities(features)
+    )
 
 
 def test_a_reranker_is_asked_with_the_ids_of_today(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "brand": ("STD: maker", "raw_items.store, raw_items.title, raw_items.details"),
         "gender": ("STD: for whom it is made", "raw_items.title, raw_items.description"),
         "age_group": ("STD: for whom it is made", "raw_items.title, raw_items.description"),
-        "positioning": ("STD: price level", "raw_items.price, raw_items.category"),
+        "positioning": ("STD: price level", "raw_items.title, raw_items.description"),
         "context": ("RE: contexts in which train events chose it", "split_reviews.context"),
         "summary": (
             "the description in a few words",

@@ -56,7 +56,7 @@ class ItemTable:
     std_fields: int
     """S"""
     log_price: NDArray[np.float32]
-    """[I + 1], NaN where no price is known."""
+    """[I + 1], NaN where no price is known; a feature where :attr:`FeatureSpec.price` says so."""
     events: ItemEvents
     row_of: dict[str, int] = field(init=False, repr=False, compare=False)
     context_row_of: dict[str, int] = field(init=False, repr=False, compare=False)

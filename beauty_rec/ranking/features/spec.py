@@ -1,5 +1,6 @@
 """The layout and statistics of the reranker's features: saved with the model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,17 @@ RETRIEVAL = ("user_tower", "item_to_item", "popular", "new_arrivals")
 None reads a text. In train an item's text holds what its own buyers wrote, and the retriever has
 seen their reviews, so a learned order would trust a text far beyond its worth.
 """
+PRICE = "log_price"
 DENSE = (
     *RETRIEVAL,
-    *("log_price", "log_count", "log_age_days"),
+    *(PRICE, "log_count", "log_age_days"),
     *("log_history", "std_similarity", "re_similarity", "history_similarity"),
 )
-"""Dense values that every shop has; those of half-lives and profile numbers follow."""
+"""Dense values of every shop, the price where it is asked for; those of half-lives and profile
+numbers follow."""
 CLIP = 5.0
 """Standard deviations kept of a dense value: one odd price must not decide."""
-FLAGGED = ("log_price", "log_age_days")
+FLAGGED = (PRICE, "log_age_days")
 
 
 class FeatureSpec(BaseModel):
@@ -57,6 +60,8 @@ class FeatureSpec(BaseModel):
     """Occasions that are told apart, of all of train: a fold and a night count the same ones."""
     mean: list[float] = []
     std: list[float] = []
+    price: bool = True
+    """Whether the price is a dense value, as it was in all specs from before this could be said."""
     dense_bins: int = 0
     """Of each dense value, at most; 0: none."""
     edges: list[list[float]] = []
@@ -95,6 +100,7 @@ class FeatureSpec(BaseModel):
             half_lives_days=list(settings.half_lives_days),
             context_half_lives_days=list(settings.context_half_lives_days),
             contexts=occasions(reviews),
+            price=settings.price,
             dense_bins=settings.dense_bins,
         )
 
@@ -113,7 +119,7 @@ class FeatureSpec(BaseModel):
     def raw(self) -> list[str]:
         """Names of the dense values before flags."""
         return [
-            *DENSE,
+            *self._known(DENSE),
             *self.popularity,
             *self.in_context,
             *(f"profile_{name}" for name in self.numbers),
@@ -125,12 +131,16 @@ class FeatureSpec(BaseModel):
         """Columns of :attr:`raw` that get a missing-value flag: one for all that miss together."""
         raw = self.raw
         profile = [f"profile_{name}" for name in self.numbers]
-        return [raw.index(name) for name in (*FLAGGED, *self.in_context[:1], *profile)]
+        return [raw.index(name) for name in (*self._known(FLAGGED), *self.in_context[:1], *profile)]
 
     @property
     def dense(self) -> list[str]:
         """Names of all dense values."""
         return [*self.raw, *(f"{self.raw[i]}_missing" for i in self.flagged)]
+
+    def _known(self, names: Sequence[str]) -> list[str]:
+        """Return the names without that of the price, where it is not read."""
+        return [name for name in names if self.price or name != PRICE]
 
     def scaled_number(self, place: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the z-scores of a numeric profile column; NaN stays."""

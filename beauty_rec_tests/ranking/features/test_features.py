@@ -13,6 +13,7 @@ from beauty_rec.ranking.features.build import Candidates, FeatureBuilder, Query,
 from beauty_rec.ranking.features.item_table import Described, ItemTable
 from beauty_rec.ranking.features.skew import feature_skew
 from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
+from beauty_rec.settings import RankingSettings
 from beauty_rec_tests.ranking import small_shop as shop
 
 NOTHING = np.full((1, len(RETRIEVAL)), np.nan, dtype=np.float32)
@@ -74,6 +75,36 @@ def test_counts_prices_and_ages_by_hand() -> None:
     assert values["profile_height_cm"] == 160.0
     # i1 is a gown, as are two of the three items of the history: cos((0, 1), (1, 2)).
     assert values["std_similarity"] == pytest.approx(2 / math.sqrt(5))
+
+
+@pytest.mark.parametrize("price", [False, True])
+def test_a_changed_price_is_seen_only_where_the_settings_say_so(price: bool) -> None:
+    settings = shop.SETTINGS.model_copy(update={"price": price})
+    made, catalogue = shop.builder(settings), shop.items()
+    dear = catalogue.with_columns(price=3 * pl.col("price").fill_null(5))
+    table = ItemTable.build(
+        *(shop.attributes(), made.vocabulary, dear, shop.reviews(), shop.profiles()),
+        made.spec,
+        settings,
+    )
+    row = made.table.row_of["i1"]
+    given = made.table.with_items(["i1"], made.table.sparse[[row]], np.array([99.0], np.float32))
+    queries, candidates = shop.queries(), shop.candidates()
+    before = made.build(queries, candidates).raw
+    for other in (table, given):
+        after = replace(made, table=other).build(queries, candidates).raw
+        moved = [
+            name
+            for name, old, new in zip(made.spec.raw, before.T, after.T, strict=True)
+            if not np.array_equal(old, new, equal_nan=True)
+        ]
+        assert moved == (["log_price"] if price else [])
+    named = {name for name in made.spec.dense if "price" in name}
+    assert named == ({"log_price", "log_price_missing"} if price else set())
+
+
+def test_by_default_the_price_is_no_feature() -> None:
+    assert not RankingSettings().price
 
 
 def test_nothing_known_is_missing_not_zero() -> None:
