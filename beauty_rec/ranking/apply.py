@@ -52,9 +52,10 @@ def load_rankers(
 @torch.inference_mode()
 def predict(model: DeepFM, examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the logits of the given rows of ``examples``, float32 [N], without dropout."""
+    device = model.table.device
     model.eval()
     parts = [
-        model(examples.batch(rows[start : start + EVALUATION_ROWS])).numpy()
+        model(examples.batch(rows[start : start + EVALUATION_ROWS]).to(device)).cpu().numpy()
         for start in range(0, len(rows), EVALUATION_ROWS)
     ]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)

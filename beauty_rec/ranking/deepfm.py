@@ -49,6 +49,21 @@ class Batch(NamedTuple):
     bins: Tensor | None = None
     """int [B, dense values with bins], into the bins of all of them"""
 
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device."""
+        return Batch(*(part.to(device) for part in self if part is not None))  # bins stand last
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose draws are the same on every device: they are made on the CPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return what is kept, scaled so that the expectation stays."""
+        if not self.training or not self.p:
+            return input
+        kept = torch.empty(input.shape).bernoulli_(1 - self.p).div_(1 - self.p)
+        return input * kept.to(input)
+
 
 class DeepFM(nn.Module):
     """``forward`` maps a :class:`Batch` to logits [B].
@@ -87,9 +102,9 @@ class DeepFM(nn.Module):
         self.deep_user = nn.Linear(len(fields.user) * self.dim, width, bias=False)
         self.deep_item = nn.Linear(len(fields.item) * self.dim, width, bias=False)
         self.deep_dense = nn.Linear(fields.dense, width)
-        layers: list[nn.Module] = [nn.ReLU(), nn.Dropout(settings.dropout)]
+        layers: list[nn.Module] = [nn.ReLU(), Dropout(settings.dropout)]
         for before, after in zip(settings.hidden, settings.hidden[1:], strict=False):
-            layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(settings.dropout)]
+            layers += [nn.Linear(before, after), nn.ReLU(), Dropout(settings.dropout)]
         self.deep = nn.Sequential(*layers, nn.Linear(settings.hidden[-1], 1, bias=False))
         if fields.bins:
             bins = torch.randn(fields.bins, 1 + self.dim) * settings.embedding_std

@@ -47,6 +47,8 @@ def fit_rankers(
     embeddings: np.ndarray,
     target: Path,
     checkpoints: Path | None = None,
+    device: str = "cpu",
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Train the DeepFM and the trees, write both with the item table into ``target``.
 
@@ -58,6 +60,8 @@ def fit_rankers(
         target: new folder.
         checkpoints: folder of the state after the last epoch, from which a killed training goes
             on; emptied at the end.
+        device, precision: of the DeepFM's trainings, as in
+            :func:`~beauty_rec.ranking.train.train_reranker`.
 
     Returns:
         ``epochs``: one row of figures each; ``best``: that of the kept one; ``transfer``: short
@@ -84,9 +88,13 @@ def fit_rankers(
     size = len(vocabulary)
     trial, served = None, settings
     if settings.transfer and settings.ablation and settings.trial_epochs:
-        trial = try_transfer(train, judged, spec, size, settings, embeddings, checkpoints)
+        trial = try_transfer(
+            train, judged, spec, size, settings, embeddings, checkpoints, device, precision
+        )
         served = settings.model_copy(update={"transfer": trial.helps})
-    trained = train_reranker(train, judged, spec, size, served, embeddings, checkpoints)
+    trained = train_reranker(
+        train, judged, spec, size, served, embeddings, checkpoints, device, precision
+    )
     trained.reranker.save(target)
     table.save(target / TABLE)
     vocabulary.save(target / VOCABULARY)

@@ -31,6 +31,7 @@ from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
 from beauty_rec.settings import RankingSettings
+from beauty_rec.towers.precision import autocast
 from beauty_rec.training.checkpoints import (
     fingerprint_of,
     load_checkpoint,
@@ -57,6 +58,8 @@ def train_reranker(
     settings: RankingSettings,
     embeddings: NDArray[np.float32] | None = None,
     checkpoints: Path | None = None,
+    device: str = "cpu",
+    precision: str = "auto",
 ) -> Trained:
     """Return the DeepFM with the lowest calibrated log loss on ``valid``.
 
@@ -70,6 +73,9 @@ def train_reranker(
         checkpoints: folder of the last epoch's state, from which a killed training goes on and
             gives what it would have given in one go; a state of other data or settings is left
             aside.
+        device: that the model is trained on; what is drawn is drawn on the CPU, where the trained
+            one is calibrated and stays.
+        precision: ``encoder.precision``, for the forward passes of the training on a GPU.
 
     Raises:
         ValueError: no train query has its answer among the candidates.
@@ -94,6 +100,7 @@ def train_reranker(
     # Few candidates are chosen: start at their share, or epochs go by in finding it.
     share = float(train.labels[chosen].mean())
     torch.nn.init.constant_(model.linear.bias, math.log(share / (1 - share + 1e-9)))
+    model.to(device)
     optimizer = torch.optim.AdamW(
         _groups(model, settings),
         lr=settings.learning_rate,
@@ -110,7 +117,9 @@ def train_reranker(
             history, best = kept.state["history"], kept.best or best
 
     while len(history) < settings.epochs and _since_best(history) < settings.patience:
-        loss, steps = _train_epoch(model, optimizer, train, chosen, settings, len(history))
+        loss, steps = _train_epoch(
+            model, optimizer, train, chosen, settings, len(history), precision
+        )
         logits, labels = predict(model, valid, judged), valid.labels[judged]
         slope, offset = fit_platt(logits, labels)
         figures = {
@@ -127,7 +136,7 @@ def train_reranker(
             step, state = len(history), {"history": history}
             save_checkpoint(checkpoints, step, model, optimizer, fingerprint, state, best)
     model.load_state_dict(best)
-    model.fold()
+    model.to("cpu").fold()
     whole = predict(model, valid, calibrated)
     calibration = fit_platt(whole, valid.labels[calibrated])
     return Trained(Reranker(model, spec, rows, settings, calibration), history, judged_by)
@@ -149,6 +158,7 @@ def _train_epoch(
     chosen: NDArray[np.int64],
     settings: RankingSettings,
     epoch: int,
+    precision: str,
 ) -> tuple[float, int]:
     """Pass once over the rows ``chosen``; return the mean loss and the steps taken.
 
@@ -159,11 +169,14 @@ def _train_epoch(
         group["lr"] = 0.0 if frozen else group["rate"]
     order = np.random.default_rng((settings.seed, epoch))
     batches = list(shuffled_batches(chosen, train.features.user_row, settings.batch_size, order))
+    device, total = model.table.device, 0.0
     model.train()
-    total = 0.0
-    with seeded(epoch_seed(settings.seed, epoch)):
+    with seeded(epoch_seed(settings.seed, epoch), device):
         for rows in tqdm(batches, f"reranker epoch {epoch + 1}", disable=None):
-            loss = binary_cross_entropy_with_logits(model(train.batch(rows)), train.targets(rows))
+            batch, targets = train.batch(rows).to(device), train.targets(rows).to(device)
+            with autocast(device, precision):
+                logits = model(batch)
+            loss = binary_cross_entropy_with_logits(logits.float(), targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

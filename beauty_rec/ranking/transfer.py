@@ -84,6 +84,8 @@ def try_transfer(
     settings: RankingSettings,
     embeddings: NDArray[np.float32],
     checkpoints: Path | None = None,
+    device: str = "cpu",
+    precision: str = "auto",
 ) -> TransferTrial:
     """Train ``trial_seeds`` times ``trial_epochs`` with ``embeddings`` and without.
 
@@ -102,7 +104,9 @@ def try_transfer(
                 }
             )
             aside = None if checkpoints is None else checkpoints / f"trial-{seed}-{transfer:d}"
-            trained = train_reranker(train, valid, spec, rows, short, embeddings, aside)
+            trained = train_reranker(
+                train, valid, spec, rows, short, embeddings, aside, device, precision
+            )
             found[transfer].append(trained.history)
     return TransferTrial(found[True], found[False])
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from beauty_rec.ranking.deepfm import Batch, DeepFM, Fields
+from beauty_rec.ranking.deepfm import Batch, DeepFM, Dropout, Fields
 from beauty_rec.settings import RankingSettings
 from beauty_rec_tests.ranking.deepctr import import_deepctr
 
@@ -238,3 +238,25 @@ def test_a_tower_that_knows_nothing_transfers_nothing() -> None:
 def test_transfer_of_too_many_rows_is_an_error() -> None:
     with pytest.raises(ValueError, match="41 embeddings for a table of 40"):
         some_model().transfer(torch.zeros(ROWS + 1, 3), 0.1)
+
+
+def test_dropout_draws_what_torch_draws_on_a_cpu() -> None:
+    values = torch.randn(64, 32)
+    torch.manual_seed(3)
+    usual = torch.nn.Dropout(0.2)(values)
+    torch.manual_seed(3)
+    assert torch.equal(Dropout(0.2)(values), usual)
+    assert Dropout(0.2).eval()(values) is values
+
+
+def test_nothing_of_a_batch_or_of_the_model_stays_on_another_device() -> None:
+    """On a device without numbers, where an operation with a tensor of the CPU is an error."""
+    settings = SETTINGS.model_copy(update={"dropout": 0.5})
+    model = DeepFM(ROWS, FIELDS._replace(bins=4 * DENSE), settings)
+    model.transfer(torch.randn(ROWS, 6), scale=0.1)
+    batch = some_batch(2)
+    bins = torch.zeros(batch.dense.shape, dtype=torch.int64)
+    model.to("meta")
+    model(batch._replace(bins=bins).to(torch.device("meta"))).sum().backward()
+    assert {p.grad.device.type for p in model.parameters() if p.grad is not None} == {"meta"}
+    assert all(p.grad is not None for p in model.parameters())

@@ -14,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from beauty_rec.ranking import train as reranker_recipe
+from beauty_rec.ranking.train import Trained, train_reranker
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.items import train as item_recipe
 from beauty_rec.towers.items.features import ItemFeatures
@@ -22,6 +24,8 @@ from beauty_rec.towers.precision import autocast
 from beauty_rec.towers.users.train import recipe as user_recipe
 from beauty_rec.towers.users.train.data import UserTowerData
 from beauty_rec.towers.users.train.recipe import train_user_tower
+from beauty_rec_tests.ranking import small_shop as shop
+from beauty_rec_tests.ranking.test_train import examples
 from beauty_rec_tests.towers.items.test_train import SETTINGS, features, known, reader
 
 __all__ = ["features"]
@@ -30,8 +34,14 @@ ELSEWHERE = ["a CPU that rounds otherwise", *(["cuda"] if torch.cuda.is_availabl
 
 Train = Callable[[Path, str], dict]
 
+LOSSES = {
+    item_recipe: "simcse_loss",
+    user_recipe: "sampled_softmax_loss",
+    reranker_recipe: "binary_cross_entropy_with_logits",
+}
 
-@pytest.fixture(params=["items", "users"])
+
+@pytest.fixture(params=["items", "users", "reranker"])
 def training(
     request: pytest.FixtureRequest,
     features: ItemFeatures,
@@ -45,11 +55,26 @@ def training(
         return user_recipe, lambda folder, device: train_user_tower(
             train_only, users, folder, device=device, precision="float32"
         )
-    # Dropout is drawn on the device; everything else is drawn on the CPU.
+    if request.param == "reranker":
+        return reranker_recipe, reranking
+    # A tower's dropout is drawn on the device; everything else is drawn on the CPU.
     items = SETTINGS.model_copy(update={"dropout": 0, "min_steps": 60})
     return item_recipe, lambda folder, device: train_item_tower(
         known(features), reader(features), items, folder, device=device, precision="float32"
     )
+
+
+def reranking(folder: Path, device: str) -> dict:
+    """Train with dropout, whose draws are the CPU's, and with what a tower knows of the ids."""
+    spec, words = shop.builder().spec, len(shop.vocabulary())
+    known = np.random.default_rng(0).normal(size=(words, 4)).astype(np.float32)
+    trained = train_reranker(
+        *(examples(1, spec), examples(2, spec), spec, words, shop.SETTINGS, known),
+        device=device,
+        precision="float32",
+    )
+    trained.reranker.save(folder)
+    return {"epochs": [{"loss": epoch["train_log_loss"]} for epoch in trained.history]}
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -69,7 +94,7 @@ def test_a_seed_gives_the_same_weights_elsewhere(
     recipe, train = training
     train(tmp_path / "here", "cpu")
     if device != "cuda":
-        name = "simcse_loss" if recipe is item_recipe else "sampled_softmax_loss"
+        name = LOSSES[recipe]
         exact, noise = getattr(recipe, name), torch.Generator().manual_seed(0)
 
         def rounded(one: torch.Tensor, two: torch.Tensor, *others: object) -> torch.Tensor:
@@ -85,7 +110,7 @@ def test_a_seed_gives_the_same_weights_elsewhere(
         assert torch.allclose(there[name], own, atol=1e-3, rtol=1e-3), name
 
 
-def test_in_bfloat16_the_towers_learn_what_they_learn_in_float32(
+def test_in_bfloat16_the_models_learn_what_they_learn_in_float32(
     training: tuple[ModuleType, Train], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The passes of a GPU, on a CPU that computes bfloat16 as a GPU does."""
@@ -106,3 +131,22 @@ def test_in_bfloat16_the_towers_learn_what_they_learn_in_float32(
     assert 0 < float((one - two).norm() / one.norm()) < 0.05
     losses = [[epoch["loss"] for epoch in log["epochs"]] for log in (plain, mixed)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_reranker_of_a_gpu_goes_on_there_and_is_served_on_the_cpu(tmp_path: Path) -> None:
+    spec, words = shop.builder().spec, len(shop.vocabulary())
+    data = examples(1, spec), examples(2, spec), spec, words
+
+    def train(checkpoints: Path, epochs: int) -> Trained:
+        settings = shop.SETTINGS.model_copy(update={"epochs": epochs})
+        return train_reranker(*data, settings, None, checkpoints, "cuda", "float32")
+
+    train(tmp_path / "parts", 2)
+    resumed, whole = train(tmp_path / "parts", 4), train(tmp_path / "whole", 4)
+    for one, other in zip(
+        resumed.reranker.model.parameters(), whole.reranker.model.parameters(), strict=True
+    ):
+        assert one.device.type == "cpu"
+        assert torch.allclose(one, other, atol=1e-3, rtol=1e-3)
+    assert np.isfinite(resumed.reranker.probabilities(data[1].features)).all()

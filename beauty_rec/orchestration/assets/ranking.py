@@ -31,7 +31,7 @@ GROUP = "ranking"
 @stage(
     group=GROUP,
     io="models",
-    settings=("ranking", *EVENTS),
+    settings=("ranking", "encoder.precision", *EVENTS),
     reads={"split_reviews": ["train", "valid"]},
     ins={
         "user_candidates": dg.AssetIn(
@@ -39,6 +39,7 @@ GROUP = "ranking"
         )
     },
     kinds=("pytorch", "lightgbm"),
+    gpu=True,
 )
 def reranker(
     context: dg.AssetExecutionContext,
@@ -63,6 +64,7 @@ def reranker(
     from beauty_rec.recommender.offline.split_asks import split_asks
     from beauty_rec.towers.items.served import load_item_tower, value_rows
     from beauty_rec.towers.past.stored import PastItems
+    from beauty_rec.training.device import device_of
 
     known = split_reviews.filter(pl.col("split") != "test")
     knowledge = ItemKnowledge.of(
@@ -89,6 +91,8 @@ def reranker(
         settings.reads_texts,
         target,
         store.checkpoints("reranker", used_code_version(context)),
+        device_of(settings.encoder.device),
+        settings.encoder.precision,
     )
     if log["judged_by"] != "valid":
         context.log.warning(f"stopped and calibrated by {log['judged_by']}")

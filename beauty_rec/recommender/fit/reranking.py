@@ -33,6 +33,8 @@ def fit_reranking(
     reads_texts: bool,
     target: Path,
     checkpoints: Path | None = None,
+    device: str = "cpu",
+    precision: str = "auto",
 ) -> tuple[dict[str, Any], Orders]:
     """Fit into ``target``: the learned orders with their item table, and ``orders.json``.
 
@@ -45,6 +47,8 @@ def fit_reranking(
         reads_texts: the user tower was trained with free texts.
         target: new folder.
         checkpoints: folder from which a killed training goes on.
+        device: that the DeepFM is trained on; all else is done on the CPU.
+        precision: ``encoder.precision``, for its training on a GPU.
 
     Returns:
         The log of :func:`~beauty_rec.ranking.fit.fit_rankers`, and the orders.
@@ -57,6 +61,8 @@ def fit_reranking(
         embeddings,
         target,
         checkpoints,
+        device,
+        precision,
     )
     models, builder = load_rankers(target)
     table = builder.table

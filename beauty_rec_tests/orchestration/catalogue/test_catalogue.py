@@ -44,7 +44,7 @@ BLOCKING = {
 SERVED = {"text_index", "item_index", "lexical_index", "serving_manifest"}
 GPU = {
     *("base_embeddings", "text_retriever", "item_embeddings", "item_tower", "item_vectors"),
-    *("past_items", "user_tower", "user_candidates", "retrieval_candidates"),
+    *("past_items", "user_tower", "user_candidates", "retrieval_candidates", "reranker"),
 }
 
 
