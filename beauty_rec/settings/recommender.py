@@ -108,7 +108,9 @@ class UserTowerSettings(Group):
     learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
     patience: int = Field(2, ge=1, description="epochs without a better valid Recall@100")
-    max_valid_queries: int = Field(20_000, ge=1, description="drawn by the seed")
+    max_valid_queries: int = Field(
+        20_000, ge=1, description="drawn by the seed; fewer where there are many items"
+    )
     candidates: int = Field(100, ge=1, description="items found for an event")
     text_weights: tuple[Weight, ...] = Field(
         (0, 2, 5, 10, 20, 40, 80),

@@ -15,6 +15,7 @@ from beauty_rec.towers.users.served import ServedUserTower
 from beauty_rec.towers.users.train import recipe
 from beauty_rec.towers.users.train.data import UserTowerData, user_tower_data
 from beauty_rec.towers.users.train.recipe import train_user_tower
+from beauty_rec.towers.users.train.validation import draw_rows
 from beauty_rec_tests.towers.conftest import Load
 from beauty_rec_tests.training.kills import kill_in_call
 
@@ -243,3 +244,12 @@ def test_what_a_training_keeps_in_files_lies_on_the_disk_it_is_given(
         data, small.model_copy(update={"epochs": 1}), tmp_path / "t", scratch=tmp_path
     )
     assert folders == [tmp_path] * small.origins
+
+
+@pytest.mark.parametrize(
+    ("items", "asked"), [(5_572, 20_000), (112_590, 4_440), (1_000_000, 2_000)]
+)
+def test_weights_of_a_large_shop_are_chosen_by_fewer_queries(items: int, asked: int) -> None:
+    rows = draw_rows(np.arange(70_000), items, UserTowerSettings())
+    assert len(rows) == asked
+    assert (np.diff(rows) > 0).all()

@@ -102,7 +102,7 @@ def train_user_tower(
     spec = StatisticsSpec.fit(events, train, known.people, numbers, as_of_ms, settings)
     statistics = spec.at(events, train, known.people, as_of_ms)
     items = build_item_matrix(data.item_vectors, statistics, as_of_ms, data.text_vectors)
-    valid = draw_rows(data.valid, settings)
+    valid = draw_rows(data.valid, len(items.ids), settings)
     popularity, popular_recall = best_popularity(
         items, len(settings.half_lives_days), events, valid, settings.candidates
     )
