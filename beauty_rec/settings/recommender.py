@@ -87,7 +87,10 @@ class UserTowerSettings(Group):
         0.05, ge=0, lt=1, description="share of examples that lose a branch, for each branch"
     )
     half_lives_days: tuple[Days, ...] = Field(
-        (20, 60, 180, 720), min_length=1, description="of the decayed popularity columns"
+        (20, 60, 180, 720),
+        min_length=1,
+        description="of the decayed popularity columns; the best on valid, or the nearest of "
+        "ranking.half_lives_days, is that of the source popular",
     )
     context_half_lives_days: tuple[Days, ...] = Field(
         (60, 365), description="of the popularity within a context"

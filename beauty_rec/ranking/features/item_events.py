@@ -40,6 +40,7 @@ class ItemEvents:
     Attributes:
         log_count: ``[I + 1]``, log(1 + events).
         log_popularity: ``[H, I + 1]``, log(0.1 + decayed events) for each half-life.
+        half_lives_days: ``[H]``; empty in a set of before they were kept.
         in_context: the same of the events in a context, and how much likelier it is than others.
         first_ms: int64 ``[I + 1]``, Unix ms of the first event.
         fit: ``[P, BINS, I + 1]``, log p(bin | item) / p(bin) of a profile number, smoothed, shrunk.
@@ -49,6 +50,7 @@ class ItemEvents:
 
     log_count: Floats
     log_popularity: Floats
+    half_lives_days: Floats
     in_context: ContextEvents
     first_ms: NDArray[np.int64]
     fit: Floats
@@ -91,12 +93,23 @@ class ItemEvents:
         return cls(
             log_count=np.log1p(np.bincount(item, minlength=size)).astype(np.float32),
             log_popularity=_stack(popularity, (0, size)),
+            half_lives_days=np.array(spec.half_lives_days, np.float32),
             in_context=ContextEvents.build(item, size, context, len(contexts), fading, prior),
             first_ms=first,
             fit=_fit(events, item, size, profiles, spec, decay(age, settings.fit_half_life), prior),
             similar=co_purchase(user, item, size, shrinkage=prior, neighbours=settings.neighbours),
             contexts=contexts,
         )
+
+    def popularity(self, half_life_days: float) -> Floats:
+        """Return the row of ``log_popularity`` of the nearest half-life, by their ratio.
+
+        Of a set that does not say its half-lives it is the middle one.
+        """
+        row = len(self.log_popularity) // 2
+        if len(self.half_lives_days):
+            row = int(np.argmin(np.abs(np.log(self.half_lives_days / half_life_days))))
+        return np.asarray(self.log_popularity[row])
 
     def history_similarity(
         self,
@@ -141,11 +154,11 @@ class ItemEvents:
 
     def taken(self, order: NDArray[np.int64]) -> "ItemEvents":
         """Return the same of the item rows ``order``; the last one stands for any other item."""
-        arrays = {
-            f.name: getattr(self, f.name)[..., order] for f in fields(self) if f.name not in _OTHER
-        }
+        by_item = {f.name for f in fields(self)} - {*_OTHER, "half_lives_days"}
+        arrays = {name: getattr(self, name)[..., order] for name in by_item}
         return ItemEvents(
             **arrays,
+            half_lives_days=self.half_lives_days,
             in_context=self.in_context.taken(order),
             similar=_taken(self.similar, order),
             contexts=self.contexts,
@@ -171,6 +184,7 @@ class ItemEvents:
 
         arrays = load_file(folder / "events.safetensors")
         size = len(arrays["log_count"])
+        arrays.setdefault("half_lives_days", np.zeros(0, np.float32))
         similar = csr_array(
             tuple(arrays.pop(f"similar_{name}") for name in _SPARSE), shape=(size, size)
         )

@@ -34,7 +34,7 @@ def fold_sources(space: ItemSpace, tower: ServedUserTower, table: ItemTable) -> 
     return [
         UserTowerSource(tower),
         ItemToItemSource(table, rows),
-        PopularSource(table, places),
+        PopularSource(table, places, tower.popular_half_life_days),
         ArrivalsSource(table, places),
     ]
 
@@ -58,6 +58,6 @@ def sources_of(
         DenseSource(),
         LexicalSource.of(index, space),
         ItemToItemSource(table, rows),
-        PopularSource(table, places),
+        PopularSource(table, places, tower.popular_half_life_days),
         ArrivalsSource(table, places),
     ]

@@ -1,4 +1,4 @@
-"""Candidates by popularity: what sells of late, within the occasion that is asked for."""
+"""Candidates by popularity: what sells, within the occasion that is asked for."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,11 +21,16 @@ BACKOFF = 0.1
 class PopularSource:
     """``log(decayed events / 0.1 + 1)`` of an item, with the shortest half-life of an occasion.
 
-    ``places``: int64 ``[N]``, the row of the table of each item of the space.
+    Attributes:
+        table: what train says of the items.
+        places: int64 ``[N]``, the row of the table of each item of the space.
+        half_life_days: of what sells in all: that of the user tower, which valid found best by
+            itself, or the table's nearest.
     """
 
     table: ItemTable
     places: NDArray[np.int64]
+    half_life_days: float
     name: ClassVar[str] = "popular"
     reads_text: ClassVar[bool] = False
     signed: ClassVar[bool] = False
@@ -48,5 +53,5 @@ class PopularSource:
     @cached_property
     def _overall(self) -> NDArray[np.float32]:
         """What sells in all, float32 ``[N]``."""
-        counts = self.table.events.log_popularity
-        return np.asarray(counts[len(counts) // 2, self.places] - np.log(FLOOR), dtype=np.float32)
+        counts = self.table.events.popularity(self.half_life_days)
+        return np.asarray(counts[self.places] - np.log(FLOOR), dtype=np.float32)

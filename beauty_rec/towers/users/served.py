@@ -56,6 +56,11 @@ class ServedUserTower:
         """The moment (Unix ms) at which the items' statistics were taken."""
         return self.items.as_of_ms
 
+    @property
+    def popular_half_life_days(self) -> float:
+        """Of the popularity column that ranks best by itself on valid."""
+        return self.statistics.half_lives_days[self.tower.shape.popularity]
+
     def knowledge(
         self, events: Events, context_vectors: Vectors, profiles: pl.DataFrame
     ) -> Knowledge:

@@ -213,6 +213,7 @@ def test_table_and_spec_survive_the_disk(tmp_path: Path) -> None:
     queries, candidates = shop.queries(), shop.candidates()
     one_way, other = made.build(queries, candidates), again.build(queries, candidates)
     np.testing.assert_array_equal(one_way.raw, other.raw)
+    assert again.table.events.half_lives_days.tolist() == [2]
     np.testing.assert_array_equal(one_way.user_ids, other.user_ids)
 
 

@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +28,6 @@ from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.towers.users.inputs import Requests
 from beauty_rec.towers.users.item_matrix import ItemMatrix
-from beauty_rec.towers.users.served import ServedUserTower
 from beauty_rec_tests.ranking import small_shop as shop
 from beauty_rec_tests.recommender.served_set import USER
 
@@ -102,7 +104,7 @@ def test_item_to_item_sums_the_company_of_the_past(space: ItemSpace, table: Item
 
 
 def test_a_replaced_item_has_its_company_once(space: ItemSpace, table: ItemTable) -> None:
-    tower: ServedUserTower = None  # type: ignore[assignment]  # it is not asked
+    tower: Any = SimpleNamespace(popular_half_life_days=2)  # it is not asked
     index = LexicalIndex.build(["i3"], ["a gown"])
     sparse, price = table.sparse[[table.row_of["i3"]]], np.array([5.0], np.float32)
     grown = space.with_items(["i3"], space.vectors(space.rows(["i3"])))
@@ -124,7 +126,7 @@ def test_a_replaced_item_has_its_company_once(space: ItemSpace, table: ItemTable
 def test_popular_counts_what_sells_of_late_within_the_occasion(
     space: ItemSpace, table: ItemTable
 ) -> None:
-    source = PopularSource(table, table.rows(space.ids))
+    source = PopularSource(table, table.rows(space.ids), 20)  # the table has 2 days alone
     queries = [Query(0, [], text, {}) for text in (None, " Wedding ", "of my own words")]
     found = source.scores(asks(queries), space)
     # Train ends on day 12; half-lives are 2 days in all, 4 within an occasion.
@@ -138,6 +140,21 @@ def test_popular_counts_what_sells_of_late_within_the_occasion(
         assert by_id(found[1])[name] == pytest.approx(within + 0.1 * overall, abs=1e-4)
     np.testing.assert_array_equal(found[2], found[0])
     assert by_id(found[0])["i9"] == pytest.approx(0, abs=1e-6)
+
+
+def test_what_sells_in_all_fades_as_valid_found_best(space: ItemSpace, table: ItemTable) -> None:
+    """By the user tower's half-life, or the nearest that the table counts by: for 90 that is 60."""
+    days = np.array([14, 60, 180], np.float32)
+    counts = np.log(np.arange(33, dtype=np.float32).reshape(3, 11) + np.float32(0.1))
+    events = replace(table.events, half_lives_days=days, log_popularity=counts)
+    places = table.rows(space.ids)
+    asked = asks([Query(0, [], None, {})])
+    for half_life, row in ((1, 0), (20, 0), (60, 1), (90, 1), (720, 2)):
+        source = PopularSource(replace(table, events=events), places, half_life)
+        wanted = counts[row, places] - np.log(0.1)
+        np.testing.assert_allclose(source.scores(asked, space)[0], wanted, rtol=1e-5, atol=1e-6)
+    unsaid = replace(events, half_lives_days=days[:0])  # of a set of before they were kept
+    np.testing.assert_array_equal(unsaid.popularity(1), counts[1])
 
 
 def test_new_arrivals_fade_from_their_first_event(space: ItemSpace, table: ItemTable) -> None:
