@@ -9,8 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from beauty_rec.evaluation.block import Block
-from beauty_rec.evaluation.report.comparison import Verdict, best_baseline, best_part, title_of
-from beauty_rec.evaluation.report.document import BASELINES, HELD_OUT, Report
+from beauty_rec.evaluation.report.comparison import (
+    Verdict,
+    best_baseline,
+    best_part,
+    served_verdicts,
+    title_of,
+)
+from beauty_rec.evaluation.report.document import HELD_OUT, Report, stands_out
 from beauty_rec.evaluation.report.markdown import KEY_METRICS, SYNTHETIC
 from beauty_rec.evaluation.report.online import HEAD, ONLINE_LEGEND, online_rows, online_title
 
@@ -24,8 +30,8 @@ _STYLES = {
     "loses": "bold red",
 }
 LEGEND = (
-    "▲▼ better or worse than the best baseline (answers: than the best other order), p < 0.05; "
-    "△▽ not significant; below: 95% interval"
+    "▲▼ better or worse than the best baseline (answers: than the best other order; what is served "
+    "beside the best baseline: below), p < 0.05; △▽ not significant; under a figure: 95% interval"
 )
 
 
@@ -41,7 +47,7 @@ def terminal_view(report: Report) -> RenderableType:
     for name, title in (("retrieval", "Text retrieval"), ("recommendation", "Recommendation")):
         for split, section in report[name].items():
             if any(block.get("queries") for block in section.values()):
-                parts.append(_table(f"{title}, {split}", section))
+                parts.append(_table(title, split, section))
                 marked = marked or any(block.get("versus") for block in section.values())
         if name == "retrieval" and (table := _keywords_table(report.get("retrieval_keywords", {}))):
             parts.append(table)
@@ -49,8 +55,9 @@ def terminal_view(report: Report) -> RenderableType:
     for split in HELD_OUT:
         for scenario, section in report.get("answer", {}).get(split, {}).items():
             if any(block.get("queries") for block in section.values()):
-                title = f"Answer {scenario.replace('_', ' ')}, {split}"
-                parts.append(_table(title, section, best_part))
+                title = f"Answer {scenario.replace('_', ' ')}"
+                parts.append(_table(title, split, section, best_part))
+                parts += [_line(v, split) for v in served_verdicts(section, "ndcg@10")]
                 marked = True
     if online := report.get("online"):
         parts += [_online_table(online), Text(ONLINE_LEGEND, style="dim")]
@@ -80,6 +87,7 @@ def terminal_text(report: Report, width: int = 120) -> str:
 
 def _table(
     title: str,
+    split: str,
     section: Mapping[str, Block],
     compared: Comparison = best_baseline,
 ) -> Table:
@@ -90,12 +98,12 @@ def _table(
         share = (first.get(group) or {}).get("share")
         if share is not None:
             facts += f", {share:.1%} {word}"
-    found = Table(title=f"{title} ({facts})", title_justify="left", box=SIMPLE_HEAD)
+    found = Table(title=f"{title}, {split} ({facts})", title_justify="left", box=SIMPLE_HEAD)
     found.add_column("method", no_wrap=True)
     for metric in KEY_METRICS:
         found.add_column(title_of(metric), justify="right", no_wrap=True)
     for method in measured:
-        found.add_row(_name(method), *_cells(section, method, compared))
+        found.add_row(_name(method, split), *_cells(split, section, method, compared))
     return found
 
 
@@ -118,9 +126,8 @@ def _keywords_table(sections: Mapping[str, Mapping[str, Block]]) -> Table | None
     for split in counts:
         for method, block in sections[split].items():
             if block:
-                found.add_row(
-                    split, _name(method), *_cells(sections[split], method, with_intervals=False)
-                )
+                cells = _cells(split, sections[split], method, with_intervals=False)
+                found.add_row(split, _name(method, split), *cells)
     return found
 
 
@@ -136,11 +143,23 @@ def _online_table(online: Mapping[str, Any]) -> Table:
     return found
 
 
-def _name(method: str) -> Text:
-    return Text(method, style="" if method in BASELINES else "bold")
+def _name(method: str, split: str) -> Text:
+    return Text(method, style="bold" if stands_out(method, split) else "")
+
+
+def _style(verdict: Verdict, split: str) -> str:
+    """Return how a mark looks: bold for a result, but on valid, by which things were chosen."""
+    style = _STYLES[verdict.outcome]
+    return style if stands_out(verdict.stage, split) else style.removeprefix("bold ")
+
+
+def _line(verdict: Verdict, split: str) -> Text:
+    """Return what is served beside one other, in words."""
+    return Text.assemble((verdict.mark, _style(verdict, split)), f" {verdict.sentence()}")
 
 
 def _cells(
+    split: str,
     section: Mapping[str, Block],
     method: str,
     compared: Comparison = best_baseline,
@@ -153,7 +172,7 @@ def _cells(
         verdict = compared(section, method, metric)
         cell = Text()
         if verdict:
-            cell.append(f"{verdict.mark} ", style=_STYLES[verdict.outcome])
+            cell.append(f"{verdict.mark} ", style=_style(verdict, split))
         cell.append("–" if block.get(metric) is None else f"{block[metric]:.4f}")
         limits = (block.get("intervals") or {}).get(metric)
         if limits and with_intervals:

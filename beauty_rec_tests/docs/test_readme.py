@@ -1,6 +1,7 @@
 """The README is short, and says the same in both languages."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_both_have_the_same_tables_links_and_figures() -> None:
 def test_both_name_the_same_commands() -> None:
     spans = [sorted(re.findall(r"`([^`\n]+)`", page.prose)) for page in (ENGLISH, KOREAN)]
     assert spans[0] == spans[1]
+
+
+@pytest.mark.parametrize("path", [README, README_KO, DOCS / "results.md"], ids=lambda p: p.name)
+def test_a_split_that_chose_a_setting_is_not_shown_in_bold(path: Path) -> None:
+    bold, head = [], list[str]()
+    for line in path.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]] if line.startswith("|") else []
+        head = (head or cells) if cells else []
+        pairs = zip(head[1:], cells[1:], strict=True)
+        bold += [line for name, cell in pairs if "valid" in name and cell.startswith("**")]
+    assert not bold
 
 
 def test_headline_results_are_those_of_the_results_page() -> None:

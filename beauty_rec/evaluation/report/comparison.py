@@ -19,7 +19,8 @@ LEGENDS = {
     f"intervals; {_SIDES}",
 }
 ANSWER_LEGEND = (
-    "The same marks, against the best of what an order is made of or stands beside. Users are "
+    "The same marks, against the best of what an order is made of or stands beside; below a table "
+    "what is served beside the best order and the best plain baseline of the same asks. Users are "
     "resampled whole: intervals and tests are clustered by user."
 )
 TITLES = {"mrr": "MRR", "ndcg@10": "NDCG@10"}
@@ -88,11 +89,11 @@ def best_baseline(section: Mapping[str, Block], stage: str, metric: str) -> Verd
 
 
 def best_part(section: Mapping[str, Block], stage: str, metric: str) -> Verdict | None:
-    """Return the stage beside the best of what it was tested against; None if that is nothing.
+    """Return the stage beside the best of the orders it was tested against; None if there is none.
 
     The best is chosen on the split that is shown, which is against the stage.
     """
-    known = [v for v in all_verdicts(section, stage, metric) if v.reference != stage]
+    known = other_stages(section, stage, metric)
     return max(known, key=lambda verdict: verdict.reference_value, default=None)
 
 
@@ -103,6 +104,12 @@ def other_stages(section: Mapping[str, Block], stage: str, metric: str) -> list[
         for verdict in all_verdicts(section, stage, metric)
         if verdict.reference not in BASELINES
     ]
+
+
+def served_verdicts(section: Mapping[str, Block], metric: str) -> list[Verdict]:
+    """Return what is served beside the best order and the best baseline, those that there are."""
+    best = (compared(section, "served", metric) for compared in (best_part, best_baseline))
+    return [verdict for verdict in best if verdict is not None]
 
 
 def all_verdicts(section: Mapping[str, Block], stage: str, metric: str) -> list[Verdict]:

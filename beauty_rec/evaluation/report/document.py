@@ -36,6 +36,14 @@ COST_KEYS = ("asset", "split", "seconds", "rows", "peak_memory_mb", "skipped")
 Report = dict[str, Any]
 
 
+def stands_out(method: str, split: str) -> bool:
+    """Whether tables show a method in bold: no baseline, and nothing of valid.
+
+    Valid chose what is measured there: when training stopped, weights, the order that is served.
+    """
+    return split != "valid" and method not in BASELINES
+
+
 def dataset_block(
     split_reviews: pl.DataFrame,
     *,

@@ -10,9 +10,10 @@ from beauty_rec.evaluation.report.comparison import (
     best_baseline,
     best_part,
     other_stages,
+    served_verdicts,
     title_of,
 )
-from beauty_rec.evaluation.report.document import BASELINES, HELD_OUT, Report
+from beauty_rec.evaluation.report.document import HELD_OUT, Report, stands_out
 from beauty_rec.evaluation.report.online import HEAD, ONLINE_LEGEND, online_rows, online_title
 from beauty_rec.measures.metrics import RECALL_CUTS
 
@@ -114,7 +115,7 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
         share = (first.get(group) or {}).get("share")
         if share is not None:
             facts.append(f"{share:.1%} of the answers {known}")
-    parts = [f"### {split}", "; ".join(facts) + ".", _metrics_table(section, measured)]
+    parts = [f"### {split}", "; ".join(facts) + ".", _metrics_table(split, section, measured)]
     recencies = [f"{m}: {b['recency']}" for m, b in measured.items() if b.get("recency")]
     if recencies:
         parts.append(f"What counts, as was best on valid: {'; '.join(recencies)}.")
@@ -131,7 +132,7 @@ def _section(split: str, section: Mapping[str, Block]) -> list[str]:
         within = {m: block[group] for m, block in measured.items() if block.get(group)}
         if within:
             count = next(iter(within.values()))["queries"]
-            parts += [f"{title}: {count:,} queries.", _metrics_table({}, within)]
+            parts += [f"{title}: {count:,} queries.", _metrics_table(split, {}, within)]
     parts += _beyond_accuracy(measured)
     return parts
 
@@ -160,7 +161,7 @@ def _answer(answer: Mapping[str, Mapping[str, Mapping[str, Block]]]) -> list[str
             note = "; its orders were chosen by this split" if split == "valid" else ""
             rows = [
                 [
-                    f"**{method}**" if method == "served" and split != "valid" else method,
+                    _emphasised(method, split) if method == "served" else method,
                     *(
                         with_interval(block, metric)
                         + (f" {v.mark}" if (v := best_part(section, method, metric)) else "")
@@ -180,9 +181,12 @@ def _answer(answer: Mapping[str, Mapping[str, Mapping[str, Block]]]) -> list[str
                 f"{first['queries']:,} events{note}.",
                 table(head, rows),
             ]
-            for metric in ("recall@100", "ndcg@10"):
-                if verdict := best_part(section, "served", metric):
-                    parts.append(f"- {verdict.mark} {verdict.sentence()}")
+            lines = [
+                f"- {verdict.mark} {verdict.sentence()}"
+                for metric in ("recall@100", "ndcg@10")
+                for verdict in served_verdicts(section, metric)
+            ]
+            parts += ["\n".join(lines)] if lines else []
             parts += _beyond_accuracy(measured)
     if not parts:
         return []
@@ -191,7 +195,12 @@ def _answer(answer: Mapping[str, Mapping[str, Mapping[str, Block]]]) -> list[str
 
 def _by_keywords(sections: Mapping[str, Mapping[str, Block]]) -> list[str]:
     rows = [
-        [split, _emphasised(method), f"{block['queries']:,}", *_metric_cells(section, method)]
+        [
+            split,
+            _emphasised(method, split),
+            f"{block['queries']:,}",
+            *_metric_cells(section, method),
+        ]
         for split, section in sections.items()
         for method, block in section.items()
         if block.get("queries")
@@ -201,9 +210,9 @@ def _by_keywords(sections: Mapping[str, Mapping[str, Block]]) -> list[str]:
     return ["## Retrieval by keywords", text, table(head, rows, left=2)] if rows else []
 
 
-def _metrics_table(section: Mapping[str, Block], measured: Mapping[str, Block]) -> str:
+def _metrics_table(split: str, section: Mapping[str, Block], measured: Mapping[str, Block]) -> str:
     rows = [
-        [_emphasised(method), *_metric_cells({**section, method: block}, method)]
+        [_emphasised(method, split), *_metric_cells({**section, method: block}, method)]
         for method, block in measured.items()
     ]
     return table(["Method", *(f"{title_of(m)} [95%]" for m in KEY_METRICS)], rows)
@@ -217,8 +226,9 @@ def _metric_cells(section: Mapping[str, Block], method: str) -> list[str]:
     ]
 
 
-def _emphasised(method: str) -> str:
-    return method if method in BASELINES else f"**{method}**"
+def _emphasised(method: str, split: str) -> str:
+    """Return a method's name, bold where it stands out on the split."""
+    return f"**{method}**" if stands_out(method, split) else method
 
 
 def _verdict_lines(section: Mapping[str, Block], measured: Mapping[str, Block]) -> list[str]:

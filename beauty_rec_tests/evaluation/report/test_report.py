@@ -1,11 +1,14 @@
 import json
 import math
+import re
+from io import StringIO
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
-from beauty_rec.cli.report_view import terminal_text
+from beauty_rec.cli.report_view import terminal_text, terminal_view
 from beauty_rec.evaluation.block import (
     beyond_accuracy_block,
     classification_block,
@@ -186,7 +189,7 @@ def test_retrieval_by_keywords_is_one_table_of_all_splits(section, dataset):
     assert [line.split(" | ")[1] for line in shown.splitlines() if line.startswith("| valid")] == [
         "bm25",
         "base_encoder",
-        "**text_retriever**",
+        "text_retriever",
     ]
     for block in report["retrieval_keywords"]["valid"].values():
         block["queries"] = 20_000
@@ -197,6 +200,50 @@ def test_retrieval_by_keywords_is_one_table_of_all_splits(section, dataset):
     assert "…" not in text
     for show in (markdown_page, terminal_text):
         assert "by keywords" not in show(build_report(dataset, retrieval={"valid": section}))
+
+
+def test_a_split_that_chose_is_not_shown_in_bold(section, dataset):
+    served = {"served": section["bm25"], "user_tower": section["text_retriever"]}
+    for split, is_bold in (("valid", False), ("test", True)):
+        both = {split: section}
+        report = build_report(
+            dataset, retrieval=both, retrieval_keywords=both, answer={split: {"with_text": served}}
+        )
+        page = markdown_page(report)
+        # In the table of all queries, in that of those with an answer, and in that of keywords.
+        assert page.count("**text_retriever**") == 3 * is_bold
+        assert page.count("**served**") == is_bold
+        assert "**bm25**" not in page
+        console = Console(width=100, force_terminal=True, color_system="standard", file=StringIO())
+        with console.capture() as caught:
+            console.print(terminal_view(report))
+        bold = "".join(re.findall(r"\x1b\[1(?:;\d+)?m([^\x1b]*)", caught.get()))
+        for shown in ("text_retriever", "served", "▼"):
+            assert (shown in bold) == is_bold, (split, shown)
+
+
+def test_what_is_served_stands_beside_the_best_order_and_the_best_baseline(dataset):
+    random = np.random.default_rng(8)
+    served = random.integers(1, 50, 300).astype(float)
+    ranks = {
+        "user_tower": served + 9,
+        "fused": served + 2,
+        "served": served,
+        "popularity": served + 30,
+        "item_cf": np.maximum(served - 5, 1),
+    }
+    section = split_section(
+        ranks, versus={"served": [name for name in ranks if name != "served"]}, samples=200
+    )
+    report = build_report(dataset, answer={"test": {"with_text": section}})
+    page = markdown_page(report)
+    assert "\n- ▲ served beats fused on NDCG@10: " in page
+    assert "\n- ▼ served LOSES to item_cf on NDCG@10: " in page
+    assert "served LOSES to popularity" not in page
+    text = " ".join(terminal_text(report, width=80).split())
+    assert "▲ served beats fused on NDCG@10: " in text
+    assert "▼ served LOSES to item_cf on NDCG@10: " in text
+    assert max(map(len, terminal_text(report, width=80).splitlines())) <= 80
 
 
 def test_synthetic_data_are_labelled(section, dataset):
