@@ -15,11 +15,12 @@ from beauty_rec.orchestration.catalogue.metrics import (
     answer_metadata,
     metrics_metadata,
     orders_metadata,
+    served_orders,
 )
 from beauty_rec.orchestration.catalogue.samples import lists_metadata
 from beauty_rec.orchestration.catalogue.trainings import epochs_metadata, transfer_metadata
 from beauty_rec.orchestration.checks import verdicts
-from beauty_rec.orchestration.checks.make import facts_check, metric_checks
+from beauty_rec.orchestration.checks.make import facts_check, metric_checks, served_checks
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import stage, used_code_version
 from beauty_rec.orchestration.storage.store import ArtifactStore
@@ -218,6 +219,7 @@ def ranking_metrics(
         {
             **metrics_metadata(document["recommendation"], f"Recommendation, {split}"),
             **answer_metadata(document["answer"], split),
+            **served_orders(recommendations),
             **{f"reranker {k}": v for k, v in document["reranker"].items() if v is not None},
         }
     )
@@ -232,4 +234,5 @@ checks = [
         "A request's features are those of the batch, and lie where they lay in training.",
     ),
     *metric_checks(ranking_metrics, {"user_tower": "popularity", "reranked": "user_tower"}),
+    *served_checks(ranking_metrics),
 ]

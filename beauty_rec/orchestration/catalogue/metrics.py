@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import polars as pl
 
 if TYPE_CHECKING:
     from beauty_rec.recommender.orders import Orders
@@ -13,6 +14,10 @@ from beauty_rec.orchestration.catalogue.markdown import image_markdown
 CUTS = (1, 5, 10, 20, 50, 100)
 METRICS = (*(f"recall@{k}" for k in CUTS), "mrr", "ndcg@10")
 HEADLINES = ("recall@100", "mrr", "ndcg@10")
+JUDGED_BY = "ndcg@10"
+"""What orders are chosen by, and what is served is held against others by."""
+ORDER, PARTS, BASELINES = "served order", "served beside its parts", "served beside baselines"
+"""Names of metadata, after the scenario; the checks read them."""
 STAGES = {"retrieval": "text_retriever", "recommendation": "reranked"}
 
 
@@ -43,9 +48,22 @@ def metrics_metadata(section: Mapping[str, Mapping[str, Any]], title: str) -> di
 def answer_metadata(
     answer: Mapping[str, Mapping[str, Mapping[str, Any]]], split: str
 ) -> dict[str, Any]:
-    """Return the figures of what is served and of its parts, by scenario, with a table of each."""
+    """Return the figures of what is served and of its parts, by scenario, with a table of each.
+
+    What is served beside each of them stands there, too, as the checks read it.
+    """
+    from beauty_rec.evaluation.report import document
+
     found: dict[str, Any] = {}
     for scenario, section in answer.items():
+        beside = _served_beside(section)
+        plain = {name: test for name, test in beside.items() if name in document.BASELINES}
+        parts = {name: test for name, test in beside.items() if name not in plain}
+        found |= {
+            f"{scenario} {name}": dg.MetadataValue.json(tests)
+            for name, tests in ((PARTS, parts), (BASELINES, plain))
+            if tests
+        }
         for method, block in section.items():
             for metric in HEADLINES:
                 if block.get(metric) is not None:
@@ -54,6 +72,26 @@ def answer_metadata(
         if measured:
             found[f"answer {scenario}, {split}"] = dg.MetadataValue.md(_table(measured))
     return found
+
+
+def _served_beside(section: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return what is served beside each other method of a section: both figures and p."""
+    served = section.get("served") or {}
+    return {
+        name: {
+            "served": float(served[JUDGED_BY]),
+            "other": float(section[name][JUDGED_BY]),
+            "p": float(tests[JUDGED_BY]["p"]),
+        }
+        for name, tests in (served.get("versus") or {}).items()
+        if tests.get(JUDGED_BY) and section.get(name)
+    }
+
+
+def served_orders(recommendations: pl.DataFrame) -> dict[str, str]:
+    """Return which orders made the lists of each scenario."""
+    orders = recommendations.group_by("scenario").agg(pl.col("order").unique().sort())
+    return {f"{scenario} {ORDER}": ", ".join(names) for scenario, names in orders.iter_rows()}
 
 
 def orders_metadata(orders: "Orders") -> dict[str, Any]:
@@ -72,16 +110,19 @@ def orders_metadata(orders: "Orders") -> dict[str, Any]:
 
 
 def headline_metadata(report: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metrics of the last stages on valid and test, and the cost of the whole."""
-    found: dict[str, float] = {}
-    for part, stage in STAGES.items():
-        for split in ("valid", "test"):
-            block = report[part].get(split, {}).get(stage, {})
-            found |= {
-                f"{split} {stage} {metric}": float(block[metric])
-                for metric in HEADLINES
-                if block.get(metric) is not None
-            }
+    """Return the metrics of the last stages and of what is served, and the cost of the whole."""
+    blocks: dict[str, Mapping[str, Any]] = {}
+    for split in ("valid", "test"):
+        for part, stage in STAGES.items():
+            blocks[f"{split} {stage}"] = report[part].get(split, {}).get(stage, {})
+        for scenario, section in report.get("answer", {}).get(split, {}).items():
+            blocks[f"{split} served {scenario}"] = section.get("served", {})
+    found = {
+        f"{name} {metric}": float(block[metric])
+        for name, block in blocks.items()
+        for metric in HEADLINES
+        if block.get(metric) is not None
+    }
     built = [row for row in report["cost"] if not row["skipped"]]
     found["cost seconds"] = float(sum(row["seconds"] or 0 for row in built))
     found["cost peak_memory_mb"] = float(max((r["peak_memory_mb"] or 0 for r in built), default=0))
