@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.popularity import FORMS, Recency, context_popularity_ranks
-from beauty_rec.evaluation.recommendation import Recencies, baseline_ranks
+from beauty_rec.evaluation.recommendation import baseline_ranks
+from beauty_rec.evaluation.yardsticks import Recencies
 from beauty_rec.events.asked import known_events, split_events
 from beauty_rec.events.folds import fold_starts
 from beauty_rec.events.places import answer_set, item_lists, rows_of

@@ -23,6 +23,8 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.evaluation.answer import answer_ranks
+from beauty_rec.evaluation.yardsticks import popularity_gains
+from beauty_rec.events.asked import known_events
 from beauty_rec.events.folds import starts_of, with_context
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.measures.metrics import ndcg_at, recall_at
@@ -127,6 +129,8 @@ class Shop:
             return split_asks(lists, reviews, split, self.profiles, settings, tower)
 
         splits: dict[Split, SplitAsks] = {"valid": asked("valid")}
+        lists, catalogue = splits["valid"].lists, self.items["parent_asin"].to_list()
+        reviews, events = known_events(known, "valid", settings, tower)
         _, orders = fit_reranking(
             knowledge,
             asked("train"),
@@ -135,6 +139,9 @@ class Shop:
             value_rows(load_item_tower(models / "item_tower")),
             settings.reads_texts,
             target,
+            baselines=popularity_gains(
+                lists.review_ids, lists.scenarios, events, reviews, catalogue
+            ),
         )
         rankers, builder = load_rankers(target, vocabulary)
         splits["test"] = asked("test")

@@ -1,7 +1,8 @@
 """The answer as served, measured: every order of the answer path on the same events.
 
 The events are asked as a shopper would ask, with a text and without one. ``served`` is the list
-that the service returns; it stands beside each of its parts, and beside the best of them.
+that the service returns; it stands beside each of its parts, and beside plain baselines that are
+asked the same.
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,12 @@ import polars as pl
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.block import Block, classification_block, split_section
 from beauty_rec.evaluation.recommendation import (
-    Recencies,
+    SIMPLE,
     baseline_ranks,
     beyond_accuracy,
     recommendation_section,
 )
+from beauty_rec.evaluation.yardsticks import POPULARITIES, WITHIN, Recencies, reads_occasion
 from beauty_rec.measures.metrics import Ranks
 from beauty_rec.measures.significance import ALPHA
 from beauty_rec.recommender.offline.ordering import LISTED
@@ -34,7 +36,7 @@ VERSUS = {
     "fused": [*(BLOCKS[name] for name in SOURCES), "hybrid"],
     "gbdt": ["fused", "user_tower"],
     "reranked": ["fused", "user_tower"],
-    SERVED: list(BLOCKS.values()),
+    SERVED: [*BLOCKS.values(), *SIMPLE],
 }
 
 
@@ -43,6 +45,7 @@ def answer_sections(
     events: pl.DataFrame,
     in_train: pl.Series,
     settings: EvaluationSettings,
+    baselines: Mapping[Scenario, pl.DataFrame] | None = None,
 ) -> dict[Scenario, dict[str, Block]]:
     """Return the report's blocks of one split by scenario.
 
@@ -52,6 +55,7 @@ def answer_sections(
         events: ``review_id, parent_asin, user_id, cold``.
         in_train: ids of the items that occur in train.
         settings: bootstrap samples and seed.
+        baselines: by scenario, ``review_id`` and the ranks of each baseline that answers there.
     """
     known = events.select(
         "review_id",
@@ -62,9 +66,15 @@ def answer_sections(
     found: dict[Scenario, dict[str, Block]] = {}
     for (scenario,), part in answers.group_by(["scenario"], maintain_order=True):
         rows = part.join(known, on="review_id", how="left", maintain_order="left")
+        ranks = answer_ranks(rows)
+        if baselines is not None:
+            plain = rows.select("review_id").join(
+                baselines[scenario], on="review_id", how="left", maintain_order="left"
+            )
+            ranks |= {name: plain[name].to_numpy() for name in plain.columns[1:]}
         cold, seen = rows["cold"].to_numpy(), rows["seen"].to_numpy()
         found[scenario] = split_section(
-            answer_ranks(rows),
+            ranks,
             versus=VERSUS,
             groups={"warm": ~cold, "cold": cold, "in_train": seen, "not_in_train": ~seen},
             clusters=rows["user_id"].rank("dense").to_numpy().astype(np.int64),
@@ -91,25 +101,33 @@ def answer_ranks(answers: pl.DataFrame) -> dict[str, Ranks]:
 
 
 class WorseThanItsParts(RuntimeError):
-    """What would be served loses to something that it is made of; the message names both."""
+    """What would be served loses to a part of it or to plain popularity; the message names both."""
 
 
 def refuse_worse_than_parts(answer: Mapping[str, Mapping[str, Block]]) -> None:
-    """Refuse an answer that loses on valid, beyond chance, to one of its parts.
+    """Refuse an answer that loses on valid, beyond chance, to one of its parts or to popularity.
+
+    Of plain popularity those forms count that some order reaches: to choose among the orders anew,
+    which looks at the same, serves one that loses to none of them. What no order reaches can only
+    be warned of: a refusal would be one of every night.
 
     Args:
         answer: the sections of valid by scenario.
 
     Raises:
-        WorseThanItsParts: an order is significantly better than what would be served.
+        WorseThanItsParts: one of these is significantly better than what would be served.
     """
     for scenario, section in answer.items():
         served = section.get(SERVED) or {}
-        for part in _rivals(served):
-            test = ((served.get("versus") or {}).get(part) or {}).get("ndcg@10")
-            if test is not None and test["difference"] < 0 and test["p"] < ALPHA:
+        orders = [name for name in _rivals(served) if section.get(name)]
+        best = max((section[name].get("ndcg@10") or 0.0 for name in orders), default=0.0)
+        for name in (*orders, *POPULARITIES):
+            test = ((served.get("versus") or {}).get(name) or {}).get("ndcg@10")
+            if test is None or test["difference"] >= 0 or test["p"] >= ALPHA:
+                continue
+            if section[name]["ndcg@10"] <= best:
                 raise WorseThanItsParts(
-                    f"{scenario}: {part} has NDCG@10 {section[part]['ndcg@10']:.4f} on valid, what "
+                    f"{scenario}: {name} has NDCG@10 {section[name]['ndcg@10']:.4f} on valid, what "
                     f"would be served {served['ndcg@10']:.4f} (p = {test['p']:.3f}); run: "
                     "beauty-rec run --select reranker+ --force"
                 )
@@ -161,10 +179,11 @@ def ranking_document(
     rows = events.select("review_id").join(rows, on="review_id", how="left", maintain_order="left")
     known = answer_ranks(rows)
     missing = np.full(events.height, np.inf)
+    baselines = baseline_ranks(events, reviews, items.ids, recencies)
     section = recommendation_section(
         events,
         {
-            **baseline_ranks(events, reviews, items.ids, recencies),
+            **baselines,
             **{method: known.get(method, missing) for method in LISTED},
         },
         {method: rows[f"top_{method}"] for method in LISTED if method in known},
@@ -174,7 +193,19 @@ def ranking_document(
     )
     section["recent_popularity"]["recency"] = str(recencies.overall)
     section["context_popularity"]["recency"] = str(recencies.context)
-    sections = answer_sections(answers, events, train["parent_asin"], settings)
+    plain = events.select("review_id").with_columns(
+        pl.Series(name, ranks) for name, ranks in baselines.items()
+    )
+    sections = answer_sections(
+        answers,
+        events,
+        train["parent_asin"],
+        settings,
+        {
+            scenario: plain if reads_occasion(scenario, reviews) else plain.drop(WITHIN)
+            for scenario in answers["scenario"].unique()
+        },
+    )
     for scenario, blocks in sections.items():
         served = answers.filter(scenario=scenario)["parent_asin"]
         blocks[SERVED]["beyond_accuracy"] = beyond_accuracy(served, train, items)

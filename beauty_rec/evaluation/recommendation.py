@@ -6,65 +6,29 @@ every metric is cut at 100 or below, so an answer that is not among them has no 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.sparse import csr_array
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.baselines import item_cf_ranks, item_similarity
 from beauty_rec.evaluation.block import Block, beyond_accuracy_block, split_section
-from beauty_rec.evaluation.popularity import (
-    FORMS,
-    Recency,
-    best_recency,
-    context_popularity_ranks,
-    popularity_scores,
-)
-from beauty_rec.events.places import answer_set, item_lists, rows_of
-from beauty_rec.search.ranks import Indices, Ranks, ranks_of_static_scores
+from beauty_rec.evaluation.popularity import popularity_scores
+from beauty_rec.evaluation.yardsticks import POPULARITIES, Recencies, asked, popularity_ranks
+from beauty_rec.events.places import rows_of
+from beauty_rec.search.ranks import Indices, Ranks
 from beauty_rec.settings import EvaluationSettings
 
-SIMPLE = ["popularity", "recent_popularity", "context_popularity", "item_cf"]
+SIMPLE = [*POPULARITIES, "item_cf"]
 VERSUS = {"user_tower": SIMPLE, "reranked": [*SIMPLE, "user_tower"]}
 LIST_LENGTH = 10
-
-
-@dataclass(frozen=True)
-class Recencies:
-    """How long the past counts in popularity: the best on valid, in all and within an occasion."""
-
-    overall: Recency = FORMS[0]
-    context: Recency = FORMS[0]
-
-    @classmethod
-    def chosen(
-        cls, events: pl.DataFrame, split_reviews: pl.DataFrame, scored_ids: list[str]
-    ) -> "Recencies":
-        """Return the best forms on the ``events`` of valid; the arguments are as below."""
-        if not events.height:
-            return cls()
-        ids, train, answers, seen = _asked(events, split_reviews, scored_ids)
-
-        def overall(form: Recency) -> Ranks:
-            return ranks_of_static_scores(popularity_scores(train, ids, form), answers, seen)
-
-        def within(form: Recency) -> Ranks:
-            return context_popularity_ranks(
-                train, ids, events["context"], answers, recency=form, seen=seen
-            )
-
-        best = best_recency(overall)
-        occasions = events["context"].is_not_null().any()
-        return cls(best, best_recency(within) if occasions else best)
 
 
 def baseline_ranks(
     events: pl.DataFrame,
     split_reviews: pl.DataFrame,
     scored_ids: list[str],
-    recencies: Recencies = Recencies(),  # it is frozen
+    recencies: Recencies = Recencies(),  # noqa: B008  # it is frozen
 ) -> dict[str, Ranks]:
     """Return the ranks of the simple methods, float64 ``[Q]`` each, in the order of ``events``.
 
@@ -74,14 +38,10 @@ def baseline_ranks(
         scored_ids: items that the stages know, first in the answer set.
         recencies: how long the past counts.
     """
-    ids, train, answers, seen = _asked(events, split_reviews, scored_ids)
+    ids, train, answers, seen = asked(events, split_reviews, scored_ids)
     recent = popularity_scores(train, ids, recencies.overall)
     return {
-        "popularity": ranks_of_static_scores(popularity_scores(train, ids), answers, seen),
-        "recent_popularity": ranks_of_static_scores(recent, answers, seen),
-        "context_popularity": context_popularity_ranks(
-            train, ids, events["context"], answers, recency=recencies.context, seen=seen
-        ),
+        **popularity_ranks(events, split_reviews, scored_ids, recencies),
         "item_cf": item_cf_ranks(
             item_similarity(train, ids),
             events["history"],
@@ -91,15 +51,6 @@ def baseline_ranks(
             seen=seen,
         ),
     }
-
-
-def _asked(
-    events: pl.DataFrame, split_reviews: pl.DataFrame, scored_ids: list[str]
-) -> tuple[list[str], pl.DataFrame, Indices, csr_array]:
-    """Return the answer set, the train events, and each event's answer and seen items."""
-    ids = answer_set(scored_ids, split_reviews["parent_asin"])
-    train = split_reviews.filter(split="train")
-    return ids, train, rows_of(events["parent_asin"], ids), item_lists(events["seen"], ids)
 
 
 def recommendation_section(

@@ -1,6 +1,7 @@
 """The answer as served beside its parts, and what is refused."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from beauty_rec.evaluation.answer import (
     refuse_worse_than_parts,
 )
 from beauty_rec.evaluation.block import with_reranker
+from beauty_rec.evaluation.recommendation import SIMPLE
 from beauty_rec.measures.metrics import log_loss, ndcg_at
 from beauty_rec.recommender.fit.orders import Labelled, fit_orders
 from beauty_rec.recommender.offline.ordering import ordered_lists
@@ -57,8 +59,11 @@ EVENTS = pl.DataFrame(
 )
 
 
-def sections(**ranks: np.ndarray) -> dict[Any, Any]:
-    return answer_sections(answers(**ranks), EVENTS, pl.Series(["i0", "i1"]), MEASURED)
+def sections(plain: dict[str, np.ndarray] | None = None, **ranks: np.ndarray) -> dict[Any, Any]:
+    frame = answers(**ranks)
+    baselines = {"with_text": frame.select("review_id").with_columns(**(plain or {}))}
+    in_train = pl.Series(["i0", "i1"])
+    return answer_sections(frame, EVENTS, in_train, MEASURED, baselines)  # type: ignore[arg-type]
 
 
 def drawn(seed: int, best: int = 1, worst: int = 40) -> np.ndarray:
@@ -75,7 +80,7 @@ def test_blocks_hold_every_order_by_its_name_and_the_groups() -> None:
     for group, share in (("cold", 0.25), ("warm", 0.75), ("in_train", 0.4)):
         assert found["served"][group]["share"] == pytest.approx(share)
     assert set(found["served"]["versus"]) == {"user_tower", "search"}
-    assert set(VERSUS["served"]) == set(BLOCKS.values())
+    assert set(VERSUS["served"]) == {*BLOCKS.values(), *SIMPLE}
     missing = answer_ranks(answers(user_tower=np.full(ASKS, np.inf)))
     assert missing == {}  # an order that answers nothing was not asked
 
@@ -88,6 +93,23 @@ def test_what_loses_to_one_of_its_parts_is_refused() -> None:
     refuse_worse_than_parts(sections(user_tower=good + 3, served=good))
     refuse_worse_than_parts(sections(user_tower=good, served=good))
     refuse_worse_than_parts({"with_text": {}})
+
+
+def test_what_loses_to_plain_popularity_is_refused_where_an_order_reaches_it() -> None:
+    def first(start: int, stop: int) -> np.ndarray:
+        asks = np.arange(ASKS)
+        return np.where((asks >= start) & (asks < stop), 1.0, np.inf)
+
+    served, sold, popular = first(0, 40), first(0, 61), first(300, 361)
+    refuse_worse_than_parts(sections(popular=popular, served=served))  # that may be luck
+    reached = sections({"recent_popularity": sold}, popular=popular, served=served)
+    assert reached["with_text"]["recent_popularity"]["recall@1"] == pytest.approx(61 / ASKS)
+    wanted = "with_text: recent_popularity has NDCG@10 0.15.* served 0.1000 .*--select reranker"
+    with pytest.raises(WorseThanItsParts, match=wanted):
+        refuse_worse_than_parts(reached)
+    # Nothing that could be chosen anew is as good, or is such an order: of that the checks warn.
+    refuse_worse_than_parts(sections({"popularity": sold}, user_tower=served, served=served))
+    refuse_worse_than_parts(sections({"item_cf": sold}, popular=popular, served=served))
 
 
 def test_what_is_chance_is_allowed() -> None:
@@ -150,6 +172,47 @@ def test_what_is_chosen_on_a_pool_is_not_refused_for_its_own_asks() -> None:
         publish(replace(orders, served={**orders.served, "occasion": "popular"}))
 
 
+def test_what_loses_to_plain_popularity_is_chosen_anew_and_then_published() -> None:
+    """The choice looks at what publishing looks at: a refusal is not one of every night."""
+    asks, kinds = 700, list[Kind](["nothing"] * 700)
+    lists = drawn_lists(asks, 12, 2, scenario="without_text")
+    hits = hits_by(lists, SOURCES.index("popular"), 0.6, 2)
+    nobody = Labelled(drawn_lists(0, 0, 1), [], np.zeros(0, np.int64), np.zeros(0, bool), {})
+    known = Labelled(lists, kinds, np.arange(asks), hits, {})
+    popular = known.of_kinds(kinds, {}).gains(
+        np.array([name == "popular" for name in SOURCES], np.float32)
+    )
+    # Of every seventh ask no candidate is the answer: plain popularity finds ten of these, too, and
+    # the reranker as many in all, by other asks.
+    sold = np.where(np.isin(np.arange(asks), np.arange(0, 70, 7)), 1.0, popular)
+    found = np.flatnonzero(hits)[: int(sold.sum()) + 2]
+    chances = np.full(len(hits), 0.5, np.float32)
+    chances[hits], chances[found] = 0.1, 0.9
+    learned = {"reranked": chances}
+    known = replace(known, learned=learned)
+    beaten = fit_orders(nobody, known)
+    mended = fit_orders(nobody, replace(known, baselines={"popularity": sold}))
+    assert (beaten.served["nothing"], mended.served["nothing"]) == ("popular", "reranked")
+    assert "its own 700 asks popularity" in mended.reasons["nothing"]
+    unasked = replace(known, baselines={"context_popularity": np.where(popular > 0, np.nan, sold)})
+    assert fit_orders(nobody, unasked).served == beaten.served
+
+    def publish(orders: Orders) -> None:
+        models: Any = {"reranked": SimpleNamespace(calibrated=lambda p: p)}
+        frame = ordered_lists(lists, kinds, hits, orders, learned, 10, models)
+        name = pl.col("review_id")
+        events = frame.select(name, parent_asin=name, user_id=name, cold=False)
+        ranks = frame["rank_popular"].fill_null(np.inf).to_numpy().copy()
+        ranks[0:70:7] = 1.0
+        plain: Any = {"without_text": frame.select(name, popularity=pl.Series(ranks))}
+        found = answer_sections(frame, events, frame["review_id"], MEASURED, plain)
+        refuse_worse_than_parts({str(scenario): part for scenario, part in found.items()})
+
+    publish(mended)
+    with pytest.raises(WorseThanItsParts, match="without_text: popularity has NDCG@10"):
+        publish(beaten)
+
+
 def test_each_list_is_looked_at_under_its_own_name() -> None:
     items = Vectors([f"i{row}" for row in range(5)], np.eye(5, dtype=np.float32))
     reviews = pl.DataFrame(
@@ -191,6 +254,11 @@ def test_each_list_is_looked_at_under_its_own_name() -> None:
         name: section[name]["beyond_accuracy"]["coverage@10"] for name in ("user_tower", "reranked")
     }
     assert covered == {"user_tower": pytest.approx(0.4), "reranked": pytest.approx(0.2)}
-    served = document["answer"]["without_text"]["served"]
+    answer = document["answer"]["without_text"]
+    # Nobody is told an occasion there.
+    assert {*SIMPLE} - {*answer} == {"context_popularity"}
+    assert {*answer["served"]["versus"]} == {*answer} - {"served"}
+    assert answer["popularity"]["ndcg@10"] == pytest.approx(section["popularity"]["ndcg@10"])
+    served = answer["served"]
     assert served["beyond_accuracy"]["coverage@10"] == pytest.approx(0.8)
     assert served["recall@100"] == 0.0  # measured, though it found nothing

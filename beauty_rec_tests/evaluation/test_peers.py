@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from beauty_rec.artifacts import Vectors, write_text_atomic
 from beauty_rec.evaluation.popularity import Recency
-from beauty_rec.evaluation.recommendation import Recencies, baseline_ranks
+from beauty_rec.evaluation.recommendation import baseline_ranks
+from beauty_rec.evaluation.yardsticks import Recencies
 from benchmarks.peer_models.choosing import beside_popularity, best_on_valid
 from benchmarks.peer_models.exchange import (
     HELD_OUT,

@@ -57,6 +57,8 @@ def reranker(
     user_profiles: pl.DataFrame,
 ) -> Path:
     """DeepFM and trees over candidates, weights of the sources, and which order is served."""
+    from beauty_rec.evaluation.yardsticks import popularity_gains
+    from beauty_rec.events.asked import known_events
     from beauty_rec.events.folds import starts_of
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.ranking.features.knowledge import ItemKnowledge
@@ -82,6 +84,9 @@ def reranker(
         split_asks(read(user_candidates[split]), known, split, user_profiles, settings, user_tower)
         for split in ("train", "valid")
     )
+    reviews, events = known_events(known, "valid", settings, user_tower)
+    names, scenarios = valid.lists.review_ids, valid.lists.scenarios
+    catalogue = raw_items["parent_asin"].to_list()
     target = store.draft("reranker")
     log, orders = fit_reranking(
         knowledge,
@@ -94,6 +99,7 @@ def reranker(
         store.checkpoints("reranker", used_code_version(context)),
         device_of(settings.encoder.device),
         settings.encoder.precision,
+        popularity_gains(names, scenarios, events, reviews, catalogue),
     )
     if log["judged_by"] != "valid":
         context.log.warning(f"stopped and calibrated by {log['judged_by']}")
@@ -204,7 +210,7 @@ def ranking_metrics(
 ) -> dict[str, Any]:
     """Recall, NDCG and MRR of what is served, beside its parts and the baselines."""
     from beauty_rec.evaluation.answer import ranking_document
-    from beauty_rec.evaluation.recommendation import Recencies
+    from beauty_rec.evaluation.yardsticks import Recencies
     from beauty_rec.events.asked import known_events
 
     split = context.partition_key

@@ -1,6 +1,6 @@
 """Which order is served: the simplest that no other beats on valid beyond chance."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from beauty_rec.recommender.sources import SOURCES
 
 FLIPS = 2_000
 """Of a test of one kind's asks: those of the report, so that both say the same of the same asks."""
+LEVEL = 1e-9
+"""Of two means whose gains were added up in another order."""
 
 
 def champion(
@@ -49,30 +51,58 @@ def champion(
 
 
 def unbeaten(
-    best: str, gains: Mapping[str, NDArray[np.float64]], users: NDArray[np.int64] | None = None
+    best: str,
+    gains: Mapping[str, NDArray[np.float64]],
+    users: NDArray[np.int64] | None = None,
+    baselines: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> tuple[str, str]:
-    """Return the order to serve where a part of the asks is judged by itself, and why, or "".
+    """Return the order to serve by the asks of one kind alone, and why another one, or "".
 
-    ``best`` was chosen on more asks than these. An order that beats it on these alone, by the test
-    that refuses to publish what loses to its parts, takes its place: a choice that is refused
-    would be made and refused again every night.
+    ``best`` may have been chosen on more asks than these. An order that beats it on these alone, by
+    the test that refuses to publish what loses to its parts, takes its place: a choice that is
+    refused would be made and refused again every night. Of plain baselines those count that some
+    order reaches: what loses to one gives way to the simplest order that loses to nothing. What no
+    order reaches no choice can mend.
 
     >>> unbeaten("user_tower", {"user_tower": np.array([0.5]), "fused": np.array([0.4])})
     ('user_tower', '')
 
     Args:
         best: the order that was chosen.
-        gains, users: as of :func:`champion`, of the part's asks.
+        gains, users: as of :func:`champion`, of the kind's asks.
+        baselines: the same gains of what is not served itself, such as plain popularity.
     """
-    means = {order: float(values.mean()) for order, values in gains.items()}
-    rising = sorted(gains, key=lambda order: (means[order], -ORDERS.index(order)))
+    everything = {**gains, **(baselines or {})}
+    means = {name: float(values.mean()) for name, values in everything.items()}
+    top = max(means[order] for order in gains) + LEVEL
+    reached = [name for name in baselines or () if means[name] <= top]
+
+    def better(own: str, others: Collection[str]) -> tuple[str, float] | None:
+        """Return the best of the others that beats an order beyond chance, and p."""
+        for other in sorted(others, key=lambda name: -means[name]):
+            if means[other] > means[own]:
+                p = sign_flip_test(
+                    everything[other], everything[own], clusters=users, samples=FLIPS
+                )
+                if p < ALPHA:
+                    return other, p
+        return None
+
+    orders = sorted(gains, key=ORDERS.index)
     found, why = best, ""
-    while True:
-        for order in reversed([name for name in rising if means[name] > means[found]]):
-            p = sign_flip_test(gains[order], gains[found], clusters=users, samples=FLIPS)
-            if p < ALPHA:
-                why = f"{order} {means[order]:.4f}, {best} {means[best]:.4f} (p = {p:.3f})"
-                found = order
-                break
-        else:
-            return found, why
+    while (other := better(found, orders)) is not None:
+        found, p = other
+        why = f"{found} {means[found]:.4f}, {best} {means[best]:.4f} (p = {p:.3f})"
+    if (plain := better(found, reached)) is not None:
+        lost, (name, p) = found, plain
+        single = sorted((o for o in orders if o not in COMBINED), key=lambda o: -means[o])
+        simplest_first = [*single, *(o for o in orders if o in COMBINED)]
+        # The best of all loses to nothing: there is one.
+        found = next(
+            order
+            for order in simplest_first
+            if means[order] > means[lost] and better(order, [*orders, *reached]) is None
+        )
+        why = f"{name} {means[name]:.4f}, {lost} {means[lost]:.4f} (p = {p:.3f})"
+        why += f", {found} {means[found]:.4f}"
+    return found, why

@@ -7,7 +7,7 @@ Test is never looked at.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ class Labelled:
         users: int64 ``[Q]``, who asked.
         hits: bool ``[N]``, which candidate was the answer.
         learned: probabilities of the learned models, ``[N]`` each.
+        baselines: NDCG@10 of each ask by what is not served itself, such as plain popularity,
+            ``[Q]`` each; NaN where it does not answer.
     """
 
     lists: CandidateLists
@@ -42,6 +44,7 @@ class Labelled:
     users: NDArray[np.int64]
     hits: NDArray[np.bool_]
     learned: Mapping[str, NDArray[np.float32]]
+    baselines: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def are(self, kinds: Sequence[Kind]) -> NDArray[np.bool_]:
         """Return which asks are of some kinds, bool ``[Q]``."""
@@ -117,7 +120,10 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
                 if kind == "text":  # an order with more weights is ahead here by their search
                     simpler = ORDERS[: ORDERS.index(best) + 1]
                     own_gains = {name: own_gains[name] for name in simpler if name in own_gains}
-                best, better = unbeaten(best, own_gains, valid.users[valid.are([kind])])
+                mine = valid.are([kind])
+                rivals = {name: values[mine] for name, values in valid.baselines.items()}
+                rivals = {n: v for n, v in rivals.items() if not np.isnan(v).any()}
+                best, better = unbeaten(best, own_gains, valid.users[mine], rivals)
                 why += f"; on its own {alone.asks} asks {better}" if better else ""
             served[kind], reasons[kind] = best, why
         else:

@@ -1,6 +1,6 @@
 """Fitting what comes after the candidates: learned orders, weights, and what is served."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def fit_reranking(
     checkpoints: Path | None = None,
     device: str = "cpu",
     precision: str = "auto",
+    baselines: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> tuple[dict[str, Any], Orders]:
     """Fit into ``target``: the learned orders with their item table, and ``orders.json``.
 
@@ -49,6 +50,8 @@ def fit_reranking(
         checkpoints: folder from which a killed training goes on.
         device: that the DeepFM is trained on; all else is done on the CPU.
         precision: ``encoder.precision``, for its training on a GPU.
+        baselines: what plain popularity gains of each ask of valid, as of
+            :class:`~beauty_rec.recommender.fit.orders.Labelled`.
 
     Returns:
         The log of :func:`~beauty_rec.ranking.fit.fit_rankers`, and the orders.
@@ -78,6 +81,7 @@ def fit_reranking(
             valid.users(),
             valid.hits(),
             probabilities(models, builder, valid_queries, valid.lists),
+            baselines or {},
         ),
     )
     orders.save(target)

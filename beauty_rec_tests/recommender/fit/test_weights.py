@@ -127,3 +127,23 @@ def test_a_part_of_the_asks_is_judged_as_if_there_were_no_others() -> None:
     nobody = whole.part(np.zeros(60, bool))
     assert nobody.gains(weights).shape == (0,)
     assert choose_weights(nobody, ["a", "b", "c"], ["b"], {"a": 1.0}, alone=False)[0] == {"a": 1.0}
+
+
+def test_what_loses_to_plain_popularity_gives_way_to_the_simplest_that_does_not() -> None:
+    def hits(first: int, last: int) -> np.ndarray:
+        return ((np.arange(400) >= first) & (np.arange(400) < last)).astype(np.float64)
+
+    gains = {"user_tower": hits(0, 40), "popular": hits(200, 255), "fused": hits(300, 358)}
+    sold = {"popularity": hits(0, 58)}
+    assert unbeaten("user_tower", gains) == ("user_tower", "")  # the others may be luck
+    found, why = unbeaten("user_tower", gains, np.arange(400), sold)
+    assert found == "popular"
+    assert why.startswith("popularity 0.1450, user_tower 0.1000 (p = 0.0")
+    assert why.endswith(", popular 0.1375")
+    assert unbeaten("popular", gains, None, sold) == ("popular", "")
+    lost = {**gains, "popular": hits(5, 50)}  # which loses to it, too
+    assert unbeaten("user_tower", lost, None, sold)[0] == "fused"
+    # What no order reaches no choice can mend.
+    assert unbeaten("user_tower", gains, None, {"item_cf": hits(0, 300)}) == ("user_tower", "")
+    # One user proves nothing.
+    assert unbeaten("user_tower", gains, np.zeros(400, np.int64), sold)[0] == "user_tower"
