@@ -3,6 +3,8 @@
 ``make test-ui`` runs these. They need Chromium (``apt-get install chromium``).
 """
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -30,6 +32,8 @@ def test_a_learned_order_says_how_likely_an_item_is(page: Page) -> None:
     page.get_by_role("button", name="Recommend").click()
     expect(page.locator(".card .foot").first).to_contain_text("likely")
     expect(page.get_by_role("region", name="Answer")).to_contain_text("DeepFM")
+    served = page.locator(".stage.chosen header p")
+    expect(served).to_have_attribute("title", re.compile("chosen by hand"))
 
 
 def test_a_sample_shopper_brings_a_past_and_reasons(page: Page) -> None:

@@ -120,9 +120,13 @@ def serving_manifest(
     shutil.rmtree(table)  # the set has links of its own
     context.set_data_version(context.asset_key, dg.DataVersion(manifest.set))
     context.add_asset_metadata(
-        {"served": dg.MetadataValue.json({str(k): v for k, v in orders.served.items()})}
+        {
+            "set": manifest.set,
+            "served": dg.MetadataValue.json({str(k): v for k, v in orders.served.items()}),
+            "reasons": dg.MetadataValue.json({str(k): v for k, v in orders.reasons.items()}),
+            **manifest.metrics,
+        }
     )
-    context.add_asset_metadata({"set": manifest.set, **manifest.metrics})
     return manifest.model_dump(exclude={"created_at"})
 
 

@@ -15,6 +15,7 @@ const ORDERS = {
   hybrid: "Text and words", fused: "All sources, weighed", reranked: "DeepFM", gbdt: "Boosted trees", ...SOURCES,
 };
 const users = new Map();
+let orders = {}; // what the set that answered last serves, and why
 
 const number = (id) => ($(id).value === "" ? null : Number($(id).value));
 
@@ -34,9 +35,24 @@ function request() {
 export function recommend() {
   return show(
     (answer) => (answer.items.length ? `${answer.items.length} recommendations` : "Nothing fits"),
-    () => ask("/v1/recommend", { body: request() }),
+    async () => {
+      const asked = request();
+      const answer = await ask("/v1/recommend", { body: asked });
+      return { ...answer, why: await whyServed(answer, asked.context) };
+    },
     drawStages,
   );
+}
+
+/** Why this order answers, as /version says it of the kind of ask; nothing where another set answered. */
+async function whyServed({ version, order }, context) {
+  if (orders.asked !== version) {
+    orders = { asked: version, ...await ask("/version", { quiet: true }).catch(() => ({})) };
+  }
+  if (orders.version !== version) return "";
+  const kinds = context ? ["occasion", "text"] : ["nothing"];
+  const why = kinds.filter((kind) => orders.served[kind] === order).map((kind) => orders.reasons[kind]);
+  return [...new Set(why)].join("\n");
 }
 
 export function search(text) {
@@ -83,12 +99,12 @@ function drawStages(answer) {
   $("stages").className = "stages";
   $("stages").replaceChildren(
     stage("1", "Candidates", `As the ${SOURCES[main]} finds them`, "", before),
-    stage("2", "Answer", what, "chosen", cards));
+    stage("2", "Answer", what, "chosen", cards, answer.why));
 }
 
-function stage(n, title, what, kind, list) {
+function stage(n, title, what, kind, list, why) {
   return el("section", { class: `stage ${kind}`, "aria-label": title },
-    el("header", {}, el("h2", {}, el("b", { "aria-hidden": "true" }, n), title), el("p", {}, what)),
+    el("header", {}, el("h2", {}, el("b", { "aria-hidden": "true" }, n), title), el("p", { title: why || null }, what)),
     list);
 }
 
