@@ -155,5 +155,5 @@ def test_rates_of_one_user_have_no_interval() -> None:
     assert whole["ctr_low"] is whole["ctr_high"] is whole["conversion_low"] is None
     for plot in (days_plot, positions_plot):
         assert plot(rates, title="a title").startswith(b"\x89PNG")
-    [row] = online_rows(online_block(rates))
+    row = online_rows(online_block(rates))[0]
     assert row[2:4] == ("25.00%", "0.00%")

@@ -43,9 +43,7 @@ def load_title_reader(
     source = resolve_model(settings.title_encoder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline())
-        encoder = AutoModel.from_pretrained(
-            source, dtype=torch.float32, local_files_only=offline()
-        )
+        encoder = AutoModel.from_pretrained(source, dtype=torch.float32, local_files_only=offline())
     except (OSError, ValueError) as error:  # what the hub client and transformers raise
         raise unavailable(settings.title_encoder, error, "item_tower.title_encoder") from error
     trained = folder / "titles.safetensors" if folder is not None else None

@@ -62,20 +62,23 @@ def test_two_who_wait_for_the_same_gpus_do_not_wait_for_each_other(tmp_path: Pat
     context = multiprocessing.get_context("fork")
     ready = context.Queue()
     turned = {0: "GPU-b", 1: "GPU-a"}
-    waiting = [
-        context.Process(target=_hold, args=(tmp_path, ready, cards, 2)) for cards in (CARDS, turned)
+    started = [
+        context.Process(target=_hold, args=(tmp_path, ready, cards, count))
+        for cards, count in (({0: "GPU-a"}, 1), (CARDS, 2), (turned, 2))
     ]
-    with gpu._free({0: "GPU-a"}, tmp_path):
-        for each in waiting:
-            each.start()
+    try:
+        started[0].start()
+        assert ready.get(timeout=30) == [0]
+        for waiting in started[1:]:
+            waiting.start()
         with pytest.raises(queue.Empty):
             ready.get(timeout=0.5)
-    try:
+        started[0].kill()
         assert ready.get(timeout=10) == [0, 1]
     finally:
-        for each in waiting:
-            each.kill()
-            each.join()
+        for process in started:
+            process.kill()
+            process.join()
     with gpu._free(CARDS, tmp_path, 2) as numbers:
         assert numbers == [0, 1]
 

@@ -237,12 +237,8 @@ def test_what_a_training_keeps_in_files_lies_on_the_disk_it_is_given(
     """Ten moments of a million items are gigabytes, which a temporary folder need not hold."""
     folders: list[Path] = []
     real = tempfile.TemporaryFile
-    monkeypatch.setattr(
-        tempfile, "TemporaryFile", lambda dir: folders.append(dir) or real(dir=dir)
-    )
-    train_user_tower(
-        data, small.model_copy(update={"epochs": 1}), tmp_path / "t", scratch=tmp_path
-    )
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: folders.append(dir) or real(dir=dir))
+    train_user_tower(data, small.model_copy(update={"epochs": 1}), tmp_path / "t", scratch=tmp_path)
     assert folders == [tmp_path] * small.origins
 
 

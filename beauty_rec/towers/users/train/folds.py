@@ -87,9 +87,7 @@ def train_with_folds(
             )
             own, kept = draft / str(start), checkpoints / str(start)
             # It has no valid events of its own: it takes what was chosen for the served tower.
-            train_user_tower(
-                data, settings.user_tower, own, kept, device, precision, log, scratch
-            )
+            train_user_tower(data, settings.user_tower, own, kept, device, precision, log, scratch)
         (draft / FOLDS).write_text(json.dumps(list(past.starts)), encoding="utf-8")
         asked = reviews.filter(split="valid")["review_id"].head(INDEX_QUERIES).to_list()
         items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)
