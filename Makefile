@@ -129,11 +129,16 @@ format: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmarks: run  ## the figures that the docs quote
-	@for file in $(filter-out benchmarks/peers.py benchmarks/alternatives.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+# What fails or misses its aim is named at the end, so that the others are measured; 77: not here.
+benchmarks: run  ## the figures that the docs quote (hours)
+	@missed=; for file in $(filter-out benchmarks/peers.py benchmarks/alternatives.py,$(wildcard benchmarks/*.py)); do \
+	  echo "== $$file"; $(BIN)/python $$file; code=$$?; \
+	  case $$code in 0) ;; 77) echo "skipped";; 130|143) exit $$code;; *) missed="$$missed $$file";; esac; \
+	done; test -z "$$missed" || { echo "failed or below an aim:$$missed"; exit 1; }
 
-bench: run  ## this project beside what one would use instead, into docs/benchmarks.md (10 min)
+bench: run  ## every file of benchmarks/, what one would use instead first (hours)
 	$(BIN)/python benchmarks/alternatives.py
+	@$(MAKE) --no-print-directory --keep-going benchmarks bench-peers
 
 PEERS_ENV   ?= .cache/peers
 PEERS_SEEDS ?= 1
