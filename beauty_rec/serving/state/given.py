@@ -45,11 +45,7 @@ class GivenRows:
         items: Sequence[NewItem],
         go_on: Callable[[], bool] = lambda: True,
     ) -> Iterator[dict[str, NewRow]]:
-        """Yield the rows of some more items, until all are made.
-
-        Raises:
-            UnknownAttribute: see :func:`~beauty_rec.recommender.online.stock.new_items.make_rows`.
-        """
+        """Yield the rows of some more items, until all are made."""
         for start in range(0, len(items), AT_ONCE):
             if not go_on():
                 return

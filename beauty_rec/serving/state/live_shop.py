@@ -16,7 +16,12 @@ from beauty_rec.corpus.intake.given import taken_path
 from beauty_rec.recommender.online.people import Past, distinct
 from beauty_rec.recommender.online.requests import NewEvent, NewItem
 from beauty_rec.recommender.online.snapshot import Snapshot
-from beauty_rec.recommender.online.stock.new_items import NewRow, add_rows, is_taken_in
+from beauty_rec.recommender.online.stock.new_items import (
+    NewRow,
+    add_rows,
+    is_taken_in,
+    refuse_unknown,
+)
 from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
@@ -102,6 +107,7 @@ class LiveShop:
         with self._making:  # one after the other; all other changes go on meanwhile
             while True:
                 base, made = self._base, dict[str, NewRow]()
+                refuse_unknown(base, list(latest.values()))
                 for rows in self._rows.make(base, list(latest.values())):
                     made |= rows
                 with self._changing:

@@ -65,11 +65,29 @@ class NewRow:
     card: dict[str, Any]
 
 
+def refuse_unknown(shop: Snapshot, items: Sequence[NewItem]) -> None:
+    """Hold the attributes of items that are to be given against the shop.
+
+    Raises:
+        UnknownAttribute: one has no field here, or more values than its field takes.
+    """
+    vocabulary = shop.path.builder.vocabulary
+    for item in items:
+        for name, value in item.attributes.items():
+            if _takes(vocabulary, name, value):
+                continue
+            if name in vocabulary.std_fields:
+                raise UnknownAttribute(f"{item.parent_asin}: {name!r} takes one value")
+            fields = sorted({*vocabulary.std_fields, *vocabulary.re_fields})
+            raise UnknownAttribute(
+                f"{item.parent_asin}: no attribute {name!r} here; there are: " + ", ".join(fields)
+            )
+
+
 def make_rows(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> list[NewRow]:
     """Return what ``items`` add, their texts and attributes read as the pipeline reads them.
 
-    Raises:
-        UnknownAttribute: an attribute is given that the vocabulary has no field for.
+    An attribute that the set has no field for is left out: another set had one when it was given.
     """
     raw = _raw_items(items)
     attributes = _attributes(shop, raw, items, settings)
@@ -180,19 +198,13 @@ def _attributes(
     extractor = RulesAttributeExtractor(domain, settings.attributes)
     frame = extractor.extract(raw.with_columns(keywords=pl.lit([], dtype=pl.List(pl.String))))
     vocabulary = shop.path.builder.vocabulary
-    fields = {*vocabulary.std_fields, *vocabulary.re_fields}
     given: dict[str, list[Any]] = {}
     for row, item in enumerate(items):
         for name, value in item.attributes.items():
-            if name not in fields:
-                raise UnknownAttribute(
-                    f"{item.parent_asin}: no attribute {name!r} here; there are: "
-                    + ", ".join(sorted(fields))
-                )
+            if not _takes(vocabulary, name, value):
+                continue
             open_field = name in vocabulary.re_fields
             values = [value] if isinstance(value, str) else value
-            if not open_field and len(values) != 1:
-                raise UnknownAttribute(f"{item.parent_asin}: {name!r} takes one value")
             if name not in given:
                 known = frame[name].to_list() if name in frame.columns else [None] * len(frame)
                 given[name] = [k if k is not None or not open_field else [] for k in known]
@@ -206,6 +218,13 @@ def _attributes(
         )
         for name, values in given.items()
     )
+
+
+def _takes(vocabulary: Vocabulary, name: str, value: str | list[str]) -> bool:
+    """Whether there is a field for what is given, which of several values only an open one is."""
+    if name in vocabulary.re_fields:
+        return True
+    return name in vocabulary.std_fields and (isinstance(value, str) or len(value) == 1)
 
 
 def _tower_vectors(

@@ -42,9 +42,8 @@ class SplitShop(LiveShop):
         """Serve a set with these settings of answers to everybody, with all that was given."""
         if base is not self._plain:
             self.experiments.hold(self._plain)
-        self.released, self._explorer = settings, _explorer(settings)
         self.change_to(_ordered(base, settings))
-        self._plain = base
+        self.released, self._explorer, self._plain = settings, _explorer(settings), base
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
         """Answer each request as the variant of its user does, all of a variant together.
