@@ -63,7 +63,7 @@ class Store(Connection):
         return found
 
     def put_items(self, items: Sequence[NewItem]) -> None:
-        """Insert or replace items, all or none; one that was withdrawn is back."""
+        """Insert or replace items, all or none; their states: :meth:`.ItemState.given_anew`."""
         rows = [(item.parent_asin, Jsonb(item.model_dump(mode="json"))) for item in items]
         self.change(
             (
@@ -72,7 +72,8 @@ class Store(Connection):
                 rows,
             ),
             (
-                "UPDATE serving_states SET hidden = NULL, price = NULL WHERE id = %s",
+                "UPDATE serving_states SET price = NULL,"
+                " hidden = CASE WHEN hidden THEN NULL ELSE hidden END WHERE id = %s",
                 [(item.parent_asin,) for item in items],
             ),
         )
@@ -97,6 +98,19 @@ class Store(Connection):
     def rows(self, keys: Sequence[str]) -> list[KeptRow]:
         """Return what is kept under ``keys``."""
         found = self.read(
+    def put_state(self, parent_asin: str, said: Mapping[str, Any]) -> ItemState:
+        """Keep what is said of an item, and return all that was; the rest stays as it is."""
+        names = ["id", *(name for name in ItemState._fields if name in said)]
+        changed = [*(f"{name} = excluded.{name}" for name in names[1:]), "changed_at = now()"]
+        [state] = self.read(
+            f"INSERT INTO serving_states ({', '.join(names)})"
+            f" VALUES ({', '.join(['%s'] * len(names))})"
+            f" ON CONFLICT (id) DO UPDATE SET {', '.join(changed)}"
+            " RETURNING hidden, in_stock, price",
+            [parent_asin, *(said[name] for name in names[1:])],
+        )
+        return ItemState(*state)
+
             "SELECT key, made, vectors FROM serving_rows WHERE key = ANY(%s)", [list(keys)]
         )
         return [KeptRow(key, made, bytes(vectors)) for key, made, vectors in found]

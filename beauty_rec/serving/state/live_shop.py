@@ -124,8 +124,7 @@ class LiveShop:
         with self._changing:
             if parent_asin not in self._given:
                 self._row(self._shop, parent_asin)
-            state = self._states.get(parent_asin, ItemState())._replace(**said)
-            self.store.put_states({parent_asin: state})
+            state = self.store.put_state(parent_asin, said)
             self._states = {**self._states, parent_asin: state}
             self._shop = self._shop.with_states(self._states)
             return self._state_of(self._shop, parent_asin)
@@ -245,9 +244,7 @@ class LiveShop:
         self.store.put_items(list(latest.values()))
         self._given = {**self._given, **latest}
         known = self._states
-        back = {  # what is given anew is not withdrawn
-            name: ItemState(in_stock=known[name].in_stock) for name in latest.keys() & known.keys()
-        }
+        back = {name: known[name].given_anew() for name in latest.keys() & known.keys()}
         self._states = {**known, **back}
         self._add(made)
         return self._shop.manifest.set

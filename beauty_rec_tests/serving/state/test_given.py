@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -18,6 +19,7 @@ from beauty_rec.recommender.online.requests import NewEvent, NewItem, RecommendR
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.online.stock.new_items import add_rows, is_taken_in, make_rows
+from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.state import connection, live_shop
 from beauty_rec.serving.state import given as module
@@ -261,3 +263,22 @@ def test_others_write_while_rows_are_made_and_a_switch_has_them_made_again(
         assert engine.item("N4")["price"] == 2.5
         hits = engine.search([SearchQuestion("A slow soap of alder", 80)])[0]["items"]
         assert "SLOW" in {hit["parent_asin"] for hit in hits}
+
+
+def test_what_the_set_hides_and_the_shop_shows_stays_shown_when_it_is_given_anew(
+    folder: Path,
+) -> None:
+    with Engine.open(Settings(data_dir=folder)) as engine:
+        base = engine._base
+        row, name = 20, base.space.ids[20]
+        item = NewItem(parent_asin=name, title="A soap of alder")
+        hidden = base.catalogue.hidden.copy()
+        hidden[row] = True  # as --hidden-items has it
+        listed = replace(base.catalogue, listed=np.array([row]), hidden=hidden)
+        engine.change_to(replace(base, catalogue=listed))
+        assert engine.item(name)["hidden"] is True
+        for said, kept in ((False, ItemState(hidden=False)), (True, None)):
+            engine.set_state(name, hidden=said)
+            engine.add_items([item])
+            assert engine.item(name)["hidden"] is said  # withdrawn by the shop: as the set has it
+            assert engine.store.states().get(name) == kept

@@ -15,3 +15,7 @@ class ItemState(NamedTuple):
     hidden: bool | None = None
     in_stock: bool | None = None
     price: float | None = None
+
+    def given_anew(self) -> "ItemState":
+        """Return what still holds when the item is given anew: neither withdrawal nor price."""
+        return ItemState(None if self.hidden else self.hidden, self.in_stock)
