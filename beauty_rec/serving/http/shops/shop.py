@@ -72,19 +72,27 @@ class Shop:
             return [f"nothing is served: {self.fault or 'it is being opened'}"]
         return self._engine.ready
 
-    def open(self) -> bool:
-        """Open it if that can be done now; return whether it is open."""
+    def open(self, begin: Callable[[Engine], object] = lambda _: None) -> bool:
+        """Open it if that can be done now; return whether it is open.
+
+        Args:
+            begin: is done with the engine before anybody has it; where it fails, nobody does.
+        """
         if self._engine is not None:
             return True
         self._again = time.monotonic() + TRY_AGAIN_SECONDS
+        engine: Engine | None = None
         try:
             engine = Engine(self._read())
+            begin(engine)
         except Exception as error:  # whatever is wrong with one shop, the others go on
             fault = redacted(f"{error}" or type(error).__name__)
             if fault != self.fault:
                 LOG.error("shop", extra={"event": "shop_away", "shop": self.name, "error": fault})
             self.fault = fault
-            if isinstance(error, FileNotFoundError):  # a look at a missing file costs nothing
+            if engine is not None:
+                engine.close()
+            elif isinstance(error, FileNotFoundError):  # a look at a missing file costs nothing
                 self._again = 0.0
             return False
         self._have(engine)
@@ -105,7 +113,8 @@ class Shop:
     def watched(self, seconds: float) -> Iterator[None]:
         """Look for newer sets, rules, experiments and after the database, every so often."""
         if self._engine is not None:
-            self._run(self._engine)
+            _start(self._engine)
+            self._running.enter_context(self.shown.kept())
         with self._running, watching(self._look, seconds), ExitStack() as watchers:
             for look, pause in (
                 (Engine.look_at_rules, seconds),
@@ -131,24 +140,27 @@ class Shop:
         self.metrics.registry.register(self._view)
         self._engine, self.fault = engine, None
 
-    def _run(self, engine: Engine) -> None:
-        engine.store.keep_open()
-        engine.look_at_experiment()
-        self._running.enter_context(self.shown.kept())
-
     def _look(self) -> None:
         if self._engine is not None:
             self._engine.look()
-        elif time.monotonic() >= self._again and self.open():
-            engine = self.engine
-            # The first answer is a slow one: better it is this.
-            in_passing(try_out, engine.shop, engine.settings.serve)
-            self._run(engine)
+        elif time.monotonic() >= self._again and self.open(_try_and_start):
+            self._running.enter_context(self.shown.kept())
             LOG.info("shop", extra={"event": "shop_opened", "shop": self.name})
 
     def _if_open(self, look: Callable[[Engine], object]) -> None:
         if self._engine is not None:
             look(self._engine)
+
+
+def _try_and_start(engine: Engine) -> None:
+    # The first answer is a slow one: better it is this.
+    in_passing(try_out, engine.shop, engine.settings.serve)
+    _start(engine)
+
+
+def _start(engine: Engine) -> None:
+    engine.store.keep_open()
+    engine.look_at_experiment()
 
 
 def each_its_database(shops: Mapping[str, ReadSettings]) -> dict[str, ReadSettings]:

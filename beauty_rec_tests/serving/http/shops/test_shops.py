@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.http.app import create_app, create_shops_app
+from beauty_rec.serving.http.shops import shop as module
 from beauty_rec.serving.http.shops.shop import Shop, each_its_database
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import ServeSettings, Settings
@@ -214,6 +215,34 @@ def test_a_broken_shop_takes_no_other_down(engine: Engine, tmp_path: Path) -> No
         assert 'beauty_rec_items{shop="soaps"}' not in figures
     with serving(broken) as client:
         assert client.get("/readyz").status_code == 503
+
+
+def test_a_shop_that_opens_late_is_had_once_it_has_answered(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Shop("soaps", lambda: settings)
+    faults = [ValueError("it cannot answer"), None]
+    close, closed = Engine.close, list[Engine]()
+
+    def trial(*_: object) -> None:
+        assert not late.is_open
+        if (fault := faults.pop(0)) is not None:
+            raise fault
+
+    def closing(engine: Engine) -> None:
+        closed.append(engine)
+        close(engine)
+
+    monkeypatch.setattr(module, "TRY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(module, "try_out", trial)
+    monkeypatch.setattr(Engine, "close", closing)
+    late._look()
+    assert late.ready == ["nothing is served: it cannot answer"]
+    assert len(closed) == 1
+    late._look()
+    assert (late.is_open, late.fault, faults, len(closed)) == (True, None, [], 1)
+    late._running.close()
+    late.close()
 
 
 def test_metrics_say_which_shop_and_each_series_once(client: TestClient) -> None:
