@@ -11,7 +11,7 @@ EventType = Literal["view", "click", "cart", "purchase", "rating", "hide"]
 
 
 class EventSettings(Group):
-    """Weights of events, and how long impressions are kept."""
+    """Weights of events, and how long they and impressions are kept."""
 
     view_weight: float = Field(
         0.6,
@@ -32,4 +32,11 @@ class EventSettings(Group):
     )
     impression_days: int = Field(
         90, ge=1, le=3_650, description="after which a shown answer is deleted"
+    )
+    look_days: int = Field(
+        400,
+        ge=1,
+        le=3_650,
+        description="after which a view, click or cart that was given is deleted, never before the "
+        "impressions; ratings, purchases and hides stay",
     )

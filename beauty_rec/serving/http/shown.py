@@ -57,7 +57,11 @@ class ShownAnswers(Collector):
         settings = engine.settings.serve
         self._engine = engine
         self._log = ImpressionLog(
-            engine.store, settings.impression_days, lambda: len(engine.shop.catalogue)
+            engine.store,
+            settings.impression_days,
+            lambda: len(engine.shop.catalogue),
+            # What is shown is judged by what came of it, so one is not deleted without the other.
+            max(settings.look_days, settings.impression_days),
         )
         self._is_kept = settings.impressions and not engine.store.read_only
         self._counts: OrderedDict[tuple[str, str], Counts] = OrderedDict()
@@ -70,8 +74,8 @@ class ShownAnswers(Collector):
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Write impressions while this lasts, and what waits at its end."""
-        if self._is_kept:
+        """Write impressions while this lasts, and what waits at its end; delete what is too old."""
+        if not self._engine.store.read_only:
             self._log.start()
         try:
             yield

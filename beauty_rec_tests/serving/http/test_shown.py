@@ -8,13 +8,16 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.http.shown import ShownAnswers
+from beauty_rec.serving.state.database import GivenEvent
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.shown.impression import MOST_POSITIONS
+from beauty_rec.serving.state.shown.writer import DAY_MS
 from beauty_rec_tests.recommender.served_set import KEY, USER
-from beauty_rec_tests.serving.http.doors import client_of
+from beauty_rec_tests.serving.http.doors import client_of, engine_with
 
 KEYED = {"X-API-Key": KEY}
 WITHIN_SECONDS = 1.0
@@ -98,6 +101,19 @@ def test_impressions_can_be_off(engine: Engine) -> None:
         answer = client.post("/v1/recommend", json={}).json()
     assert answer["recommendation_id"]
     assert rows(engine).keys() == before
+
+
+def test_what_is_too_old_goes_where_no_impression_is_kept_either(engine: Engine) -> None:
+    now, item = int(time.time() * 1000), engine.shop.space.ids[0]
+    looks = [Past(item, 5.0, now - days * DAY_MS, "view") for days in (91, 89)]
+    engine.store.put_events([GivenEvent("LOOKS", look) for look in looks])
+    # No look goes before the impression that it may be owed to.
+    with ShownAnswers(engine_with(engine, impressions=False, look_days=30)).kept():
+        deadline = time.monotonic() + 10
+        while engine.store.events()["LOOKS"] != looks[1:]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    engine.store.drop_events("LOOKS", None, None)
 
 
 def test_an_event_is_owed_to_the_position_that_it_was_shown_at(client: TestClient) -> None:

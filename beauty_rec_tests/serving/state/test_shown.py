@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from beauty_rec.recommender.online.events import EVENT_TYPES, LOOKS
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.serving.state.connection import DatabaseDown
@@ -156,6 +157,41 @@ def test_old_impressions_are_deleted(store: Store, monkeypatch: pytest.MonkeyPat
     log.start()
     wait_for(lambda: store.read("SELECT recommendation_id FROM serving_impressions") == [(new[0],)])
     log.close()
+
+
+def test_old_looks_are_deleted_and_what_was_chosen_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "EVENTS_AT_ONCE", 2)
+    now = int(time.time() * 1000)
+    events = [
+        GivenEvent("U", Past("N1", 5.0, now - days * DAY_MS, kind))
+        for days in (401, 399)
+        for kind in EVENT_TYPES
+    ]
+    store.put_events(events)
+    left = [one for one in events if one.event.type not in LOOKS or one in events[6:]]
+    log = ImpressionLog(store, 90, lambda: 7, look_days=400)
+    log.start()
+    wait_for(lambda: list(store.given_events()) == left)
+    log.close()
+    assert len(left) == 9
+
+
+def test_a_deletion_that_could_not_be_done_leaves_the_store_to_the_others_for_a_while(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def busy(*given: Any) -> Any:
+        tries.append(given)
+        raise DatabaseDown("a table is written anew")
+
+    log = ImpressionLog(store, 90, lambda: 7)
+    monkeypatch.setattr(store, "read", busy)
+    for _ in range(3):
+        log._tick()
+    assert len(tries) == 1
 
 
 def test_the_pipeline_reads_what_was_shown_and_knows_when_it_changed(

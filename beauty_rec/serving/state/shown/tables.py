@@ -55,3 +55,8 @@ PURGE = """
         SELECT recommendation_id FROM serving_impressions WHERE time_ms < %s LIMIT %s)
     RETURNING 1
 """
+NUMBERS = "SELECT min(number), max(number) FROM serving_events"
+PURGE_LOOKS = """
+    DELETE FROM serving_events
+        WHERE number >= %s AND number < %s AND type = ANY(%s) AND time_ms < %s
+"""

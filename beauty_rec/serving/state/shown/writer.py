@@ -14,10 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
+from beauty_rec.recommender.online.events import LOOKS
 from beauty_rec.serving.state.connection import DatabaseDown
-from beauty_rec.serving.state.database import Store
+from beauty_rec.serving.state.database import EVENTS_AT_ONCE, Store
 from beauty_rec.serving.state.shown.impression import Impression
-from beauty_rec.serving.state.shown.tables import INSERT, PURGE, SELECT, WAIT_LITTLE
+from beauty_rec.serving.state.shown.tables import (
+    INSERT,
+    NUMBERS,
+    PURGE,
+    PURGE_LOOKS,
+    SELECT,
+    WAIT_LITTLE,
+)
 
 LOG = logging.getLogger("beauty_rec.serving")
 BEHIND_SECONDS = 0.25
@@ -25,6 +33,8 @@ BEHIND_SECONDS = 0.25
 MOST_WAITING = 20_000
 MOST_AT_ONCE = 2_000
 PURGE_SECONDS = 3_600.0
+PURGE_AGAIN_SECONDS = 60.0
+"""After one that failed, as where a table is written anew: each holds the store up for a while."""
 DAY_MS = 86_400_000
 
 
@@ -43,16 +53,24 @@ class ImpressionLog:
         store: that they are kept in.
         days: after which they are deleted.
         catalogue_items: returns how many items are served now; kept beside each.
+        look_days: after which given looks (views, clicks, carts) are deleted; None: never.
     """
 
-    def __init__(self, store: Store, days: int, catalogue_items: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        days: int,
+        catalogue_items: Callable[[], int],
+        look_days: int | None = None,
+    ) -> None:
         self._store, self._days, self._catalogue_items = store, days, catalogue_items
+        self._look_days = look_days
         self._waiting: OrderedDict[str, Impression] = OrderedDict()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
-        self._purged = float("-inf")
+        self._next_purge = float("-inf")
         self.written = Written()
 
     def __len__(self) -> int:
@@ -115,18 +133,32 @@ class ImpressionLog:
             while more:
                 with self._writing:
                     more = self._write_some()
-            if time.monotonic() - self._purged > PURGE_SECONDS and not self._done.is_set():
+            is_due = time.monotonic() >= self._next_purge and self._store.healthy
+            if is_due and not self._done.is_set():
+                self._next_purge = time.monotonic() + PURGE_AGAIN_SECONDS
                 self._purge()
+                self._next_purge = time.monotonic() + PURGE_SECONDS
         except DatabaseDown:  # they wait; the store says that it is away
             pass
         except Exception as error:
             LOG.error("impressions", extra={"event": "impressions_failed", "error": repr(error)})
 
     def _purge(self) -> None:
-        cutoff = int(time.time() * 1000) - self._days * DAY_MS
+        now = int(time.time() * 1000)
+        cutoff = now - self._days * DAY_MS
         while len(self._store.read(PURGE, [cutoff, MOST_AT_ONCE])) == MOST_AT_ONCE:
             pass
-        self._purged = time.monotonic()
+        if self._look_days is not None:
+            self._purge_looks(now - self._look_days * DAY_MS)
+
+    def _purge_looks(self, cutoff: int) -> None:
+        """Go through the events, which have no index of times, a part at a time."""
+        [(first, last)] = self._store.read(NUMBERS)
+        for start in range(first or 0, (last or -1) + 1, EVENTS_AT_ONCE):
+            if self._done.is_set():
+                return
+            stop = start + EVENTS_AT_ONCE
+            self._store.read(PURGE_LOOKS, [start, stop, list(LOOKS), cutoff])
 
     def _write_some(self) -> bool:
         """Write the oldest of what waits; return whether more waits."""
