@@ -1,14 +1,16 @@
 """A connection to PostgreSQL that is looked after.
 
 A lost one is opened again, an embedded server that was killed is started again, and until then
-writes say so while answers go on from memory.
+writes say so while answers go on from memory. Of several servers the first one has the store; to
+the others it is away, as each answers from its own memory and would undo what it did not see: what
+was withdrawn, who was forgotten.
 """
 
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +30,7 @@ STATEMENT_SECONDS = 10.0
 LOCK_SECONDS = 4.0
 """That a statement waits for a table; less than others wait for their turn meanwhile."""
 READ_ONLY = "the data folder is read-only: what was given before is not there, and nothing is kept"
+ELSEWHERE = "another server has what was given, and is to end first"
 
 Change = tuple[str, Sequence[Sequence[Any]]]
 """A statement, and the values of each time that it is run."""
@@ -43,8 +46,9 @@ class Connection:
     Args:
         folder: of the embedded server, used when there is no DSN.
         dsn: of another one.
-        on_open: called after each (re)connection, on the thread that looks after it; where it finds
-            the database away, the connection counts as lost.
+        on_open: called after each (re)connection, on the thread that looks after it, as another
+            server may have had the store meanwhile; where it finds the database away, the
+            connection counts as lost.
     """
 
     def __init__(
@@ -57,22 +61,30 @@ class Connection:
         self._done = threading.Event()
         self._lost = threading.Event()
         self._keeper: threading.Thread | None = None
+        self._claims = self._is_elsewhere = False
 
     @property
     def read_only(self) -> bool:
-        """Whether the folder cannot be written to: a server cannot run in it."""
-        return self._dsn is None and not os.access(existing(self._folder), os.W_OK)
+        """Whether the folder cannot be written to: of such a copy nothing is kept, anywhere."""
+        return not os.access(existing(self._folder), os.W_OK)
 
     @property
     def healthy(self) -> bool:
         """Whether the last look found the database there."""
         return self._connection is not None and not self._lost.is_set()
 
+    @property
+    def away(self) -> str:
+        """Why nothing can be read or kept while that is so."""
+        if self.read_only:
+            return READ_ONLY
+        return ELSEWHERE if self._is_elsewhere else "the database is away"
+
     def open(self) -> None:
         """Connect once.
 
         Raises:
-            DatabaseDown: it cannot be reached.
+            DatabaseDown: it cannot be reached, or is another server's.
         """
         with self._lock:
             self._reopen()
@@ -83,10 +95,15 @@ class Connection:
             raise
 
     def keep_open(self) -> None:
-        """Look after the connection from now on, on a thread of its own."""
+        """Look after the connection from now on, on a thread of its own; keep other servers out."""
         if self.read_only:
             LOG.warning("database", extra={"event": "database_read_only", "error": READ_ONLY})
             return
+        if not self._claims:
+            self._claims = True
+            if self._connection is not None:  # what was read then another may have changed since
+                with suppress(DatabaseDown):  # it is looked for from now on
+                    self.open()
         self._keeper = threading.Thread(target=self._keep, name="store", daemon=True)
         self._keeper.start()
 
@@ -102,6 +119,10 @@ class Connection:
 
     def prepare(self, connection: psycopg.Connection[Any]) -> None:
         """Make the tables that are not there yet; called in a transaction of its own."""
+
+    def claim(self, connection: psycopg.Connection[Any]) -> bool:
+        """Keep other servers out while the connection lasts; return whether none is in."""
+        return True
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a statement, none where it gives none.
@@ -147,7 +168,7 @@ class Connection:
             DatabaseDown: the database is away, or could not do what was asked.
         """
         if not self.healthy:
-            raise DatabaseDown(self._away)
+            raise DatabaseDown(self.away)
         try:
             with _connect(self._address) as connection:
                 limit(connection, "lock_timeout", LOCK_SECONDS)
@@ -155,16 +176,12 @@ class Connection:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise DatabaseDown(_not_now(error)) from error
 
-    @property
-    def _away(self) -> str:
-        return READ_ONLY if self.read_only else "the database is away"
-
     def _with(self, use: Callable[[psycopg.Connection[Any]], T]) -> T:
         if not self._lock.acquire(timeout=CONNECT_SECONDS):
             raise DatabaseDown("the database has been busy for too long")
         try:
             if self._connection is None or self._lost.is_set():
-                raise DatabaseDown(self._away)
+                raise DatabaseDown(self.away)
             return use(self._connection)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if self._connection is None or self._connection.closed or _ends_connection(error):
@@ -175,17 +192,22 @@ class Connection:
             self._lock.release()
 
     def _keep(self) -> None:
+        said = ""
         while not self._done.is_set():
             try:
                 if self.healthy:
                     self.read("SELECT 1")
                 else:
                     self.open()
+                said = ""
             except Exception as error:  # whatever it is, the next look may find it mended
-                LOG.warning("database", extra={"event": "database_down", "error": repr(error)})
+                if repr(error) != said:  # it may last
+                    said = repr(error)
+                    LOG.warning("database", extra={"event": "database_down", "error": said})
             self._done.wait(PING_SECONDS)
 
     def _reopen(self) -> None:
+        self._lost.set()
         self._disconnect()
         try:
             server = ExitStack()
@@ -197,10 +219,15 @@ class Connection:
                 self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec'))")
                 self.prepare(self._connection)
             limit(self._connection, "lock_timeout", LOCK_SECONDS)
+            self._is_elsewhere = self._claims and not self.claim(self._connection)
         except (psycopg.Error, RuntimeError, OSError) as error:
             self._disconnect()
+            self._is_elsewhere = False
             said = redacted(str(error))
             raise DatabaseDown(f"the database cannot be reached: {said}") from error
+        if self._is_elsewhere:
+            self._disconnect()
+            raise DatabaseDown(self.away)
         self._lost.clear()
 
     def _disconnect(self) -> None:

@@ -49,6 +49,9 @@ class Store(Connection):
     def prepare(self, connection: psycopg.Connection[Any]) -> None:
         tables.prepare(connection, self._folder if self._dsn is None else None)
 
+    def claim(self, connection: psycopg.Connection[Any]) -> bool:
+        return tables.claim(connection)
+
     def items(self) -> list[NewItem]:
         """Return all items that were given, in the order of their last change.
 
@@ -95,9 +98,6 @@ class Store(Connection):
             )
         )
 
-    def rows(self, keys: Sequence[str]) -> list[KeptRow]:
-        """Return what is kept under ``keys``."""
-        found = self.read(
     def put_state(self, parent_asin: str, said: Mapping[str, Any]) -> ItemState:
         """Keep what is said of an item, and return all that was; the rest stays as it is."""
         names = ["id", *(name for name in ItemState._fields if name in said)]
@@ -111,6 +111,9 @@ class Store(Connection):
         )
         return ItemState(*state)
 
+    def rows(self, keys: Sequence[str]) -> list[KeptRow]:
+        """Return what is kept under ``keys``."""
+        found = self.read(
             "SELECT key, made, vectors FROM serving_rows WHERE key = ANY(%s)", [list(keys)]
         )
         return [KeptRow(key, made, bytes(vectors)) for key, made, vectors in found]

@@ -112,7 +112,7 @@ class Engine(SplitShop):
         if self.store.read_only:
             return []
         if not self.store.healthy:
-            reasons.append("the database is away: writes wait, answers go on")
+            reasons.append(f"{self.store.away}: writes wait, answers go on")
         elif not self._restored:
             reasons.append("items and events given before are being read")
         return reasons

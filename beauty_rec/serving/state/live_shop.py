@@ -208,17 +208,16 @@ class LiveShop:
         self._rows.forget_others(base, list(self._given.values()))
 
     def restore(self) -> None:
-        """Read what was given before, once the database is there; make what is not made yet.
+        """Read what was given, whenever the database is there again; make what is not made yet.
 
         Raises:
             DatabaseDown: it could not be read, which is to be tried again.
         """
-        if not self._restored:
-            with self._changing:
-                if not self._begin(self._base):
-                    raise DatabaseDown("what was given before could not be read")
-                self._restored = True
-            self._fill_in()
+        with self._changing:
+            if not self._begin(self._base):
+                raise DatabaseDown("what was given before could not be read")
+            self._restored = True
+        self._fill_in()
 
     def _fill_in(self) -> None:
         """Have the rows made that are not, in the background."""

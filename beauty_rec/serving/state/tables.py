@@ -46,6 +46,14 @@ SCHEMA = """
 """
 UNSCRUBBED: Change = ("INSERT INTO serving_unscrubbed DEFAULT VALUES", [()])
 """To be run with a deletion: its rows are still in the files, see :func:`scrub`."""
+CLAIM = """
+    SELECT set_config('tcp_keepalives_idle', '10', false),
+        set_config('tcp_keepalives_interval', '5', false),
+        set_config('tcp_keepalives_count', '3', false),
+        pg_try_advisory_lock(hashtext('beauty_rec'), 'serving_items'::regclass::oid::integer)
+"""
+"""The lock is of these tables, as a database may hold several shops by schema. It ends with its
+session, and the session of a server whose machine is gone within half a minute."""
 _GIVEN = {
     "serving_items": "id, record, changed_at",
     "serving_events": "user_id, parent_asin, time_ms, rating",
@@ -66,6 +74,12 @@ def prepare(connection: psycopg.Connection[Any], folder: Path | None) -> None:
             connection.execute(without.format(sql.Identifier(table), sql.Identifier(column)))
     if is_new and folder is not None:
         _take_over(connection, folder.parent / INDEX_CLUSTER)
+
+
+def claim(connection: psycopg.Connection[Any]) -> bool:
+    """Take the tables for one server while a connection lasts; return whether no other has them."""
+    found = connection.execute(CLAIM).fetchone()
+    return found is not None and bool(found[-1])
 
 
 def has(connection: psycopg.Connection[Any], table: str) -> bool:

@@ -48,7 +48,7 @@ def open_store(settings: Settings) -> Iterator[Store | None]:
     """Yield the store of a data folder; None where there is none yet."""
     folder, dsn = settings.data_dir / STORE, settings.item_index.dsn
     is_there = dsn is not None or (folder / "cluster" / "PG_VERSION").exists()
-    if not is_there or Store(folder, dsn).read_only:
+    if not is_there or (dsn is None and Store(folder, dsn).read_only):
         yield None
         return
     with made_store(settings) as store:
