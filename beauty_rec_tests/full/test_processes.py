@@ -13,7 +13,6 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
-from beauty_rec.evaluation import tuning as tuning_of_several
 from beauty_rec.evaluation.tuning import tuned_retriever
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import EncoderSettings, FineTuneSettings
@@ -145,8 +144,8 @@ def test_processes_see_the_gpus_that_they_may_take(
         def wait(self) -> int:
             return 0
 
-    monkeypatch.setattr(tuning_of_several.subprocess, "Popen", Started)
-    monkeypatch.setattr(tuning_of_several.TrainingLog, "load", lambda _: None)
+    monkeypatch.setattr("beauty_rec.evaluation.tuning.subprocess.Popen", Started)
+    monkeypatch.setattr("beauty_rec.evaluation.tuning.TrainingLog.load", lambda _: None)
     frame, encoder = pl.DataFrame({"text": ["a"]}), EncoderSettings(device="cuda:1")
 
     def tune(gpus: list[int]) -> str | None:

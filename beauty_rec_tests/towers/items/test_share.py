@@ -81,9 +81,12 @@ def test_only_what_is_drawn_gets_a_history(monkeypatch: pytest.MonkeyPatch) -> N
     events = read_events(reviews, [f"i{i}" for i in range(ITEMS)])
     made: list[np.ndarray] = []
     histories = Events.histories
-    monkeypatch.setattr(
-        Events, "histories", lambda self, *given: made.append(given[0]) or histories(self, *given)
-    )
+
+    def counted(events: Events, rows: np.ndarray, limit: int) -> np.ndarray:
+        made.append(rows)
+        return histories(events, rows, limit)
+
+    monkeypatch.setattr(Events, "histories", counted)
     monkeypatch.setattr("beauty_rec.towers.items.share.MOST_QUERIES", 40)
     found = choose_share(learned, attributes, SHARES, events, rows)
     assert [len(asked) for asked in made] == [40]

@@ -1,6 +1,7 @@
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -237,7 +238,12 @@ def test_what_a_training_keeps_in_files_lies_on_the_disk_it_is_given(
     """Ten moments of a million items are gigabytes, which a temporary folder need not hold."""
     folders: list[Path] = []
     real = tempfile.TemporaryFile
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: folders.append(dir) or real(dir=dir))
+
+    def noted(dir: Path) -> Any:
+        folders.append(dir)
+        return real(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", noted)
     train_user_tower(data, small.model_copy(update={"epochs": 1}), tmp_path / "t", scratch=tmp_path)
     assert folders == [tmp_path] * small.origins
 
