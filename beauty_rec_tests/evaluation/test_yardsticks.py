@@ -13,7 +13,7 @@ from beauty_rec.evaluation.yardsticks import (
 )
 from beauty_rec.events.asked import split_events
 from beauty_rec.measures.metrics import ndcg_at
-from beauty_rec.settings import EvaluationSettings
+from beauty_rec.settings import Settings
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def reviews() -> pl.DataFrame:
 def test_each_ask_has_the_gain_of_its_event_and_an_occasion_only_where_it_is_told(
     reviews: pl.DataFrame,
 ) -> None:
-    events, ids = split_events(reviews, "valid", EvaluationSettings()), ["a", "b", "c"]
+    events, ids = split_events(reviews, "valid", Settings()), ["a", "b", "c"]
     asked = [("r09", "with_text"), ("r11", "without_text"), ("r09", "without_text")]
     names, scenarios = zip(*asked, strict=True)
     found = popularity_gains(names, scenarios, events, reviews, ids)
