@@ -29,32 +29,42 @@ class Trap:
         return (os.system, (f"touch '{self.file}'",))
 
 
-def make_bge_m3(folder: Path, texts: Sequence[str], trap: Path) -> Path:
-    """Write the files of ``BAAI/bge-m3``; loading a head's ``.pt`` would make the file ``trap``."""
+def make_bge_m3(folder: Path, texts: Sequence[str], trap: Path | None = None, **shape: Any) -> Path:
+    """Write the files of ``BAAI/bge-m3``, its tokenizer learnt from ``texts``.
+
+    Args:
+        folder: that is made.
+        texts: of which the model is to read such.
+        trap: a file that loading a head's ``.pt`` would make; None: there are no heads.
+        shape: of the configuration, what is not to be tiny. The table may hold more ids than the
+            tokenizer knows.
+    """
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
     folder.mkdir(parents=True)
     size = _write_xlm_tokenizer(folder, texts)
     torch.manual_seed(0)
-    config = XLMRobertaConfig(
-        vocab_size=size,
-        hidden_size=DIMENSION,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=8194,
-        type_vocab_size=1,
-        layer_norm_eps=1e-5,
-        initializer_range=0.5,  # so that the first token's state depends on the others
-        architectures=["XLMRobertaModel"],
-    )
+    tiny: dict[str, Any] = {
+        "vocab_size": size,
+        "hidden_size": DIMENSION,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 8194,
+        "type_vocab_size": 1,
+        "layer_norm_eps": 1e-5,
+        "initializer_range": 0.5,  # so that the first token's state depends on the others
+        "architectures": ["XLMRobertaModel"],
+    }
+    config = XLMRobertaConfig(**{**tiny, **shape})
     model = XLMRobertaModel(config)
     config.save_pretrained(folder)
     # The hub's copy has no safetensors: its weights are a state_dict of torch.
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
-    for head in ("colbert_linear.pt", "sparse_linear.pt"):
-        torch.save({"weight": Trap(trap)}, folder / head)
+    if trap is not None:
+        for head in ("colbert_linear.pt", "sparse_linear.pt"):
+            torch.save({"weight": Trap(trap)}, folder / head)
     base = "sentence_transformers.models"
     modules = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
     _write(
@@ -68,7 +78,7 @@ def make_bge_m3(folder: Path, texts: Sequence[str], trap: Path) -> Path:
     _write(
         folder / "1_Pooling" / "config.json",
         {
-            "word_embedding_dimension": DIMENSION,
+            "word_embedding_dimension": config.hidden_size,
             **{f"pooling_mode_{mode}": mode == "cls_token" for mode in modes},
         },
     )
@@ -136,8 +146,11 @@ def _write_xlm_tokenizer(folder: Path, texts: Sequence[str]) -> int:
     return tokenizer.get_vocab_size()
 
 
-def make_distilbert(folder: Path, texts: Sequence[str]) -> Path:
-    """Write the files of ``distilbert-base-uncased``: a masked language model, safetensors."""
+def make_distilbert(folder: Path, texts: Sequence[str], **shape: Any) -> Path:
+    """Write the files of ``distilbert-base-uncased``: a masked language model, safetensors.
+
+    ``shape`` is that of :func:`make_bge_m3`.
+    """
     import torch
     from tokenizers import BertWordPieceTokenizer
     from transformers import DistilBertConfig, DistilBertForMaskedLM, DistilBertTokenizerFast
@@ -149,10 +162,11 @@ def make_distilbert(folder: Path, texts: Sequence[str]) -> Path:
     tokenizer = DistilBertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
-    config = DistilBertConfig(
-        vocab_size=len(tokenizer), dim=DIMENSION, n_layers=2, n_heads=2, hidden_dim=64
-    )
-    DistilBertForMaskedLM(config).save_pretrained(folder)
+    tiny: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "dim": DIMENSION, "n_layers": 2, "n_heads": 2,
+        "hidden_dim": 64,
+    }  # fmt: skip
+    DistilBertForMaskedLM(DistilBertConfig(**{**tiny, **shape})).save_pretrained(folder)
     return folder
 
 
