@@ -29,6 +29,8 @@ CONVERSIONS: tuple[EventType, ...] = ("purchase",)
 CHOICES: tuple[EventType, ...] = ("rating", "purchase")
 """Events that say what is taken, as reviews do: models and feeds learn from them alone."""
 LEAST_RATING = 1.0
+MOST_SAID = 40
+"""Characters of a type that is none which are read and said: it may be of any length."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,12 @@ def known_type(value: object) -> object:
     """
     if not isinstance(value, str) or value in EVENT_TYPES:
         return value
-    near = get_close_matches(value.strip().lower(), EVENT_TYPES, n=2, cutoff=0.4)
+    near = get_close_matches(value[:MOST_SAID].strip().lower(), EVENT_TYPES, n=2, cutoff=0.4)
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
     raise PydanticCustomError(
         "event_type",
         "{given} is no type of event{meant} There are {known}",
-        {"given": repr(value[:40]), "meant": meant or ".", "known": ", ".join(EVENT_TYPES)},
+        {"given": repr(value[:MOST_SAID]), "meant": meant or ".", "known": ", ".join(EVENT_TYPES)},
     )
 
 

@@ -23,7 +23,7 @@ from beauty_rec.corpus.times import MIN_TIMESTAMP_MS, timestamp_fault
 from beauty_rec.recommender.online.events import known_type
 from beauty_rec.recommender.online.people import Past as Event
 from beauty_rec.recommender.online.stock.filters import ANYTHING, Filter
-from beauty_rec.recommender.online.values import Id, Label, Model, Number, Price
+from beauty_rec.recommender.online.values import Body, Id, Label, Model, Number, Price
 from beauty_rec.settings import EventType
 
 MAX_K = 1_000
@@ -107,7 +107,7 @@ Past = Annotated[
 """An item that is only named, or an event; a fault of one is not said of the other."""
 
 
-class RecommendRequest(Model):
+class RecommendRequest(Body):
     """Who asks, and for what. Nothing at all asks for what is popular."""
 
     model_config = ConfigDict(
@@ -160,7 +160,7 @@ class RecommendRequest(Model):
     stages: bool = Field(False, description="also what every source says of the candidates")
 
 
-class BatchRequest(Model):
+class BatchRequest(Body):
     """One question for many users: what :class:`RecommendRequest` says of each field holds here."""
 
     user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
@@ -197,7 +197,7 @@ class NewItem(Model):
         AfterValidator(clean_text),
     ] = ""
     details: dict[Label, Text] = Field({}, max_length=100, json_schema_extra=ONLY_LABELS)
-    attributes: dict[Label, Label | list[Label]] = Field(
+    attributes: dict[Label, Label | Annotated[list[Label], Field(fail_fast=True)]] = Field(
         {},
         max_length=50,
         description="over what is read from the texts: a value, or a list of an open field's",

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, model_validator
 
 from beauty_rec.recommender.online.requests import NewItem
-from beauty_rec.recommender.online.values import Model, Price
+from beauty_rec.recommender.online.values import Body, Model, Price
 
 
 class Evidence(BaseModel):
@@ -168,7 +168,7 @@ class ItemDetail(Card):
     train_events: int = Field(description="events of train that popularity counts")
 
 
-class NewItems(Model):
+class NewItems(Body):
     """At most 100 items in one call."""
 
     items: list[NewItem] = Field(min_length=1, max_length=100)

@@ -1,10 +1,12 @@
 """What events mean for an answer."""
 
+from difflib import get_close_matches
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from beauty_rec.recommender.online import events as module
 from beauty_rec.recommender.online.events import EVENT_TYPES, meaning_of
 from beauty_rec.recommender.online.people import Past, together
 from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
@@ -80,6 +82,20 @@ def test_an_unknown_type_is_refused_with_the_nearest(wrong: str, near: str) -> N
     said = caught.value.errors()[0]["msg"]
     assert f"did you mean {near}" in said
     assert all(kind in said for kind in EVENT_TYPES)
+
+
+def test_a_type_of_any_length_is_compared_by_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    matches, compared = get_close_matches, list[str]()
+
+    def noted(word: str, *more: Any, **named: Any) -> list[str]:
+        compared.append(word)
+        return matches(word, *more, **named)
+
+    monkeypatch.setattr(module, "get_close_matches", noted)
+    wrong = {"user_id": "u", "parent_asin": "a", "type": "purchase" + "." * 1_000_000}
+    with pytest.raises(ValidationError, match="is no type of event"):
+        NewEvent.model_validate(wrong)
+    assert [len(word) for word in compared] == [40]
 
 
 def test_a_hidden_item_is_never_answered_and_a_viewed_one_is(engine: Engine) -> None:

@@ -1,0 +1,53 @@
+"""Requests that are wrong without measure are told so by few faults, not one for each value."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from beauty_rec.recommender.online.requests import Events, RecommendRequest
+from beauty_rec.recommender.online.values import MAX_FAULTS, MAX_UNKNOWN
+from beauty_rec.serving.http.schema import ItemChange, NewItems
+
+TOLD = 100
+"""Faults at most that an answer is made of; it names 20."""
+NAMES = {f"n{number}": 1 for number in range(100_000)}
+FEW_NAMES = {f"n{number}": 1 for number in range(MAX_UNKNOWN)}
+
+
+def items(**given: Any) -> dict[str, Any]:
+    return {"items": [{"parent_asin": f"i{n}", "title": "t", **given} for n in range(100)]}
+
+
+WRONG: list[tuple[Any, Any]] = [
+    (RecommendRequest, NAMES),
+    (RecommendRequest, {"profile": NAMES}),
+    (RecommendRequest, {"history": [FEW_NAMES] * 1_000}),
+    (RecommendRequest, {"history": [NAMES] * 10}),
+    (RecommendRequest, {"history": [{"parent_asin": 1, "rating": 9, "timestamp": -1}] * 1_000}),
+    (RecommendRequest, {"filters": {"price": NAMES}}),
+    (ItemChange, NAMES),
+    (NewItems, items(**FEW_NAMES)),
+    (NewItems, items(details={f"n{number}": 1 for number in range(100)})),
+    (NewItems, {"items": [{"details": NAMES, "attributes": NAMES}]}),
+    (NewItems, items(attributes={"scent": [1] * 5_000})),
+    (Events, NAMES),
+    (Events, [NAMES]),
+]
+
+
+@pytest.mark.parametrize(("kind", "body"), WRONG)
+def test_a_body_without_measure_makes_few_faults(kind: Any, body: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(kind).validate_python(body)
+    assert refused.value.error_count() <= 2 * TOLD
+
+
+def test_faults_are_told_one_by_one_as_long_as_they_are_few() -> None:
+    with pytest.raises(ValidationError) as refused:
+        RecommendRequest.model_validate({**FEW_NAMES, "history": [{"rating": 3.0}] * 500, "k": 0})
+    places = [fault["loc"] for fault in refused.value.errors()]
+    assert ("n3",) in places
+    assert ("k",) in places
+    assert ("history", 499, "event", "parent_asin") in places
+    assert len(places) == MAX_UNKNOWN + 501 <= MAX_FAULTS
