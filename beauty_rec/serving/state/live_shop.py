@@ -56,6 +56,7 @@ class LiveShop:
         self._restored = False
         self._given: dict[str, NewItem] = {}
         self._added: dict[str, NewRow] = {}
+        self._waiting: frozenset[str] = frozenset()
         self._states: dict[str, ItemState] = {}
         self._closing = threading.Event()
         self._filling: threading.Thread | None = None
@@ -92,9 +93,7 @@ class LiveShop:
     @property
     def waiting_items(self) -> int:
         """Items given before whose vectors are not made yet: they are not answered yet."""
-        added, base = self._added, self._base
-        given = list(self._given.values())
-        return sum(i.parent_asin not in added and not is_taken_in(base, i) for i in given)
+        return len(self._waiting)
 
     def add_items(self, items: Sequence[NewItem]) -> str:
         """Store items and make them searchable; return the set they are added to.
@@ -279,6 +278,7 @@ class LiveShop:
         dressed = replace(base, since=since, forgotten=forgotten)
         self._shop = add_rows(dressed, list(added.values())).with_states(self._states)
         self._base, self._added = base, added  # last: what is in it is answered
+        self._waiting = frozenset(item.parent_asin for item in given).difference(added)
         return is_read
 
     def _add(self, rows: Mapping[str, NewRow]) -> None:
@@ -292,6 +292,7 @@ class LiveShop:
             grown = add_rows(self._shop, list(rows.values()))
         self._shop = grown.with_states(self._states)
         self._added = added  # last: what is in it is answered
+        self._waiting = self._waiting.difference(rows)
 
     @staticmethod
     def _row(shop: Snapshot, parent_asin: str) -> int:

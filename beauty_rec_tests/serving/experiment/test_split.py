@@ -11,6 +11,7 @@ from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.published.kept import EXPERIMENT
 from beauty_rec.serving.state.engine import Engine
+from beauty_rec.serving.state.experiment import beside
 from beauty_rec_tests.serving.experiment.two_sets import TwoSets, experiment
 
 USERS = [f"shopper {number}" for number in range(40)]
@@ -70,6 +71,23 @@ def test_both_sets_know_what_is_given(sets: TwoSets, running: Engine) -> None:
         running.set_state(best, hidden=True)
         [answer] = running.recommend([wanted])
         assert best not in [item["parent_asin"] for item in answer["items"]]
+
+
+def test_what_was_given_is_looked_at_once(running: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = NewItem(parent_asin="ONCE", title="A rose soap for travel")
+    running.add_items([given])
+    looked: list[str] = []
+
+    def noted(_: object, item: NewItem) -> bool:
+        looked.append(item.parent_asin)
+        return False
+
+    monkeypatch.setattr(beside, "is_taken_in", noted)
+    for _ in range(3):
+        running.look_at_experiment()
+    assert looked == []
+    running.add_items([given])
+    assert looked.count("ONCE") == 1
 
 
 def test_what_only_the_served_set_knows_is_answered_from_it(sets: TwoSets, running: Engine) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from fastapi.testclient import TestClient
 
 from beauty_rec.corpus.intake.given import contents_of, taken_path, with_items
 from beauty_rec.corpus.intake.ingest import ingest_items
@@ -21,6 +22,7 @@ from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.online.stock.new_items import add_rows, is_taken_in, make_rows
 from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.state import connection, live_shop
 from beauty_rec.serving.state import given as module
 from beauty_rec.serving.state.connection import DatabaseDown
@@ -221,6 +223,19 @@ def test_a_set_that_does_not_tell_what_it_was_made_of_took_nothing_in(folder: Pa
         base, same = engine.shop, as_the_file_has_it(7)
         older = replace(base, catalogue=replace(base.catalogue, contents=None))
         assert (is_taken_in(base, same), is_taken_in(older, same)) == (True, False)
+
+
+def test_how_many_items_wait_is_known_without_a_look_at_each(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Engine.open(Settings(data_dir=folder)) as engine:
+        engine.add_items([as_the_file_has_it(5)])
+    with Engine.open(Settings(data_dir=folder)) as engine:
+        monkeypatch.setattr(live_shop, "is_taken_in", made_again)
+        assert (engine.waiting_items, engine.is_whole) == (0, True)
+        assert engine.look_at_rules() is False
+        client = TestClient(create_app(engine), base_url="http://127.0.0.1")
+        assert client.get("/readyz").json()["waiting_items"] == 0
 
 
 def test_a_switch_has_the_items_from_its_first_answer(folder: Path, encoder: TextEncoder) -> None:

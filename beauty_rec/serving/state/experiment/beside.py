@@ -33,25 +33,21 @@ class BesideSet:
     def __init__(self, base: Snapshot) -> None:
         self.base = base
         self._lock = threading.Lock()
+        self._taking = threading.Lock()
+        self._taken: Mapping[str, NewItem] | None = None
         self._rows: dict[str, tuple[NewItem, NewRow]] = {}
         self._grown = base
         self._made: tuple[Given, Snapshot] | None = None
 
     def take_in(self, items: Mapping[str, NewItem], rows: GivenRows) -> None:
-        """Make the rows of given items that this set does not know yet."""
-        wanted = {n: item for n, item in items.items() if not is_taken_in(self.base, item)}
-        new = [item for name, item in wanted.items() if not self._has(name, item)]
-        if not new and len(wanted) == len(self._rows):
-            return
-        found = rows.known(self.base, new)
-        for made in rows.make(self.base, [i for i in new if i.parent_asin not in found]):
-            found |= made
-        with self._lock:
-            fresh = {name: (wanted[name], row) for name, row in found.items()}
-            kept = {n: pair for n, pair in self._rows.items() if n in wanted}
-            self._rows = {**kept, **fresh}
-            self._grown = add_rows(self.base, [row for _, row in self._rows.values()])
-            self._made = None
+        """Make the rows of given items that this set does not know yet.
+
+        Items are replaced when they change, so that the same ones need no second look.
+        """
+        with self._taking:
+            if items is not self._taken:
+                self._take_in(items, rows)
+                self._taken = items
 
     def shop(self, given: Given) -> Snapshot:
         """Return what answers come from: the set with all that was given."""
@@ -66,6 +62,21 @@ class BesideSet:
             shop = replace(shop, since=given.since, forgotten=given.forgotten)
             self._made = (given, shop)
             return shop
+
+    def _take_in(self, items: Mapping[str, NewItem], rows: GivenRows) -> None:
+        wanted = {n: item for n, item in items.items() if not is_taken_in(self.base, item)}
+        new = [item for name, item in wanted.items() if not self._has(name, item)]
+        if not new and len(wanted) == len(self._rows):
+            return
+        found = rows.known(self.base, new)
+        for made in rows.make(self.base, [i for i in new if i.parent_asin not in found]):
+            found |= made
+        with self._lock:
+            fresh = {name: (wanted[name], row) for name, row in found.items()}
+            kept = {n: pair for n, pair in self._rows.items() if n in wanted}
+            self._rows = {**kept, **fresh}
+            self._grown = add_rows(self.base, [row for _, row in self._rows.values()])
+            self._made = None
 
     def _has(self, name: str, item: NewItem) -> bool:
         known = self._rows.get(name)
