@@ -27,7 +27,7 @@ from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.serving.state.experiment.beside import Given
 from beauty_rec.serving.state.given import GivenRows
-from beauty_rec.serving.state.nearest import nearest
+from beauty_rec.serving.state.nearest import NearestIds
 from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
@@ -58,6 +58,7 @@ class LiveShop:
         self._added: dict[str, NewRow] = {}
         self._waiting: frozenset[str] = frozenset()
         self._states: dict[str, ItemState] = {}
+        self._nearest = NearestIds()
         self._closing = threading.Event()
         self._filling: threading.Thread | None = None
         self.store = Store(settings.data_dir / STORE, settings.item_index.dsn, self.restore)
@@ -120,6 +121,7 @@ class LiveShop:
             UnknownItem: there is no such item.
             DatabaseDown: nothing was stored.
         """
+        self._must_be_known([parent_asin])
         with self._changing:
             if parent_asin not in self._given:
                 self._row(self._shop, parent_asin)
@@ -184,6 +186,7 @@ class LiveShop:
             DatabaseDown: nothing was stored.
         """
         now = int(time.time() * 1000)
+        self._must_be_known([one.parent_asin for one in given])
         with self._changing:
             for one in given:
                 if one.parent_asin not in self._given:
@@ -294,14 +297,19 @@ class LiveShop:
         self._added = added  # last: what is in it is answered
         self._waiting = self._waiting.difference(rows)
 
-    @staticmethod
-    def _row(shop: Snapshot, parent_asin: str) -> int:
+    def _row(self, shop: Snapshot, parent_asin: str) -> int:
         row = shop.space.row_of.get(parent_asin)
         if row is None:
-            like = nearest(parent_asin, shop.space.row_of)
+            like = self._nearest.find(parent_asin, self._base.space.ids, shop.space.ids)
             hint = "" if like is None else f"; the nearest known one is {like!r}"
             raise UnknownItem(f"no item {parent_asin!r}{hint}")
         return row
+
+    def _must_be_known(self, names: Sequence[str]) -> None:
+        """Look ids up before the lock is taken: no change waits while the nearest one is found."""
+        for name in names:
+            if name not in self._given:
+                self._row(self._shop, name)
 
     @staticmethod
     def _state_of(shop: Snapshot, parent_asin: str) -> dict[str, Any]:

@@ -1,15 +1,44 @@
 """The known id that is most like one that is not known, for who mistyped it."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from itertools import islice
 
-SHORTLIST = 500
-"""Ids that are compared sign by sign; a catalogue has many more."""
+from beauty_rec.recommender.online.stock.near_names import SortedNames
+
 ENDS = 3
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+class NearestIds:
+    """Finds the nearest id in a shop that grows; threads may share it.
+
+    The ids of a set are put in order once, when one is mistyped; those that came since, again when
+    there are more of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._first, self._later = SortedNames([]), SortedNames([])
+        self._ids: Sequence[str] = []
+
+    def find(self, name: str, first: Sequence[str], ids: Sequence[str]) -> str | None:
+        """Return the known id that looks most like ``name``; None where none does.
+
+        Args:
+            name: what is not known.
+            first: the ids of the set.
+            ids: the same, and after them those that came since.
+        """
+        with self._lock:
+            if self._first.names is not first:
+                self._first = SortedNames(first)
+            if self._ids is not ids:
+                self._later, self._ids = SortedNames(ids[len(first) :]), ids
+            known = self._first, self._later
+        return nearest(name, known)
+
+
+def nearest(name: str, known: Iterable[SortedNames]) -> str | None:
     """Return the id of ``known`` that looks most like ``name``; None where none does.
 
     Those that begin or end like it are compared, letters of either case being one.
@@ -17,20 +46,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     plain = name.strip().casefold()
     head, tail = plain[:ENDS], plain[-ENDS:]
     alike = {}
-    for each in known:
-        folded = each.casefold()
-        if folded == plain:
-            return each
-        if folded.startswith(head) or folded.endswith(tail):
-            alike[folded] = each
-    # The longest common beginning says most, of thousands that begin alike.
-    shortlist = sorted(alike, key=lambda each: -_common(each, plain))
-    found = get_close_matches(plain, list(islice(shortlist, SHORTLIST)), 1)
+    for names in known:
+        for each in names.around(plain):
+            folded = each.casefold()
+            if folded == plain:
+                return each
+            if folded.startswith(head) or folded.endswith(tail):
+                alike[folded] = each
+    found = get_close_matches(plain, alike, 1)
     return alike[found[0]] if found else None
-
-
-def _common(one: str, other: str) -> int:
-    for place, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return place
-    return min(len(one), len(other))

@@ -63,7 +63,10 @@ def add_items(router: APIRouter, ask: Ask, rate: Rate) -> None:
     )
     async def item(http: Request, parent_asin: ItemId) -> Response:
         """One item with all that is known of it. Send a slash in its id as %2F."""
-        return Json(shop_of(http).engine.item(parent_asin))
+        engine = shop_of(http).engine
+        if parent_asin in engine.shop.space.row_of:
+            return Json(engine.item(parent_asin))
+        return Json(await asyncio.to_thread(engine.item, parent_asin))  # it names the nearest one
 
     @router.get("/facets", response_model=schema.Facets, responses=READ, tags=["items"])
     async def facets(
