@@ -1,6 +1,9 @@
 """The filter language: against a plain loop over items, its bounds, and that k rows come back."""
 
 import time
+import tracemalloc
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,12 @@ from pydantic import ValidationError
 from beauty_rec.items.vocabulary import Entry, Vocabulary
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
+from beauty_rec.recommender.online.stock import columns
 from beauty_rec.recommender.online.stock.cards import CARD_SCHEMA
 from beauty_rec.recommender.online.stock.catalogue import Catalogue, new_card
-from beauty_rec.recommender.online.stock.columns import UnknownFilter
+from beauty_rec.recommender.online.stock.columns import Columns, UnknownFilter
 from beauty_rec.recommender.online.stock.filters import Filter, read_filter
+from beauty_rec.recommender.online.stock.near_names import BESIDE, SortedNames
 from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
@@ -193,6 +198,77 @@ def test_facets_do_not_count_what_is_hidden() -> None:
         hidden.facets(["brand"], 3)["brand"]
         == sorted(found.items(), key=lambda one: (-one[1], one[0]))[:3]
     )
+
+
+STORES = [f"{name} house of {number}" for number in range(1_500) for name in ("rose", "cedar")]
+
+
+def wide() -> Catalogue:
+    """As many stores as a marketplace has, and items of each."""
+    rows = 7 * len(STORES)
+    known = {"parent_asin": [f"w{row}" for row in range(rows)], "store": STORES * 7}
+    blank = {name: [None] * rows for name in CARD_SCHEMA}
+    return Catalogue.of(pl.DataFrame({**blank, **known}, schema=CARD_SCHEMA))
+
+
+def test_a_misspelt_name_is_held_against_few_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared, ordered = list[int](), list[int]()
+    matches = get_close_matches
+
+    class Counted(SortedNames):
+        def __init__(self, names: Sequence[str]) -> None:
+            ordered.append(len(names))
+            super().__init__(names)
+
+    def counted(name: str, among: Any, *more: Any) -> list[str]:
+        compared.append(len(among))
+        return matches(name, among, *more)
+
+    monkeypatch.setattr(columns, "SortedNames", Counted)
+    monkeypatch.setattr(columns, "get_close_matches", counted)
+    catalogue = wide()
+    for misspelt, meant in (
+        ("rose house of 12345", "rose house of 1234"),
+        ("cedr house of 777", "cedar house of 777"),
+        ("ROSE HAUSE OF 1400", "rose house of 1400"),
+        ("lily house of 88", "house of 88"),
+    ):
+        with pytest.raises(UnknownFilter, match=f"the nearest known: .*{meant}"):
+            catalogue.passing(Filter(store=misspelt))
+    grown = catalogue.with_items([new_card("new", store="The Newest Store")], [])
+    with pytest.raises(UnknownFilter, match="the newest store"):
+        grown.passing(Filter(store="the newest stor"))
+    assert max(compared) <= 4 * BESIDE + 1
+    assert ordered == [len(STORES), 0, 1]  # of the set once, of the rest when it has grown
+
+
+def test_the_memory_of_a_filter_does_not_grow_with_its_clauses() -> None:
+    catalogue = wide()
+    asked = Filter.model_validate({"any_of": [{"store": name} for name in STORES[:400]]})
+    tracemalloc.start()
+    mask = catalogue.passing(asked)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert mask is not None
+    assert mask.sum() == 7 * 400
+    assert peak < 50 * catalogue.rows
+
+
+def test_facets_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, counted = Columns.counts, list[str]()
+
+    def noted(self: Columns, field: str, *more: Any) -> list[tuple[str, int]]:
+        counted.append(field)
+        return count(self, field, *more)
+
+    monkeypatch.setattr(Columns, "counts", noted)
+    catalogue = shop()
+    for most in (1, 3, 1_000):
+        catalogue.facets(["brand", "scent"], most)
+    assert counted == ["brand", "scent"]
+    catalogue.with_states({1: ItemState(hidden=True)}).facets(["brand"], 3)
+    assert counted == ["brand", "scent", "brand"]
+    assert wide().facets(["brand"], 3) == {"brand": []}  # no item has one
 
 
 def nested(levels: int) -> dict[str, Any]:

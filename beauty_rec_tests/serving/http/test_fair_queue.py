@@ -9,9 +9,15 @@ import pytest
 
 from beauty_rec.recommender.online.requests import NewItem, RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
+from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.turns.batching import LIGHT, Batcher, Overloaded
-from beauty_rec.serving.http.turns.cost import SimilarQuestion, cost_of, cost_of_items
+from beauty_rec.serving.http.turns.cost import (
+    SeveralQuestions,
+    SimilarQuestion,
+    cost_of,
+    cost_of_items,
+)
 from beauty_rec.serving.http.turns.fair_queue import FairQueue
 
 LARGEST = RecommendRequest(
@@ -59,6 +65,13 @@ def test_costs_follow_the_work() -> None:
     assert cost_of(SearchQuestion("a rose soap")) == pytest.approx(1, abs=0.1)
     assert cost_of(SimilarQuestion("x", 1_000)) < LIGHT
     assert 10 < cost_of(LARGEST) < 30
+    wide = Filter.model_validate({"any_of": [{"brand": "b"}] * 400})
+    assert cost_of(SearchQuestion("a rose soap", filters=wide)) > LIGHT
+    narrow = Filter(category=["soap", "serum"], max_price=30)
+    assert cost_of(SearchQuestion("a rose soap", filters=narrow)) == pytest.approx(1, abs=0.1)
+    alone = RecommendRequest(filters=wide)
+    several = SeveralQuestions((alone,) * 10)  # which share what passes their filter
+    assert cost_of(several) < cost_of(alone) + 10
     item = NewItem(parent_asin="x", title="t", features=["x" * 2_000] * 50)
     assert cost_of_items([item] * 100) > 1_000
 

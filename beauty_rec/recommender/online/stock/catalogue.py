@@ -20,6 +20,10 @@ KEPT_CARDS = 4_096
 """Cards of items that are kept as plain values, the latest used: some 10 MB."""
 KEPT_FILTERS = 64
 """Filters whose rows are kept, the latest used."""
+KEPT_FACETS = 64
+"""Fields whose values are kept counted, the latest asked for."""
+KEPT_VALUES = 1_000
+"""Values of each that are kept, the commonest."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,16 @@ class Catalogue:
         Raises:
             UnknownFilter: no item has such a field.
         """
-        shown = self.alive[: self.rows] & ~self.hidden[: self.rows]
-        return {field: self.columns.counts(field, shown, most) for field in fields}
+        return {field: self._facet(field, max(most, KEPT_VALUES))[:most] for field in fields}
+
+    @cached_property
+    def _facet(self) -> Callable[[str, int], list[tuple[str, int]]]:
+        @lru_cache(KEPT_FACETS)
+        def facet(field: str, most: int) -> list[tuple[str, int]]:
+            shown = self.alive[: self.rows] & ~self.hidden[: self.rows]
+            return self.columns.counts(field, shown, most)
+
+        return facet
 
     @property
     def gone(self) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """What filters read of the items: for each value of a field the rows that have it, and numbers."""
 
-from bisect import insort
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from beauty_rec.items.vocabulary import SPECIAL, Vocabulary
 from beauty_rec.recommender.online.stock.filters import MAX_NODE, Filter, Range
+from beauty_rec.recommender.online.stock.near_names import SortedNames
 
 CARD_LABELS = ("category", "brand", "store")
 NUMBERS = ("average_rating", "rating_number")
 TREE = "categories"
 BELOW = " > "
 NEAREST = 5
-LOOKED_AT = 5_000
-"""Names at most that an unknown one is held against."""
+FEW = 300
+"""Names that an unknown one is held against; of more those that begin or end most like it."""
 MOST_SHOWN = 100
 """Characters of a name that is worth to be shown as a remedy."""
 
@@ -47,6 +48,7 @@ class Columns:
         later: the same of items that came since, field → value → rows.
         numbers: float32 of the first rows, NaN where there is none; later items have none.
         vocabulary: of the attributes' ids; None: there are none.
+        orders: field → values of ``spans`` for :meth:`near`, made when one is misspelt.
     """
 
     spans: Mapping[str, Mapping[str, Spans]]
@@ -54,6 +56,9 @@ class Columns:
     later: Later
     numbers: Mapping[str, NDArray[np.float32]]
     vocabulary: Vocabulary | None
+    orders: dict[str, SortedNames] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def of(
@@ -149,16 +154,22 @@ class Columns:
         if field not in self.fields:
             raise UnknownFilter(field, f"no attribute {field!r} here{_near(field, self.fields)}")
         first, later = self.spans.get(field, {}), self.later.get(field, {})
-        spans = {value: first.get(value, ()) for value in (*first, *later)}
-        sizes = {v: sum(b - a for a, b in own) + len(later.get(v, ())) for v, own in spans.items()}
-        found: list[tuple[int, str]] = []
-        for value in sorted(sizes, key=lambda v: -sizes[v]):
-            if len(found) >= most and sizes[value] < -found[most - 1][0]:
-                break
-            parts = [self.rows[start:stop] for start, stop in spans[value]]
-            rows = np.concatenate([*parts, np.array(later.get(value, ()), np.int32)])
-            if count := len(np.unique(rows[shown[rows]])):  # an item may have a value twice
-                insort(found, (-count, value))
+        values = list(dict.fromkeys((*first, *later)))
+        parts, sizes = [np.zeros(0, np.int32)], []
+        for value in values:
+            own = [self.rows[start:stop] for start, stop in first.get(value, ())]
+            if value in later:
+                own.append(np.array(later[value], np.int32))
+            parts += own
+            sizes.append(sum(map(len, own)))
+        rows = np.concatenate(parts)
+        codes = np.repeat(np.arange(len(values)), np.array(sizes, np.int64))
+        pairs = np.unique(codes * len(shown) + rows)  # an item may have a value twice
+        having = pairs // len(shown)
+        counts = np.bincount(having[shown[pairs % len(shown)]], minlength=len(values)).tolist()
+        found = sorted(
+            (-count, value) for count, value in zip(counts, values, strict=True) if count
+        )
         return [(value, -count) for count, value in found[:most]]
 
     def passing(
@@ -190,8 +201,10 @@ class Columns:
         for part in asked.all_of or ():
             mask &= self.passing(part, rows, prices, stock)
         if asked.any_of:
-            some = [self.passing(part, rows, prices, stock) for part in asked.any_of]
-            mask &= np.logical_or.reduce(some)
+            some = np.zeros(rows, bool)  # one for all clauses: there may be hundreds
+            for part in asked.any_of:
+                some |= self.passing(part, rows, prices, stock)
+            mask &= some
         return mask
 
     def _having(self, field: str, values: Iterable[str], rows: int) -> NDArray[np.bool_]:
@@ -205,16 +218,36 @@ class Columns:
             if field == TREE and name not in first and name not in later:  # a>b is a > b
                 name = BELOW.join(part.strip() for part in name.split(">"))
             if name not in first and name not in later:
-                near = _near(name, (*first, *later))
+                near = _near(name, self.near(field, name))
                 raise UnknownFilter(field, f"no item has {field} {value!r}{near}")
             for start, stop in first.get(name, ()):
                 mask[self.rows[start:stop]] = True
             mask[list(later.get(name, ()))] = True
         return mask
 
+    def near(self, field: str, name: str) -> list[str]:
+        """Return the values of a field that a misspelt one is held against."""
+        first, later = self.spans.get(field, {}), self.later.get(field, {})
+        if len(first) + len(later) <= FEW:
+            return [*first, *later]
+        if field not in self.orders:
+            self.orders[field] = _in_order(first)
+        if field not in self._later_orders:
+            self._later_orders[field] = _in_order(later)
+        known = self.orders[field], self._later_orders[field]
+        return [value for names in known for value in names.around(name)]
+
+    @cached_property
+    def _later_orders(self) -> dict[str, SortedNames]:
+        return {}
+
     def _padded(self, name: str, rows: int) -> NDArray[np.float32]:
         numbers = self.numbers[name]
         return np.pad(numbers, (0, rows - len(numbers)), constant_values=np.nan)
+
+
+def _in_order(values: Iterable[str]) -> SortedNames:
+    return SortedNames([value for value in values if len(value) <= MOST_SHOWN])
 
 
 def _within(
@@ -253,8 +286,6 @@ def _nodes(categories: pl.Series) -> pl.Series:
 def _near(name: str, known: Iterable[str]) -> str:
     """Return the nearest known names as a remedy, or nothing; long ones would fill a page."""
     distinct = list(dict.fromkeys(k for k in known if len(k) <= MOST_SHOWN))
-    if len(distinct) > LOOKED_AT:  # most misspelt names begin right
-        distinct = [k for k in distinct if k[:1] == name[:1]][:LOOKED_AT]
     near = get_close_matches(name, distinct, NEAREST, 0.5)
     near += [k for k in distinct if name and name in k and k not in near][: NEAREST - len(near)]
     near = near or sorted(distinct)[:NEAREST]

@@ -18,6 +18,8 @@ ROWS = 150
 """Recommended items whose reasons do."""
 NAMES = 1_000
 """Items of the past, or to leave out, that do."""
+CLAUSES = 100
+"""Names, values and clauses of a filter that every item is held against that do."""
 EVENTS = 10
 """Events in one call that do."""
 USERS_AT_ONCE = 64
@@ -55,8 +57,12 @@ Question = SeveralQuestions | RecommendRequest | SearchQuestion | SimilarQuestio
 
 def cost_of(question: Question) -> float:
     """Return what an answer costs, 1 for an ordinary one."""
+    return _without_filter(question) + _clauses(question.filters) / CLAUSES
+
+
+def _without_filter(question: Question) -> float:
     if isinstance(question, SeveralQuestions):
-        return sum(IN_COMPANY * cost_of(one) for one in question.requests)
+        return sum(IN_COMPANY * _without_filter(one) for one in question.requests)
     if isinstance(question, SimilarQuestion):
         return 1 + question.k / (10 * ROWS)
     if isinstance(question, FeedQuestion):
@@ -68,6 +74,17 @@ def cost_of(question: Question) -> float:
     rows *= 1 + 0.5 * question.stages + 0.5 * bool(question.diversity)
     names = (len(question.history) + len(question.exclude)) / NAMES
     return 1 + rows + names + len(question.context or "") / CHARS
+
+
+def _clauses(asked: Filter) -> int:
+    """Return how many names and values a filter has, those of the filters within it included."""
+    if asked is ANYTHING:
+        return 0
+    inner = [*(asked.all_of or ()), *(asked.any_of or ())]
+    if asked.not_ is not None:
+        inner.append(asked.not_)
+    own = len(asked.model_fields_set) + sum(len(values) - 1 for values in asked.labels.values())
+    return own + sum(1 + _clauses(one) for one in inner)
 
 
 def cost_of_items(items: Sequence[NewItem]) -> float:
