@@ -84,15 +84,26 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
         metrics.compute.observe(time.perf_counter() - started)
         return answers
 
-    async def ask(request: Request, question: Question) -> dict[str, Any]:
+    async def computed(request: Request, question: Question) -> dict[str, Any]:
         client, cost = request.state.client, cost_of(question)
-        shop, engine = shop_of(request), shop_of(request).engine
+        engine = shop_of(request).engine
         rate.charge(client, cost - 1)  # one was taken at the door
         with turns.waiting(question):
             batcher = app.state.batcher
             answer: dict[str, Any] = await batcher.ask((engine, question), client, cost)
-        shop.shown.note(answer, question, is_seen=not request.state.is_head)
         return answer
+
+    async def ask_all(request: Request, questions: Sequence[Question]) -> list[dict[str, Any]]:
+        answers = [await computed(request, question) for question in questions]
+        # Not before: nobody sees the first answers where a later question fails.
+        for answer, question in zip(answers, questions, strict=True):
+            shop_of(request).shown.note(answer, question, is_seen=not request.state.is_head)
+            if answer is not answers[-1]:
+                await asyncio.sleep(0)  # noting a long batch at once keeps all others waiting
+        return answers
+
+    async def ask(request: Request, question: Question) -> dict[str, Any]:
+        return (await ask_all(request, [question]))[0]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -119,7 +130,7 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
     add_handlers(app)
     about = [] if shops.only else [Depends(named_shop)]
     router = APIRouter(prefix="/v1" if shops.only else AT, dependencies=about)
-    add_answers(router, ask)
+    add_answers(router, ask, ask_all)
     add_feeds(router, ask)
     add_items(router, ask, rate)
     add_people(router, rate)

@@ -7,7 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from beauty_rec.recommender.online.requests import BatchRequest, RecommendRequest
-from beauty_rec.serving.http.turns.batching import LIGHT
+from beauty_rec.serving.http.routes import answers
+from beauty_rec.serving.http.turns.batching import LIGHT, Batcher, Overloaded
 from beauty_rec.serving.http.turns.cost import USERS_AT_ONCE, SeveralQuestions, cost_of
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.serving.http.doors import client_of
@@ -89,3 +90,33 @@ def test_a_greedy_batch_is_paid_for(engine: Engine) -> None:
     with client_of(engine, requests_per_second=5) as client:
         client.post("/v1/recommend/batch", json={"user_ids": USERS})
         assert client.post("/v1/recommend", json={}).status_code == 429
+
+
+def shown(client: TestClient) -> float:
+    """Items of batches that were shown, as the metrics have it."""
+    lines = client.get("/metrics").text.splitlines()
+    of_batches = [line for line in lines if line.startswith("beauty_rec_shown_items_total{")]
+    return sum(float(line.split()[-1]) for line in of_batches if 'kind="batch"' in line)
+
+
+def test_a_batch_that_fails_part_way_was_not_shown(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, asked = Batcher.ask, list[Any]()
+
+    async def full_at_first(self: Any, question: Any, *more: Any) -> Any:
+        asked.append(question)
+        if len(asked) == 3:
+            raise Overloaded
+        return await ask(self, question, *more)
+
+    monkeypatch.setattr(answers, "USERS_AT_ONCE", 2)
+    with client_of(engine) as client:
+        monkeypatch.setattr(Batcher, "ask", full_at_first)
+        told = {"user_ids": USERS[:8], "k": 5}
+        assert client.post("/v1/recommend/batch", json=told).status_code == 503
+        assert shown(client) == 0
+        found = client.post("/v1/recommend/batch", json=told).json()["answers"]
+        assert len(asked) == 3 + 4
+        assert shown(client) == sum(len(one["items"]) for one in found) > 0
+        assert len({one["recommendation_id"] for one in found}) == len(USERS[:8])

@@ -1,6 +1,6 @@
 """Routes that answer a shopper: recommendations and search."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -10,12 +10,25 @@ from beauty_rec.recommender.online.requests import BatchRequest, RecommendReques
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.values import Label, Price
 from beauty_rec.serving.http import schema
-from beauty_rec.serving.http.routes.responses import READ, Ask, FilterText, Json, K, filter_of
+from beauty_rec.serving.http.routes.responses import (
+    READ,
+    Ask,
+    AskAll,
+    FilterText,
+    Json,
+    K,
+    filter_of,
+)
 from beauty_rec.serving.http.turns.cost import USERS_AT_ONCE, SeveralQuestions
 
 
-def add_answers(router: APIRouter, ask: Ask) -> None:
-    """Add the routes that answer a shopper; ``ask`` answers a question in its turn."""
+def add_answers(router: APIRouter, ask: Ask, ask_all: AskAll) -> None:
+    """Add the routes that answer a shopper.
+
+    Args:
+        router: that they are added to.
+        ask, ask_all: answer questions in their turn.
+    """
 
     @router.post(
         "/recommend", response_model=schema.Recommendations, responses=READ, tags=["answers"]
@@ -31,11 +44,12 @@ def add_answers(router: APIRouter, ask: Ask) -> None:
         Users are answered some at a time, so that nobody else waits for all of them.
         """
         requests = batch.alone()
-        answers: list[dict[str, Any]] = []
-        for start in range(0, len(requests), USERS_AT_ONCE):
-            some = tuple(requests[start : start + USERS_AT_ONCE])
-            answers += (await ask(http, SeveralQuestions(some)))["answers"]
-        return Json({"answers": answers})
+        some = [
+            SeveralQuestions(tuple(requests[start : start + USERS_AT_ONCE]))
+            for start in range(0, len(requests), USERS_AT_ONCE)
+        ]
+        found = await ask_all(http, some)
+        return Json({"answers": [one for answer in found for one in answer["answers"]]})
 
     @router.get("/search", response_model=schema.Hits, responses=READ, tags=["answers"])
     async def search(

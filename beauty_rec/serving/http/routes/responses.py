@@ -1,6 +1,6 @@
 """What the routes share: plain JSON answers, and the problems that their documents name."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -17,6 +17,8 @@ from beauty_rec.serving.http.turns.cost import Question
 
 Ask = Callable[[Request, Question], Awaitable[dict[str, Any]]]
 """Answers a question of a request in its turn."""
+AskAll = Callable[[Request, Sequence[Question]], Awaitable[list[dict[str, Any]]]]
+"""Answers the questions of a request one by one; where one fails, none counts as shown."""
 
 
 class Json(Response):
