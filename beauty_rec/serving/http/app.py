@@ -39,6 +39,7 @@ from beauty_rec.serving.http.telemetry import Metrics
 from beauty_rec.serving.http.traces import Traced, Turns
 from beauty_rec.serving.http.turns.batching import Batcher
 from beauty_rec.serving.http.turns.cost import Question, SeveralQuestions, SimilarQuestion, cost_of
+from beauty_rec.serving.http.turns.one_by_one import OneByOne
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.live_shop import UnknownItem
 from beauty_rec.settings import Settings
@@ -68,6 +69,7 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
     metrics = Metrics()
     rate = Rate(settings.requests_per_second)
     turns = Turns()
+    adding = OneByOne()
     computing: set[int] = set()
     for shop in shops:
         shop.is_busy = lambda: bool(computing)
@@ -116,6 +118,7 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
                 running.enter_context(shop.watched(settings.poll_seconds))
             yield
         await asyncio.to_thread(batcher.close)
+        await asyncio.to_thread(adding.close)
 
     app = FastAPI(
         title="beauty_rec",
@@ -132,7 +135,7 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
     router = APIRouter(prefix="/v1" if shops.only else AT, dependencies=about)
     add_answers(router, ask, ask_all)
     add_feeds(router, ask)
-    add_items(router, ask, rate)
+    add_items(router, ask, rate, adding)
     add_people(router, rate)
     add_experiment(router)
     add_inside(router)

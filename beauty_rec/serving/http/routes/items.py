@@ -24,15 +24,17 @@ from beauty_rec.serving.http.routes.responses import (
 )
 from beauty_rec.serving.http.shops.several import shop_of
 from beauty_rec.serving.http.turns.cost import SimilarQuestion, cost_of_items
+from beauty_rec.serving.http.turns.one_by_one import OneByOne
 
 
-def add_items(router: APIRouter, ask: Ask, rate: Rate) -> None:
+def add_items(router: APIRouter, ask: Ask, rate: Rate, adding: OneByOne) -> None:
     """Add the routes of the items.
 
     Args:
         router: that they are added to.
         ask: answers a question of a request in its turn.
         rate: charged for what is written.
+        adding: where items are added.
     """
 
     # Before the item itself, whose id may hold a slash.
@@ -105,5 +107,6 @@ def add_items(router: APIRouter, ask: Ask, rate: Rate) -> None:
     async def put_items(http: Request, given: schema.NewItems) -> Response:
         """Add or replace items; they are found at once, and after a restart."""
         rate.charge(http.state.client, cost_of_items(given.items))
-        version = await asyncio.to_thread(shop_of(http).engine.add_items, given.items)
+        shop = shop_of(http)
+        version = await adding.call(shop, shop.engine.add_items, given.items)
         return Json({"stored": len({i.parent_asin for i in given.items}), "version": version})
