@@ -116,7 +116,7 @@ APPLY = (
 )
 """Rooms and modules that ask a model which is trained already."""
 RECIPES = re.compile(
-    r"beauty_rec\.(training|retriever\.(finetune|pairs|losses|negatives|batches)"
+    r"beauty_rec\.(training|retriever\.(finetune|pairs|losses|negatives|batches|chunks)"
     r"|towers\.items\.(train|losses)|towers\.users\.train|ranking\.(train|fit|draws)"
     r"|recommender\.fit)(\.|$)"
 )

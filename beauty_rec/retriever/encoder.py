@@ -8,7 +8,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,9 @@ _TOKENIZED = 4_096
 """Texts of one call of the tokenizer, whose answer is Python lists."""
 _FEW = 16
 """Texts that are one batch whatever their lengths: a request's."""
+
+Tokens = Mapping[str, list[list[int]]]
+"""Of each text, ``input_ids`` and its companions."""
 
 
 class TextEncoder:
@@ -149,6 +152,17 @@ class TextEncoder:
         )
         return {name: tensor.to(self.model.device) for name, tensor in rows.items()}
 
+    def tokenized(self, texts: Sequence[str], max_tokens: int) -> Tokens:
+        """Return ``input_ids`` and its companions, lists of at most ``max_tokens``, not padded."""
+        ids: Tokens = self.model.tokenizer(list(texts), truncation=True, max_length=max_tokens)
+        return ids
+
+    def padded(self, ids: Tokens, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Return :meth:`features` of some rows of what :meth:`tokenized` returned."""
+        chosen = {name: [values[row] for row in rows] for name, values in ids.items()}
+        tensors = self.model.tokenizer.pad(chosen, return_tensors="pt", verbose=False)
+        return {name: tensor.to(self.model.device) for name, tensor in tensors.items()}
+
     @contextmanager
     def mixed_precision(self) -> Iterator[None]:
         """Run the model's forward passes in the encoder's precision; vectors leave as float32.
@@ -238,20 +252,15 @@ class TextEncoder:
         if 0 < len(texts) <= _FEW and not same_length:
             yield order, self.features([texts[row] for row in order], max_tokens)
             return
-        tokenizer = self.model.tokenizer
 
-        def tokenized(rows: list[int]) -> tuple[list[int], Any]:
-            some = [texts[row] for row in rows]
-            return rows, tokenizer(some, truncation=True, max_length=max_tokens)
+        def tokenized(rows: list[int]) -> tuple[list[int], Tokens]:
+            return rows, self.tokenized([texts[row] for row in rows], max_tokens)
 
         parts = (order[start : start + _TOKENIZED] for start in range(0, len(order), _TOKENIZED))
         for rows, ids in made_ahead(parts, tokenized):
             lengths = [len(row) for row in ids["input_ids"]]
             for batch in token_batches(lengths, self._budget, same_length=same_length):
-                chosen = {name: [values[i] for i in batch] for name, values in ids.items()}
-                padded = tokenizer.pad(chosen, return_tensors="pt", verbose=False)
-                on_device = {name: part.to(self.model.device) for name, part in padded.items()}
-                yield [rows[i] for i in batch], on_device
+                yield [rows[i] for i in batch], self.padded(ids, batch)
 
     def _packed_layers(self) -> AbstractContextManager[None]:
         if self._packed is None and PackedLinears.fit(self.model):

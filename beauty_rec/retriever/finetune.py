@@ -1,7 +1,7 @@
 """The training recipe of the text retriever, top to bottom.
 
 Contrastive fine-tuning with in-batch negatives (MultipleNegativesRankingLoss; Henderson et al.
-2017, https://arxiv.org/abs/1705.00652), through a gradient cache when a batch is larger than what
+2017, https://arxiv.org/abs/1705.00652), through a gradient cache where a batch is larger than what
 fits (Gao et al. 2021, https://arxiv.org/abs/2101.06983). Everything random depends on (seed, step)
 alone, so a resumed run repeats the losses of an uninterrupted one.
 """
@@ -15,10 +15,12 @@ from typing import Any
 
 import polars as pl
 import torch
+from torch.nn import ModuleList
 from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path, write_text_atomic
 from beauty_rec.retriever.batches import no_duplicate_batches
+from beauty_rec.retriever.chunks import chunk_tokens
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.losses import batch_loss, ranking_loss
 from beauty_rec.retriever.model_card import TrainingLog, model_card, pairs_digest
@@ -83,7 +85,7 @@ def fine_tune(
     if batches:
         _train(encoder, pairs, batches, settings, checkpoints, evaluate, judged_by, log)
     else:
-        log.note = "Not tuned: there are no training pairs to learn from."
+        log.note = f"Not tuned: {_why_no_batch(pairs, settings)}."
         if evaluate is not None:
             log.evaluations.append((0, evaluate(encoder)))
     team.wait()
@@ -123,7 +125,7 @@ def _train(
     _freeze(model, settings.frozen_layers)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings), fused=True)
-    loss_of = ranking_loss(model, settings)
+    loss_of, chunk = ranking_loss(model, settings), chunk_tokens(encoder, settings)
     fingerprint = _fingerprint(encoder, pairs, settings, judged_by)
     untuned = weights_of(model)
     best: Tensors | None = None
@@ -173,7 +175,7 @@ def _train(
                 for rank in range(settings.hard_negatives)
             ]
             with quick_draws(model.device):
-                loss = batch_loss(encoder, loss_of, columns)
+                loss = batch_loss(encoder, loss_of, columns, chunk)
                 scaler.scale(loss).backward()  # a gradient cache repeats its draws in here
             team.average_gradients(trained)
             scaler.unscale_(optimizer)
@@ -217,7 +219,16 @@ def _plan(pairs: pl.DataFrame, settings: FineTuneSettings) -> list[list[int]]:
         batch
         for epoch in range(settings.epochs)
         for batch in no_duplicate_batches(keys, settings.batch_size, settings.seed, epoch)
+        if len(batch) >= settings.processes  # each has a row
     ]
+
+
+def _why_no_batch(pairs: pl.DataFrame, settings: FineTuneSettings) -> str:
+    if settings.epochs == 0:
+        return "fine_tune.epochs is 0"
+    if pairs.is_empty():
+        return "there are no training pairs to learn from"
+    return "a batch takes two pairs of different items, and one for each of fine_tune.processes"
 
 
 def _parameter_groups(model: torch.nn.Module, settings: FineTuneSettings) -> list[dict[str, Any]]:
@@ -238,12 +249,23 @@ def _freeze(model: Any, layers: int) -> None:
     if layers == 0:
         return
     transformer = model[0].auto_model
-    blocks = transformer.encoder.layer
-    if layers >= len(blocks):
+    count = getattr(transformer.config, "num_hidden_layers", None)
+    # BERT calls them encoder.layer, DistilBERT transformer.layer, ModernBERT layers.
+    blocks = next(
+        (m for m in transformer.modules() if isinstance(m, ModuleList) and len(m) == count), None
+    )
+    if count is None or blocks is None:
         raise ValueError(
-            f"frozen_layers={layers} leaves nothing to train: the encoder has {len(blocks)} layers"
+            f"fine_tune.frozen_layers={layers}: {type(transformer).__name__} does not show its "
+            "layers; set it to 0, which trains everything"
         )
-    for frozen in (transformer.embeddings, *blocks[:layers]):
+    if layers >= count:
+        raise ValueError(
+            f"fine_tune.frozen_layers={layers} leaves nothing to train: the encoder has {count} "
+            f"layers; set it to {count - 1} at most"
+        )
+    embeddings = getattr(transformer, "embeddings", None) or transformer.get_input_embeddings()
+    for frozen in (embeddings, *blocks[:layers]):
         frozen.requires_grad_(False)
 
 
@@ -278,8 +300,9 @@ def _mined(
     items = pairs["parent_asin"].to_list()
     if len(set(items)) <= settings.hard_negatives:
         raise ValueError(
-            f"hard_negatives={settings.hard_negatives} asks for more other items than the pairs "
-            f"have ({len(set(items))} items): lower it"
+            f"fine_tune.hard_negatives={settings.hard_negatives} asks for more other items than "
+            f"the pairs have: they are of {len(set(items))} items; set it to {len(set(items)) - 1} "
+            "at most"
         )
     return mine_hard_negatives(
         encoder,

@@ -61,7 +61,13 @@ class FineTuneSettings(Group):
 
     epochs: int = Field(2, ge=0, le=100, description="passes over the pairs; 0: no training")
     batch_size: int = Field(32, ge=2, description="pairs; each is a negative of the others")
-    mini_batch_size: int = Field(32, ge=1, description="gradient-cache chunk")
+    chunk_tokens: int | None = Field(
+        None,
+        ge=16,
+        description="trained at once, padding included; a larger batch goes through the gradient "
+        "cache, which passes forward twice. Unset: 8,192 on a CPU; on a GPU what half of the "
+        "memory that the weights leave has room for",
+    )
     learning_rate: float = Field(1e-4, gt=0, description="at its peak")
     warmup_share: float = Field(0.1, ge=0, le=1, description="of the steps")
     decay: Literal["linear", "cosine"] = Field(

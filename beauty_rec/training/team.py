@@ -47,6 +47,15 @@ class Team:
             distributed.all_reduce(value)
         return float(value) / self.size
 
+    def least(self, *values: int) -> list[int]:
+        """Return the least of each number over all processes."""
+        if self.size == 1:
+            return list(values)
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        found = torch.tensor(values, dtype=torch.int64, device=device)
+        distributed.all_reduce(found, distributed.ReduceOp.MIN)
+        return [int(value) for value in found]
+
     def by_the_first(self, measure: Callable[[Any], float]) -> Callable[[Any], float]:
         """Return ``measure`` as the first process does it; the others get its number."""
         if self.size == 1:

@@ -66,10 +66,18 @@ def test_a_training_of_bge_m3_is_reckoned(tmp_path: Path) -> None:
     assert work.tokens == pytest.approx(2 * 1_000_000 * 200, rel=0.001)
     assert work.checkpoint_bytes == 16 * encoder.parameters
     rates = Rates("cuda", "bfloat16", 400_000, 120_000, 0.05, 1_000_000)
-    line = text_retriever(data, settings, encoder, rates)
+    line = text_retriever(data, settings, encoder, rates, 24e9)
+    large = text_retriever(data, settings, encoder, rates, 149e9)
     assert line.seconds is not None
-    assert line.seconds > work.tokens * (1 / 120_000 + 1 / 400_000)  # the gradient cache
-    assert line.gpu_memory > 16 * encoder.parameters
+    assert large.seconds is not None
+    # On the small card a batch goes through the gradient cache, on the large one it is one chunk.
+    assert line.seconds - large.seconds == pytest.approx(work.tokens / 400_000)
+    assert "gradient cache in chunks of 7,4" in line.work
+    assert "gradient cache" not in large.work
+    assert 16 * encoder.parameters < line.gpu_memory < 24e9
+    assert line.gpu_memory < large.gpu_memory < 149e9
+    shared = Settings(data_dir=tmp_path, profile="full", gpu={"memory_share": 0.5})
+    assert "gradient cache" in text_retriever(data, shared, encoder, rates, 149e9).work
     assert line.memory > 16 * encoder.parameters  # a checkpoint's copies stand on the host
     assert line.passing_disk == 2 * work.checkpoint_bytes
 

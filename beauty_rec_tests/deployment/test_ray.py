@@ -112,15 +112,19 @@ def test_steps_on_ray_meet_only_in_the_store(ray_jobs: str, tmp_path: Path) -> N
 @pytest.mark.timeout(600)
 def test_what_two_workers_make_is_what_one_process_makes(ray_jobs: str, tmp_path: Path) -> None:
     files = write_sample(tmp_path / "input", SampleSettings(reviews=300, items=60, seed=2))
-    store = tmp_path / "store"
+    made = tmp_path / "store" / "processed"
     given = [
-        *("run", "--data-dir", tmp_path / "here", "--set", f"storage.url=file://{store}"),
+        *("run", "--data-dir", tmp_path / "here", "--set", f"storage.url=file://{made.parent}"),
         *("--reviews", files.reviews, "--items", files.items, "--set", "encoder.chunk=20"),
+        *("--set", "fine_tune.epochs=0", "--set", "item_tower.epochs=1"),
     ]
     alone = ("--set", "execution.executor=in_process")
-    beauty_rec(*given, *alone, "--select", "*base_embeddings")
-    made = ("base_embeddings/vectors.npy", "base_embeddings/ids.parquet", "keywords/train.parquet")
-    before = {name: (store / "processed" / name).read_bytes() for name in made}
+    beauty_rec(*given, *alone, "--select", "*past_items,base_embeddings")
+    folders = ("base_embeddings", "item_embeddings", "past_items")
+    paths = [made / "keywords" / "train.parquet"]
+    paths += [path for name in folders for path in (made / name).rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in paths}
+    assert len(before) > 7
     on_ray = [
         *("--set", "execution.executor=ray", "--set", f"execution.ray_address={ray_jobs}"),
         *("--set", f"execution.worker_data_dir={tmp_path / 'there'}", "--force"),
@@ -128,9 +132,9 @@ def test_what_two_workers_make_is_what_one_process_makes(ray_jobs: str, tmp_path
         *("--set", "execution.step_cpus=1", "--set", "execution.step_memory_gb=0.2"),
     ]
     beauty_rec(*given, *on_ray, "--select", "keywords", "--partition", "train")
-    beauty_rec(*given, *on_ray, "--select", "base_embeddings")
-    for name, content in before.items():
-        assert (store / "processed" / name).read_bytes() == content, name
+    beauty_rec(*given, *on_ray, "--select", ",".join(folders))
+    for path, content in before.items():
+        assert path.read_bytes() == content, path
 
 
 def with_process(shift: int) -> Callable[[pl.DataFrame], pl.DataFrame]:

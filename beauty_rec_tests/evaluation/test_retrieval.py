@@ -11,8 +11,10 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation import retrieval
 from beauty_rec.evaluation.baselines import BM25
 from beauty_rec.evaluation.retrieval import (
+    JUDGED_QUERIES,
     KEYWORDS,
     REVIEW_TEXT,
+    TIES,
     retrieval_queries,
     retrieval_ranks,
     retrieval_sections,
@@ -89,13 +91,24 @@ def test_early_stopping_looks_at_a_part_of_a_large_shop(monkeypatch: pytest.Monk
     )
     chosen = items[::3].rename({"text": "query"})  # each asks for itself
     encoder = Spelling()
-    assert validation_recall(encoder, chosen, items, k=1) == 1.0
+    assert validation_recall(encoder, chosen, items, k=1) == 1.0 + TIES
     assert (encoder.queries, encoder.items) == (20, 50)
     strangers = chosen.with_columns(parent_asin=pl.lit("none"))
     assert validation_recall(encoder, strangers, items, k=1) == 0.0
     small = items[:40]
-    assert validation_recall(encoder, small[:5].rename({"text": "query"}), small, k=1) == 1.0
+    assert validation_recall(encoder, small[:5].rename({"text": "query"}), small, k=1) == 1.0 + TIES
     assert (encoder.queries, encoder.items) == (5, 40)
+
+
+def test_where_every_encoder_finds_all_the_better_order_is_better() -> None:
+    """A shop of a hundred items would otherwise never keep what it has learned."""
+    items = pl.DataFrame({"parent_asin": [f"{n:04}" for n in range(40)]}).with_columns(
+        text="item " + pl.col("parent_asin").cast(pl.Float64).truediv(100).cast(pl.String)
+    )
+    queries = items.rename({"text": "query"})
+    wrong = queries.with_columns(pl.col("parent_asin").reverse())
+    best, worse = (validation_recall(Spelling(), asked, items) for asked in (queries, wrong))
+    assert 1 < worse < best < 1 + 1 / JUDGED_QUERIES
 
 
 def test_the_cap_of_a_split_holds_for_either_kind(

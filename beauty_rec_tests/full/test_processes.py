@@ -25,8 +25,13 @@ __all__ = ["make_pairs"]
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"mini_batch_size": 2, "symmetric": True}, {"mini_batch_size": 2, "guide_margin": 0.0}],
-    ids=["plain", "cached, symmetric", "guided"],
+    [
+        {},
+        {"chunk_tokens": 20, "symmetric": True},
+        {"chunk_tokens": 20, "guide_margin": 0.0},
+        {"chunk_tokens": 100},  # a whole batch needs the gradient cache, half of one does not
+    ],
+    ids=["plain", "cached, symmetric", "guided", "cached by one alone"],
 )
 def test_two_processes_train_as_one(
     changes: dict[str, object],
@@ -59,7 +64,7 @@ def test_two_processes_train_as_one(
             frozen_layers=0,
             processes=processes,
             checkpoint_minutes=0,
-            **{"mini_batch_size": 8, **changes},
+            **changes,
         )
         target = tmp_path / f"tuned-{processes}"
         logs.append(tuned_retriever(pairs, pairs, items, encoder, settings, target, tmp_path / "c"))

@@ -13,7 +13,6 @@ def settings(**changes: object) -> FineTuneSettings:
     plain: dict[str, object] = {
         "epochs": 3,
         "batch_size": 8,
-        "mini_batch_size": 8,
         "learning_rate": 1e-3,
         "temperature": 0.05,
         "frozen_layers": 0,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from beauty_rec.retriever.encoder import TextEncoder
-from beauty_rec.retriever.finetune import fine_tune
+from beauty_rec.retriever.finetune import _freeze, fine_tune
 from beauty_rec.retriever.model_card import TrainingLog
 from beauty_rec.settings import EncoderSettings
 from beauty_rec_tests.retriever.recipe import MakePairs, settings
@@ -33,9 +34,9 @@ def top1(pairs: pl.DataFrame) -> Callable[[TextEncoder], float]:
     "changes",
     [
         {},
-        {"mini_batch_size": 4, "symmetric": True, "decay": "cosine"},
+        {"chunk_tokens": 40, "symmetric": True, "decay": "cosine"},
         {"hard_negatives": 2, "frozen_layers": 1, "learning_rate": 1e-2, "epochs": 6},
-        {"guide_margin": 0.0, "mini_batch_size": 4, "learning_rate": 1e-2, "epochs": 6},
+        {"guide_margin": 0.0, "chunk_tokens": 40, "learning_rate": 1e-2, "epochs": 6},
     ],
     ids=["plain", "cached, symmetric", "hard negatives, frozen layers", "guided"],
 )
@@ -57,8 +58,17 @@ def test_it_learns_and_saves_the_best_weights(
     assert not [file for file in target.rglob("*") if file.suffix in (".bin", ".pt", ".pkl")]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"symmetric": True}, {"guide_margin": 0.0, "hard_negatives": 1}],
+    ids=["queries alone", "symmetric", "guided, hard negatives"],
+)
 def test_cached_and_plain_loss_agree(
-    make_pairs: MakePairs, tiny_model: Path, encoder_settings: EncoderSettings, tmp_path: Path
+    changes: dict[str, object],
+    make_pairs: MakePairs,
+    tiny_model: Path,
+    encoder_settings: EncoderSettings,
+    tmp_path: Path,
 ) -> None:
     """Without dropout the gradient cache changes memory, not the result."""
     still = tmp_path / "still"
@@ -72,12 +82,12 @@ def test_cached_and_plain_loss_agree(
         fine_tune(
             make_pairs(16),
             same,
-            settings(mini_batch_size=size),
+            settings(chunk_tokens=tokens, **changes),
             tmp_path / "t",
             tmp_path / "c",
             None,
         ).losses
-        for size in (8, 4)
+        for tokens in (None, 40)
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
 
@@ -114,12 +124,33 @@ def test_nothing_to_learn_from_keeps_the_untuned_encoder_and_says_so(
     )
     assert (log.losses, log.best_step, log.evaluations) == ([], 0, [(0, 0.3)])
     card = (tmp_path / "t/README.md").read_text()
-    assert "Not tuned" in card
+    why = "a batch takes two pairs" if items else "there are no training pairs"
+    assert f"Not tuned: {why}" in card
     assert log.left_out == items == card.count("1 of them stand in no batch")
     assert str(tmp_path) not in card
     plain = TextEncoder.load(tiny_model, encoder_settings)
     saved = TextEncoder.load(tmp_path / "t", encoder_settings)
     np.testing.assert_array_equal(plain.encode_items(["x"]), saved.encode_items(["x"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"epochs": 0}, "fine_tune.epochs is 0"), ({"processes": 4}, "each of fine_tune.processes")],
+)
+def test_no_training_says_which_setting_it_is_for(
+    changes: dict[str, object],
+    why: str,
+    make_pairs: MakePairs,
+    encoder_settings: EncoderSettings,
+    tmp_path: Path,
+) -> None:
+    """A process without a row of a batch would have nothing to pass forward."""
+    target, checkpoints = tmp_path / "t", tmp_path / "c"
+    recipe = settings(**changes)
+    log = fine_tune(make_pairs(3), encoder_settings, recipe, target, checkpoints, None)
+    assert log.losses == []
+    assert log.note.startswith("Not tuned")
+    assert why in log.note
 
 
 def test_a_tuning_that_only_harms_is_not_kept(
@@ -141,7 +172,7 @@ def test_a_tuning_that_only_harms_is_not_kept(
 def test_freezing_every_layer_is_refused(
     make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match="leaves nothing to train"):
+    with pytest.raises(ValueError, match=r"leaves nothing to train: .* set it to 1 at most"):
         fine_tune(
             make_pairs(4),
             encoder_settings,
@@ -150,6 +181,23 @@ def test_freezing_every_layer_is_refused(
             tmp_path / "c",
             None,
         )
+
+
+@pytest.mark.parametrize("kind", ["Bert", "DistilBert", "ModernBert", "MPNet"])
+def test_the_lowest_layers_of_any_encoder_can_stay(kind: str) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8,
+        vocab_size=40, pad_token_id=0, cls_token_id=1, sep_token_id=2,
+        bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    model = getattr(transformers, f"{kind}Model")(config)
+    _freeze([SimpleNamespace(auto_model=model)], 1)
+    still = {name for name, values in model.named_parameters() if not values.requires_grad}
+    assert any("embeddings" in name for name in still)
+    assert any(".0." in name for name in still)
+    assert not any(".1." in name for name in still)
 
 
 def test_a_guide_lets_near_items_be_no_negatives(

@@ -86,9 +86,11 @@ def test_no_hard_negative_is_the_answer_of_another_query_of_its_batch(
 ) -> None:
     batches: list[list[list[str]]] = []
 
-    def seen(encoder: TextEncoder, loss: torch.nn.Module, columns: list[list[str]]) -> torch.Tensor:
+    def seen(
+        encoder: TextEncoder, loss: torch.nn.Module, columns: list[list[str]], chunk: int
+    ) -> torch.Tensor:
         batches.append(columns)
-        return batch_loss(encoder, loss, columns)
+        return batch_loss(encoder, loss, columns, chunk)
 
     monkeypatch.setattr(finetune, "batch_loss", seen)
     recipe = settings(hard_negatives=3, epochs=1)

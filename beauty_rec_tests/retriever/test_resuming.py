@@ -44,7 +44,7 @@ def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
 ) -> None:
     """With dropout, gradient cache and mined negatives: the same losses, the same bytes."""
     pairs = make_pairs(16)
-    recipe = settings(mini_batch_size=4, hard_negatives=1, patience=99)
+    recipe = settings(chunk_tokens=40, hard_negatives=1, patience=99)
     pairs.write_parquet(tmp_path / "pairs.parquet")
     arguments = [str(tmp_path), encoder_settings.model_dump_json(), recipe.model_dump_json()]
     killed = subprocess.run(

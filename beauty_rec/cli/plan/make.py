@@ -125,6 +125,7 @@ def make_plan(settings: Settings) -> Plan:
     for_titles = measured(titles, device, max(8.0, data.title_tokens), read_in)
     step = tower_step(own, titles.width, data.title_tokens, device, settings.encoder.precision)
     lines, last = stages.tables(data), LastRun.of(report_path(settings), data.reviews)
+    machine = _machine(settings.data_dir, cuda=cuda)
     if settings.llm.backend == "openai":
         lines = [line for line in lines if line.asset != "keywords (rules)"]
         from beauty_rec.orchestration.storage.records import language_rate
@@ -133,12 +134,11 @@ def make_plan(settings: Settings) -> Plan:
         lines.insert(1, reading)
     lines += [
         stages.embeddings(data, settings, encoder, for_items, _last_precisions(settings.data_dir)),
-        stages.text_retriever(data, settings, encoder, for_pairs),
+        stages.text_retriever(data, settings, encoder, for_pairs, machine.gpu_memory),
         stages.item_tower(data, settings, titles, for_titles, step),
         stages.text_index(data, encoder, last.seconds("text_index")),
         stages.Line(", ".join(REMAINING), last.said, last.seconds(*REMAINING)),
     ]
-    machine = _machine(settings.data_dir, cuda=cuda)
     return Plan(settings, machine, data, encoder, titles, for_items, for_pairs, lines)
 
 

@@ -63,6 +63,7 @@ def measured(
     from transformers import AutoModel
 
     from beauty_rec.retriever.encoding.quantized_linear import QuantizedLinears
+    from beauty_rec.training.activations import kept_bytes
     from beauty_rec.training.quick_draws import quick_draws
 
     length = max(8, round(tokens))
@@ -109,7 +110,7 @@ def measured(
             with QuantizedLinears(model).used():
                 rounded.append(_seconds(in_int8, device))
         model.train()
-        kept.append(_kept_bytes(model, encode))
+        kept.append(kept_bytes(model, encode))
         both.append(_seconds(train, device))
         if layers == 2:
             trained = [p for p in model.parameters() if p.grad is not None]
@@ -156,25 +157,6 @@ def tower_step(
         torch.ones(states.shape[:2], dtype=torch.bool, device=device),
     )
     return _seconds(lambda: train_step(tower, read, optimizer, settings, precision), device)
-
-
-def _kept_bytes(model: Any, encode: Callable[[], Any]) -> float:
-    """Return the bytes that a forward pass keeps for its backward pass, the weights left out."""
-    import torch
-
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Any) -> Any:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        held = encode()
-    del held
-    return float(sum(kept.values()))
 
 
 def _whole(amounts: list[float], layers: int) -> float:

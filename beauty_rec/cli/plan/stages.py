@@ -8,10 +8,13 @@ from beauty_rec.cli.plan.data import DataAtHand
 from beauty_rec.cli.plan.rates import Rates
 from beauty_rec.cli.plan.shapes import Shape
 from beauty_rec.evaluation.retrieval import JUDGED_ITEMS, JUDGED_QUERIES
+from beauty_rec.retriever.chunks import WITHOUT_GPU, tokens_that_fit
 from beauty_rec.settings import Settings
 
 GB = 1e9
 EMBEDDINGS = ("base_embeddings", "item_embeddings")
+PADDED = 1.2
+"""Tokens of a batch with those that pad its texts, to those without."""
 PROCESS_GB = 0.7
 """Resident memory of a process that has imported torch and transformers."""
 
@@ -49,11 +52,15 @@ class FineTuning:
         steps: of the optimizer, at most: early stopping may end it before, and pairs of one item
             share no batch, so that few items fill fewer.
         tokens: of queries and item texts in all steps, each counted once.
+        batch_tokens: of the share of a full batch that one process trains.
+        learning_bytes: of weights, gradients and moments.
         checkpoint_bytes: of one, with the best weights so far.
     """
 
     steps: int
     tokens: float
+    batch_tokens: float
+    learning_bytes: int
     checkpoint_bytes: int
 
 
@@ -74,37 +81,51 @@ def fine_tuning(data: DataAtHand, settings: Settings, shape: Shape) -> FineTunin
     return FineTuning(
         steps=steps,
         tokens=tune.epochs * rows * texts,
+        batch_tokens=size * texts / tune.processes,
+        learning_bytes=4 * (shape.parameters + 3 * trained),
         checkpoint_bytes=one,
     )
 
 
-def text_retriever(data: DataAtHand, settings: Settings, shape: Shape, rates: Rates) -> Line:
-    """Return the line of the fine-tuning, its evaluations on valid included."""
+def text_retriever(
+    data: DataAtHand, settings: Settings, shape: Shape, rates: Rates, gpu_memory: float
+) -> Line:
+    """Return the line of the fine-tuning, its evaluations on valid included.
+
+    Args:
+        data: the pairs and their tokens.
+        settings: the training's.
+        shape, rates: of the encoder.
+        gpu_memory: bytes of the GPU's memory; of no matter on a CPU.
+    """
     tune = settings.fine_tune
     work = fine_tuning(data, settings, shape)
-    per_token = 1 / rates.train
-    if tune.batch_size > tune.mini_batch_size:  # the gradient cache passes forward twice
-        per_token += 1 / rates.encode
-    training = work.tokens * per_token + work.steps * rates.update
+    on_gpu = rates.device != "cpu"
+    chunk = tune.chunk_tokens or WITHOUT_GPU
+    if on_gpu and tune.chunk_tokens is None:
+        memory = gpu_memory * settings.gpu.memory_share
+        chunk = tokens_that_fit(memory, work.learning_bytes, rates.activation_bytes)
+    padded = PADDED * work.batch_tokens
+    cached = padded > chunk
+    # The gradient cache passes forward twice, a guide once more.
+    more = cached + (tune.guide_margin is not None)
+    training = work.tokens * (1 / rates.train + more / rates.encode) + work.steps * rates.update
     looks = 1 + min(work.steps, tune.epochs * tune.evaluations_per_epoch)
     asked = min(settings.evaluation.max_queries, JUDGED_QUERIES)
     valid = min(asked, (data.reviews - data.train_reviews) // 2)
     items = min(data.items, JUDGED_ITEMS)
     scoring = looks * (items * data.item_tokens + valid * data.query_tokens) / rates.encode
-    chunk = min(tune.batch_size, tune.mini_batch_size)
     every = 60 * tune.checkpoint_minutes
     checkpoints = min(work.steps - 1, int(training // every)) if every else work.steps - 1
     checkpoints = max(0, checkpoints)
-    longest = chunk * max(data.query_tokens, data.positive_tokens) * 2  # the longest are together
-    activations = longest * rates.activation_bytes
-    learning = 4 * shape.bytes + activations  # weights, gradients, two moments
+    learning = work.learning_bytes + min(chunk, padded) * rates.activation_bytes
     # Untuned and best weights are kept in memory, a checkpoint copies the moments once more.
     kept = 2 * shape.bytes + 2 * shape.bytes
-    on_gpu = rates.device != "cpu"
     return Line(
         "text_retriever",
         f"{data.pairs:,} pairs, {work.steps:,} steps, {work.tokens / 1e6:,.1f} M tokens, "
-        f"{checkpoints:,} checkpoints of {work.checkpoint_bytes / GB:.2f} GB",
+        f"{checkpoints:,} checkpoints of {work.checkpoint_bytes / GB:.2f} GB"
+        + (f", gradient cache in chunks of {chunk:,} tokens" if cached else ""),
         training + scoring,
         memory=PROCESS_GB * GB + kept + (0 if on_gpu else learning),
         gpu_memory=learning if on_gpu else 0.0,

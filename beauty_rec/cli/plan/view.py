@@ -59,7 +59,7 @@ def shortages(plan: Plan) -> Iterator[str]:
         if plan.machine.gpu and line.gpu_memory > plan.machine.gpu_memory:
             yield (
                 f"lacking  {line.asset} needs {line.gpu_memory / GB:.1f} GB of GPU memory; "
-                "lower fine_tune.mini_batch_size or encoder.batch_tokens"
+                "lower fine_tune.chunk_tokens or encoder.batch_tokens"
             )
     if plan.disk > plan.machine.free_disk:
         yield (

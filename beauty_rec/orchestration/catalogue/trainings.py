@@ -32,8 +32,9 @@ def training_metadata(log: "TrainingLog") -> dict[str, Any]:
             "loss_curve": dg.MetadataValue.md(image_markdown("Loss", plot)),
         }
     if log.evaluations:
-        found["valid recall@100"] = float(max(score for _, score in log.evaluations))
-        found["valid recall@100 untuned"] = float(log.evaluations[0][1])
+        # Rounded: the rest of a score tells equal recalls apart.
+        found["valid recall@100"] = round(max(score for _, score in log.evaluations), 5)
+        found["valid recall@100 untuned"] = round(log.evaluations[0][1], 5)
     return found
 
 

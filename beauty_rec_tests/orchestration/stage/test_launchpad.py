@@ -53,7 +53,7 @@ def test_bounds_descriptions_and_present_values_are_offered(tmp_path: Path) -> N
     assert groups["fine_tune"]["epochs"].description == (
         "passes over the pairs; 0: no training. ≥ 0, ≤ 100"
     )
-    assert "gradient-cache chunk" in groups["fine_tune"]["mini_batch_size"].description
+    assert "gradient cache" in groups["fine_tune"]["chunk_tokens"].description
     assert groups["fine_tune"]["decay"].config_type.config_values == ["linear", "cosine"]
 
 
