@@ -48,7 +48,6 @@ def fit_rankers(
     target: Path,
     checkpoints: Path | None = None,
     device: str = "cpu",
-    precision: str = "auto",
 ) -> dict[str, Any]:
     """Train the DeepFM and the trees, write both with the item table into ``target``.
 
@@ -60,8 +59,7 @@ def fit_rankers(
         target: new folder.
         checkpoints: folder of the state after the last epoch, from which a killed training goes
             on; emptied at the end.
-        device, precision: of the DeepFM's trainings, as in
-            :func:`~beauty_rec.ranking.train.train_reranker`.
+        device: that the DeepFM is trained on.
 
     Returns:
         ``epochs``: one row of figures each; ``best``: that of the kept one; ``transfer``: short
@@ -88,13 +86,9 @@ def fit_rankers(
     size = len(vocabulary)
     trial, served = None, settings
     if settings.transfer and settings.ablation and settings.trial_epochs:
-        trial = try_transfer(
-            train, judged, spec, size, settings, embeddings, checkpoints, device, precision
-        )
+        trial = try_transfer(train, judged, spec, size, settings, embeddings, checkpoints, device)
         served = settings.model_copy(update={"transfer": trial.helps})
-    trained = train_reranker(
-        train, judged, spec, size, served, embeddings, checkpoints, device, precision
-    )
+    trained = train_reranker(train, judged, spec, size, served, embeddings, checkpoints, device)
     trained.reranker.save(target)
     table.save(target / TABLE)
     vocabulary.save(target / VOCABULARY)

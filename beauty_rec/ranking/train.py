@@ -31,7 +31,6 @@ from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
 from beauty_rec.settings import RankingSettings
-from beauty_rec.towers.precision import autocast
 from beauty_rec.training.checkpoints import (
     fingerprint_of,
     load_checkpoint,
@@ -59,7 +58,6 @@ def train_reranker(
     embeddings: NDArray[np.float32] | None = None,
     checkpoints: Path | None = None,
     device: str = "cpu",
-    precision: str = "auto",
 ) -> Trained:
     """Return the DeepFM with the lowest calibrated log loss on ``valid``.
 
@@ -73,9 +71,9 @@ def train_reranker(
         checkpoints: folder of the last epoch's state, from which a killed training goes on and
             gives what it would have given in one go; a state of other data or settings is left
             aside.
-        device: that the model is trained on; what is drawn is drawn on the CPU, where the trained
-            one is calibrated and stays.
-        precision: ``encoder.precision``, for the forward passes of the training on a GPU.
+        device: that the model is trained on, in float32: its products are small, and of bfloat16
+            it learns other weights. What is drawn is drawn on the CPU, where the trained model is
+            calibrated and stays.
 
     Raises:
         ValueError: no train query has its answer among the candidates.
@@ -117,9 +115,7 @@ def train_reranker(
             history, best = kept.state["history"], kept.best or best
 
     while len(history) < settings.epochs and _since_best(history) < settings.patience:
-        loss, steps = _train_epoch(
-            model, optimizer, train, chosen, settings, len(history), precision
-        )
+        loss, steps = _train_epoch(model, optimizer, train, chosen, settings, len(history))
         logits, labels = predict(model, valid, judged), valid.labels[judged]
         slope, offset = fit_platt(logits, labels)
         figures = {
@@ -158,7 +154,6 @@ def _train_epoch(
     chosen: NDArray[np.int64],
     settings: RankingSettings,
     epoch: int,
-    precision: str,
 ) -> tuple[float, int]:
     """Pass once over the rows ``chosen``; return the mean loss and the steps taken.
 
@@ -174,9 +169,7 @@ def _train_epoch(
     with seeded(epoch_seed(settings.seed, epoch), device):
         for rows in tqdm(batches, f"reranker epoch {epoch + 1}", disable=None):
             batch, targets = train.batch(rows).to(device), train.targets(rows).to(device)
-            with autocast(device, precision):
-                logits = model(batch)
-            loss = binary_cross_entropy_with_logits(logits.float(), targets)
+            loss = binary_cross_entropy_with_logits(model(batch), targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -85,7 +85,6 @@ def try_transfer(
     embeddings: NDArray[np.float32],
     checkpoints: Path | None = None,
     device: str = "cpu",
-    precision: str = "auto",
 ) -> TransferTrial:
     """Train ``trial_seeds`` times ``trial_epochs`` with ``embeddings`` and without.
 
@@ -104,9 +103,7 @@ def try_transfer(
                 }
             )
             aside = None if checkpoints is None else checkpoints / f"trial-{seed}-{transfer:d}"
-            trained = train_reranker(
-                train, valid, spec, rows, short, embeddings, aside, device, precision
-            )
+            trained = train_reranker(train, valid, spec, rows, short, embeddings, aside, device)
             found[transfer].append(trained.history)
     return TransferTrial(found[True], found[False])
 

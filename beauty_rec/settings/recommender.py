@@ -222,8 +222,8 @@ class RankingSettings(Group):
     neighbours: int = Field(100, ge=1, description="items kept that the same users took")
     price: bool = Field(
         False,
-        description="read the catalogue's price: a snapshot of later, which an event of the past "
-        "did not see",
+        description="read the catalogue's price, which is a snapshot of later: folds of train see "
+        "today's",
     )
     embedding_dim: int = Field(4, ge=1, description="of a feature")
     hidden: tuple[Width, ...] = Field((64, 32), description="widths of the hidden layers")

@@ -1,4 +1,5 @@
-"""Where a training computes, and in what: float32 on a CPU, bfloat16 on a GPU that has it.
+"""Where a training computes, and in what: towers in float32 on a CPU and in bfloat16 on a GPU that
+has it, the reranker in float32 on both.
 
 The other device is a GPU where there is one. Everywhere it is also a CPU that rounds otherwise,
 which is what a GPU does.
@@ -68,12 +69,9 @@ def reranking(folder: Path, device: str) -> dict:
     """Train with dropout, whose draws are the CPU's, and with what a tower knows of the ids."""
     spec, words = shop.builder().spec, len(shop.vocabulary())
     known = np.random.default_rng(0).normal(size=(words, 4)).astype(np.float32)
-    # So few examples at a high rate would make much of little: a unit that is rounded to zero once.
-    settings = shop.SETTINGS.model_copy(update={"learning_rate": 2e-3})
     trained = train_reranker(
-        *(examples(1, spec), examples(2, spec), spec, words, settings, known),
+        *(examples(1, spec), examples(2, spec), spec, words, shop.SETTINGS, known),
         device=device,
-        precision="float32",
     )
     trained.reranker.save(folder)
     return {"epochs": [{"loss": epoch["train_log_loss"]} for epoch in trained.history]}
@@ -112,7 +110,8 @@ def test_a_seed_gives_the_same_weights_elsewhere(
         assert torch.allclose(there[name], own, atol=1e-3, rtol=1e-3), name
 
 
-def test_in_bfloat16_the_models_learn_what_they_learn_in_float32(
+@pytest.mark.parametrize("training", ["items", "users"], indirect=True)
+def test_in_bfloat16_the_towers_learn_what_they_learn_in_float32(
     training: tuple[ModuleType, Train], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The passes of a GPU, on a CPU that computes bfloat16 as a GPU does."""
@@ -142,7 +141,7 @@ def test_a_reranker_of_a_gpu_goes_on_there_and_is_served_on_the_cpu(tmp_path: Pa
 
     def train(checkpoints: Path, epochs: int) -> Trained:
         settings = shop.SETTINGS.model_copy(update={"epochs": epochs})
-        return train_reranker(*data, settings, None, checkpoints, "cuda", "float32")
+        return train_reranker(*data, settings, None, checkpoints, "cuda")
 
     train(tmp_path / "parts", 2)
     resumed, whole = train(tmp_path / "parts", 4), train(tmp_path / "whole", 4)

@@ -32,7 +32,7 @@ GROUP = "ranking"
 @stage(
     group=GROUP,
     io="models",
-    settings=("ranking", "encoder.precision", *EVENTS),
+    settings=("ranking", *EVENTS),
     reads={"split_reviews": ["train", "valid"]},
     ins={
         "user_candidates": dg.AssetIn(
@@ -98,7 +98,6 @@ def reranker(
         target,
         store.checkpoints("reranker", used_code_version(context)),
         device_of(settings.encoder.device),
-        settings.encoder.precision,
         popularity_gains(names, scenarios, events, reviews, catalogue),
     )
     if log["judged_by"] != "valid":

@@ -34,7 +34,6 @@ def fit_reranking(
     target: Path,
     checkpoints: Path | None = None,
     device: str = "cpu",
-    precision: str = "auto",
     baselines: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> tuple[dict[str, Any], Orders]:
     """Fit into ``target``: the learned orders with their item table, and ``orders.json``.
@@ -49,7 +48,6 @@ def fit_reranking(
         target: new folder.
         checkpoints: folder from which a killed training goes on.
         device: that the DeepFM is trained on; all else is done on the CPU.
-        precision: ``encoder.precision``, for its training on a GPU.
         baselines: what plain popularity gains of each ask of valid, as of
             :class:`~beauty_rec.recommender.fit.orders.Labelled`.
 
@@ -65,7 +63,6 @@ def fit_reranking(
         target,
         checkpoints,
         device,
-        precision,
     )
     models, builder = load_rankers(target)
     table = builder.table

@@ -128,7 +128,6 @@ def versions(settings: Settings) -> dict[str, str | None]:
     [
         ({"fine_tune": {"epochs": 9}}, {"text_retriever"}, {"item_tower", "keywords"}),
         ({"evaluation": {"seed": 99}}, {"retrieval_metrics", "reranker"}, {"item_tower"}),
-        ({"encoder": {"precision": "float32"}}, {"item_tower", "reranker"}, {"raw_items"}),
         ({"encoder": {"batch_tokens": 700}}, {"item_embeddings"}, {"item_tower", "raw_items"}),
         ({"encoder": {"device": "cpu"}}, set(), {"item_embeddings", "text_retriever"}),
         ({"serve": {"sample_users": 3}}, {"serving_manifest"}, {"recommendations"}),
