@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from unittest.mock import patch
 
 import dagster as dg
@@ -40,7 +41,7 @@ from beauty_rec.towers.users.statistics import StatisticsSpec
 from beauty_rec.towers.users.train.data import user_tower_data
 from beauty_rec.towers.users.train.recipe import train_user_tower
 
-HELD_OUT = ("valid", "test")
+HELD_OUT: Final = ("valid", "test")
 CANDIDATES = 100
 
 
