@@ -287,6 +287,25 @@ def test_the_served_set_answers_as_the_pipeline_did(shop: Shop) -> None:
         assert mine == pytest.approx(wanted, abs=1e-5)
 
 
+def test_a_set_may_know_what_sells_now(shop: Shop) -> None:
+    shop.run("--train", "never")
+    measured = content_hash(shop.data / "processed" / "item_index")
+    reviews = pl.read_parquet(shop.data / "processed" / "split_reviews.parquet")
+    for statistics, counted in (("now", reviews), ("train", reviews.filter(split="train"))):
+        built = shop.built("--train", "never", "--set", f"serve.statistics={statistics}")
+        assert "serving_manifest" in built
+        with Engine.open(Settings(data_dir=shop.data)) as engine:
+            path = engine.shop.path
+        sold = dict(counted.group_by("parent_asin").len().iter_rows())
+        found = dict(zip(path.table.ids, np.expm1(path.table.events.log_count), strict=False))
+        assert found == pytest.approx({item: sold.get(item, 0) for item in found}, rel=1e-4)
+        assert path.tower.as_of_ms == cast(int, counted["timestamp"].max()) + 1
+        until = shop.facts("serving_manifest")["statistics_until"]
+        assert until == pytest.approx(path.tower.as_of_ms / 1000)
+        # What is measured stays as it is: of train.
+        assert content_hash(shop.data / "processed" / "item_index") == measured
+
+
 def test_what_a_stage_cost_is_read_from_its_record(shop: Shop, tmp_path: Path) -> None:
     size = Size(500, 120)
     (tmp_path / str(size)).mkdir()

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,12 @@ def measure(client: httpx.Client, settings: Settings, most: int | None, given: b
     measured = pl.read_parquet(processed / "recommendations" / f"{SPLIT}.parquet", glob=False)
     reviews, events = known_events(split_reviews, SPLIT, settings, data / "models" / "user_tower")
     profile_of = {row["user_id"]: row for row in profiles.iter_rows(named=True)}
+    until = client.get("/version").raise_for_status().json()["statistics_until"]
+    if datetime.fromisoformat(until).timestamp() * 1000 > events["timestamp"].min():
+        raise SystemExit(
+            f"the served set counts sales until {until}, among them what is asked for here: "
+            "publish it with serve.statistics=train"
+        )
     largest = 0.0
     for scenario in SCENARIOS:
         if scenario not in scenarios_of(reviews, settings.reads_texts):

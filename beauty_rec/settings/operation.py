@@ -203,6 +203,11 @@ class ServeSettings(EventSettings):
     out_of_stock: Literal["hide", "show"] = Field(
         "hide", description="items out of stock in recommendations; search shows them"
     )
+    statistics: Literal["train", "now"] = Field(
+        "train",
+        description="events that tell the served set what sells: those of train, as the report "
+        "measures it, or all until now",
+    )
     sample_users: int = Field(
         0,
         ge=0,

@@ -21,7 +21,10 @@ HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
 @stage(
     group=GROUP,
     io="documents",
-    settings=("serve.sample_users", "serve.keep_sets", "attributes", "ranking", "recommendation"),
+    settings=(
+        *("serve.sample_users", "serve.keep_sets", "serve.statistics"),
+        *("attributes", "ranking", "recommendation"),
+    ),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
     deps=[hidden_items_file],
     kinds=("json",),
@@ -61,15 +64,25 @@ def serving_manifest(
     from beauty_rec.recommender.online.sets import parts
     from beauty_rec.recommender.orders import Orders
     from beauty_rec.serving.published.publishing import Frames, publish_run
+    from beauty_rec.towers.users.current_items import restated
+    from beauty_rec.towers.users.item_matrix import ItemMatrix
     from beauty_rec.towers.users.layout import SERVED
 
     orders = Orders.load(reranker)
-    table = store.draft("item_table")
-    # What train says of the items now; the reranker's own table is of when it was trained.
+    table, matrix = store.draft("item_table"), item_index
+    counted = split_reviews
+    items = ItemMatrix.load(item_index)
+    if settings.serve.statistics == "now":
+        counted = split_reviews.with_columns(split=pl.lit("train", split_reviews.schema["split"]))
+        now = with_context(counted, settings)
+        items = restated(items, user_tower / SERVED, now, user_profiles)
+        matrix = store.draft("item_matrix")
+        items.save(matrix)
+    # What these events say of the items; the reranker's own table is of when it was trained.
     ItemKnowledge.of(
         item_attributes,
         raw_items,
-        split_reviews,
+        counted,
         user_profiles,
         # Its ids are those that the set's reranker is asked with.
         Vocabulary.load(reranker / RERANKED_IDS).carried_on(Vocabulary.load(vocabulary)),
@@ -88,7 +101,7 @@ def serving_manifest(
             parts.ITEM_TOWER: item_tower,
             parts.VOCABULARY: vocabulary,
             parts.USER_TOWER: user_tower / SERVED,
-            parts.ITEM_INDEX: item_index,
+            parts.ITEM_INDEX: matrix,
             parts.RERANKER: reranker,
         },
         Frames(
@@ -117,11 +130,13 @@ def serving_manifest(
         settings.serve,
         settings.encoder,
     )
-    shutil.rmtree(table)  # the set has links of its own
+    for draft in {table, matrix} - {item_index}:  # the set has links of its own
+        shutil.rmtree(draft)
     context.set_data_version(context.asset_key, dg.DataVersion(manifest.set))
     context.add_asset_metadata(
         {
             "set": manifest.set,
+            "statistics_until": dg.MetadataValue.timestamp(items.as_of_ms / 1000),
             "served": dg.MetadataValue.json({str(k): v for k, v in orders.served.items()}),
             "reasons": dg.MetadataValue.json({str(k): v for k, v in orders.reasons.items()}),
             **manifest.metrics,

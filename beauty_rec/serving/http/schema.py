@@ -253,6 +253,7 @@ class Version(BaseModel):
     metrics: dict[str, float]
     served: dict[str, str] = Field(description="kind of ask → the order it is answered in")
     reasons: dict[str, str] = Field(description="kind of ask → why that order")
+    statistics_until: str = Field(description="what sells is counted until then")
     items: int
     added_items: int
 

@@ -60,6 +60,24 @@ def current_items(
     return build_item_matrix(item_vectors, spec.at(events, rows, people, as_of_ms), as_of_ms, texts)
 
 
+def restated(
+    items: ItemMatrix, tower: Path, reviews: pl.DataFrame, profiles: pl.DataFrame
+) -> ItemMatrix:
+    """Return the same items with what the train rows of ``reviews`` say of them.
+
+    Args:
+        items: of :func:`current_items`, for the same tower.
+        tower, reviews, profiles: as there.
+
+    Raises:
+        ValueError: as there.
+    """
+    text_start = items.tower + items.statistics
+    vectors = Vectors(items.ids, items.matrix[:, : items.tower])
+    texts = Vectors(items.ids, items.matrix[:, text_start:]) if items.text else None
+    return current_items(tower, reviews, profiles, vectors, texts)
+
+
 def _check_width(tower: Path, what: str, vectors: Vectors, width: int) -> None:
     if vectors.matrix.shape[1] != width:
         raise ValueError(

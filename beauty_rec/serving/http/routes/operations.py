@@ -1,6 +1,7 @@
 """Routes for operators, and the page."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,13 @@ def add_state(router: APIRouter) -> None:
         shop = shop_of(http).engine.shop
         given = shop.manifest.model_dump(include={"created_at", "parts", "indexes", "metrics"})
         orders = {"served": shop.path.orders.served, "reasons": shop.path.orders.reasons}
-        counts = {"items": len(shop.catalogue), "added_items": len(shop.catalogue.added)}
-        return Json({"version": shop.manifest.set, **given, **orders, **counts})
+        until = datetime.fromtimestamp(shop.path.tower.as_of_ms / 1000, UTC)
+        facts = {
+            "statistics_until": until.isoformat(timespec="milliseconds"),
+            "items": len(shop.catalogue),
+            "added_items": len(shop.catalogue.added),
+        }
+        return Json({"version": shop.manifest.set, **given, **orders, **facts})
 
 
 def add_inside(router: APIRouter) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def client(engine: Engine) -> Iterator[TestClient]:
 
 
 def test_metrics_version_and_logs_without_people(
-    client: TestClient, caplog: pytest.LogCaptureFixture
+    client: TestClient, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "beauty_rec.serving"):
         client.post("/v1/recommend", json={"user_id": USER, "context": "a secret wish"})
@@ -41,6 +42,8 @@ def test_metrics_version_and_logs_without_people(
     assert version["indexes"]["item_index"]["rows"] == 300
     assert version["served"] == {"nothing": "fused", "occasion": "reranked", "text": "hybrid"}
     assert version["reasons"].keys() == version["served"].keys()
+    until = datetime.fromisoformat(version["statistics_until"]).timestamp()
+    assert until == pytest.approx(engine.shop.path.tower.as_of_ms / 1000)
 
 
 def test_without_the_database_answers_go_on(engine: Engine, monkeypatch) -> None:
