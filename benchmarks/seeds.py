@@ -35,7 +35,7 @@ from beauty_rec.recommender.offline.ordering import order_split
 from beauty_rec.recommender.offline.split_asks import SplitAsks, split_asks
 from beauty_rec.recommender.offline.split_candidates import SplitInputs, split_candidates
 from beauty_rec.retriever.encoder import TextEncoder
-from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.settings import Settings, Split
 from beauty_rec.towers.items.served import load_item_tower, value_rows
 from beauty_rec.towers.past.stored import PastItems
@@ -120,12 +120,12 @@ class Shop:
             self.past.attributes,
         )  # fmt: skip
         encoder = TextEncoder.load(models / "text_retriever", settings.encoder)
-        index = LexicalIndex.load(processed / "lexical_index")
+        words = ItemWords.load(processed / "lexical_index")
 
         def asked(split: Split) -> SplitAsks:
             reviews = self.reviews if split == "test" else known
             inputs = SplitInputs(reviews, self.profiles, knowledge, self.texts, self.past, settings)
-            lists = split_candidates(inputs, split, tower, matrix, index, encoder)
+            lists = split_candidates(inputs, split, tower, matrix, words, encoder)
             return split_asks(lists, reviews, split, self.profiles, settings, tower)
 
         splits: dict[Split, SplitAsks] = {"valid": asked("valid")}

@@ -28,7 +28,7 @@ from beauty_rec.recommender.offline.split_asks import split_asks
 from beauty_rec.recommender.offline.split_candidates import SplitInputs, split_candidates
 from beauty_rec.recommender.orders import Orders
 from beauty_rec.retriever.encoder import TextEncoder
-from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.settings import Settings
 from beauty_rec.towers.past.stored import PastItems
 from beauty_rec.towers.users.current_items import restated
@@ -54,7 +54,7 @@ def answers_of(data: Path) -> tuple[Answers, pl.DataFrame]:
     past = PastItems.load(processed / "past_items")
     matrix = ItemMatrix.load(processed / "item_index")
     texts = Vectors.load(processed / "item_embeddings")
-    index = LexicalIndex.load(processed / "lexical_index")
+    words = ItemWords.load(processed / "lexical_index")
     encoder = TextEncoder.load(models / "text_retriever", settings.encoder)
     rankers, builder = load_rankers(models / "reranker", vocabulary)
     builder = builder.with_later(Described.of(attributes, builder.vocabulary, items))
@@ -70,7 +70,7 @@ def answers_of(data: Path) -> tuple[Answers, pl.DataFrame]:
             now = restated(matrix, models / "user_tower" / SERVED, known, profiles)
             now.save(Path(folder))
             lists = split_candidates(
-                inputs, "test", models / "user_tower", Path(folder), index, encoder
+                inputs, "test", models / "user_tower", Path(folder), words, encoder
             )
         asks = split_asks(lists, reviews, "test", profiles, settings, models / "user_tower")
         return order_split(asks, rankers, builder, orders, settings.reads_texts).frame

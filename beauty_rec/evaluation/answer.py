@@ -32,7 +32,7 @@ BLOCKS = {order: "search" if order == "text_retriever" else order for order in O
 """Order → its name in the report."""
 SERVED = "served"
 VERSUS = {
-    "hybrid": ["search", "lexical"],
+    "hybrid": ["search", "lexical", "titles"],
     "fused": [*(BLOCKS[name] for name in SOURCES), "hybrid"],
     "gbdt": ["fused", "user_tower"],
     "reranked": ["fused", "user_tower"],

@@ -1,6 +1,6 @@
 """Orders of candidates: which there are, with what weights, and which of them is served.
 
-The parts order candidates by one source each. ``hybrid`` adds the two that read a text, ``fused``
+The parts order candidates by one source each. ``hybrid`` adds those that read a text, ``fused``
 all sources, ``gbdt`` and ``reranked`` a learned model of the features. Which one is answered with
 is decided on valid for each kind of ask: nothing that loses to one of its parts is served.
 """
@@ -31,7 +31,7 @@ FILE = "orders.json"
 DEFAULT: dict[Kind, dict[str, float]] = {
     "nothing": {"user_tower": 1.0},
     "occasion": {"user_tower": 1.0},
-    "text": {"text_retriever": 1.0, "lexical": 1.0},
+    "text": {"text_retriever": 1.0, "lexical": 1.0, "titles": 0.35},
 }
 """Where there is nothing to choose by."""
 
@@ -58,7 +58,7 @@ class Orders:
     def plain(cls) -> "Orders":
         """Return what is served where nothing was learned: the text's hits, or the tower's."""
         return cls(
-            {"hybrid": {k: dict.fromkeys(TEXT_SOURCES, 1.0) for k in KINDS}, "fused": DEFAULT},
+            {"hybrid": dict.fromkeys(KINDS, DEFAULT["text"]), "fused": DEFAULT},
             {},
             {"nothing": "user_tower", "occasion": "user_tower", "text": "hybrid"},
             dict.fromkeys(KINDS, "nothing was measured on valid"),

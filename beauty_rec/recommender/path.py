@@ -18,7 +18,7 @@ from beauty_rec.recommender.orders import Kind, Orders
 from beauty_rec.recommender.scored import CommonScores
 from beauty_rec.recommender.sources import SIGNED, TEXT_SOURCES, AnySource, sources_of
 from beauty_rec.recommender.space import ItemSpace
-from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.search.near_ties import ranked
 from beauty_rec.towers.users.served import ServedUserTower
 
@@ -50,7 +50,7 @@ class AnswerPath:
     Attributes:
         space: the items.
         tower: the user tower.
-        index: words of the items' texts.
+        words: of the items' texts and titles.
         table: what train says of the items now, for the sources.
         builder: of the features of the learned orders; its counts are of when they were trained.
         models: the learned orders, by name.
@@ -60,7 +60,7 @@ class AnswerPath:
 
     space: ItemSpace
     tower: ServedUserTower
-    index: LexicalIndex
+    words: ItemWords
     table: ItemTable
     builder: FeatureBuilder
     models: Mapping[str, Ranker]
@@ -70,7 +70,7 @@ class AnswerPath:
     @cached_property
     def sources(self) -> Sequence[AnySource]:
         """The sources of candidates, in the order of their columns."""
-        return sources_of(self.space, self.tower, self.index, self.table)
+        return sources_of(self.space, self.tower, self.words, self.table)
 
     @cached_property
     def common(self) -> CommonScores:
@@ -186,6 +186,7 @@ class AnswerPath:
         names: Sequence[str],
         vectors: NDArray[np.float32],
         texts: Sequence[str],
+        titles: Sequence[str],
         sparse: NDArray[np.int32],
         prices: NDArray[np.float32],
     ) -> "AnswerPath":
@@ -195,13 +196,14 @@ class AnswerPath:
             names: distinct ids.
             vectors: rows of the item matrix, float32 ``[M, W]``.
             texts: as the text retriever reads them.
+            titles: of the items; empty where there is none.
             sparse: int32 ``[M, S + R]``, ids of the vocabulary.
             prices: float32 ``[M]``, NaN where there is none.
         """
         return replace(
             self,
             space=self.space.with_items(names, vectors),
-            index=self.index.with_texts(names, texts),
+            words=self.words.with_items(names, texts, titles),
             table=self.table.with_items(list(names), sparse, prices),
             builder=replace(
                 self.builder, table=self.builder.table.with_items(list(names), sparse, prices)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import bm25s
@@ -39,6 +40,7 @@ class LexicalIndex:
         size: texts that the index was built of.
         added: postings of texts that came later, by word: (row, share). A word that only they have
             is numbered after the others.
+        pairs: neighbouring stems are a word too, such as ``nail polish``.
     """
 
     ids: list[str]
@@ -49,15 +51,18 @@ class LexicalIndex:
     mean_length: float
     size: int
     added: dict[int, list[tuple[int, float]]]
+    pairs: bool = False
 
     @classmethod
-    def build(cls, ids: Sequence[str], texts: Sequence[str]) -> "LexicalIndex":
+    def build(
+        cls, ids: Sequence[str], texts: Sequence[str], *, pairs: bool = False
+    ) -> "LexicalIndex":
         """Index ``texts``, of the items ``ids``; a text may be empty."""
-        tokens = stems(texts)
+        tokens = words_of(texts, pairs)
         lengths = [len(words) for words in tokens]
         if not any(lengths):
             empty = np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
-            return cls(list(ids), {}, *empty, 1.0, len(lengths), {})
+            return cls(list(ids), {}, *empty, 1.0, len(lengths), {}, pairs)
         # Numbered by us: the package numbers a set, whose order is another in every process.
         words = {word: number for number, word in enumerate(sorted({w for t in tokens for w in t}))}
         index = bm25s.BM25(k1=K1, b=B)
@@ -72,13 +77,14 @@ class LexicalIndex:
             float(np.mean(lengths)),
             len(lengths),
             {},
+            pairs,
         )
 
     def scores(self, queries: Sequence[str], *, room: int = 0) -> NDArray[np.float32]:
         """Return float32 ``[Q, N + room]``; 0 where query and text share no word."""
         found = np.zeros((len(queries), len(self.ids) + room), dtype=np.float32)
-        for row, stemmed in enumerate(stems(queries)):
-            for word, count in Counter(w for w in stemmed if w in self.words).items():
+        for row, asked in enumerate(words_of(queries, self.pairs)):
+            for word, count in Counter(w for w in asked if w in self.words).items():
                 number = self.words[word]
                 if number < len(self.start) - 1:
                     posted = slice(self.start[number], self.start[number + 1])
@@ -92,10 +98,10 @@ class LexicalIndex:
         """Return an index that has these texts too, in rows of their own; idf stays as it is."""
         words = dict(self.words)
         added = {word: list(posted) for word, posted in self.added.items()}
-        for place, stemmed in enumerate(stems(texts), len(self.ids)):
-            scale = K1 * (1 - B + B * len(stemmed) / self.mean_length)
-            for stem, count in Counter(stemmed).items():
-                word = words.setdefault(stem, len(words))
+        for place, said in enumerate(words_of(texts, self.pairs), len(self.ids)):
+            scale = K1 * (1 - B + B * len(said) / self.mean_length)
+            for name, count in Counter(said).items():
+                word = words.setdefault(name, len(words))
                 idf = self._idf[min(word, len(self._idf) - 1)]
                 added.setdefault(word, []).append((place, float(idf) * count / (count + scale)))
         return replace(self, words=words, ids=[*self.ids, *ids], added=added)
@@ -114,7 +120,7 @@ class LexicalIndex:
         with atomic_path(folder) as draft:
             draft.mkdir()
             words = sorted(self.words, key=self.words.__getitem__)
-            facts = {"words": words, "mean_length": self.mean_length}
+            facts = {"words": words, "mean_length": self.mean_length, "pairs": self.pairs}
             numbers = [self.words[word] for word in words]
             (draft / "words.json").write_text(json.dumps(facts), encoding="utf-8")
             (draft / "ids.json").write_text(json.dumps(self.ids), encoding="utf-8")
@@ -144,7 +150,20 @@ class LexicalIndex:
             facts["mean_length"],
             len(ids),
             {},
+            facts.get("pairs", False),
         )
+
+
+def words_of(texts: Sequence[str], pairs: bool) -> list[list[str]]:
+    """Return the stems of each text; with ``pairs`` those of each two neighbours together, too.
+
+    >>> words_of(["a polish for nails"], True)
+    [['polish', 'nail', 'polish nail']]
+    """
+    found = stems(texts)
+    if not pairs:
+        return found
+    return [[*own, *(f"{one} {next_}" for one, next_ in pairwise(own))] for own in found]
 
 
 def stems(texts: Sequence[str]) -> list[list[str]]:

@@ -27,7 +27,7 @@ from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.recommender.orders import KINDS as ASKS
 from beauty_rec.recommender.orders import Orders
 from beauty_rec.retriever.encoder import TextEncoder
-from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.serving.published.publishing import Frames, publish_run
 from beauty_rec.settings import (
     EncoderSettings,
@@ -113,8 +113,8 @@ def publish_synthetic(
     vocabulary.save(build / "vocabulary.json")
     texts.save(build / parts.ITEM_EMBEDDINGS)
     encoder.save(build / parts.TEXT_RETRIEVER)
-    index = LexicalIndex.build(merged["parent_asin"].to_list(), merged["text"].to_list())
-    index.save(build / parts.LEXICAL_INDEX)
+    columns = (merged[name].to_list() for name in ("parent_asin", "text", "title"))
+    ItemWords.build(*columns).save(build / parts.LEXICAL_INDEX)
     _item_tower(build / parts.ITEM_TOWER, vocabulary)
     _user_tower(build, train, frames.profiles, tower_vectors, texts)
     _reranker(build / parts.RERANKER, frames, train, vocabulary, draw, late)

@@ -203,7 +203,7 @@ def test_the_service_answers_what_was_measured(
     vectors = Vectors([shop.space.ids[row] for row in known], shop.space.texts(known))
     space = ItemSpace.of(items, vectors, spare=0)
     table = path.builder.table
-    sources = sources_of(space, path.tower, path.index, table)
+    sources = sources_of(space, path.tower, path.words, table)
     shelf = Shelf(space, path.tower, sources, table, False)
     gone = np.flatnonzero(shop.catalogue.hidden[: len(space)])
     lists = split_lists(

@@ -97,15 +97,20 @@ def lexical_index(
     store: ArtifactStore,
     merged_items: pl.DataFrame,
 ) -> Path:
-    """BM25 over the item texts."""
-    from beauty_rec.retriever.lexical import LexicalIndex
+    """BM25 over the item texts, and over the titles alone."""
+    from beauty_rec.retriever.item_words import ItemWords
 
-    index = LexicalIndex.build(
-        merged_items["parent_asin"].to_list(), merged_items["text"].to_list()
-    )
+    columns = (merged_items[name].to_list() for name in ("parent_asin", "text", "title"))
+    words = ItemWords.build(*columns)
     draft = store.draft("lexical_index")
-    index.save(draft)
-    context.add_asset_metadata({"dagster/row_count": len(index.ids), "words": len(index.words)})
+    words.save(draft)
+    context.add_asset_metadata(
+        {
+            "dagster/row_count": len(words.texts.ids),
+            "words": len(words.texts.words),
+            "title_words": len(words.titles.words),
+        }
+    )
     return draft
 
 

@@ -274,7 +274,7 @@ def user_candidates(
         found_shares,
         split_candidates,
     )
-    from beauty_rec.retriever.lexical import LexicalIndex
+    from beauty_rec.retriever.item_words import ItemWords
     from beauty_rec.towers.past.stored import PastItems
 
     past = PastItems.load(past_items)
@@ -299,7 +299,7 @@ def user_candidates(
         context.partition_key,
         user_tower,
         item_index,
-        LexicalIndex.load(lexical_index),
+        ItemWords.load(lexical_index),
         encoder.load(text_retriever, settings.encoder),
         read_hidden(settings.hidden_items),
     )

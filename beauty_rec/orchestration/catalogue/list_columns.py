@@ -9,11 +9,13 @@ Column = tuple[str, str]
 
 _EVENTS = "split_reviews.parent_asin, split_reviews.timestamp"
 _TEXTS = "merged_items.text, split_reviews.context, split_reviews.text"
+_TITLES = "merged_items.title, split_reviews.context, split_reviews.text"
 _PEOPLE = "split_reviews.context, user_profiles.user_id"
 SCORES: dict[str, Column] = {
     "user_tower": ("inner product with the user's vector", f"{_EVENTS}, {_PEOPLE}"),
     "text_retriever": ("cosine of the ask's text and the item's", _TEXTS),
     "lexical": ("BM25 of the ask's words in the item's text", _TEXTS),
+    "titles": ("BM25 of the ask's words in the item's title", _TITLES),
     "item_to_item": ("how often it was bought with the past items", _EVENTS),
     "popular": ("events of late, within the occasion", f"{_EVENTS}, split_reviews.context"),
     "new_arrivals": ("how new it is", _EVENTS),

@@ -20,6 +20,9 @@ from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 
 ENOUGH = 100
 """Events with their answer among the candidates that weights may be chosen by."""
+LEAST = {"titles": DEFAULT["text"]["titles"]}
+"""Of a title's words. Valid asks in the words of reviews, which tell much of a use and seldom name
+a product; people type a few words that do, and valid cannot see what a title is worth to them."""
 ENOUGH_TO_JUDGE = 500
 """Asks of valid that tell orders apart; a kind with fewer is judged with the other one, and its own
 asks may still object."""
@@ -150,7 +153,7 @@ def _weights(kind: Kind, train: Judged, learned: Sequence[str]) -> dict[str, dic
     if _enough(train):
         fused, _ = choose_weights(train, SOURCES, free, fused)
     alone: dict[str, dict[str, float]] = {name: {name: 1.0} for name in learned}
-    both = {"hybrid": dict.fromkeys(TEXT_SOURCES, 1.0)} if kind == "occasion" else {}
+    both = {"hybrid": DEFAULT["text"]} if kind == "occasion" else {}
     return {"fused": fused, **alone, **both}
 
 
@@ -184,8 +187,11 @@ def _text_weights(
     found = {order: dict(start) for order in ("hybrid", "fused", *learned)}
     if not searched:
         return found
-    found["hybrid"], _ = choose_weights(valid, names, ["lexical"], start, alone=False)
-    found["fused"], _ = choose_weights(valid, names, SOURCES, found["hybrid"], alone=False)
+    words = ["lexical", "titles"]
+    found["hybrid"], _ = choose_weights(valid, names, words, start, alone=False, least=LEAST)
+    found["fused"], _ = choose_weights(
+        valid, names, SOURCES, found["hybrid"], alone=False, least=LEAST
+    )
     for name in learned:
         found[name], _ = choose_weights(valid, names, [name], found["fused"], alone=False)
     return found

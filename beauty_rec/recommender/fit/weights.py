@@ -82,6 +82,7 @@ def choose_weights(
     start: Mapping[str, float],
     *,
     alone: bool = True,
+    least: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, float], float]:
     """Return the best weights that were found, and their NDCG@100.
 
@@ -91,6 +92,7 @@ def choose_weights(
         free: the columns that may have a weight; the others stay as ``start`` has them, or 0.
         start: weights to begin with.
         alone: begin with each free column alone, too.
+        least: columns whose weight stays at or above a value; the others' may fall to 0.
     """
     columns = {name: number for number, name in enumerate(names)}
     tried: dict[bytes, float] = {}
@@ -112,11 +114,11 @@ def choose_weights(
         for _ in range(ROUNDS):
             before = score
             for name in free:
-                score = _one(ndcg, weights, columns[name], score)
+                score = _one(ndcg, weights, columns[name], score, (least or {}).get(name, 0.0))
             if score <= before + GAIN:
                 break
         if score > reached + GAIN:
-            best = {n: float(weights[c]) for n, c in columns.items() if weights[c]}
+            best = {n: round(float(weights[c]), 6) for n, c in columns.items() if weights[c]}
             reached = score
     return best, reached
 
@@ -126,10 +128,11 @@ def _one(
     weights: NDArray[np.float32],
     column: int,
     score: float,
+    least: float,
 ) -> float:
-    """Set one weight to the best of the grid in place; return the score."""
+    """Set one weight to the best of the grid from ``least`` on in place; return the score."""
     kept = float(weights[column])
-    for value in GRID:
+    for value in (value for value in GRID if value >= least):
         weights[column] = value
         found = ndcg(weights)
         if found > score + GAIN:

@@ -10,7 +10,7 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.ranking.features.item_table import ItemTable
 from beauty_rec.recommender.sources import AnySource, fold_sources, sources_of
 from beauty_rec.recommender.space import ItemSpace
-from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.towers.users.current_items import current_items
 from beauty_rec.towers.users.item_matrix import ItemMatrix
 from beauty_rec.towers.users.layout import SERVED
@@ -39,14 +39,14 @@ def served_shelf(
     user_tower: Path,
     item_index: Path,
     item_texts: Vectors,
-    index: LexicalIndex,
+    words: ItemWords,
     table: ItemTable,
     reads_texts: bool,
 ) -> Shelf:
     """Return what the service asks: all sources over the item matrix of the day."""
     tower = ServedUserTower.load(user_tower / SERVED, ItemMatrix.load(item_index))
     space = ItemSpace.of(tower.items, item_texts, spare=0)
-    return Shelf(space, tower, sources_of(space, tower, index, table), table, reads_texts)
+    return Shelf(space, tower, sources_of(space, tower, words, table), table, reads_texts)
 
 
 def fold_shelf(

@@ -24,7 +24,7 @@ from beauty_rec.recommender.offline.shelves import fold_shelf, served_shelf
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
-from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.settings import Settings, Split
 from beauty_rec.towers.past.stored import PastItems
 
@@ -46,7 +46,7 @@ def split_candidates(
     split: Split,
     user_tower: Path,
     item_index: Path,
-    index: LexicalIndex,
+    words: ItemWords,
     encoder: TextEncoder,
     hidden: Collection[str] = (),
 ) -> CandidateLists:
@@ -57,7 +57,7 @@ def split_candidates(
         split: whose events. Those of train are asked once, with their text or without it, of the
             tower and the items of before their fold.
         user_tower, item_index: folders.
-        index: words of the items' texts.
+        words: of the items' texts and titles.
         encoder: of the asks' texts.
         hidden: ids of items that are never shown: no candidate of valid and test, and no score is
             held against theirs. In train they are learned from.
@@ -68,7 +68,7 @@ def split_candidates(
         return _of_folds(inputs, reviews, events, user_tower, encoder)
     table = inputs.knowledge.table()
     shelf = served_shelf(
-        user_tower, item_index, inputs.item_texts, index, table, settings.reads_texts
+        user_tower, item_index, inputs.item_texts, words, table, settings.reads_texts
     )
     rows = shelf.space.rows(sorted(hidden))
     gone = rows[rows >= 0]

@@ -81,14 +81,20 @@ ONLY_LABELS: JsonDict = {
 }
 
 
-SearchOrder = Literal["hybrid", "text_retriever", "lexical"]
-"""How a search orders what it finds: by vectors and words, or by one of them."""
+SearchOrder = Literal["hybrid", "text_retriever", "lexical", "titles"]
+"""How a search orders what it finds: by vectors, words and titles, or by one of them."""
 
 SimilarBy = Literal["text", "vectors", "baskets"]
 """What makes two items alike: their texts, the item tower's vectors, or who takes them together."""
 
 Source = Literal[
-    "user_tower", "text_retriever", "lexical", "item_to_item", "popular", "new_arrivals"
+    "user_tower",
+    "text_retriever",
+    "lexical",
+    "titles",
+    "item_to_item",
+    "popular",
+    "new_arrivals",
 ]
 
 

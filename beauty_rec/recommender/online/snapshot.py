@@ -139,10 +139,11 @@ class Snapshot:
             cards: of the M items; ids are distinct.
         """
         names = [str(card["parent_asin"]) for card in cards]
+        titles = [str(card["title"] or "") for card in cards]
         prices = np.array([card["price"] for card in cards], dtype=np.float32)
         old = [row for name in names if (row := self.space.row_of.get(name)) is not None]
         return replace(
             self,
             catalogue=self.catalogue.with_items(cards, old, sparse),
-            path=self.path.with_items(names, vectors, texts, sparse, prices),
+            path=self.path.with_items(names, vectors, texts, titles, sparse, prices),
         )

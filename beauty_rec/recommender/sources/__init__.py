@@ -9,9 +9,10 @@ from beauty_rec.recommender.sources.item_to_item import ItemToItemSource
 from beauty_rec.recommender.sources.lexical import LexicalSource
 from beauty_rec.recommender.sources.popular import PopularSource
 from beauty_rec.recommender.sources.protocol import ScoreSource, VectorSource
+from beauty_rec.recommender.sources.titles import TitlesSource
 from beauty_rec.recommender.sources.user_tower import UserTowerSource
 from beauty_rec.recommender.space import ItemSpace
-from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.towers.users.served import ServedUserTower
 
 AnySource = VectorSource | ScoreSource
@@ -19,6 +20,7 @@ KINDS: tuple[type[AnySource], ...] = (
     UserTowerSource,
     DenseSource,
     LexicalSource,
+    TitlesSource,
     ItemToItemSource,
     PopularSource,
     ArrivalsSource,
@@ -40,14 +42,14 @@ def fold_sources(space: ItemSpace, tower: ServedUserTower, table: ItemTable) -> 
 
 
 def sources_of(
-    space: ItemSpace, tower: ServedUserTower, index: LexicalIndex, table: ItemTable
+    space: ItemSpace, tower: ServedUserTower, words: ItemWords, table: ItemTable
 ) -> list[AnySource]:
     """Return every source over an item space, in the order of :data:`SOURCES`.
 
     Args:
         space: the items; the tower's matrix and the texts are its columns.
         tower: the user tower.
-        index: of the items' texts.
+        words: of the items' texts and titles.
         table: what train events say of the items.
     """
     rows, places = space.rows(table.ids), table.rows(space.ids)
@@ -56,7 +58,8 @@ def sources_of(
     return [
         UserTowerSource(tower),
         DenseSource(),
-        LexicalSource.of(index, space),
+        LexicalSource.of(words.texts, space),
+        TitlesSource.of(words.titles, space),
         ItemToItemSource(table, rows),
         PopularSource(table, places, tower.popular_half_life_days),
         ArrivalsSource(table, places),

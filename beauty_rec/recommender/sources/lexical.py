@@ -1,7 +1,7 @@
 """Candidates by words: BM25 of the ask's text over the items' texts."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ class LexicalSource:
     signed: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, index: LexicalIndex, space: ItemSpace) -> "LexicalSource":
+    def of(cls, index: LexicalIndex, space: ItemSpace) -> Self:
         """Return the source on an item space."""
         text_of = {name: number for number, name in enumerate(index.ids)}
         places = (text_of.get(name, -1) for name in space.ids)

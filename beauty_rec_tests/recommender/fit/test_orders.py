@@ -68,6 +68,9 @@ def test_texts_are_weighed_on_valid_alone() -> None:
     again = fit_orders(labelled(ENOUGH, 7), valid)
     assert again.weights["hybrid"]["text"] == orders.weights["hybrid"]["text"]
     assert again.weights["fused"]["text"] == orders.weights["fused"]["text"]
+    # Reviews cannot tell what a title is worth to a few typed words: it keeps its least weight.
+    for order in ("hybrid", "fused"):
+        assert orders.weights[order]["text"]["titles"] >= 0.35
 
 
 def test_kinds_with_few_asks_are_judged_together() -> None:

@@ -16,6 +16,7 @@ from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
 from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.online.stock.states import ItemState
+from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
 
@@ -215,7 +216,7 @@ def test_what_is_gone_or_seen_is_in_no_feed(shop: Snapshot, name: str) -> None:
 
 
 def test_popular_is_within_the_occasion(shop: Snapshot) -> None:
-    table, source = shop.path.table, shop.path.sources[4]
+    table, source = shop.path.table, shop.path.sources[SOURCES.index("popular")]
     occasion = table.events.contexts[0]
     answer = feed(shop, FeedQuestion("popular", context=occasion.upper()))
     sold = table.events.in_context.log_counts(table.context_row_of[occasion])

@@ -20,15 +20,18 @@ def by_hand(engine: Engine, text: str) -> dict[str, np.ndarray]:
     vectors = shop.space.texts(np.arange(len(shop.space)))
     dense = vectors.astype(np.float64) @ shop.models.contexts([text])[0].astype(np.float64)
     dense[~vectors.any(axis=1)] = np.nan
-    words = dict(zip(shop.path.index.ids, shop.path.index.scores([text])[0], strict=True))
-    lexical = np.array([words.get(name, 0.0) for name in shop.space.ids])
-    return {"text_retriever": dense, "lexical": np.where(lexical > 0, lexical, np.nan)}
+    found = {"text_retriever": dense}
+    for name, index in (("lexical", shop.path.words.texts), ("titles", shop.path.words.titles)):
+        words = dict(zip(index.ids, index.scores([text])[0], strict=True))
+        scores = np.array([words.get(item, 0.0) for item in shop.space.ids])
+        found[name] = np.where(scores > 0, scores, np.nan)
+    return found
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_each_order_is_that_of_all_items(engine: Engine, text: str) -> None:
     wanted = by_hand(engine, text)
-    for order in ("text_retriever", "lexical"):
+    for order in ("text_retriever", "lexical", "titles"):
         found = search(engine.shop, [SearchQuestion(text, 20, order=order)], ALL)[0]
         own = wanted[order]
         best = np.argsort(-np.nan_to_num(own, nan=-np.inf), kind="stable")

@@ -22,8 +22,10 @@ from beauty_rec.recommender.sources.dense import DenseSource
 from beauty_rec.recommender.sources.item_to_item import ItemToItemSource
 from beauty_rec.recommender.sources.lexical import LexicalSource
 from beauty_rec.recommender.sources.popular import PopularSource
+from beauty_rec.recommender.sources.titles import TitlesSource
 from beauty_rec.recommender.sources.user_tower import UserTowerSource
 from beauty_rec.recommender.space import ItemSpace
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.retriever.lexical import LexicalIndex
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.towers.users.inputs import Requests
@@ -60,10 +62,11 @@ def by_id(scores: np.ndarray) -> dict[str, float]:
 
 def test_the_names_are_in_one_order() -> None:
     assert (
-        *("user_tower", "text_retriever", "lexical", "item_to_item", "popular", "new_arrivals"),
+        *("user_tower", "text_retriever", "lexical", "titles"),
+        *("item_to_item", "popular", "new_arrivals"),
     ) == SOURCES
-    assert TEXT_SOURCES == ("text_retriever", "lexical")
-    assert SIGNED == (True, False, False, False, False, False)
+    assert TEXT_SOURCES == ("text_retriever", "lexical", "titles")
+    assert (True, *[False] * 6) == SIGNED
 
 
 def test_dense_is_the_cosine_with_the_text(space: ItemSpace) -> None:
@@ -77,12 +80,15 @@ def test_dense_is_the_cosine_with_the_text(space: ItemSpace) -> None:
     assert np.flatnonzero(silent).tolist() == [4]
 
 
-def test_lexical_is_bm25_of_the_texts_wherever_they_stand(space: ItemSpace) -> None:
+@pytest.mark.parametrize("kind", [LexicalSource, TitlesSource])
+def test_words_are_found_by_bm25_wherever_they_stand(
+    space: ItemSpace, kind: type[LexicalSource]
+) -> None:
     names = ["i2", "gone", "i7", "i0"]
     texts = ["rose soap", "rose rose", "night cream", "a soap of roses and mint"]
     index = LexicalIndex.build(names, texts)
     queries = [Query(0, [], None, {}), Query(0, [], "soap", {}), Query(0, [], "rose", {})]
-    found = LexicalSource.of(index, space).scores(asks(queries), space)
+    found = kind.of(index, space).scores(asks(queries), space)
     assert not found[0].any()
     for row, text in ((1, "soap"), (2, "rose")):
         wanted = dict(zip(names, index.scores([text])[0].tolist(), strict=True))
@@ -105,13 +111,13 @@ def test_item_to_item_sums_the_company_of_the_past(space: ItemSpace, table: Item
 
 def test_a_replaced_item_has_its_company_once(space: ItemSpace, table: ItemTable) -> None:
     tower: Any = SimpleNamespace(popular_half_life_days=2)  # it is not asked
-    index = LexicalIndex.build(["i3"], ["a gown"])
+    words = ItemWords.build(["i3"], ["a gown"], [None])
     sparse, price = table.sparse[[table.row_of["i3"]]], np.array([5.0], np.float32)
     grown = space.with_items(["i3"], space.vectors(space.rows(["i3"])))
     asked = asks([Query(0, ["i0", "i1"], None, {}), Query(0, ["i3"], None, {})])
     found = []
     for where, known in ((space, table), (grown, table.with_items(["i3"], sparse, price))):
-        source = sources_of(where, tower, index, known)[SOURCES.index("item_to_item")]
+        source = sources_of(where, tower, words, known)[SOURCES.index("item_to_item")]
         assert isinstance(source, ItemToItemSource)
         few = source.few(asked, where)
         found.append([

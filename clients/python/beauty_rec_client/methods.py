@@ -33,7 +33,7 @@ class Client(Transport):
         min_price: float | None = None,
         max_price: float | None = None,
         filter: str | None = None,
-        order: Literal["hybrid", "text_retriever", "lexical"] | None = None,
+        order: Literal["hybrid", "text_retriever", "lexical", "titles"] | None = None,
     ) -> models.Hits:
         """Find items by what they are and what reviewers say of them."""
         answer: models.Hits = self.call(
@@ -243,7 +243,7 @@ class AsyncClient(AsyncTransport):
         min_price: float | None = None,
         max_price: float | None = None,
         filter: str | None = None,
-        order: Literal["hybrid", "text_retriever", "lexical"] | None = None,
+        order: Literal["hybrid", "text_retriever", "lexical", "titles"] | None = None,
     ) -> models.Hits:
         """Find items by what they are and what reviewers say of them."""
         answer: models.Hits = await self.call(

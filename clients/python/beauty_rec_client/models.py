@@ -564,10 +564,24 @@ class RecommendRequest(BaseModel):
     exclude: list[str] = Field([], description="further items to leave out")
     sources: list[
         Literal[
-            "user_tower", "text_retriever", "lexical", "item_to_item", "popular", "new_arrivals"
+            "user_tower",
+            "text_retriever",
+            "lexical",
+            "titles",
+            "item_to_item",
+            "popular",
+            "new_arrivals",
         ]
     ] = Field(
-        ["user_tower", "text_retriever", "lexical", "item_to_item", "popular", "new_arrivals"],
+        [
+            "user_tower",
+            "text_retriever",
+            "lexical",
+            "titles",
+            "item_to_item",
+            "popular",
+            "new_arrivals",
+        ],
         description="where candidates come from; the text retriever and the words need a context",
     )
     diversity: float | None = Field(

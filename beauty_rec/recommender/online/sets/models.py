@@ -30,7 +30,7 @@ from beauty_rec.recommender.orders import Orders
 from beauty_rec.recommender.path import AnswerPath
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.retriever.encoder import TextEncoder
-from beauty_rec.retriever.lexical import LexicalIndex
+from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.settings import EncoderSettings
 from beauty_rec.towers.users.item_matrix import ItemMatrix
 from beauty_rec.towers.users.served import ServedUserTower
@@ -81,7 +81,7 @@ class Models:
     encoder: TextEncoder
     contexts: ContextEncoder
     tower: ServedUserTower
-    index: LexicalIndex
+    words: ItemWords
     table: ItemTable
     builder: FeatureBuilder
     learned: Mapping[str, Ranker]
@@ -111,7 +111,7 @@ class Models:
             encoder = like.encoder if like else TextEncoder.load(folder / TEXT_RETRIEVER, settings)
             read_in(encoder.model.parameters())
             tower = ServedUserTower.load(folder / USER_TOWER, ItemMatrix.load(folder / ITEM_INDEX))
-            index = LexicalIndex.load(folder / LEXICAL_INDEX)
+            words = ItemWords.load(folder / LEXICAL_INDEX)
             table = ItemTable.load(folder / ITEM_TABLE)
             vocabulary = Vocabulary.load(folder / VOCABULARY)
             learned, builder = load_rankers(folder / RERANKER, vocabulary)
@@ -135,14 +135,14 @@ class Models:
         if fault := orders.fault(learned):
             raise ManifestError(f"set {manifest.set} cannot be served here: {fault}")
         contexts = like.contexts if like else ContextEncoder(encoder)
-        return cls(folder, encoder, contexts, tower, index, table, builder, learned, orders)
+        return cls(folder, encoder, contexts, tower, words, table, builder, learned, orders)
 
     def path(self, space: ItemSpace, tower: ServedUserTower, *, reads_texts: bool) -> AnswerPath:
         """Return the answer path over an item space."""
         return AnswerPath(
             space,
             tower,
-            self.index,
+            self.words,
             self.table,
             self.builder,
             self.learned,

@@ -8,7 +8,7 @@ import { clearFilters, filters } from "./filters.js";
 const COUNT = 10;
 const IDEAS = ["dry itchy scalp", "gift for my mother", "everyday gym bag", "sensitive skin"];
 const SOURCES = {
-  text_retriever: "text", lexical: "words", user_tower: "user tower",
+  text_retriever: "text", lexical: "words", titles: "title", user_tower: "user tower",
   item_to_item: "bought together", popular: "popular", new_arrivals: "new",
 };
 const ORDERS = {
