@@ -219,6 +219,9 @@ def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     assert sum(computed) == 6
     embedded = shop.facts("item_embeddings")
     assert 0 < embedded["rows_computed"] <= 0.2 * embedded["rows_reused"]
+    for asked in ("retrieval_candidates", "user_candidates"):
+        queries = shop.facts(asked, "valid")
+        assert queries["rows_computed"] <= 0.4 * queries["rows_reused"], queries
     # The new values have ids behind those of before, and rows in the models of before.
     today = Vocabulary.load(shop.data / "processed/vocabulary.json")
     assert [e[:3] for e in today.entries[: len(ids.entries)]] == [e[:3] for e in ids.entries]

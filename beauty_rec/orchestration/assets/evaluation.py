@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.intake import REFUSED, ROWS
@@ -15,6 +17,7 @@ from beauty_rec.orchestration.catalogue.markdown import image_markdown
 from beauty_rec.orchestration.catalogue.metrics import headline_metadata, metrics_metadata
 from beauty_rec.orchestration.catalogue.samples import answers_metadata
 from beauty_rec.orchestration.checks.make import metric_checks
+from beauty_rec.orchestration.stage.embedding import KeptQueries
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.indexes import TextIndexResource
@@ -61,11 +64,18 @@ def retrieval_candidates(
     from beauty_rec.search.near_ties import SLACK, steadied
     from beauty_rec.search.protocol import recall_against_exact
 
-    base = encoder.load(settings.encoder.model, settings.encoder)
-    tuned = encoder.load(text_retriever, settings.encoder)
     lexical = BM25(merged_items["text"].to_list())
     asked = retrieval_queries(split_reviews, keywords, context.partition_key, settings.evaluation)
-    vectors = {kind: tuned.encode_queries(q["query"].to_list()) for kind, q in asked.items()}
+
+    def vectors_by(model: str | Path, name: str) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors of the queries by kind."""
+        loaded, found = encoder.load(model, settings.encoder), {}
+        for kind, queries in asked.items():
+            kept = KeptQueries(context, settings, loaded, model, f"{name}-{kind}")
+            found[kind] = kept.encode_queries(queries["query"].to_list())
+        return found
+
+    base, tuned = vectors_by(settings.encoder.model, "base"), vectors_by(text_retriever, "tuned")
     ranks = {
         kind: retrieval_ranks(
             queries,
@@ -73,13 +83,13 @@ def retrieval_candidates(
             merged_items,
             lexical,
             {
-                "base_encoder": (base.encode_queries(queries["query"].to_list()), base_embeddings),
-                "text_retriever": (vectors[kind], item_embeddings),
+                "base_encoder": (base[kind], base_embeddings),
+                "text_retriever": (tuned[kind], item_embeddings),
             },
         ).with_columns(query_type=pl.lit(kind))
         for kind, queries in asked.items()
     }
-    texts = vectors[REVIEW_TEXT]
+    texts = tuned[REVIEW_TEXT]
     with chroma.served() as index:
         places = {name: row for row, name in enumerate(item_embeddings.ids)}
         found = steadied(index.search(texts, CANDIDATES + SLACK), places, CANDIDATES)

@@ -16,6 +16,7 @@ from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
 from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, vector_checks
+from beauty_rec.orchestration.stage.embedding import KeptQueries
 from beauty_rec.orchestration.stage.partitions import WITH_CONTEXTS, WITHOUT_TEXTS, splits
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage, used_code_version
@@ -300,7 +301,13 @@ def user_candidates(
         user_tower,
         item_index,
         ItemWords.load(lexical_index),
-        encoder.load(text_retriever, settings.encoder),
+        KeptQueries(
+            context,
+            settings,
+            encoder.load(text_retriever, settings.encoder),
+            text_retriever,
+            "asks",
+        ),
         read_hidden(settings.hidden_items),
     )
     shares = found_shares(lists, split_reviews)

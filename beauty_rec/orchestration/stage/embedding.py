@@ -1,7 +1,9 @@
-"""Vectors of item texts: the same of every asset that makes them, whatever encodes them."""
+"""Vectors of item texts, the same of every asset that makes them, and vectors of what is asked."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
@@ -12,6 +14,9 @@ from beauty_rec.orchestration.stage.ray_data import spread
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.settings import Settings
+
+if TYPE_CHECKING:
+    from beauty_rec.retriever.encoder import TextEncoder
 
 
 def embedded(
@@ -62,3 +67,42 @@ def embedded(
     return reused_vectors(
         context, settings, source, texts, encode, quantized, chunk=chunk, kind=kind
     )
+
+
+@dataclass(frozen=True)
+class KeptQueries:
+    """A text encoder whose vectors of queries are taken over from the run before.
+
+    The cache holds what was asked last, of each split and ``kind``, and nothing else.
+    """
+
+    context: dg.AssetExecutionContext
+    settings: Settings
+    encoder: "TextEncoder"
+    source: str | Path
+    kind: str
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return those of :meth:`TextEncoder.encode_queries`."""
+        return self._kept(texts, self.encoder.encode_queries)
+
+    def encode_contexts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return those of :meth:`TextEncoder.encode_contexts`."""
+        return self._kept(texts, self.encoder.encode_contexts)
+
+    def _kept(
+        self, texts: Sequence[str], encode: Callable[[Sequence[str]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        def compute(chunks: Iterable[list[int]]) -> Iterator[NDArray[np.float32]]:
+            for rows in chunks:
+                yield encode([texts[row] for row in rows])
+
+        return reused_vectors(
+            self.context,
+            self.settings,
+            self.source,
+            texts,
+            compute,
+            chunk=self.settings.encoder.chunk,
+            kind=f"{self.context.partition_key}-{self.kind}",
+        )

@@ -22,8 +22,7 @@ from beauty_rec.recommender.offline.scenarios import (
 )
 from beauty_rec.recommender.offline.shelves import fold_shelf, served_shelf
 from beauty_rec.recommender.sources import SOURCES
-from beauty_rec.retriever.contexts import context_vectors
-from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.contexts import EncodesContexts, context_vectors
 from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.settings import Settings, Split
 from beauty_rec.towers.past.stored import PastItems
@@ -47,7 +46,7 @@ def split_candidates(
     user_tower: Path,
     item_index: Path,
     words: ItemWords,
-    encoder: TextEncoder,
+    encoder: EncodesContexts,
     hidden: Collection[str] = (),
 ) -> CandidateLists:
     """Return the candidates of a split's events in every scenario.
@@ -72,13 +71,17 @@ def split_candidates(
     )
     rows = shelf.space.rows(sorted(hidden))
     gone = rows[rows >= 0]
+    least = settings.evaluation.min_query_chars
+    asked = {
+        scenario: asked_events(events, reviews, scenario, least)
+        for scenario in scenarios_of(reviews, settings.reads_texts)
+    }
+    texts = context_vectors(encoder, pl.concat([part["context"] for part in asked.values()]))
     found, known = [], read_events(reviews, shelf.space.ids)
-    for scenario in scenarios_of(reviews, settings.reads_texts):
-        asked = asked_events(events, reviews, scenario, settings.evaluation.min_query_chars)
-        texts = context_vectors(encoder, asked["context"])
+    for scenario, part in asked.items():
         found.append(
             split_lists(
-                shelf, asked, reviews, inputs.profiles, texts, scenario, settings.ranking.depth,
+                shelf, part, reviews, inputs.profiles, texts, scenario, settings.ranking.depth,
                 known, gone,
             )
         )  # fmt: skip
@@ -90,7 +93,7 @@ def _of_folds(
     reviews: pl.DataFrame,
     events: pl.DataFrame,
     user_tower: Path,
-    encoder: TextEncoder,
+    encoder: EncodesContexts,
 ) -> CandidateLists:
     settings, found = inputs.settings, []
     texts = context_vectors(encoder, events["context"])
