@@ -47,11 +47,16 @@ def ray_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *(ray, "start", "--head", "--block", f"--port={HEAD_PORT}", f"--dashboard-port={port}"),
         *("--include-dashboard=true", "--dashboard-host=127.0.0.1", "--num-cpus=3"),
         *("--node-ip-address=127.0.0.1", f"--temp-dir=/tmp/ray-{os.getpid()}"),
-        *("--object-store-memory=80000000", "--disable-usage-stats"),
+        # Two steps at once pin two encoders of 90 MB each: a smaller store has both wait for room.
+        *("--object-store-memory=1000000000", "--disable-usage-stats"),
     ]
     log = (temporary / "ray.log").open("w")
     head = subprocess.Popen(
-        start, stdout=log, stderr=log, start_new_session=True, env={**os.environ, "PATH": path}
+        start,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        env={**os.environ, "PATH": path, "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1"},
     )
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 90
