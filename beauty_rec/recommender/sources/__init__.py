@@ -55,11 +55,12 @@ def sources_of(
     rows, places = space.rows(table.ids), table.rows(space.ids)
     # A replaced item has its older row in the table, too, and both would be added up.
     rows[table.rows(table.ids) != np.arange(len(rows))] = -1
+    lexical = LexicalSource.of(words.texts, space)
     return [
         UserTowerSource(tower),
         DenseSource(),
-        LexicalSource.of(words.texts, space),
-        TitlesSource.of(words.titles, space),
+        lexical,
+        TitlesSource(words.titles, lexical.places),  # of the same items, in the same order
         ItemToItemSource(table, rows),
         PopularSource(table, places, tower.popular_half_life_days),
         ArrivalsSource(table, places),
