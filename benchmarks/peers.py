@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.popularity import FORMS, Recency, context_popularity_ranks
 from beauty_rec.evaluation.recommendation import baseline_ranks
-from beauty_rec.evaluation.yardsticks import Recencies
+from beauty_rec.evaluation.yardsticks import AskedEvents, Recencies
 from beauty_rec.events.asked import known_events, split_events
 from beauty_rec.events.folds import fold_starts
 from beauty_rec.events.places import answer_set, item_lists, rows_of
@@ -87,7 +87,7 @@ class Run:
 
     def recencies(self) -> Recencies:
         """Return how long the past counts in popularity, chosen on valid."""
-        return Recencies.chosen(self.events["valid"], self.reviews, self.ids)
+        return Recencies.chosen(AskedEvents.of(self.events["valid"], self.reviews, self.ids))
 
     def served(self, split: str) -> Ranks:
         """Return where the list as served has each answer: with the context if there is any."""

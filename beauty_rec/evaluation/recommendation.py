@@ -14,7 +14,7 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.baselines import item_cf_ranks, item_similarity
 from beauty_rec.evaluation.block import Block, beyond_accuracy_block, split_section
 from beauty_rec.evaluation.popularity import popularity_scores
-from beauty_rec.evaluation.yardsticks import POPULARITIES, Recencies, asked, popularity_ranks
+from beauty_rec.evaluation.yardsticks import POPULARITIES, AskedEvents, Recencies, popularity_ranks
 from beauty_rec.events.places import rows_of
 from beauty_rec.search.ranks import Indices, Ranks
 from beauty_rec.settings import EvaluationSettings
@@ -33,22 +33,19 @@ def baseline_ranks(
     """Return the ranks of the simple methods, float64 ``[Q]`` each, in the order of ``events``.
 
     Args:
-        events: of :func:`split_events`.
-        split_reviews: all reviews; only train is counted, all name the answer set.
-        scored_ids: items that the stages know, first in the answer set.
+        events, split_reviews, scored_ids: as of :meth:`AskedEvents.of`.
         recencies: how long the past counts.
     """
-    ids, train, answers, seen = asked(events, split_reviews, scored_ids)
-    recent = popularity_scores(train, ids, recencies.overall)
+    asked = AskedEvents.of(events, split_reviews, scored_ids)
     return {
-        **popularity_ranks(events, split_reviews, scored_ids, recencies),
+        **popularity_ranks(asked, recencies),
         "item_cf": item_cf_ranks(
-            item_similarity(train, ids),
+            item_similarity(asked.train, asked.ids),
             events["history"],
-            ids,
-            answers,
-            popularity=recent,
-            seen=seen,
+            asked.ids,
+            asked.answers,
+            popularity=popularity_scores(asked.train, asked.ids, recencies.overall),
+            seen=asked.seen,
         ),
     }
 

@@ -6,6 +6,7 @@ is apart from the measurements that no model may depend on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from beauty_rec.evaluation.popularity import (
+    EVER,
     FORMS,
     Recency,
     best_recency,
@@ -36,49 +38,69 @@ class Recencies:
     context: Recency = FORMS[0]
 
     @classmethod
-    def chosen(
-        cls, events: pl.DataFrame, split_reviews: pl.DataFrame, scored_ids: list[str]
-    ) -> "Recencies":
-        """Return the best forms on the ``events`` of valid; the arguments are as below."""
-        if not events.height:
+    def chosen(cls, asked: "AskedEvents") -> "Recencies":
+        """Return the best forms on the events of valid."""
+        if not len(asked.answers):
             return cls()
-        ids, train, answers, seen = asked(events, split_reviews, scored_ids)
-
-        def overall(form: Recency) -> Ranks:
-            return ranks_of_static_scores(popularity_scores(train, ids, form), answers, seen)
-
-        def within(form: Recency) -> Ranks:
-            return context_popularity_ranks(
-                train, ids, events["context"], answers, recency=form, seen=seen
-            )
-
-        best = best_recency(overall)
-        occasions = events["context"].is_not_null().any()
-        return cls(best, best_recency(within) if occasions else best)
+        best = best_recency(asked.overall)
+        occasions = asked.contexts.is_not_null().any()
+        return cls(best, best_recency(asked.within) if occasions else best)
 
 
-def popularity_ranks(
-    events: pl.DataFrame,
-    split_reviews: pl.DataFrame,
-    scored_ids: list[str],
-    recencies: Recencies = Recencies(),  # it is frozen
-) -> dict[str, Ranks]:
-    """Return the ranks of :data:`POPULARITIES`, float64 ``[Q]`` each, in the order of ``events``.
+class AskedEvents(NamedTuple):
+    """Events as plain baselines are asked them.
+
+    Attributes:
+        contexts: of the events.
+        ids: the answer set.
+        train: the events that are counted.
+        answers, seen: of each event, as rows of ``ids``.
+    """
+
+    contexts: pl.Series
+    ids: list[str]
+    train: pl.DataFrame
+    answers: Indices
+    seen: csr_array
+
+    @classmethod
+    def of(
+        cls, events: pl.DataFrame, split_reviews: pl.DataFrame, scored_ids: list[str]
+    ) -> "AskedEvents":
+        """Return the ``events``.
+
+        Args:
+            events: of :func:`~beauty_rec.events.asked.split_events`.
+            split_reviews: all reviews; only train is counted, all name the answer set.
+            scored_ids: items that the stages know, first in the answer set.
+        """
+        ids = answer_set(scored_ids, split_reviews["parent_asin"])
+        answers, seen = rows_of(events["parent_asin"], ids), item_lists(events["seen"], ids)
+        return cls(events["context"], ids, split_reviews.filter(split="train"), answers, seen)
+
+    def overall(self, form: Recency) -> Ranks:
+        """Return the ranks by what sells in all."""
+        scores = popularity_scores(self.train, self.ids, form)
+        return ranks_of_static_scores(scores, self.answers, self.seen)
+
+    def within(self, form: Recency) -> Ranks:
+        """Return the ranks by what sells within the occasion."""
+        return context_popularity_ranks(
+            self.train, self.ids, self.contexts, self.answers, recency=form, seen=self.seen
+        )
+
+
+def popularity_ranks(asked: AskedEvents, recencies: Recencies) -> dict[str, Ranks]:
+    """Return the ranks of :data:`POPULARITIES`, float64 ``[Q]`` each, in the order of the events.
 
     Args:
-        events: of :func:`~beauty_rec.events.asked.split_events`.
-        split_reviews: all reviews; only train is counted, all name the answer set.
-        scored_ids: items that the stages know, first in the answer set.
+        asked: the events.
         recencies: how long the past counts.
     """
-    ids, train, answers, seen = asked(events, split_reviews, scored_ids)
-    recent = popularity_scores(train, ids, recencies.overall)
     return {
-        "popularity": ranks_of_static_scores(popularity_scores(train, ids), answers, seen),
-        "recent_popularity": ranks_of_static_scores(recent, answers, seen),
-        WITHIN: context_popularity_ranks(
-            train, ids, events["context"], answers, recency=recencies.context, seen=seen
-        ),
+        "popularity": asked.overall(EVER),
+        "recent_popularity": asked.overall(recencies.overall),
+        WITHIN: asked.within(recencies.context),
     }
 
 
@@ -101,21 +123,12 @@ def popularity_gains(
     Args:
         review_ids, scenarios: of the asks.
         events: of valid, those of the asks among them.
-        split_reviews, scored_ids: as of :func:`popularity_ranks`.
+        split_reviews, scored_ids: as of :meth:`AskedEvents.of`.
     """
-    recencies = Recencies.chosen(events, split_reviews, scored_ids)
-    ranks = popularity_ranks(events, split_reviews, scored_ids, recencies)
+    asked = AskedEvents.of(events, split_reviews, scored_ids)
+    ranks = popularity_ranks(asked, Recencies.chosen(asked))
     place = rows_of(pl.Series(review_ids, dtype=pl.String), events["review_id"].to_list())
     found = {name: ndcg_at(own)[place] for name, own in ranks.items()}
     told = {name: reads_occasion(name, split_reviews) for name in set(scenarios)}
     found[WITHIN][np.array([not told[name] for name in scenarios], dtype=bool)] = np.nan
     return found
-
-
-def asked(
-    events: pl.DataFrame, split_reviews: pl.DataFrame, scored_ids: list[str]
-) -> tuple[list[str], pl.DataFrame, Indices, csr_array]:
-    """Return the answer set, the train events, and each event's answer and seen items."""
-    ids = answer_set(scored_ids, split_reviews["parent_asin"])
-    train = split_reviews.filter(split="train")
-    return ids, train, rows_of(events["parent_asin"], ids), item_lists(events["seen"], ids)

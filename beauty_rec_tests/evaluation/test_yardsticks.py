@@ -6,6 +6,7 @@ import pytest
 
 from beauty_rec.evaluation.yardsticks import (
     POPULARITIES,
+    AskedEvents,
     Recencies,
     popularity_gains,
     popularity_ranks,
@@ -41,7 +42,8 @@ def test_each_ask_has_the_gain_of_its_event_and_an_occasion_only_where_it_is_tol
     names, scenarios = zip(*asked, strict=True)
     found = popularity_gains(names, scenarios, events, reviews, ids)
     assert set(found) == set(POPULARITIES)
-    ranks = popularity_ranks(events, reviews, ids, Recencies.chosen(events, reviews, ids))
+    plain = AskedEvents.of(events, reviews, ids)
+    ranks = popularity_ranks(plain, Recencies.chosen(plain))
     place = [events["review_id"].to_list().index(name) for name in names]
     for name in POPULARITIES[:2]:
         np.testing.assert_array_equal(found[name], ndcg_at(ranks[name])[place])

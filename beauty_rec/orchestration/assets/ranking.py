@@ -209,14 +209,14 @@ def ranking_metrics(
 ) -> dict[str, Any]:
     """Recall, NDCG and MRR of what is served, beside its parts and the baselines."""
     from beauty_rec.evaluation.answer import ranking_document
-    from beauty_rec.evaluation.yardsticks import Recencies
+    from beauty_rec.evaluation.yardsticks import AskedEvents, Recencies
     from beauty_rec.events.asked import known_events
 
     split = context.partition_key
     reviews, events = known_events(split_reviews, split, settings, user_tower)
     events = events.filter(pl.col("review_id").is_in(recommendations["review_id"].implode()))
     _, valid = known_events(split_reviews, "valid", settings, user_tower)
-    recencies = Recencies.chosen(valid, reviews, item_vectors.ids)
+    recencies = Recencies.chosen(AskedEvents.of(valid, reviews, item_vectors.ids))
     document = ranking_document(
         recommendations, events, reviews, item_vectors, settings.evaluation, recencies
     )
