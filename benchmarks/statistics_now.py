@@ -8,14 +8,15 @@ before test. Models, vectors and orders are the same.
 """
 
 import argparse
+import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from beauty_rec.artifacts import Vectors
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from beauty_rec.events.folds import with_context
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.measures.metrics import Ranks, ndcg_at, recall_at
@@ -29,68 +30,54 @@ from beauty_rec.recommender.offline.split_candidates import SplitInputs, split_c
 from beauty_rec.recommender.orders import Orders
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.item_words import ItemWords
-from beauty_rec.settings import Settings
-from beauty_rec.towers.past.stored import PastItems
 from beauty_rec.towers.users.current_items import restated
 from beauty_rec.towers.users.item_matrix import ItemMatrix
 from beauty_rec.towers.users.layout import SERVED
-
-Answers = Callable[[pl.DataFrame], pl.DataFrame]
-"""Rows of split_reviews, of which those of train are counted → the test events in every order."""
+from benchmarks.seeds import Shop
 
 
-def answers_of(data: Path) -> tuple[Answers, pl.DataFrame]:
-    """Return what asks the test events of a run, and its split_reviews."""
-    settings, processed, models = Settings(data_dir=data), data / "processed", data / "models"
+def answers(shop: Shop, counted: pl.DataFrame) -> pl.DataFrame:
+    """Return the test events in every order, asked of items as the train rows of ``counted`` say.
 
-    def frame(name: str) -> pl.DataFrame:
-        return pl.read_parquet(processed / f"{name}.parquet", glob=False)
-
-    if not (models / "reranker").exists():
-        raise SystemExit(f"{data} holds no run; make one: beauty-rec run --data-dir {data}")
-    reviews, profiles = frame("split_reviews"), frame("user_profiles")
-    attributes, items = frame("item_attributes"), frame("raw_items")
-    vocabulary = Vocabulary.load(processed / "vocabulary.json")
-    past = PastItems.load(processed / "past_items")
-    matrix = ItemMatrix.load(processed / "item_index")
-    texts = Vectors.load(processed / "item_embeddings")
-    words = ItemWords.load(processed / "lexical_index")
+    Models, vectors and orders are those of the run.
+    """
+    settings, processed, models = shop.settings, shop.data / "processed", shop.data / "models"
+    tower, vocabulary = models / "user_tower", Vocabulary.load(processed / "vocabulary.json")
+    knowledge = ItemKnowledge.of(
+        shop.attributes, shop.items, counted, shop.profiles, vocabulary, settings,
+        shop.past.attributes,
+    )  # fmt: skip
+    inputs = SplitInputs(shop.reviews, shop.profiles, knowledge, shop.texts, shop.past, settings)
     encoder = TextEncoder.load(models / "text_retriever", settings.encoder)
+    words = ItemWords.load(processed / "lexical_index")
+    known = with_context(counted.filter(split="train"), settings)
+    items = ItemMatrix.load(processed / "item_index")
+    with tempfile.TemporaryDirectory() as folder:
+        restated(items, tower / SERVED, known, shop.profiles).save(Path(folder))
+        lists = split_candidates(inputs, "test", tower, Path(folder), words, encoder)
+    asks = split_asks(lists, shop.reviews, "test", shop.profiles, settings, tower)
     rankers, builder = load_rankers(models / "reranker", vocabulary)
-    builder = builder.with_later(Described.of(attributes, builder.vocabulary, items))
+    described = Described.of(shop.attributes, builder.vocabulary, shop.items)
     orders = Orders.load(models / "reranker")
-
-    def answers(counted: pl.DataFrame) -> pl.DataFrame:
-        knowledge = ItemKnowledge.of(
-            attributes, items, counted, profiles, vocabulary, settings, past.attributes
-        )
-        known = with_context(counted.filter(split="train"), settings)
-        inputs = SplitInputs(reviews, profiles, knowledge, texts, past, settings)
-        with tempfile.TemporaryDirectory() as folder:
-            now = restated(matrix, models / "user_tower" / SERVED, known, profiles)
-            now.save(Path(folder))
-            lists = split_candidates(
-                inputs, "test", models / "user_tower", Path(folder), words, encoder
-            )
-        asks = split_asks(lists, reviews, "test", profiles, settings, models / "user_tower")
-        return order_split(asks, rankers, builder, orders, settings.reads_texts).frame
-
-    return answers, reviews
+    return order_split(
+        asks, rankers, builder.with_later(described), orders, settings.reads_texts
+    ).frame
 
 
-def ranks_of(answers: pl.DataFrame) -> Ranks:
+def ranks_of(answered: pl.DataFrame) -> Ranks:
     """Return the rank of each answer in what is served; infinity where it is not there."""
-    return np.asarray(answers["rank_served"].cast(pl.Float64).fill_null(np.inf).to_numpy())
+    return np.asarray(answered["rank_served"].cast(pl.Float64).fill_null(np.inf).to_numpy())
 
 
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of a finished run")
-    answers, reviews = answers_of(parser.parse_args().data)
-    before = answers(reviews)
+    shop = Shop.of(parser.parse_args().data)
+    reviews = shop.reviews
+    before = answers(shop, reviews)
     as_if = pl.when(split="test").then("split").otherwise(pl.lit("train"))
-    after = answers(reviews.with_columns(split=as_if))
+    after = answers(shop, reviews.with_columns(split=as_if))
     user_of = dict(reviews.select("review_id", "user_id").iter_rows())
     print("| served, test | asks | statistics | Recall@100 | NDCG@10 | p, NDCG@10 |")
     print("|---|--:|---|--:|--:|--:|")
