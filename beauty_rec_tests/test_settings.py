@@ -14,6 +14,7 @@ from beauty_rec.settings import (
     Settings,
     records_in_postgres,
 )
+from beauty_rec.settings.memory import RETIRED
 
 
 def keep(settings: Settings) -> None:
@@ -182,6 +183,14 @@ def test_a_broken_memory_names_its_file(tmp_path: Path, kept: str | bytes) -> No
     (tmp_path / "settings.json").write_bytes(kept.encode() if isinstance(kept, str) else kept)
     with pytest.raises(ValueError, match=r"settings\.json is not JSON"):
         Settings(data_dir=tmp_path)
+
+
+def test_settings_that_are_gone_are_passed_over_in_the_memory(tmp_path: Path) -> None:
+    kept = {group: dict.fromkeys(names, 16) for group, names in RETIRED.items()}
+    assert {"checkpoint_steps", "mini_batch_size"} <= kept["fine_tune"].keys()
+    kept["fine_tune"] |= {"epochs": 7}
+    (tmp_path / "settings.json").write_text(json.dumps(kept))
+    assert load_settings(tmp_path).fine_tune.epochs == 7
 
 
 @pytest.mark.parametrize("name", ["serve", "ranking", "profile", "reviews"])

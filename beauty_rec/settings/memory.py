@@ -22,7 +22,7 @@ UNKEPT = (
 RETIRED = {
     "serve": {"rerank", "rrf_k"},
     "ranking": {"train_candidates"},
-    "fine_tune": {"checkpoint_steps"},
+    "fine_tune": {"checkpoint_steps", "mini_batch_size"},
     "encoder": {"batch_size"},
     "checks": {"built_warn_days", "built_fail_days"},
 }
