@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import threshold
 
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.scored import Common, CommonScores, Scored
@@ -138,8 +139,8 @@ def _scores(
             found.append(_common(source, asks, space, common, gone, depths))
             queries.append(None)
         else:
-            own = torch.from_numpy(source.scores(asks, space))
-            own.masked_fill_(own <= 0, -torch.inf)
+            said = torch.from_numpy(source.scores(asks, space))
+            own = threshold(said, 0.0, -torch.inf, inplace=True)
             found.append([own[row] if able[row] else None for row in range(len(asks))])
             queries.append(None)
     if stacked:
@@ -150,7 +151,8 @@ def _scores(
             block[place] = products[number]
             silent = sources[column].silent(space)  # type: ignore[union-attr]
             if silent is not None:
-                products[number, torch.from_numpy(silent)] = -torch.inf
+                rows = torch.from_numpy(np.flatnonzero(silent))
+                products[number].index_fill_(0, rows, -torch.inf)
     return found, queries
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import threshold
 
 from beauty_rec.search.near_ties import SLACK, ranked
 from beauty_rec.search.top import leading
@@ -72,8 +73,7 @@ class Common:
     """What a source says to all asks of one kind: its best are sought once for all of them."""
 
     def __init__(self, scores: Scores, gone: Rows, depth: int) -> None:
-        self._scores = torch.from_numpy(scores.copy())
-        self._scores.masked_fill_(self._scores <= 0, -torch.inf)
+        self._scores = threshold(torch.from_numpy(scores), 0.0, -torch.inf)
         seen = self._scores.clone()
         seen[torch.from_numpy(gone)] = -torch.inf
         self._rows, self._values = leading(seen, depth + SLACK + SPARE)

@@ -20,6 +20,7 @@ import bm25s
 import numpy as np
 import Stemmer
 from numpy.typing import NDArray
+from scipy import sparse
 
 from beauty_rec.artifacts import atomic_path
 
@@ -84,12 +85,11 @@ class LexicalIndex:
         """Return float32 ``[Q, N + room]``; 0 where query and text share no word."""
         found = np.zeros((len(queries), len(self.ids) + room), dtype=np.float32)
         for row, asked in enumerate(words_of(queries, self.pairs)):
-            for word, count in Counter(w for w in asked if w in self.words).items():
-                number = self.words[word]
-                if number < len(self.start) - 1:
-                    posted = slice(self.start[number], self.start[number + 1])
-                    # A word stands once in each text's postings, so no row is added to twice.
-                    found[row, self.rows[posted]] += count * self.data[posted]
+            counts = Counter(self.words[word] for word in asked if word in self.words)
+            numbers = [number for number in counts if number < len(self.start) - 1]
+            weights = np.array([counts[number] for number in numbers], np.float32)
+            found[row, : self.size] = self._shares[:, numbers] @ weights
+            for number, count in counts.items():
                 for place, share in self.added.get(number, ()):
                     found[row, place] += count * share
         return found
@@ -105,6 +105,12 @@ class LexicalIndex:
                 idf = self._idf[min(word, len(self._idf) - 1)]
                 added.setdefault(word, []).append((place, float(idf) * count / (count + scale)))
         return replace(self, words=words, ids=[*self.ids, *ids], added=added)
+
+    @cached_property
+    def _shares(self) -> sparse.csc_array:
+        """Return the postings as float32 ``[size, V]``."""
+        posted = self.data, self.rows, self.start
+        return sparse.csc_array(posted, (self.size, len(self.start) - 1))
 
     @cached_property
     def _idf(self) -> NDArray[np.float64]:
