@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import threshold
 
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.scored import Common, CommonScores, Scored
@@ -139,8 +138,7 @@ def _scores(
             found.append(_common(source, asks, space, common, gone, depths))
             queries.append(None)
         else:
-            said = torch.from_numpy(source.scores(asks, space))
-            own = threshold(said, 0.0, -torch.inf, inplace=True)
+            own = torch.from_numpy(source.scores(asks, space))
             found.append([own[row] if able[row] else None for row in range(len(asks))])
             queries.append(None)
     if stacked:
@@ -204,8 +202,10 @@ def _union(
             continue
         here = own[torch.from_numpy(union)].numpy()
         query = queries[column]
-        exact = here if query is None else space.exact(union, query)
-        table[:, column] = np.where(np.isfinite(here), exact, np.nan)
+        if query is None:
+            table[:, column] = np.where(here > 0, here, np.nan)
+        else:
+            table[:, column] = np.where(np.isfinite(here), space.exact(union, query), np.nan)
     return Found(union, table, tops)
 
 
@@ -292,9 +292,8 @@ def _best(
     """Return the rows of the best scores and the scores, of the rows ``passing`` alone if given."""
     if query is not None:
         return space.best(scores, query, depth, passing)
-    found, values = leading(
-        scores if passing is None else scores[torch.from_numpy(passing)], depth + SLACK
-    )
+    own = scores if passing is None else scores[torch.from_numpy(passing)]
+    found, values = leading(own.numpy(), depth + SLACK, above=0.0)
     rows = found if passing is None else passing[found]
     order = ranked(values, rows)[:depth]
     return rows[order], values[order]

@@ -99,13 +99,14 @@ class FirstPass:
             query: float32 ``[W]``, that they answer.
             k: at least 1.
         """
-        places, best = leading(scores, k)
+        every = scores.numpy()
+        places, best = leading(every, k)
         if len(places) < k:
             return np.sort(places)
         edge, twice = float(best[-1]), 2 * self._error(query)
         # The products themselves are rounded once more: the best to below, the next to above.
         lowest = edge - twice - 1.01 * torch.finfo(self.later.dtype).eps * (abs(edge) + twice)
-        return np.flatnonzero(scores.numpy() >= np.float32(lowest))
+        return np.flatnonzero(every >= np.float32(lowest))
 
     def _bounding(self, exact: torch.Tensor, rounded: torch.Tensor) -> "FirstPass":
         """Return a copy whose bounds hold for these rows, too."""

@@ -76,7 +76,7 @@ class Common:
         self._scores = threshold(torch.from_numpy(scores), 0.0, -torch.inf)
         seen = self._scores.clone()
         seen[torch.from_numpy(gone)] = -torch.inf
-        self._rows, self._values = leading(seen, depth + SLACK + SPARE)
+        self._rows, self._values = leading(seen.numpy(), depth + SLACK + SPARE)
         self._all = len(self._rows) < depth + SLACK + SPARE
         self._usual = depth, _first(self._rows, self._values, depth)
 
@@ -92,7 +92,7 @@ class Common:
             return self._usual[1]
         if self._all or int(kept.sum()) >= depth + SLACK:
             return _first(self._rows[kept], self._values[kept], depth)
-        rows, values = leading(self.dense(hidden), depth + SLACK)
+        rows, values = leading(self.dense(hidden).numpy(), depth + SLACK)
         return _first(rows, values, depth)
 
     def at(self, rows: Rows) -> Scores:

@@ -1,12 +1,7 @@
 """The best of many scores, without sorting them all."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:  # exact search does without
-    import torch
 
 BLOCK = 64
 
@@ -45,8 +40,10 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
     return np.where(values == -np.inf, -1, columns).astype(np.int64), values
 
 
-def leading(scores: "torch.Tensor", k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the rows and the values of the ``k`` best scores above ``-inf``.
+def leading(
+    scores: NDArray[np.float32], k: int, above: float = -np.inf
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the rows and the values of the ``k`` best scores above ``above``.
 
     Best first; equal scores by lower row: thousands of items that nobody has bought score alike.
     For one request's scores of all items, where :func:`top_k` would take too long.
@@ -58,26 +55,27 @@ def leading(scores: "torch.Tensor", k: int) -> tuple[NDArray[np.int64], NDArray[
         scores: float32 ``[n]``, none of them NaN.
         k: all are returned where there are no more.
     """
-    every, blocks = scores.numpy(), len(scores) // BLOCK
+    blocks = len(scores) // BLOCK
     if not 0 < k <= blocks:
-        return _first(every, k)
+        return _first(scores, k, above)
     inside = blocks * BLOCK
-    maxima = scores[:inside].view(blocks, BLOCK).amax(dim=1).numpy()
+    table = scores[:inside].reshape(BLOCK, blocks)  # a column is a block: read along the rows
+    maxima = table.max(axis=0)
     edge = np.partition(maxima, blocks - k)[blocks - k]
-    if edge == -np.inf:
-        held = np.flatnonzero(every > edge)
+    if edge <= above:
+        held = np.flatnonzero(scores > above)
     else:
         some = np.flatnonzero(maxima >= edge)
-        block, place = np.divmod(
-            np.flatnonzero(every[:inside].reshape(blocks, BLOCK)[some] >= edge), BLOCK
-        )
-        rest = inside + np.flatnonzero(every[inside:] >= edge)
-        held = np.concatenate([some[block] * BLOCK + place, rest])
-    found, values = _first(every[held], k)
+        place, block = np.nonzero(table[:, some] >= edge)
+        rest = inside + np.flatnonzero(scores[inside:] >= edge)
+        held = np.concatenate([place * blocks + some[block], rest])
+    found, values = _first(scores[held], k, above)
     return held[found], values
 
 
-def _first(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _first(
+    scores: NDArray[np.float32], k: int, above: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return what :func:`leading` does; sorting is quicker where little is left over."""
     if len(scores) <= 2 * k:
         order = np.argsort(-scores, kind="stable")[:k]
@@ -85,5 +83,5 @@ def _first(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDAr
     else:
         columns, best = top_k(scores[None], k)
         order, values = columns[0], best[0]
-    known = int(np.count_nonzero(values > -np.inf))
+    known = int(np.count_nonzero(values > above))
     return order[:known], values[:known]
