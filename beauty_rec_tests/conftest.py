@@ -8,6 +8,9 @@ import pytest
 from beauty_rec.retriever.model_files import resolve_model
 from beauty_rec.settings import PACKAGED_ENCODER
 from beauty_rec_tests.language.stub import Stub
+from beauty_rec_tests.quick import quick
+
+__all__ = ["quick"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
