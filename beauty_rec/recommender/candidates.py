@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import threshold
 
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.scored import Common, CommonScores, Scored
@@ -138,7 +139,8 @@ def _scores(
             found.append(_common(source, asks, space, common, gone, depths))
             queries.append(None)
         else:
-            own = torch.from_numpy(source.scores(asks, space))
+            said = torch.from_numpy(source.scores(asks, space))
+            own = threshold(said, 0.0, -torch.inf, inplace=True)
             found.append([own[row] if able[row] else None for row in range(len(asks))])
             queries.append(None)
     if stacked:
@@ -149,8 +151,7 @@ def _scores(
             block[place] = products[number]
             silent = sources[column].silent(space)  # type: ignore[union-attr]
             if silent is not None:
-                rows = torch.from_numpy(np.flatnonzero(silent))
-                products[number].index_fill_(0, rows, -torch.inf)
+                products[number, torch.from_numpy(silent)] = -torch.inf
     return found, queries
 
 
@@ -202,10 +203,8 @@ def _union(
             continue
         here = own[torch.from_numpy(union)].numpy()
         query = queries[column]
-        if query is None:
-            table[:, column] = np.where(here > 0, here, np.nan)
-        else:
-            table[:, column] = np.where(np.isfinite(here), space.exact(union, query), np.nan)
+        exact = here if query is None else space.exact(union, query)
+        table[:, column] = np.where(np.isfinite(here), exact, np.nan)
     return Found(union, table, tops)
 
 
@@ -293,7 +292,7 @@ def _best(
     if query is not None:
         return space.best(scores, query, depth, passing)
     own = scores if passing is None else scores[torch.from_numpy(passing)]
-    found, values = leading(own.numpy(), depth + SLACK, above=0.0)
+    found, values = leading(own.numpy(), depth + SLACK)
     rows = found if passing is None else passing[found]
     order = ranked(values, rows)[:depth]
     return rows[order], values[order]

@@ -108,7 +108,7 @@ class LexicalIndex:
 
     @cached_property
     def _shares(self) -> sparse.csc_array:
-        """Return the postings as float32 ``[size, V]``."""
+        """The postings, float32 ``[size, V]``: what each word adds to each text."""
         posted = self.data, self.rows, self.start
         return sparse.csc_array(posted, (self.size, len(self.start) - 1))
 

@@ -40,10 +40,8 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArr
     return np.where(values == -np.inf, -1, columns).astype(np.int64), values
 
 
-def leading(
-    scores: NDArray[np.float32], k: int, above: float = -np.inf
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the rows and the values of the ``k`` best scores above ``above``.
+def leading(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the rows and the values of the ``k`` best scores above ``-inf``.
 
     Best first; equal scores by lower row: thousands of items that nobody has bought score alike.
     For one request's scores of all items, where :func:`top_k` would take too long.
@@ -57,25 +55,23 @@ def leading(
     """
     blocks = len(scores) // BLOCK
     if not 0 < k <= blocks:
-        return _first(scores, k, above)
+        return _first(scores, k)
     inside = blocks * BLOCK
     table = scores[:inside].reshape(BLOCK, blocks)  # a column is a block: read along the rows
     maxima = table.max(axis=0)
     edge = np.partition(maxima, blocks - k)[blocks - k]
-    if edge <= above:
-        held = np.flatnonzero(scores > above)
+    if edge == -np.inf:
+        held = np.flatnonzero(scores > edge)
     else:
         some = np.flatnonzero(maxima >= edge)
         place, block = np.nonzero(table[:, some] >= edge)
         rest = inside + np.flatnonzero(scores[inside:] >= edge)
         held = np.concatenate([place * blocks + some[block], rest])
-    found, values = _first(scores[held], k, above)
+    found, values = _first(scores[held], k)
     return held[found], values
 
 
-def _first(
-    scores: NDArray[np.float32], k: int, above: float
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _first(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return what :func:`leading` does; sorting is quicker where little is left over."""
     if len(scores) <= 2 * k:
         order = np.argsort(-scores, kind="stable")[:k]
@@ -83,5 +79,5 @@ def _first(
     else:
         columns, best = top_k(scores[None], k)
         order, values = columns[0], best[0]
-    known = int(np.count_nonzero(values > above))
+    known = int(np.count_nonzero(values > -np.inf))
     return order[:known], values[:known]
