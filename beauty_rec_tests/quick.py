@@ -7,9 +7,10 @@ kills in processes of their own have all of it.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any
 
 import pytest
@@ -17,30 +18,36 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def quick() -> Iterator[None]:
-    """Read revisions once, wait for no disk, repeat no output, collect no garbage at a switch."""
+    """Change what the collected tests have loaded; a file that needs no Dagster loads none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        if "dagster" in sys.modules:
+            quicken_records(patch)
+        for name in ("engine", "experiment.split_shop"):
+            if (switching := sys.modules.get(f"beauty_rec.serving.state.{name}")) is not None:
+                patch.setattr(switching, "set_aside", lambda: None)  # a full garbage collection
+        yield
+
+
+def quicken_records(patch: pytest.MonkeyPatch) -> None:
+    """Read revisions once, keep engines, wait for no disk, repeat no output."""
     import sqlalchemy
     from alembic.script import ScriptDirectory
     from dagster._core.execution import compute_logs
     from dagster._core.storage.event_log.sqlite import sqlite_event_log
     from dagster._core.storage.runs.sqlite import sqlite_run_storage
 
-    from beauty_rec.serving.state import engine
-    from beauty_rec.serving.state.experiment import split_shop
+    @lru_cache(16)
+    def engine_of(url: str) -> sqlalchemy.Engine:
+        waiting = {"timeout": 60}
+        made = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=waiting)
+        sqlalchemy.event.listen(made, "connect", unsynced)
+        return made
 
-    waiting = {"timeout": 60}
-    kept = partial(sqlalchemy.create_engine, poolclass=sqlalchemy.NullPool, connect_args=waiting)
-    engine_of = lru_cache(16)(kept)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ScriptDirectory, "from_config", cache(ScriptDirectory.from_config))
-        for storage in (sqlite_event_log, sqlite_run_storage):
-            patch.setattr(storage, "create_engine", lambda url, **_: engine_of(url))
-        patch.setattr(compute_logs, "tail_to_stream", unrepeated)
-        for switching in (engine, split_shop):
-            patch.setattr(switching, "set_aside", lambda: None)
-        patch.setattr(os, "fsync", lambda _: None)
-        sqlalchemy.event.listen(sqlalchemy.Engine, "connect", unsynced)
-        yield
-        sqlalchemy.event.remove(sqlalchemy.Engine, "connect", unsynced)
+    patch.setattr(ScriptDirectory, "from_config", cache(ScriptDirectory.from_config))
+    for storage in (sqlite_event_log, sqlite_run_storage):
+        patch.setattr(storage, "create_engine", lambda url, **_: engine_of(url))
+    patch.setattr(compute_logs, "tail_to_stream", unrepeated)
 
 
 @contextmanager
@@ -51,5 +58,4 @@ def unrepeated(path: str, stream: Any) -> Iterator[tuple[None, None]]:
 
 def unsynced(connection: Any, _: Any) -> None:
     """Have SQLite leave writing to the system, which outlives a killed process."""
-    if type(connection).__module__ == "sqlite3":
-        connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA synchronous=OFF")
