@@ -19,6 +19,8 @@ import polars as pl
 from beauty_rec.artifacts import atomic_path, content_hash, link_or_copy, write_text_atomic
 
 LOG = logging.getLogger("beauty_rec.cache")
+Reuse = Callable[[pl.Series, Callable[[list[int]], pl.DataFrame]], pl.DataFrame]
+"""Keys of rows, and what computes some of them: → one row for each key, in order."""
 KEY, MAKER, UNUSED = "reuse_key", "reuse_maker", "reuse_unused"
 _FILE, _ROW = "reuse_file", "reuse_row"
 KEEP_UNUSED = 3
@@ -32,6 +34,11 @@ def content_keys(rows: Iterable[object]) -> list[str]:
     True
     """
     return [hashlib.blake2b(repr(row).encode(), digest_size=12).hexdigest() for row in rows]
+
+
+def nothing_reused(keys: pl.Series, compute: Callable[[list[int]], pl.DataFrame]) -> pl.DataFrame:
+    """Return all rows computed."""
+    return compute(list(range(len(keys))))
 
 
 def maker_of(*parts: object) -> str:

@@ -19,6 +19,7 @@ from beauty_rec.artifacts import Vectors, content_hash
 from beauty_rec.cli import app
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.orchestration.code_location import build_definitions
+from beauty_rec.orchestration.refresh.kept import MEASURES
 from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.orchestration.refresh.refresh import QUIET
 from beauty_rec.orchestration.storage.dagster_home import open_instance
@@ -252,10 +253,20 @@ def test_the_job_of_the_night_does_the_same_in_the_records(shop: Shop) -> None:
         selected = {key.to_user_string() for run in tagged for key in run.asset_selection or ()}
     assert {"raw_reviews", "split_reviews", "keywords"} <= selected
     assert not MODELS & selected
-    # The next full run trains what the night left.
+    assert not MEASURES & selected
+    assert "train: its events have changed" in report_notes(shop)
+    # The next full run trains and measures what the night left.
     told = shop.call("run", "--dry-run").stdout
     due = {line.split()[1] for line in told.splitlines() if not line.startswith("fresh")}
-    assert due >= MODELS, told
+    assert due >= MODELS | {"retrieval_candidates[train]"}, told
+    measured = shop.run("--train", "never")
+    assert measured["retrieval_candidates[train]"] == measured["evaluation_report"] == "built"
+    assert "have changed" not in report_notes(shop)
+
+
+def report_notes(shop: Shop) -> str:
+    report = json.loads((shop.data / "evaluation" / "report.json").read_text())
+    return " ".join(report["dataset"]["notes"])
 
 
 def test_search_finds_items(shop: Shop) -> None:

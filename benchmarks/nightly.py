@@ -3,12 +3,14 @@
     python benchmarks/nightly.py --reviews R.jsonl.gz --items M.jsonl.gz [--share 0.01]
 
 Without files: the synthetic sample. The newest reviews are held back, the graph is built of the
-rest, then the held-back ones arrive and it is refreshed with ``--train never``, both by
-``beauty-rec run`` in a process of its own. Seconds are those of the command's lines: a step with
+rest, then the held-back ones arrive and it is refreshed as the job ``nightly_reindex`` does it,
+``--train never --measure never`` (``--measured``: with ``--measure stale``), both by ``beauty-rec
+run`` in a process of its own. Seconds are those of the command's lines: a step with
 its checks and the writing, or the look at one that is fresh. Steps that train, or make what a
 training alone reads, are left out of both sums; fine-tuning is switched off, so the vectors
 are those of the untuned encoder, which take as long. ``--set`` gives the build further settings;
 ``--cpu`` takes the seconds of the processor, of what was built alone, where others share the cores.
+``--folder`` keeps what was built: a second call goes on where the first was stopped.
 
 The table of the steps has the dearest of the night first: its last column sums up to the share of
 the full build's seconds that stands in the last line. What is there at a tenth of its own full
@@ -23,12 +25,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import dagster as dg
 
-from beauty_rec.orchestration.refresh.refresh import TRAININGS
+from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.orchestration.refresh.kept import TRAININGS
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.orchestration.storage.records import latest_metadata
 from beauty_rec.sample import write_sample
@@ -37,6 +40,7 @@ from beauty_rec.settings import SampleSettings
 READ = ("keywords",)
 EMBEDDED = ("base_embeddings", "item_embeddings", "item_vectors")
 UNTUNED = "fine_tune.epochs=0"
+FULL = "full.json"
 AIM = 0.05
 LINE = re.compile(r"^(built|fresh|failed) +(\S+) +([\d.]+) s", re.M)
 TOTAL = re.compile(r"^\d+ built, .* in ([\d.]+) s$", re.M)
@@ -81,9 +85,12 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.01)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--cpu", action="store_true", help="seconds of the processor")
+    parser.add_argument("--measured", action="store_true", help="the night measures anew, too")
+    parser.add_argument("--folder", type=Path, help="where what is built is kept")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="beauty-rec-night-") as scratch:
-        folder = Path(scratch)
+        folder = Path(scratch) if told.folder is None else told.folder.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)  # PostgreSQL runs as a user of its own where this one is root
         inputs: list[object] = ["--reviews", given(folder)]
         reviews, items = told.reviews, told.items
@@ -95,12 +102,21 @@ def main() -> None:
         settings = [part for pair in (UNTUNED, *told.set) for part in ("--set", pair)]
         rows = dated(gzip.decompress(reviews.read_bytes()).splitlines())
         new = round(len(rows) * told.share)
-        write(given(folder), rows[: len(rows) - new])
-        full = run(folder / "data", told.cpu, *inputs, *settings)
+        full = kept(folder / FULL)
+        if full is None:
+            write(given(folder), rows[: len(rows) - new])
+            full = run(folder / "data", told.cpu, *inputs, *settings)
+            write_text_atomic(folder / FULL, json.dumps(asdict(full), indent=1) + "\n")
         write(given(folder), rows)
-        night = run(folder / "data", told.cpu, "--train", "never")
+        measure = "stale" if told.measured else "never"
+        night = run(folder / "data", told.cpu, "--train", "never", "--measure", measure)
     print(f"{len(rows):,} reviews, {new:,} of them new\n")
     print("\n".join(tables(full, night)))
+
+
+def kept(path: Path) -> Run | None:
+    """Return what the full build took, where it was made before."""
+    return Run(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def given(folder: Path) -> Path:

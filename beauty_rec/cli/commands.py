@@ -25,6 +25,7 @@ from beauty_rec.cli.options import DataDir, Set, app
 from beauty_rec.cli.signals import Interrupted, end_on_signals, leave
 from beauty_rec.cli.terminal import say, show, write_any_text
 from beauty_rec.settings import (
+    Measure,
     Profile,
     Split,
     Train,
@@ -98,6 +99,10 @@ def run(
         Train,
         typer.Option(help="models whose data changed: left as they are, trained anew; always: all"),
     ] = "stale",
+    measure: Annotated[
+        Measure,
+        typer.Option(help="metrics of models that stayed: measured anew, or left as they are"),
+    ] = "stale",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what would be built, and why")
     ] = False,
@@ -117,7 +122,8 @@ def run(
         hidden_items=hidden_items,
     )
     if dry_run:
-        for line in dry_lines(chosen, select, partition, force=force, train=train):
+        lines = dry_lines(chosen, select, partition, force=force, train=train, measure=measure)
+        for line in lines:
             say(line)
         return
     refuse_read_only(chosen.data_dir)
@@ -129,7 +135,7 @@ def run(
 
     definitions = build_definitions(chosen)
     with open_instance(chosen.data_dir) as instance:
-        request = Request(select, partition, force, train)
+        request = Request(select, partition, force, train, measure)
         with folder_refresh(definitions, instance, chosen.data_dir, request) as refreshed:
             write_text_atomic(chosen.memory_path, chosen.remembered())
             for result in refreshed:

@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 
-from beauty_rec.settings import Settings, Split, Train
+from beauty_rec.settings import Measure, Settings, Split, Train
 from beauty_rec.verified import nothing_kept
 
 
 def dry_lines(
-    settings: Settings, select: str | None, partition: Split | None, *, force: bool, train: Train
+    settings: Settings,
+    select: str | None,
+    partition: Split | None,
+    *,
+    force: bool,
+    train: Train,
+    measure: Measure,
 ) -> Iterator[str]:
     """Yield what a run would do and why; nothing is written to the data folder."""
     from beauty_rec.orchestration.code_location import build_definitions
@@ -23,6 +29,6 @@ def dry_lines(
             if not missing:  # a sample that is not there yet is what it was
                 observe_sources(definitions, instance)
             for step, verdict, reason in preview(
-                definitions, instance, steps, force=force, train=train
+                definitions, instance, steps, force=force, train=train, measure=measure
             ):
                 yield f"{verdict:<7} {step!s:<34} {reason}".rstrip()

@@ -16,13 +16,16 @@ Only item metadata and the keywords of **train** reviews feed it.
 '[Title] Rose oil [Features] 30 ml'
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from beauty_rec.events.item_ranges import item_ranges
 from beauty_rec.items.keyword_ranking import WordBackground, rank_keywords, words
+from beauty_rec.row_cache import Reuse, content_keys, nothing_reused
 from beauty_rec.settings import ItemTextSettings
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
@@ -38,6 +41,7 @@ KEYWORD_COLUMNS = ("why", "who", "when")
 
 _SEPARATOR = "; "
 _BATCH_ROWS = 50_000
+_BATCH_ITEMS = 5_000
 _COUNTED = 1 << 20  # keywords whose token counts are remembered: 120 MB
 _MARKS = 2  # the encoder's own first and last token
 _TITLE_SHARE, _SUMMARY_SHARE, _FEATURES_SHARE = 0.3, 0.2, 0.2
@@ -118,6 +122,28 @@ class ItemTextBuilder:
         ranked = rank_keywords(reviews[-self._settings.max_reviews :], self._background)
         return ranked[: self._settings.max_keywords]
 
+    def contents(self, ids: Iterable[str]) -> Iterator[tuple[object, ...]]:
+        """Yield what the text of each item depends on, the background apart."""
+        for item in ids:
+            end, count = self._ends.get(item, (0, 0))
+            latest = self._said["keywords"][end - min(count, self._settings.max_reviews) : end]
+            told = self._titles.get(item), self._summaries.get(item), self._features.get(item)
+            yield (*told, latest.to_list())
+
+    def texts(self, ids: Sequence[str]) -> pl.DataFrame:
+        """Return ``title, text, keywords`` of each item; the tokenizer is asked for all at once."""
+        known = [self._sections(item) for item in ids]
+        ranked = [self.keywords(item) for item in ids]
+        self._count.learn(chain(*known, *ranked))
+        chosen = list(map(self._chosen, known, ranked))
+        self._count.learn(map(_keyword_label, chosen))
+        rows = {
+            "title": [self.title(item) for item in ids],
+            "text": list(map(self._composed, known, chosen)),
+            "keywords": chosen,
+        }
+        return pl.DataFrame(rows, schema={name: MERGED_ITEMS_SCHEMA[name] for name in rows})
+
     def text(self, parent_asin: str, without: str | None = None) -> str:
         """Return the item's text within the budget; empty when nothing is known of the item."""
         return self.text_and_keywords(parent_asin, without)[0]
@@ -126,23 +152,39 @@ class ItemTextBuilder:
         self, parent_asin: str, without: str | None = None
     ) -> tuple[str, list[str]]:
         """Return the text and the keywords that stand in it."""
-        budget = self._settings.max_tokens - _MARKS
-        title = self._cut(_label("Title", self.title(parent_asin)), int(budget * _TITLE_SHARE))
-        summary = _label("Description Summary", self._summaries.get(parent_asin) or "")
-        features = _label("Features", self._features.get(parent_asin) or "")
-        left = budget - self._count(title)
-        # What is known of the product itself keeps its share, however much reviewers have said.
-        reserved = min(self._count(summary), int(budget * _SUMMARY_SHARE)) + min(
-            self._count(features), int(budget * _FEATURES_SHARE)
+        known = self._sections(parent_asin)
+        chosen = self._chosen(known, self.keywords(parent_asin, without))
+        return self._composed(known, chosen), chosen
+
+    def _sections(self, parent_asin: str) -> "_Sections":
+        return _Sections(
+            _label("Title", self.title(parent_asin)),
+            _label("Description Summary", self._summaries.get(parent_asin) or ""),
+            _label("Features", self._features.get(parent_asin) or ""),
         )
-        chosen = self._fit(self.keywords(parent_asin, without), left - reserved)
-        keywords = _label("Review Keywords", _SEPARATOR.join(chosen))
-        left -= self._count(keywords)
-        kept_for_features = min(self._count(features), int(budget * _FEATURES_SHARE))
-        summary = self._cut(summary, left - kept_for_features)
-        features = self._cut(features, left - self._count(summary))
-        text = " ".join(part for part in (title, keywords, summary, features) if part)
-        return text, chosen
+
+    def _chosen(self, known: "_Sections", keywords: Sequence[str]) -> list[str]:
+        """Return the keywords that stand in the text."""
+        left = self._budget() - self._count(self._title(known))
+        # What is known of the product itself keeps its share, however much reviewers have said.
+        summary = min(self._count(known.summary), self._budget(_SUMMARY_SHARE))
+        return self._fit(keywords, left - summary - self._kept_for_features(known))
+
+    def _composed(self, known: "_Sections", chosen: Sequence[str]) -> str:
+        title, keywords = self._title(known), _keyword_label(chosen)
+        left = self._budget() - self._count(title) - self._count(keywords)
+        summary = self._cut(known.summary, left - self._kept_for_features(known))
+        features = self._cut(known.features, left - self._count(summary))
+        return " ".join(part for part in (title, keywords, summary, features) if part)
+
+    def _title(self, known: "_Sections") -> str:
+        return self._cut(known.title, self._budget(_TITLE_SHARE))
+
+    def _kept_for_features(self, known: "_Sections") -> int:
+        return min(self._count(known.features), self._budget(_FEATURES_SHARE))
+
+    def _budget(self, share: float = 1) -> int:
+        return int((self._settings.max_tokens - _MARKS) * share)
 
     def _fit(self, keywords: Sequence[str], budget: int) -> list[str]:
         """Take keywords in order while their tokens fit; one that is too long is passed over."""
@@ -190,11 +232,13 @@ def merge_items(
     settings: ItemTextSettings,
     count_tokens: CountTokens,
     background: WordBackground | None = None,
+    reused: Reuse = nothing_reused,
 ) -> pl.DataFrame:
     """Return ``parent_asin, title, text, keywords`` of every item that has any text, sorted.
 
     Arguments as for :class:`ItemTextBuilder`. ``keywords`` are those that stand in the text. Of
-    lazy frames only the rows of some items are held at a time.
+    lazy frames only the rows of some items are held at a time. ``reused`` takes over texts of the
+    same content, made of the same background, settings and tokenizer.
     """
     said, known = train_keywords.lazy(), items.lazy()
     background = background or word_background(said)
@@ -209,13 +253,26 @@ def merge_items(
             count_tokens,
             background,
         )
-        rows = []
-        for parent_asin in builder.item_ids:
-            text, keywords = builder.text_and_keywords(parent_asin)
-            if text:
-                rows.append((parent_asin, builder.title(parent_asin), text, keywords))
-        parts.append(pl.DataFrame(rows, schema=MERGED_ITEMS_SCHEMA, orient="row"))
+        names = builder.item_ids
+        for start in range(0, len(names), _BATCH_ITEMS):
+            some = names[start : start + _BATCH_ITEMS]
+            keys = pl.Series(content_keys(builder.contents(some)), dtype=pl.String)
+            made = reused(keys, partial(_texts_of, builder, some))
+            named = made.with_columns(parent_asin=pl.Series(some, dtype=pl.String))
+            parts.append(named.filter(pl.col("text") != "").select(*MERGED_ITEMS_SCHEMA))
     return pl.concat(parts)
+
+
+def _texts_of(builder: ItemTextBuilder, ids: Sequence[str], rows: Sequence[int]) -> pl.DataFrame:
+    return builder.texts([ids[row] for row in rows])
+
+
+class _Sections(NamedTuple):
+    """What is known of an item itself, labelled and uncut."""
+
+    title: str
+    summary: str
+    features: str
 
 
 class _TokenCounter:
@@ -228,7 +285,7 @@ class _TokenCounter:
         self._count_tokens = count_tokens
         self._known: dict[str, int] = {"": 0}
 
-    def learn(self, texts: Sequence[str]) -> None:
+    def learn(self, texts: Iterable[str]) -> None:
         if len(self._known) > _COUNTED:
             self._known = {"": 0}
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
@@ -236,8 +293,13 @@ class _TokenCounter:
             self._known.update(zip(new, self._count_tokens(new), strict=True))
 
     def __call__(self, text: str) -> int:
-        known = self._known.get(text)
-        return known if known is not None else self._count_tokens([text])[0]
+        if text not in self._known:
+            self.learn([text])
+        return self._known[text]
+
+
+def _keyword_label(chosen: Sequence[str]) -> str:
+    return _label("Review Keywords", _SEPARATOR.join(chosen))
 
 
 def _label(name: str, content: str) -> str:

@@ -10,7 +10,7 @@ import dagster as dg
 from beauty_rec import tracing
 from beauty_rec.orchestration.catalogue.docs_link import docs_link
 from beauty_rec.orchestration.daemon.conditions import build_when_stale
-from beauty_rec.orchestration.refresh.refresh import TRAININGS
+from beauty_rec.orchestration.refresh.kept import Kept
 from beauty_rec.orchestration.stage.cluster import executor_of
 from beauty_rec.orchestration.stage.stage import for_settings
 from beauty_rec.orchestration.storage.holdings import Holdings
@@ -80,7 +80,7 @@ def build_definitions(
 ) -> dg.Definitions:
     """Return the code location for ``settings``; ``resources`` replaces some, as tests do."""
     tracing.start(settings.traces, "beauty_rec.pipeline")
-    kept = frozenset() if settings.schedule.on_change_trains else TRAININGS
+    kept = Kept.of("stale" if settings.schedule.on_change_trains else "never", "stale")
     given = {**resources_of(settings), **(resources or {})}
     condition = build_when_stale(settings.data_dir, kept, Holdings(settings, given))
     with warnings.catch_warnings():

@@ -57,6 +57,7 @@ from beauty_rec.settings.secrets import (
 from beauty_rec.settings.settings import (
     SAMPLE_FILES,
     SPLITS,
+    Measure,
     Profile,
     Settings,
     Split,
@@ -86,6 +87,7 @@ __all__ = [
     "ItemTowerSettings",
     "KeywordSettings",
     "LanguageSettings",
+    "Measure",
     "MlflowSettings",
     "PairSettings",
     "Profile",

@@ -68,6 +68,8 @@ Profile = Literal["sample", "full"]
 Split = Literal["train", "valid", "test"]
 Train = Literal["never", "stale", "always"]
 """Which models a refresh trains: none whose data alone changed, those, or all."""
+Measure = Literal["never", "stale"]
+"""Whether a refresh asks the events of the splits anew where only the data changed."""
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 SAMPLE_FILES = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from beauty_rec.events.item_ranges import item_ranges
 from beauty_rec.items import text as item_text
-from beauty_rec.items.text import ItemTextBuilder, merge_items
+from beauty_rec.items.text import ItemTextBuilder, merge_items, word_background
+from beauty_rec.row_cache import ReusedRows
 from beauty_rec.settings import ItemTextSettings
 
 
@@ -143,3 +145,27 @@ def test_a_few_items_at_a_time_get_the_same_texts(monkeypatch: pytest.MonkeyPatc
     whole = merge_items(ITEMS, None, KEYWORDS, *arguments)
     monkeypatch.setattr(item_text, "item_ranges", partial(item_ranges, most_rows=1))
     assert merge_items(ITEMS.lazy(), None, KEYWORDS.lazy(), *arguments).equals(whole)
+
+
+def test_only_what_is_new_of_an_item_makes_its_text_anew(tmp_path: Path) -> None:
+    background = word_background(KEYWORDS)
+
+    def texts(items: pl.DataFrame, keywords: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+        given = (items, None, keywords, ItemTextSettings(), count, background)
+        with ReusedRows(tmp_path, "rows", "maker") as reused:
+            made = merge_items(*given, reused.rows)
+        assert made.equals(merge_items(*given))
+        return made, reused.computed
+
+    assert texts(ITEMS, KEYWORDS)[1] == 4  # one of which has no text
+    assert texts(ITEMS, KEYWORDS)[1] == 0
+    said = KEYWORDS.with_columns(why=pl.col("why").list.concat(pl.lit(["no clumps"])))
+    assert texts(ITEMS, KEYWORDS.vstack(said.tail(1)))[1] == 1
+    assert texts(ITEMS.with_columns(title=pl.lit("Comb")), KEYWORDS)[1] == 2  # B3 is one
+    twins = ITEMS.filter(parent_asin="B3").with_columns(parent_asin=pl.lit("B4"))
+    made, computed = texts(ITEMS.vstack(twins), KEYWORDS)
+    assert computed == 0
+    assert (
+        made.filter(pl.col("parent_asin").is_in(["B3", "B4"]))["text"].to_list()
+        == ["[Title] Comb"] * 2
+    )

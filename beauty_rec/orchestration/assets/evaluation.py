@@ -21,7 +21,7 @@ from beauty_rec.orchestration.stage.embedding import KeptQueries
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.indexes import TextIndexResource
-from beauty_rec.orchestration.storage.records import cost_table, latest_metadata
+from beauty_rec.orchestration.storage.records import cost_table, latest_metadata, measured_before
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings, redacted
@@ -179,6 +179,12 @@ def evaluation_report(
     items = answer_set(raw_items["parent_asin"].to_list(), split_reviews["parent_asin"])
     reviews = settings.inputs["reviews"]
     note = TrainingLog.load(text_retriever).note
+    notes = [f"text_retriever: {note}"] if note else []
+    notes += [
+        f"{split}: its events have changed since its answers were measured on {at:%Y-%m-%d}; "
+        "the job evaluate measures them anew, and so does beauty-rec run"
+        for split, at in measured_before(instance)
+    ]
     report = build_report(
         dataset_block(
             split_reviews,
@@ -187,7 +193,7 @@ def evaluation_report(
             valid_end_ms=cuts["valid_end_ms"],
             quarantined=refused,
             synthetic=reviews is not None and is_synthetic(reviews),
-            notes=[f"text_retriever: {note}"] if note else [],
+            notes=notes,
         ),
         retrieval={s: found[REVIEW_TEXT] for s, found in retrieval_metrics.items()},
         retrieval_keywords={s: found[KEYWORDS] for s, found in retrieval_metrics.items()},

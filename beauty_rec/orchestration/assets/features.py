@@ -16,7 +16,7 @@ from beauty_rec.orchestration.catalogue.samples import frequent_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, value_check
 from beauty_rec.orchestration.stage.partitions import only, splits
-from beauty_rec.orchestration.stage.row_cache import reused_keywords
+from beauty_rec.orchestration.stage.row_cache import reused_keywords, reused_rows
 from beauty_rec.orchestration.stage.stage import GPU_POOL, stage, used_code_version
 from beauty_rec.orchestration.storage.contents import earlier, side_product
 from beauty_rec.orchestration.storage.resources import EncoderResource, LanguageModelResource
@@ -24,7 +24,7 @@ from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "features"
-TOKENIZED = 4_096  # texts of one call of the tokenizer, whose answer is Python lists
+COUNTED = 4_096  # texts, about, whose tokens are counted for the metadata
 READ_OF_EVENTS = ("review_id", "parent_asin", "user_id", "context", "extras", "split")
 NOT_ATTRIBUTES = ("parent_asin", "summary", "source")
 
@@ -201,17 +201,23 @@ def merged_items(
     with store.shared("processed/word_background.json") as path:
         background = steady_background(path, keywords, used_code_version(context))
     context.add_asset_metadata(side_product(path, "processed/word_background.json"))
-    merged = merge_items(
-        raw_items, item_attributes, keywords, settings.item_text, loaded.count_tokens, background
-    )
+    made_with = background.reviews, sorted(background.frequency.items())
+    with reused_rows(context, settings, settings.encoder.model, made_with) as reused:
+        merged = merge_items(
+            raw_items,
+            item_attributes,
+            keywords,
+            settings.item_text,
+            loaded.count_tokens,
+            background,
+            reused,
+        )
     known = raw_items.select("parent_asin").collect()
     described = merged.join(known, on="parent_asin", how="semi").height
-    tokens = sum(
-        sum(loaded.count_tokens(part["text"].to_list())) for part in merged.iter_slices(TOKENIZED)
-    )
+    some = merged["text"].gather_every(max(1, merged.height // COUNTED))
     context.add_asset_metadata(
         {
-            "mean_tokens": tokens / max(1, merged.height),
+            "mean_tokens": sum(loaded.count_tokens(some.to_list())) / max(1, len(some)),
             "mean_keywords": float(merged["keywords"].list.len().mean() or 0.0),  # type: ignore[arg-type]
             "items_with_metadata": described,
             "items_from_reviews_only": merged.height - described,

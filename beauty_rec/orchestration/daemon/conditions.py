@@ -15,17 +15,18 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 
 from beauty_rec.orchestration.dagster_internals import AutomationResult
+from beauty_rec.orchestration.refresh.kept import NOTHING, Kept
 from beauty_rec.orchestration.refresh.lock import is_refreshing
 from beauty_rec.orchestration.refresh.staleness import Look
 from beauty_rec.orchestration.storage.holdings import Holdings
 from beauty_rec.settings import memory_stamp
 
-_LOOKS: WeakKeyDictionary[Any, dict[frozenset[str], Look]] = WeakKeyDictionary()
+_LOOKS: WeakKeyDictionary[Any, dict[Kept, Look]] = WeakKeyDictionary()
 """One look an evaluation: Dagster makes a new asset graph view for each tick."""
 
 
 def build_when_stale(
-    data_dir: Path, kept: frozenset[str] = frozenset(), holdings: Holdings | None = None
+    data_dir: Path, kept: Kept = NOTHING, holdings: Holdings | None = None
 ) -> dg.AutomationCondition[Any]:
     """Return the condition of every asset.
 
@@ -36,7 +37,7 @@ def build_when_stale(
 
     Args:
         data_dir: where a refresh would hold its turn.
-        kept: names of the assets that are left as they are while only their data changed.
+        kept: what is left as it is while only its data changed.
         holdings: the artifacts; one that is missing or damaged is stale.
     """
     return (
@@ -54,7 +55,7 @@ def build_when_stale(
 class IsStale(dg.AutomationCondition[Any]):
     """Missing, damaged, or its code, settings or the parts that it reads of its inputs changed."""
 
-    kept: frozenset[str]
+    kept: Kept
     holdings: Holdings | None
     name = "is_stale"
     description = "Missing, damaged, or its code, settings or what it reads of its inputs changed"
@@ -71,7 +72,7 @@ class IsStale(dg.AutomationCondition[Any]):
 class WaitsForAncestors(dg.AutomationCondition[Any]):
     """Something above it is missing or stale."""
 
-    kept: frozenset[str]
+    kept: Kept
     holdings: Holdings | None
     name = "waits_for_ancestors"
     description = "Something above it is missing or stale"
@@ -121,7 +122,7 @@ class SettingsChanged(dg.AutomationCondition[Any]):
 class NotAskedForYet(dg.AutomationCondition[Any]):
     """It was not yet asked for with the code and the inputs that it has now."""
 
-    kept: frozenset[str]
+    kept: Kept
     holdings: Holdings | None
     name = "not_asked_for_yet"
     description = "Not yet asked for with the code and inputs that it has now"
@@ -141,7 +142,7 @@ class NotAskedForYet(dg.AutomationCondition[Any]):
         return AutomationResult(context, found, cursor=json.dumps([seen, asked]))
 
 
-def _look(context: Any, kept: frozenset[str], holdings: Holdings | None) -> Look:
+def _look(context: Any, kept: Kept, holdings: Holdings | None) -> Look:
     view = context.asset_graph_view
     looks = _LOOKS.setdefault(view, {})
     if kept not in looks:

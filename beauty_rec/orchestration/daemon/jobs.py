@@ -16,7 +16,7 @@ from beauty_rec.orchestration.refresh.dead_runs import RUN_TAG, life_tags
 from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
 from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.orchestration.stage.partitions import splits
-from beauty_rec.settings import Train
+from beauty_rec.settings import Measure, Train
 
 EVALUATED = (
     "retrieval_candidates,retrieval_metrics,user_candidates,recommendations,"
@@ -39,6 +39,11 @@ class RefreshConfig(dg.Config):
         "stale",
         description="never: models whose data changed stay as they were trained; stale: they are "
         "trained anew; always: so are models whose data did not change",
+    )
+    measure: Measure = Field(
+        "stale",
+        description="never: candidates and metrics stay as they were measured while the models "
+        "stay as they were trained; stale: they are measured anew",
     )
     force: bool = Field(False, description="build what is fresh, too")
 
@@ -108,9 +113,11 @@ full_refresh = _job(
 )
 nightly_reindex = _job(
     "nightly_reindex",
-    "New and changed rows to both indexes and to what is served. Models stay as they were trained "
-    "unless their code or settings changed: `beauty-rec run --train never`.",
+    "New and changed rows to both indexes and to what is served. Models stay as they were trained, "
+    "and their metrics as they were measured, unless their code or settings changed: "
+    "`beauty-rec run --train never --measure never`.",
     train="never",
+    measure="never",
 )
 retrain = _job(
     "retrain",

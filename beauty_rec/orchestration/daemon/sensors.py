@@ -11,12 +11,12 @@ import dagster as dg
 from beauty_rec.orchestration.alerts.sensor import alert_sensor
 from beauty_rec.orchestration.assets.raw import INPUT_OF
 from beauty_rec.orchestration.refresh.dead_runs import end_dead_runs
+from beauty_rec.orchestration.storage.records import DATA_VERSION
 from beauty_rec.settings import Settings, memory_stamp
 from beauty_rec.verified import Verified
 
 SETTLED_SECONDS = 5
 """A file that was written less long ago may still be written to."""
-DATA_VERSION = "dagster/data_version"
 
 
 def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:

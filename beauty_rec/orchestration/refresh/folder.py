@@ -29,7 +29,7 @@ from beauty_rec.orchestration.refresh.refresh import (
 )
 from beauty_rec.orchestration.refresh.worker import Worker
 from beauty_rec.serving.published.checked import note_checked
-from beauty_rec.settings import Train
+from beauty_rec.settings import Measure, Train
 
 PUBLISHED = Step(dg.AssetKey("serving_manifest"))
 
@@ -42,6 +42,7 @@ class Request:
     partition: str | None = None
     force: bool = False
     train: Train = "stale"
+    measure: Measure = "stale"
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -111,6 +112,7 @@ def folder_refresh(
             steps,
             force=request.force,
             train=request.train,
+            measure=request.measure,
             tags=tags,
         )
         refreshed = FolderRefresh(worker.each(results), ended)

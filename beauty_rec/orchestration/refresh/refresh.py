@@ -17,17 +17,14 @@ import dagster as dg
 
 from beauty_rec.orchestration.dagster_internals import BaseAssetGraph, ExecutionResult
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
+from beauty_rec.orchestration.refresh.kept import MEASURES, TRAININGS, Kept
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
 from beauty_rec.orchestration.refresh.staleness import Look, Stale
 from beauty_rec.orchestration.stage.cluster import run_step
 from beauty_rec.orchestration.storage.holdings import Holdings
-from beauty_rec.settings import SPLITS, Train
+from beauty_rec.settings import SPLITS, Measure, Train
 
 Status = Literal["built", "fresh", "failed"]
-TRAININGS = frozenset(
-    {"training_pairs", "text_retriever", "item_tower", "past_items", "user_tower", "reranker"}
-)
-"""Models, and what is made for their training alone."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -38,9 +35,13 @@ class Step:
     key: dg.AssetKey
     partition: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The asset's."""
+        return self.key.to_user_string()
+
     def __str__(self) -> str:
-        name = self.key.to_user_string()
-        return name if self.partition is None else f"{name}[{self.partition}]"
+        return self.name if self.partition is None else f"{self.name}[{self.partition}]"
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,10 @@ def refresh(
     *,
     force: bool = False,
     train: Train = "stale",
+    measure: Measure = "stale",
     tags: Mapping[str, str] | None = None,
     trainings: frozenset[str] = TRAININGS,
+    measures: frozenset[str] = MEASURES,
 ) -> Iterator[StepResult]:
     """Build the stale steps one by one, each as a run of its own, and yield what became of each.
 
@@ -110,12 +113,14 @@ def refresh(
         force: build fresh steps too.
         train: ``never``: models of which only the data changed stay as they were trained;
             ``always``: they are trained anew even if fresh.
+        measure: ``never``: answers to the events of the splits, and their metrics, stay while the
+            models do.
         tags: of the runs, further ones.
-        trainings: names of the assets that ``train`` is about.
+        trainings, measures: names of the assets that ``train`` and ``measure`` are about.
     """
     graph = definitions.resolve_asset_graph()
     tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(instance), **(tags or {})}
-    kept = trainings if train == "never" else frozenset()
+    kept = Kept.of(train, measure, trainings, measures)
     failed: set[Step] = set()
     holdings = Holdings.of(definitions)
     look = Look(instance, graph, kept, holdings)
@@ -128,13 +133,13 @@ def refresh(
         broken = _among_inputs(failed, step, look)
         if broken:
             failed.add(step)
-            yield result("failed", f"not tried, since {', '.join(broken)} failed")
+            yield result("failed", f"not tried, since {', '.join(map(str, broken))} failed")
             continue
         found = look.stale(step.key, step.partition)
-        if force or (train == "always" and step.key.to_user_string() in trainings):
+        if force or (train == "always" and step.name in trainings):
             found = found or Stale("forced", by_data=False)
         elif found is not None and look.keeps(step.key, found):
-            yield result("fresh", f"kept as it was trained, though {found.reason}")
+            yield result("fresh", f"{kept.why(step.name)}, though {found.reason}")
             continue
         if found is None:
             yield result("fresh")
@@ -155,7 +160,9 @@ def preview(
     *,
     force: bool = False,
     train: Train = "stale",
+    measure: Measure = "stale",
     trainings: frozenset[str] = TRAININGS,
+    measures: frozenset[str] = MEASURES,
 ) -> Iterator[tuple[Step, Literal["build", "maybe", "fresh"], str]]:
     """Yield what :func:`refresh` would do, and why, without doing it.
 
@@ -163,24 +170,24 @@ def preview(
     """
     graph = definitions.resolve_asset_graph()
     touched: set[Step] = set()
-    left = trainings if train == "never" else frozenset()
-    look = Look(instance, graph, left, Holdings.of(definitions))
+    kept = Kept.of(train, measure, trainings, measures)
+    look = Look(instance, graph, kept, Holdings.of(definitions))
     for step in steps:
-        training = step.key.to_user_string() in trainings
-        forced = force or (train == "always" and training)
-        found = look.stale(step.key, step.partition)
-        kept = found is not None and look.keeps(step.key, found)
-        parents = [] if train == "never" and training else _among_inputs(touched, step, look)
-        if forced or (not kept and (found is not None or parents)):
+        forced = force or (train == "always" and step.name in trainings)
+        found = look.stale(step.key, step.partition) or Stale("", by_data=True)
+        parents = _among_inputs(touched, step, look)
+        changed = found.changed | {parent.name for parent in parents}
+        stays = not forced and found.by_data and kept.keeps(step.name, changed)
+        if forced or (not stays and (found.reason or parents)):
             touched.add(step)
         if forced:
-            yield step, "build", found.reason if found else "forced"
-        elif found is not None and kept:
-            yield step, "fresh", f"kept as it was trained, though {found.reason}"
-        elif found is not None:
+            yield step, "build", found.reason or "forced"
+        elif stays and found.reason:
+            yield step, "fresh", f"{kept.why(step.name)}, though {found.reason}"
+        elif found.reason:
             yield step, "build", found.reason
-        elif parents:
-            yield step, "maybe", f"follows {', '.join(parents)}"
+        elif parents and not stays:
+            yield step, "maybe", f"follows {', '.join(map(str, parents))}"
         else:
             yield step, "fresh", ""
 
@@ -205,10 +212,10 @@ def observe_sources(
     )
 
 
-def _among_inputs(steps: Set[Step], step: Step, look: Look) -> list[str]:
-    """Return the names of those of ``steps`` that a step reads: of a parent not every split."""
+def _among_inputs(steps: Set[Step], step: Step, look: Look) -> list[Step]:
+    """Return those of ``steps`` that a step reads, by name: of a parent not every split."""
     inputs = {Step(*place) for place in look.inputs(step.key, step.partition)}
-    return sorted(map(str, inputs & steps))
+    return sorted(inputs & steps, key=str)
 
 
 def _selected_keys(

@@ -18,6 +18,7 @@ from beauty_rec.orchestration.dagster_internals import (
     StaleStatus,
 )
 from beauty_rec.orchestration.refresh.check_records import refusal
+from beauty_rec.orchestration.refresh.kept import NOTHING, Kept
 from beauty_rec.orchestration.stage.partitions import decode_parts
 from beauty_rec.orchestration.storage.holdings import Fault, Holdings
 
@@ -27,10 +28,17 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Stale:
-    """Why an asset (and split) has to be built; ``by_data``: for changed inputs alone."""
+    """Why an asset (and split) has to be built.
+
+    Attributes:
+        reason: in words.
+        by_data: for changed inputs alone.
+        changed: names of these inputs.
+    """
 
     reason: str
     by_data: bool
+    changed: frozenset[str] = frozenset()
 
 
 class _OneLook(LoadingContext):
@@ -104,8 +112,7 @@ class Look:
     Args:
         instance: where the records are.
         graph: of the code location.
-        kept: names of assets that are left as they are while only their data changed: models
-            between trainings.
+        kept: what is left as it is while only its data changed.
         holdings: the artifacts, to be held against the records; None: the records are believed.
     """
 
@@ -113,7 +120,7 @@ class Look:
         self,
         instance: dg.DagsterInstance,
         graph: BaseAssetGraph[Any],
-        kept: frozenset[str] = frozenset(),
+        kept: Kept = NOTHING,
         holdings: Holdings | None = None,
     ) -> None:
         self._holdings = holdings
@@ -141,7 +148,7 @@ class Look:
 
     def keeps(self, key: dg.AssetKey, found: Stale) -> bool:
         """Tell whether a stale asset is left as it is."""
-        return found.by_data and key.to_user_string() in self._kept
+        return found.by_data and self._kept.keeps(key.to_user_string(), found.changed)
 
     def inputs(
         self, key: dg.AssetKey, partition: str | None = None
@@ -214,11 +221,7 @@ def _kept(known: dict[K, V], key: K, find: Callable[[], V]) -> V:
 
 
 def _describe(causes: Sequence[StaleCause]) -> Stale:
-    reasons = []
-    for cause in causes:
-        if cause.dependency is None:
-            reasons.append("its code or settings changed")
-        else:
-            reasons.append(f"{cause.dependency.asset_key.to_user_string()} changed")
+    parents = [c.dependency and c.dependency.asset_key.to_user_string() for c in causes]
+    reasons = [f"{name} changed" if name else "its code or settings changed" for name in parents]
     by_data = all(cause.category == StaleCauseCategory.DATA for cause in causes)
-    return Stale(", ".join(dict.fromkeys(reasons)), by_data)
+    return Stale(", ".join(dict.fromkeys(reasons)), by_data, frozenset(filter(None, parents)))

@@ -4,6 +4,7 @@ Rows are made anew when their content, the asset's code or settings, or the mode
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import content_hash
 from beauty_rec.orchestration.stage.ray_data import Work, spread
 from beauty_rec.orchestration.stage.stage import used_code_version
-from beauty_rec.row_cache import ReusedRows, content_keys, maker_of
+from beauty_rec.row_cache import Reuse, ReusedRows, content_keys, maker_of
 from beauty_rec.settings import Settings
 from beauty_rec.vector_cache import CHUNK, reuse_vectors
 
@@ -48,19 +49,31 @@ def reused_vectors(
         chunk: places that are computed together.
         kind: of the vectors, of an asset that has several.
     """
-    # A folder by its content: a model that was trained anew to the same weights is the same.
-    folder = Path(model)
-    maker = maker_of(
-        used_code_version(context),
-        content_hash(folder) if folder.is_dir() else str(model),
-        *made_with,
-    )
     name = context.asset_key.to_user_string() + (f"-{kind}" if kind else "")
     cache = settings.data_dir / "cache" / name
     keys = content_keys(contents)
+    maker = _maker(context, model, *made_with)
     vectors, computed = reuse_vectors(cache, maker, keys, compute, chunk)
     _tell(context, computed, len(keys))
     return vectors
+
+
+@contextmanager
+def reused_rows(
+    context: dg.AssetExecutionContext, settings: Settings, model: str | Path, *made_with: object
+) -> Iterator[Reuse]:
+    """Yield what takes rows over, from the last run and within the block; arguments as above."""
+    cache = settings.data_dir / "cache" / context.asset_key.to_user_string()
+    with ReusedRows(cache, "rows", _maker(context, model, *made_with)) as reused:
+        asked = 0
+
+        def rows(keys: pl.Series, compute: Callable[[list[int]], pl.DataFrame]) -> pl.DataFrame:
+            nonlocal asked
+            asked += len(keys)
+            return reused.rows(keys, compute)
+
+        yield rows
+        _tell(context, reused.computed, asked)
 
 
 def reused_keywords(
@@ -108,6 +121,13 @@ def reused_keywords(
         whole = pl.scan_parquet(parts, glob=False)
         whole.sink_parquet(target, compression="zstd", maintain_order=True)
         _tell(context, reused.computed, rows)
+
+
+def _maker(context: dg.AssetExecutionContext, model: str | Path, *made_with: object) -> str:
+    # A folder by its content: a model that was trained anew to the same weights is the same.
+    folder = Path(model)
+    content = content_hash(folder) if folder.is_dir() else str(model)
+    return maker_of(used_code_version(context), content, *made_with)
 
 
 def _reading(

@@ -1,16 +1,23 @@
 """Records of earlier runs: an asset's last metadata, and what each asset cost."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
+from beauty_rec.orchestration.stage.partitions import decode_parts
 from beauty_rec.orchestration.storage.contents import facts_of, materialization
 from beauty_rec.orchestration.storage.dagster_home import open_copy
 from beauty_rec.orchestration.storage.io_managers import REPORT
 from beauty_rec.orchestration.storage.store import ArtifactStore
-from beauty_rec.settings import Settings, records_in_postgres
+from beauty_rec.settings import SPLITS, Settings, Split, records_in_postgres
+
+DATA_VERSION = "dagster/data_version"
+INPUT_VERSION = "dagster/input_data_version/"
+"""Tags of a materialization: its version, and, with the name of an input, that of the input."""
 
 
 def latest_metadata(
@@ -24,6 +31,24 @@ def latest_metadata(
     Empty if there is none.
     """
     return facts_of(materialization(instance, key, partition, back))
+
+
+def measured_before(instance: dg.DagsterInstance) -> Iterator[tuple[Split, datetime]]:
+    """Yield the splits whose answers were measured of other events than they have, and when."""
+    reviews = dg.AssetKey("split_reviews")
+    has = _parts(materialization(instance, reviews), DATA_VERSION)
+    used_tag = f"{INPUT_VERSION}{reviews.to_user_string()}"
+    for split in SPLITS:
+        measured = materialization(instance, dg.AssetKey("ranking_metrics"), split)
+        if measured is not None and _parts(measured, used_tag).get(split) != has.get(split):
+            yield split, datetime.fromtimestamp(measured.timestamp, UTC)
+
+
+def _parts(record: dg.EventLogRecord | None, tag: str) -> dict[str, str]:
+    """Return the parts of a version that the tag of a materialization holds."""
+    if record is None or record.asset_materialization is None:
+        return {}
+    return decode_parts((record.asset_materialization.tags or {}).get(tag, ""))
 
 
 def last_facts(data_dir: Path, asset: str, partition: str | None = None) -> dict[str, Any]:

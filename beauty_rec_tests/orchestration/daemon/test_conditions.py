@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from beauty_rec.orchestration.daemon.conditions import build_when_stale
+from beauty_rec.orchestration.refresh.kept import Kept
 from beauty_rec.orchestration.refresh.lock import refresh_turn
 from beauty_rec.orchestration.refresh.refresh import observe_sources, plan, refresh
 from beauty_rec_tests.orchestration.world import World, definitions_of
@@ -140,7 +141,7 @@ def test_it_rests_until_it_has_the_settings_of_the_last_run(daemon: Daemon, tmp_
 
 
 def test_models_can_be_left_to_the_weekly_training(daemon: Daemon, tmp_path: Path) -> None:
-    daemon.world.condition = build_when_stale(tmp_path, frozenset({"model"}))
+    daemon.world.condition = build_when_stale(tmp_path, Kept(frozenset({"model"})))
     daemon.world.rows["train"] = "x"
     assert daemon.settle() == ["split_rows", "words[train]", "summary"]
     daemon.world.code_version = "2"

@@ -93,6 +93,41 @@ def test_models_stay_between_trainings_and_what_follows_goes_on(
     assert build(world, tmp_path, **kept)["model"] == "built"
 
 
+def test_measures_stay_while_what_is_measured_does(world: World, tmp_path: Path) -> None:
+    def night(**options: Any) -> str:
+        return build(world, tmp_path, measure="never", trainings=models, **options)["summary"]
+
+    models = frozenset({"model"})
+    measures: dict[str, Any] = {"measures": frozenset({"summary"})}
+    build(world, tmp_path)
+    world.rows["test"] = "x"
+    assert night(**measures) == "fresh"
+    assert build(world, tmp_path)["summary"] == "built"
+    world.rows["train"] = "y"
+    assert night(**measures, train="never") == "fresh"  # the model stays
+    assert night(**measures) == "built"
+    world.rows["test"] = "z"
+    measures = {"measures": frozenset({"summary", "words"})}
+    assert night(**measures) == "fresh"
+
+
+def test_a_dry_run_says_what_measures_stay(world: World, tmp_path: Path) -> None:
+    def seen(**options: Any) -> dict[str, str]:
+        definitions = definitions_of(world)
+        with open_instance(tmp_path) as instance:
+            observe_sources(definitions, instance)
+            steps = plan(definitions)
+            kept: dict[str, Any] = {"trainings": frozenset({"model"}), "measure": "never"}
+            kept["measures"] = frozenset({"summary"})
+            found = preview(definitions, instance, steps, **kept, **options)
+            return {str(step): verdict for step, verdict, _ in found}
+
+    build(world, tmp_path)
+    world.rows["train"] = "x"
+    assert seen(train="never")["summary"] == "fresh"
+    assert seen()["summary"] == "maybe"  # the model is trained, and what it says measured
+
+
 def test_a_model_is_trained_anew_when_asked_for(world: World, tmp_path: Path) -> None:
     build(world, tmp_path)
     statuses = build(world, tmp_path, train="always", trainings=frozenset({"model"}))

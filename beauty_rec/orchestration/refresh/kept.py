@@ -1,0 +1,71 @@
+"""What a refresh may leave as it is although its data changed: models, and what is told of them."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from beauty_rec.settings import Measure, Train
+
+TRAININGS = frozenset(
+    {"training_pairs", "text_retriever", "item_tower", "past_items", "user_tower", "reranker"}
+)
+"""Models, and what is made for their training alone."""
+MEASURES = frozenset(
+    {
+        "retrieval_candidates",
+        "retrieval_metrics",
+        "user_candidates",
+        "recommendations",
+        "ranking_metrics",
+    }
+)
+"""Answers to the events of the splits, and their metrics."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Names of the assets that are left as they are while only their data changed.
+
+    Attributes:
+        trainings: whatever it is that changed.
+        measures: unless a model, or another of the measures, is among what changed.
+        followed: names of the models and of all measures.
+    """
+
+    trainings: frozenset[str] = frozenset()
+    measures: frozenset[str] = frozenset()
+    followed: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        train: Train,
+        measure: Measure,
+        trainings: frozenset[str] = TRAININGS,
+        measures: frozenset[str] = MEASURES,
+    ) -> "Kept":
+        """Return what a refresh leaves that trains and measures so."""
+        return cls(
+            trainings if train == "never" else frozenset(),
+            measures if measure == "never" else frozenset(),
+            trainings | measures,
+        )
+
+    def keeps(self, name: str, changed: Set[str]) -> bool:
+        """Tell whether an asset stays as it is though the assets ``changed`` are above it.
+
+        >>> night = Kept.of("never", "never")
+        >>> night.keeps("user_tower", {"item_vectors"}), night.keeps("item_index", {"raw_items"})
+        (True, False)
+        >>> [night.keeps("ranking_metrics", {name}) for name in ("raw_items", "reranker")]
+        [True, False]
+        """
+        if name in self.measures:
+            return not changed & self.followed
+        return name in self.trainings
+
+    def why(self, name: str) -> str:
+        """Return what an asset is that stays as it is."""
+        return f"kept as it was {'measured' if name in self.measures else 'trained'}"
+
+
+NOTHING = Kept()
