@@ -11,7 +11,7 @@ from torch import nn
 
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.retriever.encoding import precision
-from beauty_rec.retriever.encoding.kept_recall import int8_recall
+from beauty_rec.retriever.encoding.kept_recall import Int8Recall, int8_recall, steady_recall
 from beauty_rec.retriever.encoding.quantized_linear import (
     QuantizedLinears,
     multiplies_int8,
@@ -165,3 +165,17 @@ def test_int8_is_measured_against_float32_on_the_same_texts_every_time(
     name = "beauty_rec.retriever.encoding.quantized_linear.quantized_rows"
     monkeypatch.setattr(name, spoiled)
     assert not int8_recall(encoder, texts).holds
+
+
+@pytest.mark.parametrize(
+    "damage", [None, "", "[]", '{"maker": "code 1"}', '{"maker": "code 1", "recall": {}}']
+)
+def test_what_int8_costs_is_measured_once_for_a_model(tmp_path: Path, damage: str | None) -> None:
+    path = tmp_path / "cache" / "items.int8.json"
+    fine, spoiled = Int8Recall(500, 0.9, 0.9), Int8Recall(500, 0.9, 0.8)
+    assert steady_recall(path, "code 1", lambda: fine) == fine
+    if damage is not None:
+        path.write_text(damage)
+    kept = fine if damage is None else spoiled
+    assert steady_recall(path, "code 1", lambda: spoiled) == kept
+    assert steady_recall(path, "code 2", lambda: spoiled) == spoiled

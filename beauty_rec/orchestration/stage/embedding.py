@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from beauty_rec.orchestration.stage.ray_data import spread
-from beauty_rec.orchestration.stage.row_cache import reused_vectors
+from beauty_rec.orchestration.stage.row_cache import cache_of, maker_for, reused_vectors
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.settings import Settings
 
@@ -39,13 +39,14 @@ def embedded(
         settings: of the run.
         kind: of the vectors, of an asset that has several.
     """
-    from beauty_rec.retriever.encoding.kept_recall import WORTHWHILE, int8_recall
+    from beauty_rec.retriever.encoding.kept_recall import WORTHWHILE, int8_recall, steady_recall
     from beauty_rec.retriever.encoding.workers import Model, item_encoder
 
     loaded = encoder.load(source, settings.encoder)
     quantized = False
     if loaded.may_quantize and len(texts) >= WORTHWHILE:
-        recall = int8_recall(loaded, texts)
+        path = cache_of(context, settings, kind).with_suffix(".int8.json")
+        recall = steady_recall(path, maker_for(context, source), lambda: int8_recall(loaded, texts))
         quantized = recall.holds
         context.add_asset_metadata(
             {"recall@10_float32": recall.float32, "recall@10_int8": recall.int8}

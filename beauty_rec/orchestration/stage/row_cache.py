@@ -49,10 +49,9 @@ def reused_vectors(
         chunk: places that are computed together.
         kind: of the vectors, of an asset that has several.
     """
-    name = context.asset_key.to_user_string() + (f"-{kind}" if kind else "")
-    cache = settings.data_dir / "cache" / name
     keys = content_keys(contents)
-    maker = _maker(context, model, *made_with)
+    maker = maker_for(context, model, *made_with)
+    cache = cache_of(context, settings, kind)
     vectors, computed = reuse_vectors(cache, maker, keys, compute, chunk)
     _tell(context, computed, len(keys))
     return vectors
@@ -63,8 +62,8 @@ def reused_rows(
     context: dg.AssetExecutionContext, settings: Settings, model: str | Path, *made_with: object
 ) -> Iterator[Reuse]:
     """Yield what takes rows over, from the last run and within the block; arguments as above."""
-    cache = settings.data_dir / "cache" / context.asset_key.to_user_string()
-    with ReusedRows(cache, "rows", _maker(context, model, *made_with)) as reused:
+    cache, maker = cache_of(context, settings), maker_for(context, model, *made_with)
+    with ReusedRows(cache, "rows", maker) as reused:
         asked = 0
 
         def rows(keys: pl.Series, compute: Callable[[list[int]], pl.DataFrame]) -> pl.DataFrame:
@@ -103,7 +102,7 @@ def reused_keywords(
     with (
         TemporaryDirectory(prefix=".keywords-", dir=target.parent) as folder,
         ReusedRows(
-            settings.data_dir / "cache" / context.asset_key.to_user_string(),
+            cache_of(context, settings),
             context.partition_key,
             maker_of(used_code_version(context), source),
             pl.col("source") == source,
@@ -123,7 +122,14 @@ def reused_keywords(
         _tell(context, reused.computed, rows)
 
 
-def _maker(context: dg.AssetExecutionContext, model: str | Path, *made_with: object) -> str:
+def cache_of(context: dg.AssetExecutionContext, settings: Settings, kind: str = "") -> Path:
+    """Return where an asset keeps rows, those of each ``kind`` for themselves."""
+    name = context.asset_key.to_user_string() + (f"-{kind}" if kind else "")
+    return Path(settings.data_dir, "cache", name)
+
+
+def maker_for(context: dg.AssetExecutionContext, model: str | Path, *made_with: object) -> str:
+    """Return what stands for the asset's code and settings, a model and what else is given."""
     # A folder by its content: a model that was trained anew to the same weights is the same.
     folder = Path(model)
     content = content_hash(folder) if folder.is_dir() else str(model)

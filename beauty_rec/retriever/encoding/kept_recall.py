@@ -1,13 +1,18 @@
 """Whether item vectors in int8 find what those in float32 find."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.retriever.encoder import TextEncoder
 
+LOG = logging.getLogger("beauty_rec.cache")
 WORTHWHILE = 10_000
 """Texts from which on int8 gains more time than it takes to measure what it costs."""
 SAMPLE = 500
@@ -44,6 +49,30 @@ def int8_recall(encoder: TextEncoder, texts: Sequence[str]) -> Int8Recall:
     exact = _recall(queries, encoder.encode_items(found, reduced=False))
     rounded = _recall(queries, encoder.encode_items(found, quantized=True))
     return Int8Recall(len(halves), exact, rounded)
+
+
+def steady_recall(path: Path, maker: str, measure: Callable[[], Int8Recall]) -> Int8Recall:
+    """Return what was measured when ``maker`` first embedded; ``measure`` and keep it before that.
+
+    Otherwise a night's few new texts could turn the verdict, and embed all others anew.
+
+    Args:
+        path: a JSON file; need not exist.
+        maker: stands for the model and the code.
+        measure: on the texts of now.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["maker"] == maker:
+            return Int8Recall(**kept["recall"])
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        LOG.warning("%s cannot be read (%s): recall is measured anew", path, error)
+    found = measure()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(path, json.dumps({"maker": maker, "recall": asdict(found)}) + "\n")
+    return found
 
 
 def _halves(text: str) -> tuple[str, str]:
