@@ -17,6 +17,7 @@ from beauty_rec.items.event_evidence import event_evidence, telling, telling_key
 from beauty_rec.items.event_values import add_event_values
 from beauty_rec.items.phrase_finder import Lexicon, words
 from beauty_rec.keywords.schema import normalise
+from beauty_rec.row_cache import Reuse, nothing_reused
 from beauty_rec.settings import AttributeSettings
 
 MAX_VALUE_CHARS = 60
@@ -32,11 +33,12 @@ class AttributeExtractor(Protocol):
     source: str
     """Name and version, such as ``rules/1``; it stands beside each record."""
 
-    def extract(self, items: pl.DataFrame) -> pl.DataFrame:
+    def extract(self, items: pl.DataFrame, reused: Reuse = nothing_reused) -> pl.DataFrame:
         """Return the attributes frame of ``items``, row for row.
 
         ``items`` has the columns of ``raw_items`` (null in items without metadata) and
-        ``keywords``, a list[str] of what train reviews say, the most telling first.
+        ``keywords``, a list[str] of what train reviews say, the most telling first. ``reused``
+        takes over what rules made of the same rows.
         """
         ...
 
@@ -114,6 +116,7 @@ def item_attributes(
     profiles: pl.DataFrame | None,
     settings: AttributeSettings,
     steps: dict[str, float] | None = None,
+    reused: Reuse = nothing_reused,
 ) -> pl.DataFrame:
     """Return the attributes of every item of ``items`` and of the train ``reviews``.
 
@@ -127,6 +130,7 @@ def item_attributes(
         keywords: ``keywords[train]``, or None.
         profiles: ``user_profiles``, or None.
         steps: widths of the bands of buyers' numbers; by default those that ``reviews`` give.
+        reused: takes over what rules made of the same rows.
 
     Raises:
         ValueError: ``reviews`` has rows that are not of train.
@@ -137,7 +141,7 @@ def item_attributes(
     rows = known.join(items, on="parent_asin", how="left", maintain_order="left").join(
         said.select("parent_asin", "keywords"), on="parent_asin", how="left", maintain_order="left"
     )
-    frame = extractor.extract(rows.with_columns(pl.col("keywords").fill_null([])))
+    frame = extractor.extract(rows.with_columns(pl.col("keywords").fill_null([])), reused)
     found = telling(event_evidence(reviews, profiles, settings, steps), settings)
     frame = add_event_values(frame, found, settings.max_values)
     last = ["summary", "source"]

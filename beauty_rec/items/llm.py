@@ -16,6 +16,7 @@ from beauty_rec.language.prompt import Example, Prompt, load_prompt
 from beauty_rec.language.reader import Reader
 from beauty_rec.language.task import Question, Task
 from beauty_rec.language.usage import Usage
+from beauty_rec.row_cache import Reuse, nothing_reused
 
 MAX_SHOPPER_KEYWORDS = 20
 SHORT_CHARS = 60
@@ -83,7 +84,7 @@ class LanguageModelAttributeExtractor:
         self.usage: Usage | None = None
         """Of the last :meth:`extract`."""
 
-    def extract(self, items: pl.DataFrame) -> pl.DataFrame:
+    def extract(self, items: pl.DataFrame, reused: Reuse = nothing_reused) -> pl.DataFrame:
         """See :class:`beauty_rec.items.attributes.AttributeExtractor`.
 
         Raises:
@@ -95,9 +96,9 @@ class LanguageModelAttributeExtractor:
         questions = (q for pair in pairs for q in pair if q is not None)
         # Twice as many where every item has a description; the bar need not know.
         self.usage = self._reader.read(questions, None, "item attributes")
-        return self._stored(items, asked)
+        return self._stored(items, asked, reused)
 
-    def _stored(self, items: pl.DataFrame, asked: int) -> pl.DataFrame:
+    def _stored(self, items: pl.DataFrame, asked: int, reused: Reuse) -> pl.DataFrame:
         records: dict[str, BaseModel] = {}
         unsummed: list[str] = []
         model = record_model(self.domain)
@@ -114,7 +115,7 @@ class LanguageModelAttributeExtractor:
         left = items.filter(
             ~pl.col("parent_asin").is_in(list(records)) | pl.col("parent_asin").is_in(unsummed)
         )
-        by_rules = self._fallback.extract(left)
+        by_rules = self._fallback.extract(left, reused)
         if unsummed:
             read = _with_summaries(read, by_rules, unsummed)
         rest = by_rules.filter(~pl.col("parent_asin").is_in(list(records)))

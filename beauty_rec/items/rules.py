@@ -3,7 +3,8 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -14,11 +15,13 @@ from beauty_rec.items.attributes import attributes_frame, record_model
 from beauty_rec.items.brand import BrandClues, find_brands
 from beauty_rec.items.domain import Domain, StdField
 from beauty_rec.items.phrase_finder import Hit, Lexicon, words
+from beauty_rec.row_cache import Reuse, content_keys, nothing_reused
 from beauty_rec.settings import AttributeSettings
 
 _HEAD_END = re.compile(r"[,|(:;/–—]| - | with | for ", re.IGNORECASE)
 _CLAUSE_END = re.compile(r"(?<=[.!?;•])\s+|\s[|•–—]\s|\n+")
 _LIST_END = re.compile(r"[,;/|]|\band\b|&")
+_READ = ("title", "features", "description", "details", "categories", "keywords")
 BATCH_ITEMS = 4_096
 MAX_TEXT_CHARS = 4_000
 MAX_PHRASES = 5
@@ -41,6 +44,8 @@ class RulesAttributeExtractor:
         phrases = {name: field.phrases for name, field in self._closed.items()}
         phrases |= {name: spec.phrases for name, spec in domain.re.items()}
         self._lexicon = Lexicon(phrases)
+        named = [field.column for field in self._closed.values() if field.column]
+        self._columns = list(dict.fromkeys([*_READ, *named]))  # and no other, as rows are reused
         self._common = {
             word
             for given in phrases.values()
@@ -48,7 +53,7 @@ class RulesAttributeExtractor:
             for word in words(phrase)
         }
 
-    def extract(self, items: pl.DataFrame) -> pl.DataFrame:
+    def extract(self, items: pl.DataFrame, reused: Reuse = nothing_reused) -> pl.DataFrame:
         """See :class:`beauty_rec.items.attributes.AttributeExtractor`."""
         named = items.select("title", "store", "details")
         brands = {
@@ -61,21 +66,25 @@ class RulesAttributeExtractor:
             )
             for name, field in self._brands.items()
         }
-        model = record_model(self.domain)
         parts = [attributes_frame([], [], self.domain, self.source)]
-        number = 0
+        columns = [name for name in self._columns if name in items.columns]
         with tqdm(total=items.height, desc="item attributes", disable=None) as bar:
             for part in items.iter_slices(BATCH_ITEMS):
-                records = []
-                for row in part.iter_rows(named=True):
-                    record = self._record(row, _details(row))
-                    record.update({name: found[number] for name, found in brands.items()})
-                    records.append(model.model_validate(record))
-                    number += 1
-                ids = part["parent_asin"]
-                parts.append(attributes_frame(ids, records, self.domain, self.source))
+                read = part.select(columns)
+                keys = pl.Series(content_keys(read.iter_rows()), dtype=pl.String)
+                made = reused(keys, partial(self._extract, read))
+                parts.append(made.with_columns(part["parent_asin"]))
                 bar.update(part.height)
-        return pl.concat(parts)
+        # A brand is told by all items together.
+        told = [pl.Series(name, found, dtype=pl.String) for name, found in brands.items()]
+        return pl.concat(parts).with_columns(told)
+
+    def _extract(self, items: pl.DataFrame, rows: Sequence[int]) -> pl.DataFrame:
+        """Return what some rows say, each by itself: no brands."""
+        model = record_model(self.domain)
+        given = items[rows].iter_rows(named=True)
+        records = [model.model_validate(self._record(row, _details(row))) for row in given]
+        return attributes_frame([""] * len(records), records, self.domain, self.source)
 
     def _record(self, row: dict[str, Any], details: dict[str, str]) -> dict[str, Any]:
         title = (row["title"] or "")[:MAX_TEXT_CHARS]

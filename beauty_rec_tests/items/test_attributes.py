@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,7 @@ from beauty_rec.items.brand import BrandClues, find_brands
 from beauty_rec.items.domain import load_domain
 from beauty_rec.items.event_evidence import band, buyer_steps, telling
 from beauty_rec.items.rules import RulesAttributeExtractor
+from beauty_rec.row_cache import ReusedRows
 from beauty_rec.settings import AttributeSettings
 
 SETTINGS = AttributeSettings()
@@ -286,3 +288,22 @@ def test_keywords_of_a_few_items_at_a_time_are_held_against_those_of_all(
     ranges = partial(item_ranges, most_rows=1)
     monkeypatch.setattr(event_evidence, "item_ranges", ranges)
     assert event_evidence.telling_keywords(keywords, keywords.lazy(), SETTINGS).equals(whole)
+
+
+def test_rules_read_only_what_changed_and_tell_brands_by_all(tmp_path: Path) -> None:
+    extractor = RulesAttributeExtractor(load_domain("beauty"), SETTINGS)
+
+    def read_again(*rows: dict[str, Any]) -> int:
+        said = pl.DataFrame(rows, schema=SCHEMA).with_columns(
+            keywords=pl.lit([], dtype=pl.List(pl.String))
+        )
+        with ReusedRows(tmp_path, "rows", "maker") as reused:
+            assert extractor.extract(said, reused.rows).equals(extractor.extract(said))
+        return reused.computed
+
+    balm = item("B1", "Zoya balm for dry lips", features=["vegan"], rating_number=1)
+    mask = item("B2", "Zoya mask with clay")
+    assert read_again(balm) == 1
+    assert read_again(balm, mask) == 1  # and both are Zoya's now
+    assert read_again({**balm, "rating_number": 2, "price": 9.5}, mask) == 0
+    assert read_again({**balm, "title": "Zoya balm with mint"}, mask) == 1

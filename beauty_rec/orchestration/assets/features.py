@@ -114,6 +114,8 @@ def item_attributes(
     with (
         language_model.attribute_extractor(settings, domain) as extractor,
         stops_are_final(),
+        # Rules need no model, only the words of their domain.
+        reused_rows(context, settings, "rules", domain) as reused,
     ):
         found = item_attributes(
             extractor,
@@ -122,6 +124,7 @@ def item_attributes(
             keywords,
             user_profiles,
             settings.attributes,
+            reused=reused,
         )
         context.add_asset_metadata(reading_metadata(extractor, found))
     lists = [name for name, dtype in found.schema.items() if dtype == pl.List(pl.String)]
