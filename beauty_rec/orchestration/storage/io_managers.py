@@ -137,7 +137,8 @@ class FrameIOManager(ArtifactIOManager):
     extension = ".parquet"
 
     def write(self, value: pl.DataFrame, path: Path) -> None:
-        value.write_parquet(path, compression="zstd")
+        # The bytes, which are the data version, would tell in how many pieces a frame was made.
+        value.rechunk().write_parquet(path, compression="zstd")
 
     def read(self, path: Path, annotation: Any) -> pl.DataFrame | pl.LazyFrame | Path:
         if annotation is Path:
