@@ -30,7 +30,6 @@ from beauty_rec_tests.command_line_shop import ALL_SPLITS, Shop
 from benchmarks.stages import Size, folders, read
 
 MODELS = {"text_retriever", "item_tower", "user_tower", "reranker"}
-NIGHT = {"ops": {"refresh_assets": {"config": {"train": "never"}}}}
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +243,9 @@ def test_the_job_of_the_night_does_the_same_in_the_records(shop: Shop) -> None:
     definitions = build_definitions(Settings(data_dir=shop.data))
     with open_instance(shop.data) as instance:
         job = definitions.resolve_job_def("nightly_reindex")
-        done = job.execute_in_process(instance=instance, run_config=QUIET | NIGHT)
+        done = job.execute_in_process(
+            instance=instance, run_config={**QUIET, **(job.run_config or {})}
+        )
         counts = done.output_for_node("refresh_assets")
         assert counts["failed"] == 0
         tagged = instance.get_runs(dg.RunsFilter(tags={PARENT_TAG: done.run_id}))
