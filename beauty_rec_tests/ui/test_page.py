@@ -96,6 +96,7 @@ def test_what_items_say_is_text_and_no_markup(page: Page) -> None:
     page.route("**/v1/search?*", evil)
     page.get_by_label("Search the catalogue").fill(EVIL)
     page.keyboard.press("Enter")
+    expect(page.locator(".card")).to_have_count(1)  # no more those of before
     expect(page.locator(".card h3")).to_have_text(EVIL)
     expect(page.locator(".card .why")).to_contain_text(EVIL)
     expect(page.locator("#status")).to_contain_text(EVIL)
