@@ -30,6 +30,17 @@ def test_the_jobs_are_there_and_say_what_they_do() -> None:
     assert jobs["split_backfill"].partitions_def is not None
 
 
+def test_a_night_neither_trains_nor_measures_and_evaluate_measures() -> None:
+    def told(name: str) -> dict[str, str]:
+        config = dict(repository().get_job(name).run_config or {})
+        told: dict[str, str] = config["ops"]["refresh_assets"]["config"]
+        return told
+
+    assert told("nightly_reindex") == {"train": "never", "measure": "never"}
+    assert told("evaluate")["train"] == "never"
+    assert not {"measure"} & {*told("evaluate"), *told("retrain"), *told("full_refresh")}
+
+
 def test_every_night_has_one_job_and_the_weekly_one_trains() -> None:
     found = repository(enabled=True, hour=3, time_zone="Europe/Berlin", retrain_day="wednesday")
     nights: dict[int, list[str]] = {}
