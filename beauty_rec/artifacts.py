@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+ROW_GROUP = 65_536
 
 
 @contextmanager
@@ -117,6 +119,18 @@ def write_text_atomic(target: Path, text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
     with atomic_path(target) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def write_rows(
+    rows: pl.DataFrame | pl.LazyFrame, target: Path, compression: Literal["zstd", "lz4"] = "zstd"
+) -> None:
+    """Write Parquet whose bytes depend on the rows only, not on the pieces that they were made in.
+
+    Bytes are versions. A lazy frame streams.
+    """
+    rows.lazy().sink_parquet(
+        target, compression=compression, row_group_size=ROW_GROUP, maintain_order=True
+    )
 
 
 def existing(path: Path) -> Path:

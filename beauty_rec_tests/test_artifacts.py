@@ -4,9 +4,10 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 import pytest
 from safetensors.numpy import save_file
 
@@ -16,6 +17,7 @@ from beauty_rec.artifacts import (
     content_hash,
     sweep_drafts,
     text_hash,
+    write_rows,
     write_text_atomic,
 )
 from beauty_rec.verified import Verified
@@ -162,3 +164,18 @@ def test_vectors_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+@pytest.mark.parametrize("pieces", [90, 700, 40_000])
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_rows_have_the_same_bytes_in_however_many_pieces_they_were_made(
+    tmp_path: Path, pieces: int, compression: Literal["zstd", "lz4"]
+) -> None:
+    numbers = range(150_000)
+    whole = pl.DataFrame({"item": [f"B{n % 977}" for n in numbers], "said": [[n] for n in numbers]})
+    parts = [whole[start : start + pieces] for start in range(0, whole.height, pieces)]
+    for name, rows in (("whole", whole), ("parts", pl.concat(parts, rechunk=False))):
+        write_rows(rows, tmp_path / name, compression)
+    write_rows(pl.scan_parquet(tmp_path / "whole"), tmp_path / "streamed", compression)
+    assert pl.read_parquet(tmp_path / "parts").equals(whole)
+    assert len({content_hash(tmp_path / name) for name in ("whole", "parts", "streamed")}) == 1

@@ -13,14 +13,10 @@ import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 from beauty_rec.artifacts import Vectors, content_hash
-from beauty_rec.cli import app
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.orchestration.code_location import build_definitions
-from beauty_rec.orchestration.refresh.kept import MEASURES
-from beauty_rec.orchestration.refresh.lock import PARENT_TAG
 from beauty_rec.orchestration.refresh.refresh import QUIET
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.recommender.online.requests import RecommendRequest
@@ -237,39 +233,6 @@ def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     assert "BNEW000001" in pl.read_parquet(shop.data / "processed/item_index/ids.parquet")["id"]
 
 
-@pytest.mark.live
-def test_the_job_of_the_night_does_the_same_in_the_records(shop: Shop) -> None:
-    shop.edit_text(shop.split_of("train").row(-2, named=True), "Works for my teenage son at noon.")
-    definitions = build_definitions(Settings(data_dir=shop.data))
-    with open_instance(shop.data) as instance:
-        job = definitions.resolve_job_def("nightly_reindex")
-        done = job.execute_in_process(
-            instance=instance, run_config={**QUIET, **(job.run_config or {})}
-        )
-        counts = done.output_for_node("refresh_assets")
-        assert counts["failed"] == 0
-        tagged = instance.get_runs(dg.RunsFilter(tags={PARENT_TAG: done.run_id}))
-        assert len(tagged) == counts["built"] + 1 > 1  # and the look at the sources
-        assert not any(run.status == dg.DagsterRunStatus.STARTED for run in instance.get_runs())
-        selected = {key.to_user_string() for run in tagged for key in run.asset_selection or ()}
-    assert {"raw_reviews", "split_reviews", "keywords"} <= selected
-    assert not MODELS & selected
-    assert not MEASURES & selected
-    assert "train: its events have changed" in report_notes(shop)
-    # The next full run trains and measures what the night left.
-    told = shop.call("run", "--dry-run").stdout
-    due = {line.split()[1] for line in told.splitlines() if not line.startswith("fresh")}
-    assert due >= MODELS | {"retrieval_candidates[train]"}, told
-    measured = shop.run("--train", "never")
-    assert measured["retrieval_candidates[train]"] == measured["evaluation_report"] == "built"
-    assert "have changed" not in report_notes(shop)
-
-
-def report_notes(shop: Shop) -> str:
-    report = json.loads((shop.data / "evaluation" / "report.json").read_text())
-    return " ".join(report["dataset"]["notes"])
-
-
 def test_search_finds_items(shop: Shop) -> None:
     result = shop.call("search", "a moisturizing shampoo for dry hair", "-k", "3", "--json")
     hits = json.loads(result.stdout)["items"]
@@ -343,26 +306,3 @@ def test_doctor_says_what_is_there(shop: Shop) -> None:
     result = shop.call("doctor")
     assert result.exit_code == 0, result.stdout
     assert re.search(r"ok +text index +version \w{16}, \d+ items", result.stdout)
-
-
-def test_too_many_refused_rows_stop_the_run(shop: Shop, tmp_path: Path) -> None:
-    broken = tmp_path / "reviews.jsonl"
-    good = gzip.decompress(shop.files.reviews.read_bytes())
-    broken.write_bytes(good + b"{broken\n" * 60)
-    other = Shop(tmp_path, Path("unused"))
-    options = ["--reviews", broken, "--data-dir", other.data, "--set", f"encoder.model={tmp_path}"]
-    for _ in range(2):
-        result = CliRunner().invoke(app, ["run", *map(str, options)])
-        assert result.exit_code == 1
-        assert re.search(r"failed +raw_reviews .*check few_refused_rows: \d+ of", result.stdout)
-        assert re.search(r"failed +split_reviews .*not tried", result.stdout)
-    assert not (other.data / "processed" / "split_reviews.parquet").exists()
-
-
-def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        app, ["run", "--reviews", str(tmp_path / "no.jsonl"), "--data-dir", str(tmp_path / "d")]
-    )
-    assert isinstance(result.exception, FileNotFoundError)
-    assert "no.jsonl is not a file; name the reviews with" in str(result.exception)
-    assert not (tmp_path / "d" / "settings.json").exists()

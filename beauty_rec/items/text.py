@@ -111,9 +111,7 @@ class ItemTextBuilder:
 
     def keywords(self, parent_asin: str, without: str | None = None) -> list[str]:
         """Return the item's keywords, most telling first, without those of review ``without``."""
-        end, count = self._ends.get(parent_asin, (0, 0))
-        count = min(count, self._settings.max_reviews + 1)  # one of them may be left out
-        latest = self._said[end - count : end]
+        latest = self._latest(parent_asin, self._settings.max_reviews + 1)  # one may be left out
         reviews = [
             keywords
             for review_id, keywords in latest.select("review_id", "keywords").iter_rows()
@@ -125,10 +123,13 @@ class ItemTextBuilder:
     def contents(self, ids: Iterable[str]) -> Iterator[tuple[object, ...]]:
         """Yield what the text of each item depends on, the background apart."""
         for item in ids:
-            end, count = self._ends.get(item, (0, 0))
-            latest = self._said["keywords"][end - min(count, self._settings.max_reviews) : end]
-            told = self._titles.get(item), self._summaries.get(item), self._features.get(item)
-            yield (*told, latest.to_list())
+            said = self._latest(item, self._settings.max_reviews)["keywords"].to_list()
+            yield self.title(item), self._summaries.get(item), self._features.get(item), said
+
+    def _latest(self, item: str, most: int) -> pl.DataFrame:
+        """Return what the latest reviews of an item say, at most so many."""
+        end, count = self._ends.get(item, (0, 0))
+        return self._said[end - min(count, most) : end]
 
     def texts(self, ids: Sequence[str]) -> pl.DataFrame:
         """Return ``title, text, keywords`` of each item; the tokenizer is asked for all at once."""
@@ -276,7 +277,7 @@ class _Sections(NamedTuple):
 
 
 class _TokenCounter:
-    """Counts tokens, those of an item's keywords in one call of the tokenizer.
+    """Counts tokens, those of many texts in one call of the tokenizer.
 
     What was counted is remembered until there is too much of it.
     """

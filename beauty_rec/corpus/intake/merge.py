@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from beauty_rec.artifacts import write_rows
 from beauty_rec.corpus.intake.convert import LINE
 from beauty_rec.corpus.schema import QUARANTINE_SCHEMA
 
@@ -14,7 +15,6 @@ RANGE_ROWS = 200_000
 """Rows that are sorted and written at once, of a file of a few millions."""
 MOST_RANGES = 32
 """Every range looks into every part: more of them would cost the square of a file's size."""
-ROW_GROUP = 65_536
 
 
 def merge_parts(
@@ -27,7 +27,7 @@ def merge_parts(
     order rows in full, so that the same rows give the same bytes.
     """
     if not parts:
-        write_parquet(pl.DataFrame(schema=schema), target)
+        write_rows(pl.DataFrame(schema=schema), target, "lz4")
         return 0
     keys = (
         pl.scan_parquet(parts, glob=False)
@@ -52,23 +52,13 @@ def merge_parts(
             yield rows.select(list(schema)).collect().sort(sort_by)
 
     if len(bounds) == 1:
-        write_parquet(next(ranges()), target)
+        write_rows(next(ranges()), target, "lz4")
     else:
-        write_parquet(register_io_source(io_source=ranges, schema=pl.Schema(schema)), target)
+        write_rows(register_io_source(io_source=ranges, schema=pl.Schema(schema)), target, "lz4")
     return len(repeated)
 
 
 def merge_quarantine(parts: list[Path], target: Path) -> None:
     """Write the refused rows of all parts, in the order of the file, to ``target``."""
     empty = pl.DataFrame(schema=QUARANTINE_SCHEMA)
-    write_parquet(pl.scan_parquet(parts, glob=False) if parts else empty, target)
-
-
-def write_parquet(rows: pl.DataFrame | pl.LazyFrame, target: Path) -> None:
-    """Write Parquet (lz4) whose bytes depend on the rows only; a lazy frame streams."""
-    rows.lazy().sink_parquet(
-        target,
-        compression="lz4",
-        row_group_size=ROW_GROUP,
-        maintain_order=True,
-    )
+    write_rows(pl.scan_parquet(parts, glob=False) if parts else empty, target, "lz4")

@@ -8,12 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from beauty_rec.artifacts import atomic_path
+from beauty_rec.artifacts import atomic_path, write_rows
 from beauty_rec.corpus.intake.blocks import iter_blocks
 from beauty_rec.corpus.intake.convert import LINE, Refusals, valid_rows
 from beauty_rec.corpus.intake.errors import CorpusFileError
 from beauty_rec.corpus.intake.ingest import Intake, no_rows
-from beauty_rec.corpus.intake.merge import write_parquet
 from beauty_rec.corpus.schema import PROFILE, QUARANTINE_SCHEMA
 from beauty_rec.corpus.text import clean_text
 from beauty_rec.settings import CorpusSettings
@@ -59,8 +58,8 @@ def ingest_profiles(
     columns = [_column(users, field) for field in sorted(fields - {"user_id"})]
     with atomic_path(target) as draft, atomic_path(quarantine) as refused_draft:
         kept = users.select("user_id", *(column for column in columns if column is not None))
-        write_parquet(kept, draft)
-        write_parquet(pl.concat(refused_frames), refused_draft)
+        write_rows(kept, draft, "lz4")
+        write_rows(pl.concat(refused_frames), refused_draft, "lz4")
     return Intake(
         rows=rows + refused.total(),
         kept=len(users),

@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from beauty_rec.artifacts import content_hash, write_rows
 from beauty_rec.orchestration.catalogue.language_model import (
     EXAMPLES,
     examples,
@@ -63,7 +64,7 @@ def keywords(
                 draft,
             )
         else:  # its own store of answers asks nothing twice
-            extract_keywords(reviews, extractor).write_parquet(draft, compression="zstd")
+            write_rows(extract_keywords(reviews, extractor), draft)
         found = pl.scan_parquet(draft, glob=False)
         context.add_asset_metadata(reading_metadata(extractor, found))
     facts = frame_metadata("keywords", found)
@@ -204,8 +205,7 @@ def merged_items(
     with store.shared("processed/word_background.json") as path:
         background = steady_background(path, keywords, used_code_version(context))
     context.add_asset_metadata(side_product(path, "processed/word_background.json"))
-    made_with = background.reviews, sorted(background.frequency.items())
-    with reused_rows(context, settings, settings.encoder.model, made_with) as reused:
+    with reused_rows(context, settings, settings.encoder.model, content_hash(path)) as reused:
         merged = merge_items(
             raw_items,
             item_attributes,

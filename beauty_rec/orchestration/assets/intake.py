@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 import polars as pl
 
-from beauty_rec.artifacts import atomic_path, content_hash, text_hash
+from beauty_rec.artifacts import atomic_path, content_hash, text_hash, write_rows
 from beauty_rec.orchestration.catalogue.markdown import (
     frame_metadata,
     markdown_table,
@@ -88,7 +88,7 @@ def in_parts(
     if isinstance(made, pl.DataFrame):
         context.add_asset_metadata(frame_metadata(name, made.lazy()))
         frame, made = made, store.draft(f"{name}.parquet")
-        frame.write_parquet(made, compression="zstd")
+        write_rows(frame, made)
     said = json.dumps(dict(refused), sort_keys=True)
     parts = {ROWS: content_hash(made), REFUSED: text_hash(said)}
     context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(parts)))
@@ -176,13 +176,11 @@ def without_forgotten(
 
 def _hide_excerpts(settings: Settings, quarantine: Path) -> None:
     """Take what forgotten users wrote out of the refused rows, whose number and reasons stay."""
-    from beauty_rec.corpus.intake.merge import write_parquet
-
     refused = pl.read_parquet(quarantine, glob=False)
     hidden = _forgotten(settings).without_excerpts(refused)
     if not hidden.equals(refused):
         with atomic_path(quarantine) as draft:
-            write_parquet(hidden, draft)
+            write_rows(hidden, draft, "lz4")
 
 
 def _forgotten(settings: Settings) -> "Forgotten":

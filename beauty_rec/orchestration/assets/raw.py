@@ -3,12 +3,11 @@
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import dagster as dg
 import polars as pl
 
-from beauty_rec.artifacts import content_hash
+from beauty_rec.artifacts import content_hash, write_rows
 from beauty_rec.orchestration.assets.intake import (
     ROWS,
     given_rows,
@@ -162,7 +161,7 @@ def split_reviews(
     times = raw_reviews.select("timestamp").collect()["timestamp"]
     cuts = time_split.cut_times(times, settings.corpus)
     draft = store.draft("split_reviews.parquet")
-    _stream(time_split.split_reviews(raw_reviews, cuts), draft, "zstd")
+    write_rows(time_split.split_reviews(raw_reviews, cuts), draft)
     reviews = pl.scan_parquet(draft, glob=False)
     context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(_versions(reviews))))
     counts = reviews.group_by("split").len().collect(engine="streaming")
@@ -180,11 +179,6 @@ def split_reviews(
     return draft
 
 
-def _stream(rows: pl.LazyFrame, path: Path, compression: Literal["zstd", "lz4"]) -> None:
-    """Write the same bytes as ``write_parquet`` of all rows, of which only some are in memory."""
-    rows.sink_parquet(path, compression=compression, maintain_order=True)
-
-
 def _versions(reviews: pl.LazyFrame) -> dict[str, str]:
     """Return a version of each split's rows, and of the set of items, which is all that a
     measurement on one split needs to know of the others."""
@@ -192,7 +186,7 @@ def _versions(reviews: pl.LazyFrame) -> dict[str, str]:
     def digest(rows: pl.LazyFrame) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.parquet"
-            _stream(rows, path, "lz4")
+            write_rows(rows, path, "lz4")
             return content_hash(path)[:16]
 
     parts: dict[str, str] = {split: digest(reviews.filter(split=split)) for split in SPLITS}

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beauty_rec.artifacts import content_hash
+from beauty_rec.artifacts import content_hash, write_rows
 from beauty_rec.orchestration.stage.ray_data import Work, spread
 from beauty_rec.orchestration.stage.stage import used_code_version
 from beauty_rec.row_cache import Reuse, ReusedRows, content_keys, maker_of
@@ -118,7 +118,7 @@ def reused_keywords(
             found.with_columns(names.get_columns()).write_parquet(parts[-1], compression="lz4")
             rows += batch.height
         whole = pl.scan_parquet(parts, glob=False)
-        whole.sink_parquet(target, compression="zstd", maintain_order=True)
+        write_rows(whole, target)
         _tell(context, reused.computed, rows)
 
 

@@ -16,7 +16,7 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
-from beauty_rec.artifacts import Vectors, atomic_path, file_hashes, hash_of_files
+from beauty_rec.artifacts import Vectors, atomic_path, file_hashes, hash_of_files, write_rows
 from beauty_rec.measures.finite import refuse_non_finite
 from beauty_rec.orchestration.catalogue.markdown import frame_metadata
 from beauty_rec.orchestration.storage.contents import (
@@ -137,8 +137,7 @@ class FrameIOManager(ArtifactIOManager):
     extension = ".parquet"
 
     def write(self, value: pl.DataFrame, path: Path) -> None:
-        # The bytes, which are the data version, would tell in how many pieces a frame was made.
-        value.rechunk().write_parquet(path, compression="zstd")
+        write_rows(value, path)
 
     def read(self, path: Path, annotation: Any) -> pl.DataFrame | pl.LazyFrame | Path:
         if annotation is Path:

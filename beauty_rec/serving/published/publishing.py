@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from beauty_rec.artifacts import write_rows
 from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.corpus.intake.given import contents_of
 from beauty_rec.recommender.online.sets.manifest import Manifest
@@ -146,7 +147,7 @@ def _written(root: Path, frames: Mapping[str, pl.DataFrame]) -> Iterator[dict[st
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))
     try:
         for name, frame in frames.items():
-            frame.write_parquet(draft / name, compression="zstd")
+            write_rows(frame, draft / name)
         yield {name: draft / name for name in frames}
     finally:
         shutil.rmtree(draft)

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beauty_rec.artifacts import atomic_path
+from beauty_rec.artifacts import atomic_path, write_rows
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.settings import Settings
 from beauty_rec.towers.items.features import PAD, Content, ItemFeatures, item_features
@@ -46,8 +46,8 @@ class PastInputs:
             draft.mkdir()
             for start, attributes in self.attributes.items():
                 (draft / str(start)).mkdir()
-                attributes.write_parquet(draft / str(start) / ATTRIBUTES, compression="zstd")
-                self.rows[start].write_parquet(draft / str(start) / ROWS, compression="zstd")
+                write_rows(attributes, draft / str(start) / ATTRIBUTES)
+                write_rows(self.rows[start], draft / str(start) / ROWS)
             np.save(draft / TOWER, tower)
             np.save(draft / TEXTS, texts)
             (draft / STARTS).write_text(json.dumps(list(self.attributes)), encoding="utf-8")

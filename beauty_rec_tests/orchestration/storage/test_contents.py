@@ -13,7 +13,7 @@ from beauty_rec.artifacts import Vectors, content_hash
 from beauty_rec.orchestration.refresh.refresh import plan, preview, refresh
 from beauty_rec.orchestration.stage.partitions import only, splits
 from beauty_rec.orchestration.stage.stage import for_settings, stage
-from beauty_rec.orchestration.storage.io_managers import FrameIOManager, io_managers
+from beauty_rec.orchestration.storage.io_managers import io_managers
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 from beauty_rec_tests.harm import HARMS, flip_bit
@@ -73,16 +73,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
         small = Small(tmp_path_factory.mktemp("small"), instance)
         assert len(small.run()) == 5
         yield small
-
-
-def test_a_frame_has_the_same_bytes_in_however_many_pieces_it_was_made(tmp_path: Path) -> None:
-    whole = pl.DataFrame({"item": [f"B{number}" for number in range(5_000)]})
-    frames = FrameIOManager(ArtifactStore(url=str(tmp_path), scratch=str(tmp_path)), "")
-    for name, rows in (("one", 5_000), ("few", 700), ("many", 90)):
-        pieces = [whole[start : start + rows] for start in range(0, whole.height, rows)]
-        frames.write(pl.concat(pieces, rechunk=False), tmp_path / name)
-    assert content_hash(tmp_path / "one") == content_hash(tmp_path / "few")
-    assert content_hash(tmp_path / "one") == content_hash(tmp_path / "many")
 
 
 PLACES = {
