@@ -124,11 +124,12 @@ def write_text_atomic(target: Path, text: str) -> None:
 def write_rows(
     rows: pl.DataFrame | pl.LazyFrame, target: Path, compression: Literal["zstd", "lz4"] = "zstd"
 ) -> None:
-    """Write Parquet whose bytes depend on the rows only, not on the pieces that they were made in.
+    """Write Parquet whose bytes, which are a version, tell of no pieces that a frame was made in.
 
-    Bytes are versions. A lazy frame streams.
+    A lazy frame streams; its bytes follow the row groups of the files that it is read from.
     """
-    rows.lazy().sink_parquet(
+    whole = rows.rechunk().lazy() if isinstance(rows, pl.DataFrame) else rows
+    whole.sink_parquet(
         target, compression=compression, row_group_size=ROW_GROUP, maintain_order=True
     )
 

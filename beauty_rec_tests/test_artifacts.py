@@ -174,8 +174,7 @@ def test_rows_have_the_same_bytes_in_however_many_pieces_they_were_made(
     numbers = range(150_000)
     whole = pl.DataFrame({"item": [f"B{n % 977}" for n in numbers], "said": [[n] for n in numbers]})
     parts = [whole[start : start + pieces] for start in range(0, whole.height, pieces)]
-    for name, rows in (("whole", whole), ("parts", pl.concat(parts, rechunk=False))):
+    for name, rows in (("whole", whole), ("pieced", pl.concat(parts, rechunk=False))):
         write_rows(rows, tmp_path / name, compression)
-    write_rows(pl.scan_parquet(tmp_path / "whole"), tmp_path / "streamed", compression)
-    assert pl.read_parquet(tmp_path / "parts").equals(whole)
-    assert len({content_hash(tmp_path / name) for name in ("whole", "parts", "streamed")}) == 1
+        assert pl.read_parquet(tmp_path / name).equals(whole)
+    assert content_hash(tmp_path / "whole") == content_hash(tmp_path / "pieced")
