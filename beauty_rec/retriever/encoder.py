@@ -21,6 +21,12 @@ from tqdm import tqdm
 from beauty_rec.artifacts import atomic_path, write_text_atomic
 from beauty_rec.retriever.encoding.precision import may_quantize, reduced_precision
 from beauty_rec.retriever.encoding.quantized_linear import QuantizedLinears
+from beauty_rec.retriever.encoding.recent import (
+    WORTHWHILE,
+    RecentVectors,
+    model_digest,
+    texts_digest,
+)
 from beauty_rec.retriever.encoding.token_batches import made_ahead, token_batches
 from beauty_rec.retriever.model_files import resolve_model, unavailable
 from beauty_rec.retriever.packed_linear import PackedLinears
@@ -34,6 +40,9 @@ _TOKENIZED = 4_096
 """Texts of one call of the tokenizer, whose answer is Python lists."""
 _FEW = 16
 """Texts that are one batch whatever their lengths: a request's."""
+
+_RECENT = RecentVectors()
+"""Of all encoders on this process's CPU."""
 
 Tokens = Mapping[str, list[list[int]]]
 """Of each text, ``input_ids`` and its companions."""
@@ -105,7 +114,7 @@ class TextEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors float32 ``[N, D]`` of queries, cut at ``max_query_tokens``."""
-        return self._encode(texts, self.max_query_tokens, "queries")
+        return self._recalled(texts, self.max_query_tokens, "queries")
 
     def encode_contexts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return :meth:`encode_queries` of texts whose scores are to be the same one by one.
@@ -127,7 +136,7 @@ class TextEncoder:
             reduced: in the encoder's precision; otherwise in float32.
         """
         int8 = quantized and self.may_quantize
-        return self._encode(texts, self.max_item_tokens, "items", reduced=reduced, quantized=int8)
+        return self._recalled(texts, self.max_item_tokens, "items", reduced=reduced, quantized=int8)
 
     def precision_of_items(self, *, quantized: bool) -> str:
         """Return the name of what :meth:`encode_items` computes in."""
@@ -205,6 +214,16 @@ class TextEncoder:
                 "max_item_tokens": self.max_item_tokens,
             }
             write_text_atomic(draft / _LIMITS_FILE, json.dumps(limits, indent=2) + "\n")
+
+    def _recalled(
+        self, texts: Sequence[str], max_tokens: int, what: str, **mode: bool
+    ) -> NDArray[np.float32]:
+        """Return :meth:`_encode`, of many texts on a CPU what the last call of the same gave."""
+        if not self._on_cpu or len(texts) < WORTHWHILE:
+            return self._encode(texts, max_tokens, what, **mode)
+        how = (max_tokens, self._budget, self.reduced, *sorted(mode.items()))
+        key = (model_digest(self.model), texts_digest(texts), how)
+        return _RECENT.of(key, lambda: self._encode(texts, max_tokens, what, **mode))
 
     def _encode(
         self,

@@ -182,6 +182,8 @@ def _train(
             torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
             scaler.step(optimizer)
             scaler.update()
+            for parameter in trained:  # the fused AdamW does not say that it changes them
+                torch.autograd.graph.increment_version(parameter)
             optimizer.zero_grad(set_to_none=True)
             log.losses.append(round(team.mean(loss.detach()), 6))
             bar.update()

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from beauty_rec.retriever.encoder import TextEncoder
+from beauty_rec.retriever.encoding.recent import WORTHWHILE
 from beauty_rec.retriever.finetune import _freeze, fine_tune
 from beauty_rec.retriever.model_card import TrainingLog
 from beauty_rec.settings import EncoderSettings
@@ -108,6 +109,25 @@ def test_it_stops_early_and_keeps_the_best(
     assert log.best_step == log.evaluations[1][0]
     assert len(log.losses) < log.planned_steps
     assert "Stopped early" in (tmp_path / "t/README.md").read_text()
+
+
+def test_every_look_is_at_the_weights_of_then(
+    make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    """No copy of the weights, and no vector that was made with them, outlives a step."""
+    texts = [f"a comb, number {n}" for n in range(WORTHWHILE)]
+    seen = []
+
+    def look(encoder: TextEncoder) -> float:
+        same = TextEncoder.load(encoder_settings.model, encoder_settings)
+        same.model.load_state_dict(encoder.model.state_dict())
+        np.testing.assert_array_equal(encoder.encode_contexts(["x"]), same.encode_contexts(["x"]))
+        seen.append(encoder.encode_items(texts).tobytes())
+        return 0.0
+
+    recipe = settings(epochs=2, patience=2)
+    fine_tune(make_pairs(16), encoder_settings, recipe, tmp_path / "t", tmp_path / "c", look)
+    assert len(seen) == len(set(seen)) == 3
 
 
 @pytest.mark.parametrize("items", [0, 1])
