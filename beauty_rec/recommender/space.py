@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.recommender.first_pass import FirstPass
+from beauty_rec.recommender.scored import are_in
 from beauty_rec.search.near_ties import SLACK, ranked
+from beauty_rec.search.top import leading
 from beauty_rec.towers.users.item_matrix import ItemMatrix, aligned
 
 SPARE_ROWS = 1_024
@@ -55,8 +57,8 @@ class ItemSpace:
         tower_stop: columns of the item tower.
         text_start: first column of the text block.
         has_text: bool, of each row.
-        first_pass: all rows once more, quick to multiply.
-        spare: what is free of ``later``, and of the same rows of the first pass.
+        first_pass: the rows of the set once more, quick to multiply, and bounds for all.
+        spare: what is free of ``later``.
     """
 
     ids: list[str]
@@ -93,7 +95,7 @@ class ItemSpace:
             items.tower,
             text_start,
             np.asarray(matrix[:, text_start:].any(axis=1)),
-            FirstPass.of(kept, starts, spare),
+            FirstPass.of(kept, starts),
             SpareRows(len(items.ids)),
         )
 
@@ -133,7 +135,8 @@ class ItemSpace:
 
         Good for :meth:`best`, which knows how far they are off.
         """
-        return self.first_pass.scores(torch.from_numpy(queries), len(self.ids))
+        later = self.later[: len(self.ids) - len(self.matrix)]
+        return self.first_pass.scores(torch.from_numpy(queries), later)
 
     def best(
         self,
@@ -145,7 +148,8 @@ class ItemSpace:
         """Return the rows of the ``k`` best finite scores and exact scores, best first.
 
         What may be among the best is summed again in float64, since sums in float32 depend on
-        where a row stands; ties are in the order of the rows, as the pipeline has them.
+        where a row stands; ties are in the order of the rows, as the pipeline has them. The exact
+        scores of those that seem the best tell what another one has to reach.
 
         Args:
             scores: float32 ``[rows]``, of :meth:`scores`; ``-inf`` for what is hidden.
@@ -154,15 +158,25 @@ class ItemSpace:
             among: int64, ascending, the rows that are looked at; None: all.
         """
         own = scores if among is None else scores[torch.from_numpy(among)]
-        places = self.first_pass.contenders(own, query, k + SLACK)
+        places, _ = leading(own.numpy(), k + SLACK)
+        exact = self.exact(places if among is None else among[places], query)
+        if len(places) == k + SLACK:
+            near = self.first_pass.contenders(own, query, float(exact.min()), among)
+            new = near[~are_in(near, np.sort(places))]
+            places = np.concatenate([places, new])
+            further = self.exact(new if among is None else among[new], query)
+            exact = np.concatenate([exact, further])
         rows = places if among is None else among[places]
-        exact = self.exact(rows, query)
         order = ranked(exact, rows)[:k]
         return rows[order], exact[order]
 
-    def exact(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return float32 ``[len(rows)]``: inner products, summed in float64."""
-        found, asked = np.empty(len(rows), np.float32), query.astype(np.float64)
+    def exact(self, rows: NDArray[np.int64], queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return inner products, summed in float64: float32 ``[len(rows)]`` of a query ``[W]``.
+
+        Of several queries ``[Q, W]`` it is ``[len(rows), Q]``: each row is fetched once.
+        """
+        asked = queries.astype(np.float64).T
+        found = np.empty((len(rows), *asked.shape[1:]), np.float32)
         for start in range(0, len(rows), AT_ONCE):
             some = slice(start, start + AT_ONCE)
             found[some] = self.vectors(rows[some]).astype(np.float64) @ asked
@@ -179,7 +193,7 @@ class ItemSpace:
         return replace(
             grown,
             has_text=np.concatenate([self.has_text, texts]),
-            first_pass=grown.first_pass.with_rows(start, torch.from_numpy(vectors)),
+            first_pass=grown.first_pass.with_rows(torch.from_numpy(vectors)),
             ids=[*self.ids, *names],
             row_of=self.row_of | dict(zip(names, range(start, stop), strict=True)),
         )
@@ -190,6 +204,5 @@ class ItemSpace:
         return replace(
             self,
             later=torch.cat([self.later, torch.zeros(more, self.width)]),
-            first_pass=self.first_pass.with_room(more),
             spare=SpareRows(rows),
         )

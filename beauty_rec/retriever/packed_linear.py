@@ -29,26 +29,20 @@ def padded_rows(rows: int) -> int:
     return -(-rows // step) * step
 
 
-def packs(dtype: torch.dtype = torch.float32) -> bool:
-    """Whether this build of PyTorch, on this CPU, can reorder a matrix for oneDNN."""
-    if not (
-        torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    ):
-        return False
-    return dtype == torch.float32 or (
-        dtype == torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
+def packs() -> bool:
+    """Whether this build of PyTorch, on this CPU, can reorder a float32 matrix for oneDNN."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 class PackedMatrix:
-    """A reordered copy of a matrix ``[N, W]`` on a CPU, to be multiplied with rows of its dtype.
+    """A reordered copy of a float32 matrix ``[N, W]`` on a CPU, to be multiplied with rows.
 
     Where it cannot be reordered, see :func:`packs`, it is multiplied as it is.
     """
 
     def __init__(self, matrix: torch.Tensor) -> None:
         self._columns = len(matrix)
-        self._reordered = packs(matrix.dtype)
+        self._reordered = packs()
         self._matrix = matrix.detach()
         if self._reordered:
             with torch.no_grad():
@@ -58,7 +52,7 @@ class PackedMatrix:
         return self._columns
 
     def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """Return ``rows @ matrix.T + bias``, ``[B, N]``, of rows ``[B, W]``, in the same dtype."""
+        """Return ``rows @ matrix.T + bias``, ``[B, N]``, of rows ``[B, W]``, in float32."""
         if not self._reordered:
             return nn.functional.linear(rows, self._matrix, bias)
         missing = padded_rows(len(rows)) - len(rows)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.recommender.first_pass import FirstPass
 from beauty_rec.recommender.space import SPARE_ROWS, ItemSpace
 from beauty_rec.towers.users.item_matrix import ItemMatrix
+from beauty_rec_tests.recommender.test_first_pass import both
 
 N, W = 60, 12
 TOWER, STATISTICS, TEXT = 5, 3, 4
@@ -21,22 +21,22 @@ IDS = [f"i{row}" for row in range(N)]
 NO_TEXTS = Vectors([], np.zeros((0, TEXT), np.float32))
 
 
-def made(dtype: torch.dtype | None = None) -> ItemSpace:
-    """The space of the items; ``dtype``: of the first pass."""
+def made(quantized: bool | None = None) -> ItemSpace:
+    """The space of the items; ``quantized``: its first pass."""
     items = ItemMatrix(Vectors(IDS, MATRIX), TOWER, STATISTICS, TEXT, 0)
     space = ItemSpace.of(items, NO_TEXTS)
     starts = (0, TOWER, TOWER + STATISTICS)
-    quick = FirstPass.of(space.matrix[:N], starts, SPARE_ROWS, dtype)
+    quick = FirstPass.of(space.matrix[:N], starts, quantized)
     return replace(space, first_pass=quick)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@both
 @pytest.mark.parametrize("queries", [1, 2, 3, 11, 12, 40])
-def test_scores_and_best_are_exact(queries: int, dtype: torch.dtype) -> None:
-    space = made(dtype)
+def test_scores_and_best_are_exact(queries: int, quantized: bool) -> None:
+    space = made(quantized)
     asked = draw.normal(size=(queries, W)).astype(np.float32)
     scores = space.scores(asked)
-    if dtype == torch.float32:
+    if not quantized:
         np.testing.assert_allclose(scores.numpy(), asked @ MATRIX.T, rtol=1e-4, atol=1e-4)
     wanted = MATRIX.astype(np.float64) @ asked[0]
     order = np.lexsort((np.arange(N), -wanted.astype(np.float32)))
@@ -71,7 +71,7 @@ def test_texts_are_the_last_columns_wherever_they_come_from() -> None:
 
 
 def test_items_that_come_later_are_found_and_older_spaces_do_not_see_them() -> None:
-    space = made(torch.float32)
+    space = made(False)
     vectors = 9 * draw.normal(size=(2, W)).astype(np.float32)
     grown = space.with_items(["new", "i4"], vectors)
     scores = grown.scores(vectors[:1])[0]
@@ -86,9 +86,9 @@ def test_items_that_come_later_are_found_and_older_spaces_do_not_see_them() -> N
     np.testing.assert_allclose(grown.scores(many), np.tile(scores, (8, 1)), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_two_spaces_that_grow_from_one_have_each_their_own_items(dtype: torch.dtype) -> None:
-    space = made(dtype)
+@both
+def test_two_spaces_that_grow_from_one_have_each_their_own_items(quantized: bool) -> None:
+    space = made(quantized)
     added = 9 * draw.normal(size=(3, 2, W)).astype(np.float32)
     added[1, :, TOWER + STATISTICS :] = 0  # without text
     one = space.with_items(["a", "b"], added[0])

@@ -32,20 +32,16 @@ def test_a_changed_weight_is_packed_again() -> None:
             )
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("reordered", [True, False])
 @pytest.mark.parametrize("rows", [1, 5, 8, 33])
-def test_a_matrix_times_rows(
-    rows: int, reordered: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_matrix_times_rows(rows: int, reordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not reordered:  # as on a CPU, or in a build of PyTorch, that cannot
-        monkeypatch.setattr("beauty_rec.retriever.packed_linear.packs", lambda dtype: False)
-    matrix, asked = torch.randn(50, 16).to(dtype), torch.randn(rows, 16).to(dtype)
+        monkeypatch.setattr("beauty_rec.retriever.packed_linear.packs", lambda: False)
+    matrix, asked = torch.randn(50, 16), torch.randn(rows, 16)
     packed = PackedMatrix(matrix)
     assert len(packed) == 50
-    wanted = (asked.double() @ matrix.double().T).to(dtype)
-    near = {torch.float32: 1e-5, torch.bfloat16: 2**-7}[dtype]  # a step of bfloat16
-    torch.testing.assert_close(packed.times(asked), wanted, rtol=near, atol=1e-5)
+    wanted = (asked.double() @ matrix.double().T).float()
+    torch.testing.assert_close(packed.times(asked), wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", [nn.Linear(2, 2).double(), nn.Embedding(2, 2)])

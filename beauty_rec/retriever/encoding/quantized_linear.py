@@ -15,7 +15,8 @@ from torch import nn
 
 from beauty_rec.retriever.packed_linear import replaced
 
-_LEVELS, _ZERO = 127.0, 128
+LEVELS, _ZERO = 127.0, 128
+"""Of either sign; where zero lies in uint8."""
 _UNUSED_SCALE = 1.0
 
 
@@ -54,13 +55,18 @@ class QuantizedLinears:
                 self._last.forget()
 
 
+def unsigned(whole: torch.Tensor) -> torch.Tensor:
+    """Return int8 as uint8 with zero at 128."""
+    return (whole.to(torch.int16) + _ZERO).to(torch.uint8)
+
+
 def quantized_rows(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return rows ``[N, W]`` as uint8 with zero at 128, and the scale ``[N, 1]`` of each.
 
     oneDNN's fast products take unsigned rows.
     """
     largest = torch.maximum(rows.amax(1, keepdim=True), -rows.amin(1, keepdim=True))
-    scale = largest.float().clamp_min_(1e-12).div_(_LEVELS)
+    scale = largest.float().clamp_min_(1e-12).div_(LEVELS)
     # Cut off after half was added: as rounding does, in one pass over memory less.
     return (rows * scale.reciprocal()).add_(_ZERO + 0.5).to(torch.uint8), scale
 
@@ -82,6 +88,31 @@ class _LastInput:
         return self._found
 
 
+def int8_rows(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rows ``[N, W]`` as int8, to the nearest, and the scale ``[N]`` of each."""
+    scales = rows.abs().amax(1).clamp_min(1e-12) / LEVELS
+    return (rows / scales[:, None]).round().to(torch.int8), scales
+
+
+class Int8Weight:
+    """Rows of :func:`int8_rows`, reordered for products with rows of :func:`quantized_rows`."""
+
+    def __init__(self, whole: torch.Tensor, scales: torch.Tensor) -> None:
+        self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.long)
+        self._packed = torch.ops.onednn.qlinear_prepack(whole, None)
+
+    def __len__(self) -> int:
+        return len(self._scales)
+
+    def times(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return float32 ``[B, N]`` for rows uint8 ``[B, W]``, to be multiplied by their scales."""
+        out: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
+            rows, _UNUSED_SCALE, _ZERO, self._packed, self._scales, self._zeros,
+            None, _UNUSED_SCALE, 0, torch.float32, "none", [], "",
+        )  # fmt: skip
+        return out
+
+
 class _Quantized:
     def __init__(self, linear: nn.Linear, last: _LastInput) -> None:
         self.linear, self._last = linear, last
@@ -92,18 +123,11 @@ class _Quantized:
         if weight._version == self._version:
             return
         with torch.no_grad():
-            scales = weight.abs().amax(1).clamp_min(1e-12) / _LEVELS
-            whole = (weight / scales[:, None]).round().to(torch.int8)
-        self._scales, self._zeros = scales, torch.zeros(len(scales), dtype=torch.long)
-        self._packed = torch.ops.onednn.qlinear_prepack(whole, None)
+            self._weight = Int8Weight(*int8_rows(weight))
         self._version = weight._version
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         whole, scale = self._last.quantized(rows)
-        out: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
-            whole, _UNUSED_SCALE, _ZERO, self._packed, self._scales, self._zeros,
-            None, _UNUSED_SCALE, 0, torch.float32, "none", [], "",
-        )  # fmt: skip
-        bias = self.linear.bias
+        out, bias = self._weight.times(whole), self.linear.bias
         out = out * scale if bias is None else torch.addcmul(bias, out, scale)
         return out.reshape(*rows.shape[:-1], -1)
