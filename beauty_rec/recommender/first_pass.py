@@ -95,9 +95,9 @@ class FirstPass:
             starts: the first column of each block, the first of all 0.
             quantized: in int8; None: if this CPU multiplies that faster.
         """
-        quantized = multiplies_int8() if quantized is None else quantized
+        quantized = len(matrix) > 0 and (multiplies_int8() if quantized is None else quantized)
         columns = torch.ones(matrix.shape[1])
-        if quantized and len(matrix):
+        if quantized:
             columns = matrix.abs().amax(0).clamp_min(1e-12)
         whole, scales = torch.empty(matrix.shape, dtype=torch.int8), torch.empty(len(matrix))
         longest, lost = np.zeros(len(starts)), [np.zeros((0, len(starts)), np.float32)]

@@ -42,7 +42,7 @@ class PackedMatrix:
 
     def __init__(self, matrix: torch.Tensor) -> None:
         self._columns = len(matrix)
-        self._reordered = packs()
+        self._reordered = packs() and len(matrix) > 0
         self._matrix = matrix.detach()
         if self._reordered:
             with torch.no_grad():

@@ -91,3 +91,12 @@ def test_rows_that_come_later_have_bounds_of_their_own(quantized: bool) -> None:
     found = full.contenders(scores[some], matrix[0], least, some)
     assert set(np.flatnonzero(exact[some] >= least)) <= set(found.tolist())
     assert small.scores(torch.from_numpy(matrix[:2]), NONE).shape == (2, N // 2)
+
+
+@both
+def test_a_shop_may_begin_without_items(quantized: bool) -> None:
+    later = torch.from_numpy(drawn(8, alike=False)[:5])
+    first_pass = FirstPass.of(NONE, STARTS, quantized).with_rows(later)
+    scores = first_pass.scores(later[:1], later)[0]
+    torch.testing.assert_close(scores, later @ later[0])
+    assert first_pass.contenders(scores, later[0].numpy(), -1e9).tolist() == [*range(5)]
