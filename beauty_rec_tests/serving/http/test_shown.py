@@ -82,7 +82,7 @@ def test_what_nobody_sees_now_is_no_impression(client: TestClient, engine: Engin
     past = {"user_id": USER, "at": 1_500_000_000_000}
     assert client.post("/v1/recommend", json=past).json()["recommendation_id"]
     assert client.head("/v1/search", params={"q": "rose soap"}).status_code == 200
-    empty = {"filters": {"min_price": 1e8}}
+    empty = {"filters": {"category": ["soap"], "min_price": 1e8}}
     assert client.post("/v1/recommend", json=empty).json()["items"] == []
     time.sleep(WITHIN_SECONDS)
     assert rows(engine).keys() == before
