@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "beauty_rec"
+TRANSFORMERS = {"sentence_transformers", "transformers"}
 
 FLOORS = (
     {"settings"},
@@ -160,6 +161,16 @@ def test_no_pickle_in_the_package() -> None:
         modules = {m.split(".")[0] for m in imported_modules(path)}
         assert not modules & {"pickle", "cloudpickle", "joblib", "dill"}, path
         assert "torch.load" not in path.read_text(encoding="utf-8"), path
+
+
+def test_transformers_are_imported_where_they_are_used() -> None:
+    """They take three seconds: a server's help, or a search without an encoder, does not wait."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+                heavy = {name.split(".")[0] for name in names} & TRANSFORMERS
+                assert not heavy, f"{path}: {heavy}"
 
 
 def test_loading_the_code_location_stays_light() -> None:

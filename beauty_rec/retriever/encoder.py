@@ -21,15 +21,11 @@ from tqdm import tqdm
 from beauty_rec.artifacts import atomic_path, write_text_atomic
 from beauty_rec.retriever.encoding.precision import may_quantize, reduced_precision
 from beauty_rec.retriever.encoding.quantized_linear import QuantizedLinears
-from beauty_rec.retriever.encoding.recent import (
-    WORTHWHILE,
-    RecentVectors,
-    model_digest,
-    texts_digest,
-)
+from beauty_rec.retriever.encoding.recent import WORTHWHILE, RecentVectors, model_digest
 from beauty_rec.retriever.encoding.token_batches import made_ahead, token_batches
 from beauty_rec.retriever.model_files import resolve_model, unavailable
 from beauty_rec.retriever.packed_linear import PackedLinears
+from beauty_rec.row_cache import maker_of
 from beauty_rec.settings import EncoderSettings, offline
 
 if TYPE_CHECKING:
@@ -221,8 +217,8 @@ class TextEncoder:
         """Return :meth:`_encode`, of many texts on a CPU what the last call of the same gave."""
         if not self._on_cpu or len(texts) < WORTHWHILE:
             return self._encode(texts, max_tokens, what, **mode)
-        how = (max_tokens, self._budget, self.reduced, *sorted(mode.items()))
-        key = (model_digest(self.model), texts_digest(texts), how)
+        how = max_tokens, self._budget, self.reduced, sorted(mode.items())
+        key = maker_of(model_digest(self.model), how, list(texts))
         return _RECENT.of(key, lambda: self._encode(texts, max_tokens, what, **mode))
 
     def _encode(

@@ -8,12 +8,15 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 Matrix = NDArray[np.float32]
 WORTHWHILE = 256
@@ -46,7 +49,7 @@ class RecentVectors:
         return found
 
 
-def model_digest(model: SentenceTransformer) -> str:
+def model_digest(model: "SentenceTransformer") -> str:
     """Return 32 hex digits that stand for a model as it is: weights, modules, tokenizer.
 
     All weights are read: not every optimizer tells PyTorch that it has changed them.
@@ -58,17 +61,7 @@ def model_digest(model: SentenceTransformer) -> str:
     return digest.hexdigest()[:32]
 
 
-def texts_digest(texts: Sequence[str]) -> str:
-    """Return 32 hex digits that stand for texts in their order."""
-    digest = hashlib.sha256()
-    for text in texts:
-        told = text.encode("utf-8", "surrogatepass")
-        digest.update(len(told).to_bytes(8, "little"))
-        digest.update(told)
-    return digest.hexdigest()[:32]
-
-
-def _tokenizer(model: SentenceTransformer) -> str:
+def _tokenizer(model: "SentenceTransformer") -> str:
     backend = getattr(model.tokenizer, "backend_tokenizer", None)
     if backend is None:
         return repr(model.tokenizer)
