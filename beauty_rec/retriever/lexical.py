@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,8 +25,6 @@ from scipy import sparse
 from beauty_rec.artifacts import atomic_path
 
 K1, B = 1.5, 0.75
-ASKS = 1_024
-"""Whose words are remembered."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,7 @@ class LexicalIndex:
     def scores(self, queries: Sequence[str], *, room: int = 0) -> NDArray[np.float32]:
         """Return float32 ``[Q, N + room]``; 0 where query and text share no word."""
         found = np.zeros((len(queries), len(self.ids) + room), dtype=np.float32)
-        for row, text in enumerate(queries):
-            asked = _paired(_stems_of(text)) if self.pairs else _stems_of(text)
+        for row, asked in enumerate(words_of(queries, self.pairs)):
             counts = Counter(self.words[word] for word in asked if word in self.words)
             numbers = [number for number in counts if number < len(self.start) - 1]
             weights = np.array([counts[number] for number in numbers], np.float32)
@@ -170,7 +167,9 @@ def words_of(texts: Sequence[str], pairs: bool) -> list[list[str]]:
     [['polish', 'nail', 'polish nail']]
     """
     found = stems(texts)
-    return [_paired(own) for own in found] if pairs else found
+    if not pairs:
+        return found
+    return [[*own, *(f"{one} {next_}" for one, next_ in pairwise(own))] for own in found]
 
 
 def stems(texts: Sequence[str]) -> list[list[str]]:
@@ -183,13 +182,3 @@ def stems(texts: Sequence[str]) -> list[list[str]]:
         show_progress=False,
     )
     return found
-
-
-def _paired(words: Sequence[str]) -> list[str]:
-    return [*words, *(f"{one} {next_}" for one, next_ in pairwise(words))]
-
-
-@lru_cache(ASKS)
-def _stems_of(text: str) -> tuple[str, ...]:
-    """Return the stems of an ask, which one field of the items is asked after the other."""
-    return tuple(stems([text])[0])
