@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 ROW_GROUP = 65_536
+"""Rows of Parquet that are read, or left out, together."""
 
 
 @contextmanager

@@ -6,12 +6,9 @@ import torch
 from numpy.typing import NDArray
 
 from beauty_rec.recommender.first_pass import FirstPass
-from beauty_rec.retriever.encoding.quantized_linear import multiplies_int8
 
 N, W, STARTS = 3_000, 96, (0, 40, 48)
 NONE = torch.zeros((0, W))
-int8 = pytest.param(True, marks=pytest.mark.skipif(not multiplies_int8(), reason="no such CPU"))
-both = pytest.mark.parametrize("quantized", [False, int8], ids=["float32", "int8"])
 
 
 def drawn(seed: int, *, alike: bool) -> NDArray[np.float32]:
@@ -25,7 +22,6 @@ def drawn(seed: int, *, alike: bool) -> NDArray[np.float32]:
     return rows.astype(np.float32)
 
 
-@both
 @pytest.mark.parametrize("alike", [False, True])
 @pytest.mark.parametrize("some", [slice(0, W), slice(48, W), slice(40, 48), slice(5, 6)])
 def test_what_reaches_a_score_is_a_contender(some: slice, alike: bool, quantized: bool) -> None:
@@ -43,7 +39,6 @@ def test_what_reaches_a_score_is_a_contender(some: slice, alike: bool, quantized
             assert (np.diff(found) > 0).all()
 
 
-@both
 def test_few_are_contenders_where_scores_differ(quantized: bool) -> None:
     matrix = drawn(4, alike=False)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
@@ -53,7 +48,6 @@ def test_few_are_contenders_where_scores_differ(quantized: bool) -> None:
     assert 100 <= len(first_pass.contenders(scores, matrix[0], least)) < 200
 
 
-@both
 def test_hidden_rows_are_none(quantized: bool) -> None:
     matrix = drawn(5, alike=True)
     first_pass = FirstPass.of(torch.from_numpy(matrix), STARTS, quantized=quantized)
@@ -62,7 +56,6 @@ def test_hidden_rows_are_none(quantized: bool) -> None:
     assert first_pass.contenders(scores, matrix[0], -1e9).tolist() == [0, 1, 2, 3, 4]
 
 
-@both
 def test_many_queries_are_answered_as_each_alone(quantized: bool) -> None:
     matrix = drawn(7, alike=False)
     first_pass = FirstPass.of(torch.from_numpy(matrix), STARTS, quantized)
@@ -72,7 +65,6 @@ def test_many_queries_are_answered_as_each_alone(quantized: bool) -> None:
     assert ((first_pass.scores(asked, NONE) - alone).abs() <= 2 * near).all()
 
 
-@both
 def test_rows_that_come_later_have_bounds_of_their_own(quantized: bool) -> None:
     matrix = drawn(6, alike=True)
     half = torch.from_numpy(matrix[: N // 2] / 8)
@@ -93,7 +85,6 @@ def test_rows_that_come_later_have_bounds_of_their_own(quantized: bool) -> None:
     assert small.scores(torch.from_numpy(matrix[:2]), NONE).shape == (2, N // 2)
 
 
-@both
 def test_a_shop_may_begin_without_items(quantized: bool) -> None:
     later = torch.from_numpy(drawn(8, alike=False)[:5])
     first_pass = FirstPass.of(NONE, STARTS, quantized).with_rows(later)

@@ -9,7 +9,6 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.recommender.first_pass import FirstPass
 from beauty_rec.recommender.space import SPARE_ROWS, ItemSpace
 from beauty_rec.towers.users.item_matrix import ItemMatrix
-from beauty_rec_tests.recommender.test_first_pass import both
 
 N, W = 60, 12
 TOWER, STATISTICS, TEXT = 5, 3, 4
@@ -30,7 +29,6 @@ def made(quantized: bool | None = None) -> ItemSpace:
     return replace(space, first_pass=quick)
 
 
-@both
 @pytest.mark.parametrize("queries", [1, 2, 3, 11, 12, 40])
 def test_scores_and_best_are_exact(queries: int, quantized: bool) -> None:
     space = made(quantized)
@@ -86,7 +84,6 @@ def test_items_that_come_later_are_found_and_older_spaces_do_not_see_them() -> N
     np.testing.assert_allclose(grown.scores(many), np.tile(scores, (8, 1)), rtol=1e-4, atol=1e-4)
 
 
-@both
 def test_two_spaces_that_grow_from_one_have_each_their_own_items(quantized: bool) -> None:
     space = made(quantized)
     added = 9 * draw.normal(size=(3, 2, W)).astype(np.float32)

@@ -14,32 +14,20 @@ from beauty_rec.retriever.encoding import precision
 from beauty_rec.retriever.encoding.kept_recall import Int8Recall, int8_recall, steady_recall
 from beauty_rec.retriever.encoding.quantized_linear import (
     QuantizedLinears,
-    multiplies_int8,
     quantized_rows,
 )
 from beauty_rec.retriever.encoding.token_batches import made_ahead, token_batches
 from beauty_rec.settings import PACKAGED_ENCODER, EncoderSettings
+from beauty_rec_tests.whole_products import multiply_int8
 
 TEXTS = [" ".join(["soft", "comb", "for", "curly", "hair"] * n)[: 7 * n + 3] for n in range(1, 40)]
 
 
 @pytest.fixture
 def int8(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have items encoded in int8, on any processor.
-
-    Without VNNI or AMX oneDNN saturates: there whole numbers are multiplied in its place.
-    """
+    """Have items encoded in int8, on any processor."""
     monkeypatch.setattr(precision, "int8_is_faster", lambda: True)
-    if multiplies_int8():
-        return
-
-    def product(rows: torch.Tensor, _: float, zero: int, weight: torch.Tensor, scales: torch.Tensor,
-                *rest: object) -> torch.Tensor:  # fmt: skip
-        whole = (rows.double() - zero) @ weight.double().T
-        return (whole * scales.double()).float()
-
-    monkeypatch.setattr(torch.ops.onednn, "qlinear_prepack", lambda whole, _: whole, raising=False)
-    monkeypatch.setattr(torch.ops.onednn, "qlinear_pointwise", product, raising=False)
+    multiply_int8(monkeypatch)
 
 
 @given(
