@@ -195,16 +195,16 @@ def _union(
         best = [_first(rows, every, queries, space, allowed) for rows in pinned]
         union = _distinct(np.concatenate([union, *best]))
     table = np.full((len(union), len(scores)), np.nan, np.float32)
-    asked = {column: query for column, query in enumerate(queries) if query is not None}
-    if asked:
-        table[:, [*asked]] = space.exact(union, np.stack([*asked.values()]))
     for column, own in enumerate(scores):
-        if isinstance(own, torch.Tensor):
-            here = own[torch.from_numpy(union)].numpy()
-            said = table[:, column] if column in asked else here
-            table[:, column] = np.where(np.isfinite(here), said, np.nan)
-        elif own is not None:
+        if own is None:
+            continue
+        if not isinstance(own, torch.Tensor):
             table[:, column] = own.at(union)
+            continue
+        here = own[torch.from_numpy(union)].numpy()
+        query = queries[column]
+        exact = here if query is None else space.exact(union, query)
+        table[:, column] = np.where(np.isfinite(here), exact, np.nan)
     return Found(union, table, tops)
 
 

@@ -170,13 +170,9 @@ class ItemSpace:
         order = ranked(exact, rows)[:k]
         return rows[order], exact[order]
 
-    def exact(self, rows: NDArray[np.int64], queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return inner products, summed in float64: float32 ``[len(rows)]`` of a query ``[W]``.
-
-        Of several queries ``[Q, W]`` it is ``[len(rows), Q]``: each row is fetched once.
-        """
-        asked = queries.astype(np.float64).T
-        found = np.empty((len(rows), *asked.shape[1:]), np.float32)
+    def exact(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return float32 ``[len(rows)]``: inner products, summed in float64."""
+        found, asked = np.empty(len(rows), np.float32), query.astype(np.float64)
         for start in range(0, len(rows), AT_ONCE):
             some = slice(start, start + AT_ONCE)
             found[some] = self.vectors(rows[some]).astype(np.float64) @ asked
