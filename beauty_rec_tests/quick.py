@@ -7,26 +7,49 @@ kills in processes of their own have all of it.
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from beauty_rec.search.pgvector import server
+
 
 @pytest.fixture(scope="session", autouse=True)
-def quick() -> Iterator[None]:
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Change what the collected tests have loaded; a file that needs no Dagster loads none."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        quicken_postgres(patch, tmp_path_factory.mktemp("postgres") / "cluster")
         if "dagster" in sys.modules:
             quicken_records(patch)
         for name in ("engine", "experiment.split_shop"):
             if (switching := sys.modules.get(f"beauty_rec.serving.state.{name}")) is not None:
                 patch.setattr(switching, "set_aside", lambda: None)  # a full garbage collection
         yield
+
+
+def quicken_postgres(patch: pytest.MonkeyPatch, template: Path) -> None:
+    """Wait for no disk, and have `initdb` make one cluster, of which the others are copies."""
+    make = server._initialise
+
+    def make_or_copy(cluster: Path, programs: server.Programs) -> None:
+        if not template.exists():
+            make(cluster, programs)
+            source, target = cluster, template
+        else:
+            source, target = template, cluster
+        target.mkdir(exist_ok=True)
+        subprocess.run(["cp", "-a", f"{source}/.", target], check=True)  # owner and mode, too
+
+    patch.setattr(server, "_initialise", make_or_copy)
+    patch.setattr(server, "CLUSTER_OPTIONS", (*server.CLUSTER_OPTIONS, "--no-sync"))
+    patch.setattr(server, "SERVER_OPTIONS", (*server.SERVER_OPTIONS, "-c fsync=off"))
 
 
 def quicken_records(patch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,13 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9/. _-]*[A-Za-z0-9/._-]")
 _USED: dict[IO[str], Path] = {}
 """The locks of this process's uses, and their clusters."""
 
+CLUSTER_OPTIONS = (
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--username=postgres",
+    "--data-checksums",  # a damaged page is an error, never an answer
+)
 SERVER_OPTIONS = (
     "-c unix_socket_permissions=0700",
     "-c shared_buffers=256MB",
@@ -231,9 +238,7 @@ def _initialise(cluster: Path, programs: Programs) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     programs.give(draft)
-    choices = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres"]
-    choices.append("--data-checksums")  # a damaged page is an error, never an answer
-    programs.run("initdb", *choices, "-D", draft.name, cwd=cluster.parent)
+    programs.run("initdb", *CLUSTER_OPTIONS, "-D", draft.name, cwd=cluster.parent)
     draft.rename(cluster)
 
 
