@@ -19,7 +19,9 @@ def normalised(
     """Return scores on one scale, float32 ``[C, S]``; 0 where a source says nothing.
 
     A positive score is divided by the best one. A signed score is 1 for the best and 0 for the
-    last of the source's candidates, and at least -1.
+    last of the source's candidates. A value ``-x`` below 0 becomes ``-x / (1 + x)``: above -1, so that
+    one source cannot outvote the rest, yet never level with what is lower, as a filter may leave
+    nothing else.
 
     Args:
         scores: ``[C, S]``, NaN for nothing.
@@ -30,9 +32,10 @@ def normalised(
     best, last = tops[..., 0], tops[..., 1]
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = (scores - last) / np.maximum(best - last, 1e-6)
-        share = scores / np.maximum(best, 1e-9)
-    both = np.where(np.asarray(signed), np.clip(spread, -1, 1), np.clip(share, 0, 1))
-    return np.nan_to_num(both, nan=0.0).astype(np.float32)
+        share = scores / np.maximum(np.abs(best), 1e-9)
+    both = np.minimum(np.where(np.asarray(signed), spread, share), 1)
+    below = np.minimum(both, 0)
+    return np.nan_to_num(both - below + below / (1 - below), nan=0.0).astype(np.float32)
 
 
 def fused(

@@ -40,7 +40,8 @@ def test_scores_of_one_ask_lie_on_one_scale(
         else:
             best, end = map(float, tops[0])
             wanted = (float(signed) - end) / max(best - end, 1e-6)
-            assert row[0] == pytest.approx(min(1, max(-1, wanted)), rel=1e-3, abs=1e-3)
+            wanted = wanted / (1 - wanted) if wanted < 0 else min(1, wanted)
+            assert row[0] == pytest.approx(wanted, rel=1e-3, abs=1e-3)
         if math.isnan(positive):
             assert row[1] == 0
         else:
@@ -51,9 +52,22 @@ def test_scores_of_one_ask_lie_on_one_scale(
 
 
 def test_the_best_is_one_and_the_last_candidate_of_a_signed_source_nought() -> None:
-    scores = np.array([[2.0, 8.0], [-1.0, 2.0], [-9.0, np.nan]], np.float32)
+    scores = np.array([[2.0, 8.0], [-1.0, 2.0], [-10.0, np.nan]], np.float32)
     tops = np.array([[2.0, -1.0], [8.0, 2.0]], np.float32)
-    assert normalised(scores, tops, SIGNED).tolist() == [[1, 1], [0, 0.25], [-1, 0]]
+    assert normalised(scores, tops, SIGNED).tolist() == [[1, 1], [0, 0.25], [-0.75, 0]]
+
+
+@pytest.mark.parametrize("best", [3.0, -0.5], ids=["some like it", "nothing does"])
+def test_what_lies_far_below_keeps_its_order(best: float) -> None:
+    """A filter may leave only items that a source thinks little of."""
+    scores = np.sort(np.random.default_rng(0).uniform(-40, best, (5_000, 1)), axis=0)[::-1]
+    scores = np.repeat(scores, 2, axis=1).astype(np.float32)
+    tops = np.repeat(scores[[0, 99], :1].T, 2, axis=0)
+    found = normalised(scores, tops, SIGNED)
+    assert (found > -1).all()
+    assert (np.diff(found, axis=0) <= 0).all()
+    distinct = [len(np.unique(found[:, column])) for column in range(2)]
+    assert min(distinct) > 0.99 * len(np.unique(scores[:, 0])), distinct
 
 
 def test_fused_adds_what_has_a_weight() -> None:
