@@ -18,6 +18,8 @@ DAY_MS = 86_400_000
 """Milliseconds of a day."""
 MAX_TAG_VALUES = 20
 """A column of ``extras`` with more values than this is an open field, no tag."""
+FIRST_EVENTS = 100
+"""The earliest, by which an open field is known early."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def read_events(
         reviews: the rows.
         item_ids: of the items that have a row.
         tag_values: further columns to read and their values, other values being none; by default
-            those of ``extras`` that have few values.
+            those of ``extras`` that hold text, but for fields that are seen to be open. Whoever
+            learns from some of the events has to choose among them by these alone.
 
     Raises:
         ValueError: ``item_ids`` repeat.
@@ -136,17 +139,22 @@ def _histories(
 def _tags(
     reviews: pl.DataFrame, wanted: Mapping[str, list[str]] | None
 ) -> tuple[dict[str, NDArray[np.int64]], dict[str, list[str]]]:
-    """Read the categorical columns (few values, text or bool) out of ``extras``, or the wanted."""
+    """Read the columns of text or bool out of ``extras``, or the wanted.
+
+    An open field, such as the number of an order, is left out by the earliest events alone: later
+    ones may not decide what a training on the earlier sees.
+    """
     tags: dict[str, NDArray[np.int64]] = {}
     values: dict[str, list[str]] = {}
     if "extras" not in reviews.columns:
         return tags, values
     names = None if wanted is None else list(wanted)
+    first = reviews["timestamp"].arg_sort()[:FIRST_EVENTS]
     for name, texts in extra_columns(reviews["extras"], _tag_text, names):
-        known = list(wanted[name]) if wanted is not None else _distinct(texts)
-        if wanted is not None or 2 <= len(known) <= MAX_TAG_VALUES:
-            tags[name] = rows_of(texts, known)
-            values[name] = known
+        if wanted is None and texts.gather(first).drop_nulls().n_unique() > MAX_TAG_VALUES:
+            continue
+        values[name] = list(wanted[name]) if wanted is not None else _distinct(texts)
+        tags[name] = rows_of(texts, values[name])
     return tags, values
 
 

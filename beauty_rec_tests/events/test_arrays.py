@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from beauty_rec.events.arrays import read_events
+from beauty_rec.events.arrays import FIRST_EVENTS, read_events
 
 
 def frame(rows: list[tuple[str, str, int]]) -> pl.DataFrame:
@@ -48,8 +48,18 @@ def test_contexts_and_tags(reviews: pl.DataFrame) -> None:
     events = read_events(reviews.with_columns(context=pl.lit("  ")), ["i00"])
     assert events.contexts == []
     assert set(events.context.tolist()) == {-1}
-    assert events.tag_values == {"fit": ["large", "small"]}  # "note" has one value only
+    assert events.tag_values == {"fit": ["large", "small"], "note": ["x"]}
     assert set(events.tags["fit"].tolist()) == {0, 1}
+
+
+def test_what_is_an_open_field_is_decided_by_the_earliest_events(reviews: pl.DataFrame) -> None:
+    def tags(extras: pl.Expr) -> list[str]:
+        return list(read_events(reviews.with_columns(extras=extras), ["i00"]).tags)
+
+    order = pl.format('{{"order": "{}"}}', pl.int_range(pl.len()))
+    later = pl.int_range(pl.len()) >= FIRST_EVENTS
+    assert tags(order) == []
+    assert tags(pl.when(later).then(order).otherwise(pl.lit('{"order": "0"}'))) == ["order"]
 
 
 def test_no_events() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.events.arrays import DAY_MS, Events
+from beauty_rec.events.arrays import DAY_MS, MAX_TAG_VALUES, Events
 from beauty_rec.settings import UserTowerSettings
 
 YEAR_DAYS = 365.2425
@@ -65,7 +65,7 @@ class StatisticsSpec:
         least = max(settings.min_context_share * len(rows), 1)
         spec = cls(
             [events.contexts[c] for c in frequent if counts[c] >= least],
-            {name: _values(events, name, rows) for name in events.tags},
+            _tags(events, rows),
             list(settings.half_lives_days),
             list(settings.context_half_lives_days),
             settings.prior_events,
@@ -187,10 +187,15 @@ def month_of(time_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     return (time_ms / DAY_MS / YEAR_DAYS * MONTHS).astype(np.int64) % MONTHS
 
 
-def _values(events: Events, tag: str, rows: NDArray[np.int64]) -> list[str]:
-    """Return the values of a tag that ``rows`` have: a held-out event adds no column."""
-    used = np.unique(events.tags[tag][rows])
-    return [events.tag_values[tag][code] for code in used if code >= 0]
+def _tags(events: Events, rows: NDArray[np.int64]) -> dict[str, list[str]]:
+    """Return the tags that ``rows`` tell apart, and their values: no other event adds a column."""
+    found = {}
+    for name, codes in events.tags.items():
+        used = np.unique(codes[rows])
+        values = [events.tag_values[name][code] for code in used if code >= 0]
+        if 2 <= len(values) <= MAX_TAG_VALUES:
+            found[name] = values
+    return found
 
 
 def _recode(code: NDArray[np.int64], old: list[str], new: list[str]) -> NDArray[np.int64]:

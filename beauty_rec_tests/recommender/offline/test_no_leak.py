@@ -52,6 +52,9 @@ CHANGES: dict[str, Change] = {
         pl.when(at).then(pl.lit("i55")).otherwise("parent_asin").alias("parent_asin")
     ],
     "context": lambda at: [pl.when(at).then(pl.lit("gym")).otherwise("context").alias("context")],
+    "extras": lambda at: [
+        pl.when(at).then(pl.lit('{"fit": "other"}')).otherwise("extras").alias("extras")
+    ],
 }
 
 

@@ -117,7 +117,9 @@ def test_a_tower_like_another_takes_its_choices_and_its_schedule(
     assert [epoch["loss"] for epoch in same["epochs"]] == steps
 
 
+@pytest.mark.parametrize("fits", [1, 2, 20, 21], ids="{} fits".format)
 def test_nothing_held_out_reaches_a_training_without_early_stopping(
+    fits: int,
     reviews: pl.DataFrame,
     item_vectors: Vectors,
     contexts: Vectors,
@@ -127,7 +129,10 @@ def test_nothing_held_out_reaches_a_training_without_early_stopping(
 ) -> None:
     cut = int(reviews["timestamp"][500])
     late = pl.col("timestamp") >= cut
+    known = pl.format('{{"fit": "{}"}}', pl.int_range(pl.len()) % fits)
+    reviews = reviews.with_columns(extras=known)
     changed = reviews.with_columns(
+        extras=pl.when(late).then(pl.lit('{"fit": "other"}')).otherwise("extras"),
         rating=pl.when(late).then(1.0).otherwise("rating"),
         parent_asin=pl.when(late).then(pl.lit("i07")).otherwise("parent_asin"),
         context=pl.when(late).then(pl.lit("work")).otherwise("context"),
