@@ -31,15 +31,26 @@ def fold_starts(
     """Return the moments (Unix ms, ascending, distinct) at which the parts of train begin.
 
     A fold costs a training of the user tower and the vectors of all items as they stood then. So
-    where later folds hold all events that are asked, the earlier ones are left out.
+    where later folds hold all events that are asked, the earlier ones are left out. A part that
+    would begin with train itself begins at the next moment, as something has to lie before it.
 
     Args:
         reviews: rows of ``split_reviews``.
         shares: of train, before each part.
         asked: events of train that the reranker learns from, at most; none: every part begins.
+
+    Raises:
+        ValueError: all of train lies at one moment.
     """
     times = reviews.filter(split="train")["timestamp"].sort().to_numpy()
-    starts = np.unique([times[min(len(times) - 1, int(share * len(times)))] for share in shares])
+    later = times[times > times[0]] if len(times) else times
+    if not len(later):
+        raise ValueError(
+            f"all {len(times):,} reviews of train have one timestamp, so none can be asked of what "
+            "was before it: give the moments of the reviews, or set corpus.train_end_ms later"
+        )
+    places = [min(len(times) - 1, int(share * len(times))) for share in shares]
+    starts = np.unique(np.maximum(times[places], later[0]))
     if asked is not None:
         held = len(times) - np.searchsorted(times, starts)
         enough = np.count_nonzero(held >= asked)

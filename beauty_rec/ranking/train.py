@@ -179,7 +179,10 @@ def _train_epoch(
 
 @torch.no_grad()
 def _silence(model: DeepFM, train: Examples, chosen: NDArray[np.int64]) -> None:
-    """Let ids that no chosen example has start, and so stay, at zero: nothing speaks of them."""
+    """Let ids that no chosen example has start, and so stay, at zero: nothing speaks of them.
+
+    What was transferred of them, the item tower says: that is left.
+    """
     features = train.features
     queries, items = np.unique(features.user_row[chosen]), np.unique(features.item_row[chosen])
     met = np.unique(

@@ -212,10 +212,10 @@ class RankingSettings(Group):
     history_std: int = Field(8, ge=1, description="STD ids kept of a history, by count")
     history_re: int = Field(24, ge=1, description="RE ids kept of a history, by count")
     half_lives_days: tuple[Days, ...] = Field(
-        (14, 30, 60, 180, 720), description="of an item's decayed popularity"
+        (14, 30, 60, 180, 720), min_length=1, description="of an item's decayed popularity"
     )
     context_half_lives_days: tuple[Days, ...] = Field(
-        (60, 365), description="of the same within a context"
+        (60, 365), min_length=1, description="of the same within a context"
     )
     fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
     prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
@@ -226,7 +226,9 @@ class RankingSettings(Group):
         "today's",
     )
     embedding_dim: int = Field(4, ge=1, description="of a feature")
-    hidden: tuple[Width, ...] = Field((64, 32), description="widths of the hidden layers")
+    hidden: tuple[Width, ...] = Field(
+        (64, 32), min_length=1, description="widths of the hidden layers"
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations")
     dense_bins: int = Field(
         0,
@@ -293,4 +295,4 @@ class EvaluationSettings(Group):
     )
     train_queries: int = Field(1_000, ge=1, description="of train, to see overfitting")
     bootstrap_samples: int = Field(1_000, ge=100, description="of the intervals")
-    seed: int = Field(13, description="of every random draw")
+    seed: int = Field(13, description="of every random draw but those of the tests")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+import pytest
 
 from beauty_rec.events.folds import LATE, fold_numbers, fold_of, fold_starts
 
@@ -40,3 +41,12 @@ def test_no_more_folds_are_made_than_hold_the_asked_events() -> None:
     for asked, first in ((901, 0), (720, 0), (451, 0), (450, 1), (181, 1), (180, 2), (1, 2)):
         assert fold_starts(reviews, shares, asked) == every[first:]
     assert fold_starts(reviews, (0.9,), asked=1) == [810]
+
+
+def test_something_lies_before_every_fold() -> None:
+    """Half of an imported history may have one date."""
+    reviews = pl.DataFrame({"timestamp": [5] * 40 + list(range(6, 66)), "split": "train"})
+    starts = fold_starts(reviews, (0.1, 0.3, 0.6, 0.99))
+    assert starts == [6, 26, 65]
+    with pytest.raises(ValueError, match=r"all 40 reviews of train have one timestamp"):
+        fold_starts(reviews.head(40), (0.5,))

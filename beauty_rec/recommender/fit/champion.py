@@ -5,12 +5,10 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.measures.significance import ALPHA, sign_flip_test
+from beauty_rec.measures.significance import ALPHA, CLUSTERED_FLIPS, sign_flip_test
 from beauty_rec.recommender.orders import COMBINED, ORDERS
 from beauty_rec.recommender.sources import SOURCES
 
-FLIPS = 2_000
-"""Of a test of one kind's asks: those of the report, so that both say the same of the same asks."""
 LEVEL = 1e-9
 """Of two means whose gains were added up in another order."""
 
@@ -82,7 +80,7 @@ def unbeaten(
         for other in sorted(others, key=lambda name: -means[name]):
             if means[other] > means[own]:
                 p = sign_flip_test(
-                    everything[other], everything[own], clusters=users, samples=FLIPS
+                    everything[other], everything[own], clusters=users, samples=CLUSTERED_FLIPS
                 )
                 if p < ALPHA:
                     return other, p

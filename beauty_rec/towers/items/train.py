@@ -101,6 +101,7 @@ def train_item_tower(
         | {"trained": titles.trained, "shapes": shapes},
         features.std,
         features.re,
+        features.title,
         titles.tokens.numpy(),
     )
     epochs: list[dict[str, Any]] = []

@@ -160,6 +160,18 @@ def test_a_killed_training_begins_anew_when_the_vocabulary_has_grown(
     assert load_item_tower(tmp_path / "t").embedding.num_embeddings == VOCABULARY + 1
 
 
+def test_a_killed_training_begins_anew_when_items_have_other_titles(
+    features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[str, Any] = {"checkpoints": tmp_path / "kept"}
+    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
+    with pytest.raises(KeyboardInterrupt):
+        train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t", **kept)
+    swapped = replace(features, title=np.roll(features.title, 1))
+    train_item_tower(known(swapped), reader(swapped), SETTINGS, tmp_path / "t", **kept)
+    assert len(calls) == 2 + SETTINGS.epochs
+
+
 def test_a_frozen_title_encoder_keeps_its_bytes_and_a_trained_one_moves(
     features: ItemFeatures, tmp_path: Path
 ) -> None:

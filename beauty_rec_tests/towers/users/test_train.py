@@ -102,6 +102,22 @@ def test_checkpoints_that_other_events_judged_are_not_used(
     assert [e[judged] for e in resumed["epochs"]] == [e[judged] for e in fresh["epochs"]]
 
 
+@pytest.mark.parametrize("what", ["contexts", "profiles", "ratings"])
+def test_checkpoints_of_other_data_are_not_used(
+    what: str, data: UserTowerData, small: UserTowerSettings, tmp_path: Path
+) -> None:
+    train_user_tower(data, small, tmp_path / "t", tmp_path / "kept")
+    words, events = data.context_vectors, data.events
+    now = {
+        "contexts": replace(data, context_vectors=Vectors(words.ids, words.matrix[::-1].copy())),
+        "profiles": replace(data, profiles=data.profiles.with_columns(pl.col("height_cm") * 1.5)),
+        "ratings": replace(data, events=replace(events, rating=6 - events.rating)),
+    }[what]
+    resumed = train_user_tower(now, small, tmp_path / "t", tmp_path / "kept")
+    fresh = train_user_tower(now, small, tmp_path / "u")
+    assert [e["loss"] for e in resumed["epochs"]] == [e["loss"] for e in fresh["epochs"]]
+
+
 def test_a_tower_like_another_takes_its_choices_and_its_schedule(
     data: UserTowerData, small: UserTowerSettings, tmp_path: Path
 ) -> None:

@@ -129,7 +129,8 @@ def train_user_tower(
 
     fingerprint = fingerprint_of(
         {**settings.model_dump(mode="json"), "most": most, "popularity": popularity},
-        *(items.matrix, train, valid, events.user, events.item, events.time_ms),
+        *(items.matrix, train, valid, events.user, events.item, events.time_ms, events.rating),
+        *(events.context, known.contexts, known.people, known.has_profile),
     )
     # Epoch 0 is popularity: a training that never beats it is not served.
     state: dict[str, Any] = {
