@@ -21,7 +21,12 @@ _TAG = re.compile(r"<(?:[a-zA-Z!]|/[a-zA-Z])[^>]*>")
 # Amazon's own markers: [[VIDEOID:1a2b]] and [[ASIN:B00X Name of the product]].
 _MARKER = re.compile(r"\[\[(?:VIDEOID|ASIN):\w*")
 
-_NEEDS_PYTHON = r"[<&]|\[\[|[\p{Cc}\p{Cf}]|[^\S ]"
+_COMPOSED = (  # marks, Korean letters, and what Unicode writes otherwise
+    r"\p{M}\x{374}\x{37E}\x{387}\x{958}-\x{95F}\x{9DC}-\x{9DF}\x{A33}-\x{A5E}\x{B5C}\x{B5D}"
+    r"\x{F43}-\x{FB9}\x{1100}-\x{11FF}\x{1F71}-\x{1FFD}\x{2126}-\x{212B}\x{2329}\x{232A}"
+    r"\x{2ADC}\x{F900}-\x{FAFF}\x{FB1D}-\x{FB4E}\x{1D15E}-\x{1D1C0}\x{2F800}-\x{2FA1D}"
+)
+_NEEDS_PYTHON = rf"[<&]|\[\[|[\p{{Cc}}\p{{Cf}}{_COMPOSED}]|[^\S ]"
 """Matches every string that `clean_text` changes in more than its blanks (and a few others)."""
 
 
@@ -29,7 +34,8 @@ def clean_text(raw: str) -> str:
     """Return ``raw`` as plain text: no tags, entities, control or zero-width characters.
 
     Entities are decoded until none is left, so that ``&amp;lt;`` is read too; runs of white space
-    become one blank; "<3" and "a < b" stay. Idempotent, and linear in the length of ``raw``.
+    become one blank; "<3" and "a < b" stay. Letters are composed (Unicode's form C), so that a word
+    is one word however it was typed. Idempotent, and linear in the length of ``raw``.
     """
     text = _decode(raw)
     text = _strip_tags(text)
@@ -50,10 +56,12 @@ def clean_column(raw: pl.Series) -> pl.Series:
 
 
 def _decode(text: str) -> str:
-    """Decode entities and drop invisible characters until neither is left."""
+    """Decode entities, drop invisible characters and compose letters until nothing is left to do.
+
+    Each may make work for the others: a Greek question mark is composed into a semicolon.
+    """
     for _ in range(_MAX_ENTITY_ROUNDS):
-        if not text.isprintable():
-            text = "".join([_visible(c) for c in text])
+        text = _composed(text)
         if "&" not in text:
             return text
         decoded = _ENTITY.sub(_entity, text)
@@ -61,7 +69,13 @@ def _decode(text: str) -> str:
             return text
         text = decoded
     # Nested deeper than any honest text: without an ampersand there is nothing left to decode.
-    return "".join([_visible(c) for c in text]).replace("&", " ")
+    return _composed(text).replace("&", " ")
+
+
+def _composed(text: str) -> str:
+    if not text.isprintable():
+        text = "".join([_visible(c) for c in text])
+    return unicodedata.normalize("NFC", text)
 
 
 def _entity(match: re.Match[str]) -> str:

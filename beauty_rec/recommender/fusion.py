@@ -19,8 +19,8 @@ def normalised(
     """Return scores on one scale, float32 ``[C, S]``; 0 where a source says nothing.
 
     A positive score is divided by the best one. A signed score is 1 for the best and 0 for the
-    last of the source's candidates. A value ``-x`` below 0 becomes ``-x / (1 + x)``: above -1, so that
-    one source cannot outvote the rest, yet never level with what is lower, as a filter may leave
+    last of the source's candidates. A value ``-x`` below 0 becomes ``-x / (1 + x)``: above -1, so
+    that one source cannot outvote the rest, yet above all that is lower, since a filter may leave
     nothing else.
 
     Args:
@@ -35,7 +35,8 @@ def normalised(
         share = scores / np.maximum(np.abs(best), 1e-9)
     both = np.minimum(np.where(np.asarray(signed), spread, share), 1)
     below = np.minimum(both, 0)
-    return np.nan_to_num(both - below + below / (1 - below), nan=0.0).astype(np.float32)
+    found = np.where(both < 0, below / (1 - below), both)
+    return np.nan_to_num(found, nan=0.0).astype(np.float32, copy=False)
 
 
 def fused(

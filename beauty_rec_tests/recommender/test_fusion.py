@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from beauty_rec.recommender.fusion import fused, normalised
 
@@ -60,9 +61,9 @@ def test_the_best_is_one_and_the_last_candidate_of_a_signed_source_nought() -> N
 @pytest.mark.parametrize("best", [3.0, -0.5], ids=["some like it", "nothing does"])
 def test_what_lies_far_below_keeps_its_order(best: float) -> None:
     """A filter may leave only items that a source thinks little of."""
-    scores = np.sort(np.random.default_rng(0).uniform(-40, best, (5_000, 1)), axis=0)[::-1]
-    scores = np.repeat(scores, 2, axis=1).astype(np.float32)
-    tops = np.repeat(scores[[0, 99], :1].T, 2, axis=0)
+    drawn = np.random.default_rng(0).uniform(-40, best, (5_000, 1)).astype(np.float32)
+    scores: NDArray[np.float32] = np.repeat(np.sort(drawn, axis=0)[::-1], 2, axis=1)
+    tops: NDArray[np.float32] = np.repeat(scores[[0, 99], :1].T, 2, axis=0)
     found = normalised(scores, tops, SIGNED)
     assert (found > -1).all()
     assert (np.diff(found, axis=0) <= 0).all()

@@ -51,6 +51,8 @@ def _cleaned(text: str) -> str:
 
 Clean = Annotated[Text, AfterValidator(clean_text)]
 """Read as the pipeline reads the texts of a file: without markup or control characters."""
+Asked = Annotated[Clean, AfterValidator(lambda text: text or None)]
+"""None where nothing is left of it: no text."""
 
 
 Title = Annotated[Text, Field(min_length=1), AfterValidator(_cleaned)]
@@ -136,7 +138,7 @@ class RecommendRequest(Body):
     history: list[Past] = Field(
         [], max_length=MAX_HISTORY, description="oldest first; added to what is known of user_id"
     )
-    context: Text | None = Field(None, description="what is looked for, or the occasion")
+    context: Asked | None = Field(None, description="what is looked for, or the occasion")
     profile: dict[Label, Number | Label | None] = Field(
         {},
         max_length=50,
@@ -170,7 +172,7 @@ class BatchRequest(Body):
     """One question for many users: what :class:`RecommendRequest` says of each field holds here."""
 
     user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
-    context: Text | None = None
+    context: Asked | None = None
     k: int = Field(10, ge=1, le=MAX_BATCH_K)
     filters: Filter = ANYTHING
     exclude_seen: bool = True

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from beauty_rec.corpus.text import clean_text
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.online.requests import RecommendRequest, SearchOrder, SimilarBy
 from beauty_rec.recommender.online.snapshot import Snapshot
@@ -39,7 +40,7 @@ def search(
     for order in dict.fromkeys(question.order for question in questions):
         rows = [row for row, question in enumerate(questions) if question.order == order]
         some = [questions[row] for row in rows]
-        asks = asks_of(shop, [_anybody(shop.space, question.text.strip()) for question in some])
+        asks = asks_of(shop, [_anybody(shop.space, _read(question.text)) for question in some])
         found = shop.path.search(
             asks,
             [max(settings.source_depth, question.k) for question in some],
@@ -51,6 +52,11 @@ def search(
             k = questions[row].k
             answers[row] = _hits(shop, order, ordered.rows[:k], ordered.scores[:k])
     return answers
+
+
+def _read(text: str) -> str:
+    """Return a text as those of the items were read; as it stands where nothing would be left."""
+    return clean_text(text) or text.strip()
 
 
 def similar(

@@ -2,6 +2,7 @@
 
 import time
 import tracemalloc
+import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -154,6 +155,18 @@ def test_unknown_names_and_values_are_named_with_the_nearest() -> None:
         SHOP.passing(Filter.model_validate({"any_of": [{"scent": ["rose", "lavendar"]}]}))
     with pytest.raises(UnknownFilter, match=r"'hairs'.*hair"):
         SHOP.passing(Filter.model_validate({"max_price": 0, "not": {"categories": "hairs"}}))
+
+
+def test_a_name_is_the_same_however_it_was_typed() -> None:
+    names = ("Lancôme", "비누", "Tom's <3 of Maine")
+    cards = [{**item(row), "brand": brand} for row, brand in enumerate(names)]
+    sparse = np.array([scents(row) for row in range(len(cards))], np.int32)
+    catalogue = Catalogue.of(pl.DataFrame(cards, schema=CARD_SCHEMA), sparse, VOCABULARY)
+    for row, name in enumerate(names):
+        for typed in (name, unicodedata.normalize("NFD", name), f" {name}\u200b ", name.upper()):
+            mask = catalogue.passing(Filter.model_validate({"brand": typed}))
+            assert mask is not None
+            assert np.flatnonzero(mask).tolist() == [row], typed
 
 
 def test_every_node_that_is_named_can_be_asked_for() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from beauty_rec.recommender.online.requests import Events, RecommendRequest
+from beauty_rec.recommender.online.requests import BatchRequest, Events, RecommendRequest
 from beauty_rec.recommender.online.values import MAX_FAULTS, MAX_UNKNOWN
 from beauty_rec.serving.http.schema import ItemChange, NewItems
 
@@ -41,6 +41,20 @@ def test_a_body_without_measure_makes_few_faults(kind: Any, body: Any) -> None:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(kind).validate_python(body)
     assert refused.value.error_count() <= 2 * TOLD
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("cre\u0300me for wed\xadding", "crème for wedding"),
+        ("rose&nbsp;<b>soap</b>", "rose soap"),
+        ("\u200b\xad&nbsp;<br>", None),
+        ("", None),
+    ],
+)
+def test_a_context_is_read_as_those_of_the_events(given: str, read: str | None) -> None:
+    assert RecommendRequest(context=given).context == read
+    assert BatchRequest(user_ids=["u"], context=given).context == read
 
 
 def test_faults_are_told_one_by_one_as_long_as_they_are_few() -> None:

@@ -52,6 +52,15 @@ def test_each_order_is_that_of_all_items(engine: Engine, text: str) -> None:
     assert (np.sort(sums)[::-1][:20] <= sums[rows] + 1e-4).all()
 
 
+@pytest.mark.parametrize(
+    "typed", ["ro\xadse so\u200bap", "rose&nbsp;<b>soap</b>", "\u202arose\x07 soap"]
+)
+def test_a_text_is_read_as_those_of_the_items(engine: Engine, typed: str) -> None:
+    plain, pasted = search(engine.shop, [SearchQuestion("rose soap"), SearchQuestion(typed)], ALL)
+    assert pasted == plain
+    assert search(engine.shop, [SearchQuestion("<br>")], ALL)[0]["order"] == "hybrid"
+
+
 def test_questions_of_all_orders_are_answered_together(engine: Engine) -> None:
     soap = Filter(category="soap")
     asked = [

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.corpus.text import clean_text
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.item_events import NEVER
@@ -156,10 +157,10 @@ def _new_arrivals(asked: _Asked) -> list[dict[str, Any]]:
 
 
 def _popular(asked: _Asked) -> list[dict[str, Any]]:
-    context = asked.question.context
+    context = clean_text(asked.question.context or "") or None
     known = asked.shop.path.table.context_row_of
-    if context is not None and context.strip().lower() not in known:
-        near = get_close_matches(context.strip().lower(), list(known), 5, 0) or ["none"]
+    if context is not None and context.lower() not in known:
+        near = get_close_matches(context.lower(), list(known), 5, 0) or ["none"]
         raise UnfitFeed("context", f"no occasion {context!r}; the nearest are {', '.join(near)}")
     rows, scores = _of_source(asked, "popular", context)
     sold = np.flatnonzero(scores > 1e-6)

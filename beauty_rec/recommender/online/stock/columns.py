@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.corpus.text import clean_text
 from beauty_rec.items.vocabulary import SPECIAL, Vocabulary
 from beauty_rec.recommender.online.stock.filters import MAX_NODE, Filter, Range
 from beauty_rec.recommender.online.stock.near_names import SortedNames
@@ -214,12 +215,15 @@ class Columns:
             raise UnknownFilter(field, f"no attribute {field!r} here{_near(field, names)}")
         mask = np.zeros(rows, bool)
         for value in values:
-            name = value.lower()
-            if field == TREE and name not in first and name not in later:  # a>b is a > b
-                name = BELOW.join(part.strip() for part in name.split(">"))
-            if name not in first and name not in later:
-                near = _near(name, self.near(field, name))
+            asked = value.lower()
+            readings = [asked, clean_text(asked)]
+            if field == TREE:  # a>b is a > b
+                readings.append(BELOW.join(part.strip() for part in asked.split(">")))
+            known = [name for name in readings if name in first or name in later]
+            if not known:
+                near = _near(asked, self.near(field, asked))
                 raise UnknownFilter(field, f"no item has {field} {value!r}{near}")
+            name = known[0]
             for start, stop in first.get(name, ()):
                 mask[self.rows[start:stop]] = True
             mask[list(later.get(name, ()))] = True
