@@ -24,7 +24,11 @@ from scipy.stats import norm
 from beauty_rec.measures.intervals import LEVEL, Interval
 
 LEAST_EVENTS = 10
-"""Numerators on each side, below which no variance is worth its name, and nothing is decided."""
+"""Of the numerator on each side, or four times as many on both together; fewer decide nothing.
+
+By the second rule a side without any event can be found worse. Its own variance is 0 then, but that
+of the other side is there, and 40 events that all fall on one of two equal sides are no chance.
+"""
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,23 @@ def test_little_data_decides_nothing(users: int) -> None:
     assert (found.p, found.decides) == (1.0, False)
 
 
+@pytest.mark.parametrize(
+    ("clicks", "decides"),
+    [((9, 30), False), ((0, 39), False), ((10, 10), True), ((0, 40), True), ((9, 31), True)],
+)
+def test_ten_clicks_on_each_side_or_forty_together_decide(
+    clicks: tuple[int, int], decides: bool
+) -> None:
+    shown = np.full(500, 10.0)
+    few, many = (sums((np.arange(500) < count).astype(float), shown) for count in clicks)
+    found = compare_rates(few, many, expected_lift=0.2)
+    assert found.decides is decides
+    if clicks == (0, 40):
+        assert 1e-4 < found.p < 0.01  # of two equal sides one has all 40 with a chance of 2e-12
+    if not decides:
+        assert found.p == 1
+
+
 def test_the_variance_counts_users_and_not_items() -> None:
     random = np.random.default_rng(5)
     rates = [sums(*days(random, RATE, 300, 10)[-1]) for _ in range(300)]
