@@ -201,6 +201,13 @@ def test_examples_of_run_config_fit_the_jobs(path: Path, tmp_path: Path) -> None
     assert dg.validate_run_config(job, example["run_config"])
 
 
+def test_the_page_has_every_setting_of_the_cluster_as_a_variable(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    given = dict(re.findall(r"^(BEAUTY_REC_\w+)=(\S+)$", page, re.M))
+    told = _settings_from({**given, "BEAUTY_REC_DATA_DIR": str(tmp_path)})
+    assert told == Settings(data_dir=tmp_path, **read("deploy/run_config/cluster.yaml")["settings"])
+
+
 def test_gpu_steps_ask_for_a_gpu_and_others_do_not(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, gpu={"per_step": 2})
     graph = build_definitions(settings)
