@@ -146,6 +146,8 @@ def test_compose_hands_on_the_language_model_and_who_hears_of_faults() -> None:
         "LLM_MODEL": "shop/model",
         "ALERTS_WEBHOOK_URL": "https://hooks.example.com/x",
         "ALERTS_SMTP_HOST": "mail.example.com",
+        "ALERTS_SMTP_PORT": "465",
+        "ALERTS_SMTP_SECURITY": "tls",
         "ALERTS_SENDER": "shop@example.com",
         "ALERTS_RECIPIENTS": '["ops@example.com"]',
     }
@@ -153,6 +155,7 @@ def test_compose_hands_on_the_language_model_and_who_hears_of_faults() -> None:
     assert settings.llm.backend == "openai"
     assert settings.llm.base_urls == ("http://vllm:8000/v1",)
     assert settings.alerts.ways == ["webhook", "mail"]
+    assert (settings.alerts.smtp_port, settings.alerts.smtp_security) == (465, "tls")
     vllm = " ".join(read("compose.yaml")["services"]["vllm"]["command"])
     assert f"--model {settings.llm.model} " in _interpolated(vllm, given)
     assert f"--model {LanguageSettings().model} " in _interpolated(vllm, {})
