@@ -7,7 +7,7 @@
 Unless the folder has a set, one with untrained models and drawn vectors is published (the real
 formats and the real encoder). `beauty-rec serve` answers from it in a process of its own, and a
 client on the same machine asks: a past of 10 items, a context of 12 words that was never asked
-before, the best 10 of what six sources find.
+before, the best 10 of what seven sources find.
 First one request at a time, then 16 at once, then as many requests as it takes to see whether
 memory grows. Beside it a bare loop in a process of its own: encode the context, multiply the item
 texts with it, take the best 100; by the faster one of two ways.

@@ -215,7 +215,9 @@ class RankingSettings(Group):
         (14, 30, 60, 180, 720), min_length=1, description="of an item's decayed popularity"
     )
     context_half_lives_days: tuple[Days, ...] = Field(
-        (60, 365), min_length=1, description="of the same within a context"
+        (60, 365),
+        min_length=1,
+        description="of the same within a context; the first is that of the source popular there",
     )
     fit_half_life: float = Field(720, gt=0, description="days, of buyers in a profile's curve")
     prior_events: float = Field(5, gt=0, description="weight of the average in a shrunk share")
@@ -257,7 +259,9 @@ class RankingSettings(Group):
     trial_seeds: int = Field(5, ge=1, le=99, description="of those trainings, of each kind")
     trial_epochs: int = Field(5, ge=0, le=100, description="of each of them; 0: none are made")
     gbdt: bool = Field(
-        True, description="also train gradient-boosted trees; they are served where they are best"
+        True,
+        description="also train gradient-boosted trees; they are served where every simpler order "
+        "is beaten on valid beyond chance",
     )
     embedding_std: float = Field(0.01, gt=0, description="scale of the embeddings at the start")
     depth: int = Field(100, ge=1, description="candidates of each source")

@@ -19,7 +19,7 @@ BACKOFF = 0.1
 
 @dataclass(frozen=True)
 class PopularSource:
-    """``log(decayed events / 0.1 + 1)`` of an item, with the shortest half-life of an occasion.
+    """``log(decayed events / 0.1 + 1)`` of an item, of an occasion by the table's first half-life.
 
     Attributes:
         table: what train says of the items.
