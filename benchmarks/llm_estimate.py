@@ -1,6 +1,6 @@
 """What it takes to read a whole shop with a language model: tokens and hours, with the arithmetic.
 
-    python benchmarks/llm_estimate.py [REVIEWS.jsonl.gz [ITEMS.jsonl.gz]]
+    python benchmarks/llm_estimate.py [REVIEWS.jsonl.gz]
 
 Token counts are of the packaged encoder's WordPiece vocabulary, close to those of a language
 model's. Speed is reckoned, not measured: a GPU with memory bandwidth B and C FLOP/s takes, for a
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from beauty_rec.corpus.intake.ingest import ingest_reviews
 from beauty_rec.items.domain import load_domain
 from beauty_rec.items.llm import LanguageModelAttributeExtractor
 from beauty_rec.items.rules import RulesAttributeExtractor
@@ -24,7 +25,13 @@ from beauty_rec.language.reader import Reader
 from beauty_rec.language.task import Task
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.sample import write_sample
-from beauty_rec.settings import AttributeSettings, EncoderSettings, LanguageSettings, SampleSettings
+from beauty_rec.settings import (
+    AttributeSettings,
+    CorpusSettings,
+    EncoderSettings,
+    LanguageSettings,
+    SampleSettings,
+)
 
 REVIEWS, ITEMS = 701_528, 112_590  # of All_Beauty
 ITEM_TOKENS = 74_100_000 // ITEMS  # the data set's page counts 74.1 M tokens of metadata
@@ -60,18 +67,17 @@ def main(paths: list[str]) -> None:
         return tokens(said)
 
     with tempfile.TemporaryDirectory() as folder:
-        reviews = paths[0] if paths else write_sample(Path(folder), SampleSettings()).reviews
+        reviews = Path(paths[0]) if paths else write_sample(Path(folder), SampleSettings()).reviews
         domain = load_domain("beauty")
         with Reader(LanguageSettings(), Path(folder)) as reader:
             keywords = LanguageModelExtractor(reader, RulesExtractor()).task
             rules = RulesAttributeExtractor(domain, AttributeSettings())
             items = LanguageModelAttributeExtractor(reader, rules, domain, 6)
-        rows = pl.read_ndjson(reviews.read_bytes(), infer_schema_length=None).select(
-            "title", "text"
-        )
+        kept = Path(folder) / "kept.parquet"
+        ingest_reviews(reviews, kept, Path(folder) / "refused.parquet", CorpusSettings())
         asked = [
             keywords.question({"title": title or "", "text": text or ""})
-            for title, text in rows.iter_rows()
+            for title, text in pl.read_parquet(kept, columns=["title", "text"]).iter_rows()
         ]
         review = tokens([question.content for question in asked if question is not None])
     parts = [
