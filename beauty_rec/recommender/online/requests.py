@@ -152,8 +152,9 @@ class RecommendRequest(Body):
     sources: list[Source] = Field(
         list(get_args(Source)),
         min_length=1,
-        max_length=6,
-        description="where candidates come from; the text retriever and the words need a context",
+        max_length=len(get_args(Source)),
+        description="where candidates come from; the text retriever, the words and the titles need "
+        "a context",
     )
     diversity: float | None = Field(
         None,

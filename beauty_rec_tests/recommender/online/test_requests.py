@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from beauty_rec.recommender.online.requests import BatchRequest, Events, RecommendRequest
 from beauty_rec.recommender.online.values import MAX_FAULTS, MAX_UNKNOWN
+from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.serving.http.schema import ItemChange, NewItems
 
 TOLD = 100
@@ -65,3 +66,14 @@ def test_faults_are_told_one_by_one_as_long_as_they_are_few() -> None:
     assert ("k",) in places
     assert ("history", 499, "event", "parent_asin") in places
     assert len(places) == MAX_UNKNOWN + 501 <= MAX_FAULTS
+
+
+def test_the_default_of_every_field_may_be_given() -> None:
+    for name, said in RecommendRequest().model_dump(mode="json").items():
+        assert RecommendRequest.model_validate({name: said}) == RecommendRequest(), name
+
+
+def test_all_sources_may_be_named_and_they_are_those_that_there_are() -> None:
+    assert RecommendRequest.model_validate({"sources": list(SOURCES)}) == RecommendRequest()
+    with pytest.raises(ValidationError):
+        RecommendRequest.model_validate({"sources": [*SOURCES, "popular"]})

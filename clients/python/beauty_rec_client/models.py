@@ -582,7 +582,7 @@ class RecommendRequest(BaseModel):
             "popular",
             "new_arrivals",
         ],
-        description="where candidates come from; the text retriever and the words need a context",
+        description="where candidates come from; the text retriever, the words and the titles need a context",
     )
     diversity: float | None = Field(
         None, description="0: the served order as it is; unset: serve's"
