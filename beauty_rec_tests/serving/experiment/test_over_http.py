@@ -17,6 +17,7 @@ from beauty_rec.recommender.online.experiments.file import ExperimentError
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.published.kept import RELEASE
+from beauty_rec.serving.published.manifest import MANIFEST
 from beauty_rec.serving.published.release import manifest_of, rollback
 from beauty_rec.serving.state.engine import Engine, load_set
 from beauty_rec.serving.state.experiment import commands
@@ -186,6 +187,28 @@ def test_a_damaged_release_is_refused_and_can_be_taken_back(
     assert client.get("/readyz").json()["refuses_newest"] is False
     rollback(sets.root, sets.old)
     until(lambda: client.get("/version").json()["version"] == sets.old)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_text("{}"), Path.unlink])
+def test_without_a_whole_manifest_the_rest_is_told(
+    client: TestClient, sets: TwoSets, damage: Callable[[Path], object]
+) -> None:
+    manifest, version = sets.root / MANIFEST, client.get("/version").json()["version"]
+    whole = manifest.read_bytes()
+    damage(manifest)
+    try:
+        state = client.get("/v1/experiment")
+        assert state.status_code == 200
+        assert state.json()["served"]["set"] == version
+        assert str(manifest) in state.json()["served"]["why"]
+        assert {one["set"]: one["is_latest"] for one in state.json()["sets"]} == {
+            sets.old: False,
+            sets.new: False,
+        }
+    finally:
+        manifest.write_bytes(whole)
+    latest = {one["set"]: one["is_latest"] for one in client.get("/v1/experiment").json()["sets"]}
+    assert latest == {sets.old: False, sets.new: True}
 
 
 def test_a_forgotten_user_leaves_the_sets_of_an_experiment(

@@ -6,8 +6,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from beauty_rec.recommender.online.sets.manifest import ManifestError
-from beauty_rec.serving.published.release import Served, served
+from beauty_rec.serving.published.release import Served
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.experiment.figures import comparisons, variant_figures
 from beauty_rec.serving.state.experiment.shadow import ShadowLane
@@ -37,10 +36,6 @@ class ExperimentView(Collector):
         engine = self._engine
         keeper = engine.experiments
         running = keeper.running
-        try:
-            now = served(engine.root)
-        except ManifestError:  # /readyz says so; what was served before is served on
-            now = Served(engine.shop.manifest, engine.released, None)
         experiment = running.experiment if running is not None else None
         current = engine.shop.manifest.set
         sets = {} if experiment is None else sets_of(experiment, current)
@@ -54,8 +49,9 @@ class ExperimentView(Collector):
         if experiment is not None and experiment.shadow is not None:
             name = experiment.shadow.name
             found["shadow"] = self._shadow.report(experiment.name, name, sets[name])
+        before = Served(engine.shop.manifest, engine.released, None)
         loaded = frozenset({current, *(running.besides if running is not None else ())})
-        return found | sets_report(engine.root, now, loaded)
+        return found | sets_report(engine.root, before, loaded)
 
     def refresh(self) -> None:
         """Count anew for ``/metrics``."""

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 from beauty_rec.recommender.online.experiments.file import Experiment, ExperimentError
+from beauty_rec.recommender.online.sets.manifest import ManifestError
 from beauty_rec.serving.published.manifest import read_manifest
 from beauty_rec.serving.published.release import Served, known_sets, served
 from beauty_rec.serving.state.connection import DatabaseDown
@@ -117,9 +118,21 @@ def sets_of(experiment: Experiment, current: str) -> dict[str, str]:
     return {name: part.set or current for name, part in experiment.parts}
 
 
-def sets_report(root: Path, now: Served, loaded: frozenset[str]) -> dict[str, Any]:
-    """Return what is served and the sets that there are, the latest first."""
-    newest, release = read_manifest(root).set, now.release
+def sets_report(root: Path, before: Served, loaded: frozenset[str]) -> dict[str, Any]:
+    """Return what is served and the sets that there are, the latest first.
+
+    Args:
+        root: ``data/serving``.
+        before: what was served last: it goes on while the files that say what is are damaged.
+        loaded: sets that a server holds.
+    """
+    newest, now, why = None, before, None
+    try:
+        newest = read_manifest(root).set
+        now = served(root)
+    except (FileNotFoundError, ManifestError) as error:
+        why = f"it was served before, and goes on: {error}"
+    release = now.release
     since = now.manifest.created_at if release is None else max(
         release.since, now.manifest.created_at
     )  # fmt: skip
@@ -127,7 +140,7 @@ def sets_report(root: Path, now: Served, loaded: frozenset[str]) -> dict[str, An
         "served": {
             "set": now.manifest.set,
             "settings": now.settings.said,
-            "why": now.why,
+            "why": why or now.why,
             "since": since,
             "pinned": release is not None and release.pinned,
         },
