@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.recommender.diversity import diversify
+from beauty_rec.recommender.online.emptiness import why_nothing_found, why_nothing_left
 from beauty_rec.recommender.online.experiments.explore import Explorer
 from beauty_rec.recommender.online.reasons import Reasons
 from beauty_rec.recommender.online.snapshot import Snapshot
@@ -57,7 +58,7 @@ def answered(
         moved = [at for at, row in enumerate(ordered.rows.tolist()) if row in names]
         order, chosen = explorer.of(order, len(ordered.rows), moved)
     if not len(order):
-        notes.append("no item passes the filters")
+        notes.append(_why_none(shop, one, settings))
     reasons = Reasons(shop.catalogue, shop.path, one.query)
     return Answered(one, ordered, order, names, notes, chosen, reasons)
 
@@ -122,6 +123,14 @@ def arranged(
     notes += said
     place_of = dict(zip(rows, order.tolist(), strict=True))
     return np.array([place_of[row] for row in arranged], np.int64), names
+
+
+def _why_none(shop: Snapshot, one: Understood, settings: ServeSettings) -> str:
+    catalogue, request = shop.catalogue, one.request
+    kept_back = catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide")
+    allowed = catalogue.passing(request.filters)
+    nothing_left = why_nothing_left(catalogue, kept_back, allowed, one.seen)
+    return nothing_left or why_nothing_found(request.sources)
 
 
 def _standings(

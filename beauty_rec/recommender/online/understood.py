@@ -74,7 +74,8 @@ def understand(
         notes.append(f"profile columns that no model reads: {', '.join(ignored)}")
     context = (request.context or "").strip() or None
     if context is None and set(request.sources) <= set(TEXT_SOURCES):
-        notes.append(f"{' and '.join(request.sources)} need a context")
+        need = "needs" if len(request.sources) == 1 else "need"
+        notes.append(f"{' and '.join(request.sources)} {need} a context")
     # Only the latest events are read, as in training; an item is seen however long ago.
     seen = [*done.seen, *(e.parent_asin for e in given)] if request.exclude_seen else []
     left_out = (*seen, *request.exclude, *done.hidden)

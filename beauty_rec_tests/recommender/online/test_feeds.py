@@ -132,6 +132,9 @@ def test_an_empty_feed_says_why(shop: Snapshot) -> None:
     assert "filters" in notes_of(because, user_id=USER, filters=filtered)
     assert "nobody" in notes_of("bought-together", parent_asin=alone)
     assert "filters" in notes_of("trending", filters=filtered)
+    every = {row: ItemState(hidden=True) for row in range(shop.catalogue.rows)}
+    closed = replace(shop, catalogue=shop.catalogue.with_states(every))
+    assert notes_of("trending", closed) == "the shop has no item that may be shown"
 
 
 def test_company_is_counted_by_users(shop: Snapshot) -> None:

@@ -1,5 +1,6 @@
 """What an answer holds, and that it does not depend on what is asked beside it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from beauty_rec.ranking.features.build import Candidates, Query
 from beauty_rec.ranking.features.spec import RETRIEVAL
 from beauty_rec.recommender.candidates import REFERENCE
 from beauty_rec.recommender.fusion import normalised
+from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
 from beauty_rec.recommender.online.stock.filters import Filter
+from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
@@ -118,6 +121,36 @@ def test_sources_can_be_chosen(engine: Engine) -> None:
     nothing = ask(engine, sources=["text_retriever", "lexical"])
     assert nothing["items"] == []
     assert "text_retriever and lexical need a context" in nothing["notes"]
+
+
+def test_an_empty_answer_says_why(engine: Engine) -> None:
+    def why(**question: Any) -> str:
+        answer = ask(engine, **question)
+        assert answer["items"] == []
+        return answer["notes"][-1]
+
+    shop = engine.shop
+    every = [shop.space.ids[row] for row in np.flatnonzero(shop.catalogue.alive[: len(shop.space)])]
+    none: dict[str, Any] = {"filters": {"min_price": 1e8}}
+    soaps: dict[str, Any] = {"filters": {"category": "soap"}, "exclude": every}
+    assert why(**none) == "no item that may be shown passes the filters"
+    assert why(**soaps) == "every item that passes the filters was seen before or is left out"
+    assert why(exclude=every) == "every item that may be shown was seen before or is left out"
+    assert why(history=every) == "every item that may be shown was seen before or is left out"
+    for unanswered in (
+        {"sources": ["lexical"]},
+        {"sources": ["lexical"], "context": "zzzqqq"},
+        {"sources": ["lexical", "titles"], "context": "zzzqqq"},
+        {"sources": ["item_to_item"], "user_id": "a stranger"},
+    ):
+        names = " or ".join(unanswered["sources"])
+        assert why(**unanswered) == f"nothing that may be shown is found by {names}"
+    assert "lexical needs a context" in ask(engine, sources=["lexical"])["notes"]
+    hidden = {row: ItemState(hidden=True) for row in range(shop.catalogue.rows)}
+    empty = replace(shop, catalogue=shop.catalogue.with_states(hidden))
+    asked = [RecommendRequest(), RecommendRequest(filters=Filter(category="soap"))]
+    for answer in recommend(empty, asked, engine.serve):
+        assert answer["notes"] == ["the shop has no item that may be shown"]
 
 
 def test_in_a_text_s_own_words_its_item_comes_first(engine: Engine) -> None:

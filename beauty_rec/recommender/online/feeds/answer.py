@@ -13,6 +13,7 @@ from beauty_rec.corpus.text import clean_text
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.item_events import NEVER
+from beauty_rec.recommender.online.emptiness import why_nothing_left
 from beauty_rec.recommender.online.events import CHOICES, meaning_of
 from beauty_rec.recommender.online.feeds.emptiness import why_no_item, why_no_shelf
 from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
@@ -85,18 +86,16 @@ def feed(
         UnfitFeed: the item or the occasion that it is about is not known.
     """
     now, notes, unwanted = int(time.time() * 1000), list[str](), frozenset[str]()
-    hidden = np.zeros(shop.catalogue.rows, bool)
-    hidden[shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide")] = True
+    kept_back = shop.catalogue.kept_back(out_of_stock=settings.out_of_stock == "hide")
     allowed = shop.catalogue.passing(question.filters)
-    if allowed is not None:
-        hidden |= ~allowed
+    left_out = np.zeros(0, np.int64)
     if question.user_id is not None:
         past = shop.past(question.user_id, None)
         if past is None:
             notes.append(f"user {question.user_id} is not known: answered without a past")
         done = meaning_of(past or [], settings)
         unwanted = done.hidden
-        hidden[_rows(shop, [*done.seen, *unwanted])] = True
+        left_out = _rows(shop, [*done.seen, *unwanted])
     if rules is not None:
         path, context = shop.path, question.context
         ruling = rules.ruling(
@@ -106,15 +105,17 @@ def feed(
             kind=kind_of(context, path.table, path.reads_texts),
         )
         if ruling is not None:
-            hidden[ruling.excluded] = True
+            left_out = np.concatenate([left_out, ruling.excluded])
+    hidden = np.zeros(shop.catalogue.rows, bool) if allowed is None else ~allowed
+    hidden[kept_back] = hidden[left_out] = True
     asked = _Asked(shop, question, hidden, unwanted, now)
     of_shelves = question.feed == "because-you-bought"
     shelves = _because(asked, notes) if of_shelves else []
     items = [] if of_shelves else _LISTS[question.feed](asked)
     if not of_shelves and not items:
-        tallies, nothing_left = shop.people.tallies, bool(hidden.all())
-        about = question.parent_asin
-        notes.append(why_no_item(question.feed, about, tallies, nothing_left=nothing_left))
+        nothing_left = why_nothing_left(shop.catalogue, kept_back, allowed, left_out)
+        about, tallies = question.parent_asin, shop.people.tallies
+        notes.append(why_no_item(question.feed, about, tallies, nothing_left))
     return {
         "version": shop.manifest.set,
         "order": question.feed,

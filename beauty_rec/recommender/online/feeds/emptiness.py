@@ -14,19 +14,21 @@ _NOTHING: dict[FeedName, str] = {
 }
 
 
-def why_no_item(feed: FeedName, about: str | None, tallies: Tallies, *, nothing_left: bool) -> str:
+def why_no_item(
+    feed: FeedName, about: str | None, tallies: Tallies, nothing_left: str | None
+) -> str:
     """Return why a list has no item.
 
     Args:
         feed: its name; one without shelves.
         about: the item that it is about, if any.
         tallies: of the shop.
-        nothing_left: no item at all may be answered.
+        nothing_left: why no item at all may be answered; None: some may be.
     """
     if about is not None and not tallies.together(about).names:
         return "nobody has taken anything together with this item yet"
-    if nothing_left:
-        return "no item passes the filters, the rules and what this user has seen"
+    if nothing_left is not None:
+        return nothing_left
     return f"nothing is {_NOTHING[feed]} among the items that may be shown"
 
 
