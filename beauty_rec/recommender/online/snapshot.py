@@ -27,6 +27,7 @@ from beauty_rec.recommender.online.sets.parts import (
     TEXT_RETRIEVER,
 )
 from beauty_rec.recommender.online.stock.catalogue import Catalogue
+from beauty_rec.recommender.online.stock.nearest_ids import NearestIds
 from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.recommender.path import AnswerPath
 from beauty_rec.recommender.space import ItemSpace
@@ -35,7 +36,13 @@ from beauty_rec.settings import EncoderSettings
 
 @dataclass(frozen=True)
 class Snapshot:
-    """``since``: events of users that came while serving, by user; ``forgotten``: who is nobody."""
+    """All that answers come from.
+
+    Attributes:
+        since: events of users that came while serving, by user.
+        nearest: finds the id that was meant where none is known.
+        forgotten: who is nobody.
+    """
 
     manifest: Manifest
     models: Models
@@ -44,6 +51,7 @@ class Snapshot:
     people: People
     since: Mapping[str, Sequence[Past]]
     samples: pl.DataFrame
+    nearest: NearestIds
     forgotten: Forgotten = NOBODY
 
     @classmethod
@@ -89,12 +97,19 @@ class Snapshot:
             ),
             {},
             pl.read_parquet(folder / SAMPLES, glob=False),
+            NearestIds(space.ids),
         )
 
     @property
     def space(self) -> ItemSpace:
         """The items' vectors."""
         return self.path.space
+
+    def unknown(self, parent_asin: str) -> str:
+        """Return in words that there is no such item, and which one may have been meant."""
+        like = self.nearest.find(parent_asin, self.space.ids)
+        hint = "" if like is None else f"; the nearest known one is {like!r}"
+        return f"no item {parent_asin!r}{hint}"
 
     def past(self, user_id: str, before_ms: int | None) -> list[Past] | None:
         """Return a user's events, oldest first; None for a user that nothing is known of."""

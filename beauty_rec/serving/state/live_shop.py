@@ -27,7 +27,6 @@ from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec.serving.state.experiment.beside import Given
 from beauty_rec.serving.state.given import GivenRows
-from beauty_rec.serving.state.nearest import NearestIds
 from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
@@ -58,7 +57,6 @@ class LiveShop:
         self._added: dict[str, NewRow] = {}
         self._waiting: frozenset[str] = frozenset()
         self._states: dict[str, ItemState] = {}
-        self._nearest = NearestIds()
         self._closing = threading.Event()
         self._filling: threading.Thread | None = None
         self.store = Store(settings.data_dir / STORE, settings.item_index.dsn, self.restore)
@@ -300,9 +298,7 @@ class LiveShop:
     def _row(self, shop: Snapshot, parent_asin: str) -> int:
         row = shop.space.row_of.get(parent_asin)
         if row is None:
-            like = self._nearest.find(parent_asin, self._base.space.ids, shop.space.ids)
-            hint = "" if like is None else f"; the nearest known one is {like!r}"
-            raise UnknownItem(f"no item {parent_asin!r}{hint}")
+            raise UnknownItem(shop.unknown(parent_asin))
         return row
 
     def _must_be_known(self, names: Sequence[str]) -> None:

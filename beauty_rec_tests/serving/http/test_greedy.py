@@ -9,12 +9,12 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from beauty_rec.recommender.online.stock.nearest_ids import NearestIds
 from beauty_rec.recommender.online.stock.new_items import make_rows
 from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.http.turns.one_by_one import OneByOne
 from beauty_rec.serving.state import given
 from beauty_rec.serving.state.engine import Engine
-from beauty_rec.serving.state.nearest import NearestIds
 from beauty_rec_tests.recommender.served_set import KEY
 from beauty_rec_tests.serving.http.doors import client_of, engine_with, problem
 

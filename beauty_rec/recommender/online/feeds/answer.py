@@ -171,9 +171,7 @@ def _popular(asked: _Asked) -> list[dict[str, Any]]:
 def _bought_together(asked: _Asked) -> list[dict[str, Any]]:
     name = asked.question.parent_asin or ""
     if name not in asked.shop.space.row_of:
-        near = get_close_matches(name, asked.shop.space.ids[:5_000], 3)
-        hint = f"; the nearest are {', '.join(near)}" if near else ""
-        raise UnfitFeed("parent_asin", f"no item {name!r}{hint}")
+        raise UnfitFeed("parent_asin", asked.shop.unknown(name))
     return _company(asked, name)
 
 

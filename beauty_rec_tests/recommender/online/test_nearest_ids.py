@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from beauty_rec.recommender.online.feeds.answer import feed
+from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
 from beauty_rec.recommender.online.requests import NewEvent
+from beauty_rec.recommender.online.stock import nearest_ids as module
 from beauty_rec.recommender.online.stock.near_names import BESIDE, SortedNames
-from beauty_rec.serving.state import nearest as module
+from beauty_rec.recommender.online.stock.nearest_ids import NearestIds, nearest
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.live_shop import UnknownItem
-from beauty_rec.serving.state.nearest import NearestIds, nearest
 
 DRAW = random.Random(5)
 IDS = ["B00" + "".join(DRAW.choices(ascii_uppercase + digits, k=7)) for _ in range(5_000)]
@@ -58,13 +60,23 @@ def test_few_are_compared_and_a_set_is_put_in_order_once(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(module, "SortedNames", Counted)
     monkeypatch.setattr(module, "get_close_matches", counted)
-    ids, grown = NearestIds(), [*IDS, "GIVEN1"]
+    ids, grown = NearestIds(IDS), [*IDS, "GIVEN1"]
+    assert ordered == [0]  # nothing, until an id is mistyped
     for _ in range(3):
-        assert ids.find(f"{IDS[7]}x", IDS, IDS) == IDS[7]
-    assert ids.find("GIVEN2", IDS, grown) == "GIVEN1"
-    assert ids.find(f"{IDS[9]}x", IDS, grown) == IDS[9]
-    assert ordered == [0, 0, len(IDS), 0, 1]  # of the set once, of the rest when it has grown
+        assert ids.find(f"{IDS[7]}x", IDS) == IDS[7]
+    assert ids.find("GIVEN2", grown) == "GIVEN1"
+    assert ids.find(f"{IDS[9]}x", grown) == IDS[9]
+    assert ordered == [0, len(IDS), 1]  # of the set once, of the rest when it has grown
     assert max(compared) <= 4 * BESIDE + 1
+
+
+def test_a_feed_and_a_change_name_the_same_nearest_id(engine: Engine) -> None:
+    last = engine.shop.space.ids[-1]
+    with pytest.raises(UnfitFeed, match=f"the nearest known one is '{last}'") as refused:
+        feed(engine.shop, FeedQuestion("bought-together", parent_asin=f"{last}x"))
+    with pytest.raises(UnknownItem) as unknown:
+        engine.set_state(f"{last}x", hidden=True)
+    assert str(unknown.value) == str(refused.value)
 
 
 def test_a_mistyped_id_keeps_no_change_waiting(engine: Engine) -> None:

@@ -14,27 +14,30 @@ class NearestIds:
 
     The ids of a set are put in order once, when one is mistyped; those that came since, again when
     there are more of them.
+
+    Args:
+        first: the ids of the set.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: Sequence[str]) -> None:
         self._lock = threading.Lock()
-        self._first, self._later = SortedNames([]), SortedNames([])
-        self._ids: Sequence[str] = []
+        self._first, self._ids = first, first
+        self._ordered: SortedNames | None = None
+        self._later = SortedNames([])
 
-    def find(self, name: str, first: Sequence[str], ids: Sequence[str]) -> str | None:
+    def find(self, name: str, ids: Sequence[str]) -> str | None:
         """Return the known id that looks most like ``name``; None where none does.
 
         Args:
             name: what is not known.
-            first: the ids of the set.
-            ids: the same, and after them those that came since.
+            ids: those of the set, and after them those that came since.
         """
         with self._lock:
-            if self._first.names is not first:
-                self._first = SortedNames(first)
+            if self._ordered is None:
+                self._ordered = SortedNames(self._first)
             if self._ids is not ids:
-                self._later, self._ids = SortedNames(ids[len(first) :]), ids
-            known = self._first, self._later
+                self._later, self._ids = SortedNames(ids[len(self._first) :]), ids
+            known = self._ordered, self._later
         return nearest(name, known)
 
 
