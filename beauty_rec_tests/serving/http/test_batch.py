@@ -1,13 +1,16 @@
 """Recommendations to many users in one call."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 
 from beauty_rec.recommender.online.requests import BatchRequest, RecommendRequest
 from beauty_rec.serving.http.routes import answers
+from beauty_rec.serving.http.routes.responses import json_list
 from beauty_rec.serving.http.turns.batching import LIGHT, Batcher, Overloaded
 from beauty_rec.serving.http.turns.cost import USERS_AT_ONCE, SeveralQuestions, cost_of
 from beauty_rec.serving.state.engine import Engine
@@ -62,6 +65,27 @@ def test_a_batch_answers_as_one_by_one(client: TestClient, shared: dict) -> None
             {name: value for name, value in one.items() if name not in own},
             {name: value for name, value in alone.items() if name not in own},
         )
+
+
+def test_a_long_answer_is_written_while_others_have_their_turn(engine: Engine) -> None:
+    found = engine.recommend([RecommendRequest(user_id=user, k=3, at=AT) for user in USERS[:20]])
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def write() -> list[bytes | memoryview]:
+        other = asyncio.ensure_future(others())
+        answers = [await json_list("answers", some) for some in (found, found[:1], [])]
+        other.cancel()
+        return [answer.body for answer in answers]
+
+    written = asyncio.run(write())
+    assert written == [orjson.dumps({"answers": some}) for some in (found, found[:1], [])]
+    assert turns >= len(found)
 
 
 def test_a_batch_that_makes_no_sense_is_422(client: TestClient) -> None:

@@ -18,6 +18,7 @@ from beauty_rec.serving.http.routes.responses import (
     Json,
     K,
     filter_of,
+    json_list,
 )
 from beauty_rec.serving.http.turns.cost import USERS_AT_ONCE, SeveralQuestions
 
@@ -49,7 +50,7 @@ def add_answers(router: APIRouter, ask: Ask, ask_all: AskAll) -> None:
             for start in range(0, len(requests), USERS_AT_ONCE)
         ]
         found = await ask_all(http, some)
-        return Json({"answers": [one for answer in found for one in answer["answers"]]})
+        return await json_list("answers", (one for answer in found for one in answer["answers"]))
 
     @router.get("/search", response_model=schema.Hits, responses=READ, tags=["answers"])
     async def search(

@@ -1,6 +1,7 @@
 """What the routes share: plain JSON answers, and the problems that their documents name."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -28,6 +29,19 @@ class Json(Response):
 
     def render(self, content: Any) -> bytes:
         return orjson.dumps(content)
+
+
+async def json_list(name: str, values: Iterable[Any]) -> Response:
+    """Return an answer that is a list of plain values, ``name``.
+
+    It is written value by value: a long one at once keeps all others waiting.
+    """
+    parts = []
+    for value in values:
+        parts.append(orjson.dumps(value))
+        await asyncio.sleep(0)
+    body = b'{"%b":[%b]}' % (name.encode(), b",".join(parts))
+    return Response(body, media_type=Json.media_type)
 
 
 def is_part_of_id(http: Request, name: str) -> bool:
