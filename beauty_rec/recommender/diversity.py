@@ -3,6 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+FEW = 10
+"""Up to one chosen of so many, only what the chosen ones are like is computed: for ten of 700 in a
+tenth of the time of all pairs. For more of them one product of all is quicker than many small ones.
+"""
+
 
 def diversify(
     relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int, diversity: float
@@ -24,7 +29,7 @@ def diversify(
         return np.arange(k)
     spread = float(relevance.max() - relevance.min())
     scaled = (relevance - relevance.min()) / spread if spread else np.zeros_like(relevance)
-    likeness = vectors @ vectors.T  # [N, N]
+    every = vectors @ vectors.T if k * FEW > len(vectors) else None  # [N, N]
     closest = np.zeros(len(relevance), np.float32)
     chosen: list[int] = []
     for _ in range(k):
@@ -32,5 +37,6 @@ def diversify(
         gain[chosen] = -np.inf
         best = int(gain.argmax())
         chosen.append(best)
-        closest = np.maximum(closest, likeness[best]) if len(chosen) > 1 else likeness[best]
+        likeness = vectors @ vectors[best] if every is None else every[best]  # [N]
+        closest = np.maximum(closest, likeness) if len(chosen) > 1 else likeness
     return np.array(chosen, dtype=np.int64)
