@@ -87,8 +87,8 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
         return answers
 
     async def computed(request: Request, question: Question) -> dict[str, Any]:
-        client, cost = request.state.client, cost_of(question)
-        engine = shop_of(request).engine
+        client, engine = request.state.client, shop_of(request).engine
+        cost = cost_of(question, engine.serve.diversity)
         rate.charge(client, cost - 1)  # one was taken at the door
         with turns.waiting(question):
             batcher = app.state.batcher

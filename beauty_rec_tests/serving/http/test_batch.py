@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from beauty_rec.recommender.online.requests import BatchRequest, RecommendRequest
+from beauty_rec.serving.http.rate import Rate
 from beauty_rec.serving.http.routes import answers
 from beauty_rec.serving.http.routes.responses import json_list
 from beauty_rec.serving.http.turns.batching import LIGHT, Batcher, Overloaded
@@ -114,6 +115,17 @@ def test_a_greedy_batch_is_paid_for(engine: Engine) -> None:
     with client_of(engine, requests_per_second=5) as client:
         client.post("/v1/recommend/batch", json={"user_ids": USERS})
         assert client.post("/v1/recommend", json={}).status_code == 429
+
+
+def test_the_server_s_diversity_is_paid_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid: list[float] = []
+    monkeypatch.setattr(Rate, "charge", lambda self, client, cost: paid.append(cost))
+    for diversity in (0, 0.5):
+        with client_of(engine, diversity=diversity) as client:
+            assert client.post("/v1/recommend", json={"k": 300}).status_code == 200
+    assert paid == [pytest.approx(2), pytest.approx(3)]
 
 
 def shown(client: TestClient) -> float:

@@ -65,6 +65,11 @@ def test_costs_follow_the_work() -> None:
     assert cost_of(SearchQuestion("a rose soap")) == pytest.approx(1, abs=0.1)
     assert cost_of(SimilarQuestion("x", 1_000)) < LIGHT
     assert 10 < cost_of(LARGEST) < 30
+    large = RecommendRequest(k=1_000)
+    varied = cost_of(RecommendRequest(k=1_000, diversity=0.5))
+    assert cost_of(large, 0.5) == varied > cost_of(large)  # the server's, where none is named
+    assert cost_of(RecommendRequest(k=1_000, diversity=0), 0.5) == cost_of(large)
+    assert cost_of(SeveralQuestions((large,) * 10), 0.5) > cost_of(SeveralQuestions((large,) * 10))
     wide = Filter.model_validate({"any_of": [{"brand": "b"}] * 400})
     assert cost_of(SearchQuestion("a rose soap", filters=wide)) > LIGHT
     narrow = Filter(category=["soap", "serum"], max_price=30)

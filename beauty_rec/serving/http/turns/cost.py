@@ -55,14 +55,19 @@ class SeveralQuestions:
 Question = SeveralQuestions | RecommendRequest | SearchQuestion | SimilarQuestion | FeedQuestion
 
 
-def cost_of(question: Question) -> float:
-    """Return what an answer costs, 1 for an ordinary one."""
-    return _without_filter(question) + _clauses(question.filters) / CLAUSES
+def cost_of(question: Question, diversity: float = 0.0) -> float:
+    """Return what an answer costs, 1 for an ordinary one.
+
+    Args:
+        question: that is answered.
+        diversity: of the answers to questions that name none.
+    """
+    return _without_filter(question, diversity) + _clauses(question.filters) / CLAUSES
 
 
-def _without_filter(question: Question) -> float:
+def _without_filter(question: Question, diversity: float) -> float:
     if isinstance(question, SeveralQuestions):
-        return sum(IN_COMPANY * _without_filter(one) for one in question.requests)
+        return sum(IN_COMPANY * _without_filter(one, diversity) for one in question.requests)
     if isinstance(question, SimilarQuestion):
         return 1 + question.k / (10 * ROWS)
     if isinstance(question, FeedQuestion):
@@ -71,7 +76,8 @@ def _without_filter(question: Question) -> float:
     if isinstance(question, SearchQuestion):
         return 1 + question.k / (10 * ROWS) + len(question.text) / CHARS
     rows = question.k / ROWS
-    rows *= 1 + 0.5 * question.stages + 0.5 * bool(question.diversity)
+    own = diversity if question.diversity is None else question.diversity
+    rows *= 1 + 0.5 * question.stages + 0.5 * bool(own)
     names = (len(question.history) + len(question.exclude)) / NAMES
     return 1 + rows + names + len(question.context or "") / CHARS
 
