@@ -55,9 +55,9 @@ class GivenRows:
             self._keep(shop, some, rows)
             yield rows
 
-    def forget_others(self, shop: Snapshot, items: Sequence[NewItem]) -> None:
-        """Drop what was made for other models, and of items as they were before."""
-        keys = set(self._keys(shop, items).values())
+    def forget_others(self, shops: Sequence[Snapshot], items: Sequence[NewItem]) -> None:
+        """Drop what was made for other models than these, and of items as they were before."""
+        keys = {key for shop in shops for key in self._keys(shop, items).values()}
         with self._lock:
             self._kept = {key: row for key, row in self._kept.items() if key in keys}
         try:

@@ -205,7 +205,7 @@ class LiveShop:
         with self._changing:
             self._begin(base)
         self._fill_in()
-        self._rows.forget_others(base, list(self._given.values()))
+        self._rows.forget_others([base, *self._beside()], list(self._given.values()))
 
     def restore(self) -> None:
         """Read what was given, whenever the database is there again; make what is not made yet.
@@ -218,6 +218,10 @@ class LiveShop:
                 raise DatabaseDown("what was given before could not be read")
             self._restored = True
         self._fill_in()
+
+    def _beside(self) -> list[Snapshot]:
+        """Return the sets that are answered from beside the served one, with what was given."""
+        return []
 
     def _fill_in(self) -> None:
         """Have the rows made that are not, in the background."""

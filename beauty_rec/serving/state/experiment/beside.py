@@ -39,8 +39,14 @@ class BesideSet:
         self._grown = base
         self._made: tuple[Given, Snapshot] | None = None
 
+    def take_known(self, items: Mapping[str, NewItem], rows: GivenRows) -> None:
+        """Have the given items whose rows were made before; :meth:`take_in` makes the others."""
+        with self._taking:
+            wanted = self._wanted(items)
+            self._have(wanted, rows.known(self.base, list(wanted.values())))
+
     def take_in(self, items: Mapping[str, NewItem], rows: GivenRows) -> None:
-        """Make the rows of given items that this set does not know yet.
+        """Make the rows of given items that this set does not know yet, and add them as they come.
 
         Items are replaced when they change, so that the same ones need no second look.
         """
@@ -64,18 +70,29 @@ class BesideSet:
             return shop
 
     def _take_in(self, items: Mapping[str, NewItem], rows: GivenRows) -> None:
-        wanted = {n: item for n, item in items.items() if not is_taken_in(self.base, item)}
+        wanted = self._wanted(items)
         new = [item for name, item in wanted.items() if not self._has(name, item)]
         if not new and len(wanted) == len(self._rows):
             return
-        found = rows.known(self.base, new)
-        for made in rows.make(self.base, [i for i in new if i.parent_asin not in found]):
-            found |= made
+        known = rows.known(self.base, new)
+        self._have(wanted, known)
+        for made in rows.make(self.base, [i for i in new if i.parent_asin not in known]):
+            self._have(wanted, made)
+
+    def _wanted(self, items: Mapping[str, NewItem]) -> dict[str, NewItem]:
+        return {n: item for n, item in items.items() if not is_taken_in(self.base, item)}
+
+    def _have(self, wanted: Mapping[str, NewItem], rows: Mapping[str, NewRow]) -> None:
+        """Add rows of ``wanted`` items; where one is replaced, put all into their places anew."""
         with self._lock:
-            fresh = {name: (wanted[name], row) for name, row in found.items()}
             kept = {n: pair for n, pair in self._rows.items() if n in wanted}
-            self._rows = {**kept, **fresh}
-            self._grown = add_rows(self.base, [row for _, row in self._rows.values()])
+            is_more = len(kept) == len(self._rows) and not kept.keys() & rows.keys()
+            self._rows = kept | {name: (wanted[name], row) for name, row in rows.items()}
+            self._grown = (
+                add_rows(self._grown, list(rows.values()))
+                if is_more
+                else add_rows(self.base, [row for _, row in self._rows.values()])
+            )
             self._made = None
 
     def _has(self, name: str, item: NewItem) -> bool:

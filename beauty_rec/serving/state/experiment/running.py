@@ -16,6 +16,7 @@ from beauty_rec.recommender.online.experiments.file import (
     ExperimentError,
     parse_experiment,
 )
+from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.sets.manifest import Manifest
 from beauty_rec.recommender.online.sets.parts import RERANKER
 from beauty_rec.recommender.online.snapshot import Snapshot
@@ -25,6 +26,7 @@ from beauty_rec.serving.published.kept import EXPERIMENT
 from beauty_rec.serving.published.manifest import VERSIONS
 from beauty_rec.serving.published.release import UnknownSet, manifest_of, served
 from beauty_rec.serving.state.experiment.beside import BesideSet, Given
+from beauty_rec.serving.state.given import GivenRows
 
 LOG = logging.getLogger("beauty_rec.serving")
 TRY_AGAIN_SECONDS = 30.0
@@ -142,14 +144,19 @@ class ExperimentKeeper:
             self.refused = None
             return changed
 
-    def hold(self, base: Snapshot) -> None:
-        """Keep a set that another one takes the place of, if a variant is answered from it."""
+    def hold(self, base: Snapshot, items: Mapping[str, NewItem], rows: GivenRows) -> None:
+        """Keep a set that another one takes the place of, if a variant is answered from it.
+
+        It keeps the given items that it had: what was made of them is known.
+        """
         with self._lock:
             running, name = self.running, base.manifest.set
             if running is None or name in running.besides:
                 return
             if any(variant.set == name for _, variant in running.experiment.parts):
-                besides = {**running.besides, name: BesideSet(base)}
+                held = BesideSet(base)
+                held.take_known(items, rows)
+                besides = {**running.besides, name: held}
                 self.running = _running(running.experiment, running.started_at, besides)
 
     def base_of(self, name: str) -> Snapshot | None:

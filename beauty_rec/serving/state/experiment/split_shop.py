@@ -41,7 +41,7 @@ class SplitShop(LiveShop):
     def release(self, base: Snapshot, settings: AnswerSettings) -> None:
         """Serve a set with these settings of answers to everybody, with all that was given."""
         if base is not self._plain:
-            self.experiments.hold(self._plain)
+            self.experiments.hold(self._plain, self._given, self._rows)
         self.change_to(_ordered(base, settings))
         self.released, self._explorer, self._plain = settings, _explorer(settings), base
 
@@ -131,6 +131,10 @@ class SplitShop(LiveShop):
             except UnknownFilter:
                 return None
         return arm
+
+    def _beside(self) -> list[Snapshot]:
+        running = self.experiments.running
+        return [beside.base for beside in running.besides.values()] if running is not None else []
 
     def _take_in_beside(self) -> None:
         running = self.experiments.running
