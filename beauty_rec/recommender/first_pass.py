@@ -158,11 +158,6 @@ class FirstPass:
         kept: NDArray[np.int64] = near[every[near] + off >= edge]
         return kept
 
-    def error(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return float32 ``[rows]``, what the score of each may be off for a query ``[W]``."""
-        lengths, rest = self._allowance(query)
-        return self.lost @ lengths + rest
-
     def _allowance(self, query: NDArray[np.float32]) -> tuple[NDArray[np.float32], np.float32]:
         """Return what ``lost`` is multiplied by, ``[B]``, and what the query's rounding adds."""
         lengths = _lengths(query[None], self.starts)[0].astype(np.float32)
