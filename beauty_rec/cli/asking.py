@@ -35,7 +35,7 @@ def search(
     k: K = 10,
     data_dir: DataDir = None,
     order: Annotated[
-        SearchOrder, typer.Option(help="by words and vectors, or by one of them")
+        SearchOrder, typer.Option(help="by vectors, words and titles, or by one of them")
     ] = "hybrid",
     filters: FilterOption = None,
     category: Category = None,

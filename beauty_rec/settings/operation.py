@@ -198,7 +198,7 @@ class ServeSettings(EventSettings):
     threads: int | None = Field(None, ge=1, description="of the models; unset: torch decides")
     source_depth: int = Field(100, ge=1, le=1000, description="candidates of each source")
     diversity: float = Field(
-        0, ge=0, le=1, description="maximal marginal relevance: 0 is the reranker's order"
+        0, ge=0, le=1, description="maximal marginal relevance: 0 is the served order as it is"
     )
     out_of_stock: Literal["hide", "show"] = Field(
         "hide", description="items out of stock in recommendations; search shows them"

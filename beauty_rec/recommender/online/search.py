@@ -1,4 +1,4 @@
-"""Items by text: what the two sources that read a text find, or the items near another item."""
+"""Items by text: what the sources that read a text find, or the items near another item."""
 
 import time
 from collections.abc import Sequence

@@ -109,7 +109,10 @@ class Hits(BaseModel):
 
     version: str
     recommendation_id: str = Field(description="to be named by the events that follow from it")
-    order: str = Field(description="how they were found: words, vectors, or both")
+    order: str = Field(
+        description="how they were found: hybrid, by all that reads a text, or one source alone: "
+        "text_retriever, lexical, titles, item_tower or item_to_item"
+    )
     items: list[Hit]
 
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from beauty_rec.cli import app as cli
+from beauty_rec.recommender.online.requests import SearchOrder, SimilarBy
 from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.http.server import serve
 from beauty_rec.serving.state.engine import Engine
@@ -37,6 +39,17 @@ def test_recommend_and_search_answer(client: TestClient) -> None:
     assert len(answer["items"]) == 10
     found = client.get("/v1/search", params={"q": "rose soap", "k": 3, "category": "soap"}).json()
     assert [hit["category"] for hit in found["items"]] == ["soap"] * 3
+
+
+def test_the_document_names_every_order_of_hits(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    said = document["components"]["schemas"]["Hits"]["properties"]["order"]["description"]
+    asked: list[tuple[str, dict]] = [
+        *(("/v1/search", {"q": "rose soap", "order": order}) for order in get_args(SearchOrder)),
+        *(("/v1/items/B130000003/similar", {"by": by}) for by in get_args(SimilarBy)),
+    ]
+    for path, more in asked:
+        assert client.get(path, params=more).json()["order"] in said
 
 
 def test_filters_by_query_and_body_mean_the_same(client: TestClient) -> None:
