@@ -71,7 +71,8 @@ def rank_histogram(
 
     Args:
         ranks: by method, on the same queries.
-        answer_set_size: the last rank.
+        answer_set_size: the last rank. Ranks that were measured among more items, before some
+            left the catalogue, are shown among as many as they reach.
         title: of the figure.
         answerable: the queries to show, bool ``[Q]``; the others, whose answer no method can
             score, would fill the last bin and hide the rest.
@@ -79,6 +80,9 @@ def rank_histogram(
     """
     figure, axes = new_figure(1, title, note, width=8)
     axis = axes[0]
+    for found in ranks.values():
+        reached = found[np.isfinite(found)].max(initial=0.0)
+        answer_set_size = max(answer_set_size, int(np.ceil(reached)))
     halves = np.floor(10 ** np.arange(0, 0.5 * 14, 0.5) + 1e-9)
     edges = np.append(halves[halves < answer_set_size], answer_set_size)
     names = ["1"] + [
@@ -97,9 +101,9 @@ def rank_histogram(
         axis.bar(
             at, 100 * share, 0.92 * width, color=look_of(method, list(ranks))["color"], label=method
         )
-    reached = int(np.searchsorted(edges, 100, side="right"))
-    if reached < len(names):
-        axis.axvline(reached - 0.5, color="#666666", linewidth=1, linestyle=(0, (4, 3)))
+    cut = int(np.searchsorted(edges, 100, side="right"))
+    if cut < len(names):
+        axis.axvline(cut - 0.5, color="#666666", linewidth=1, linestyle=(0, (4, 3)))
     count = f"{shown:,} queries"
     if answerable is not None:
         count += f"; the other {total - shown:,} of {total:,} have an answer without any text"

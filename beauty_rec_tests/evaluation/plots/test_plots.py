@@ -25,6 +25,8 @@ BLOCK = metric_block(RANKS, samples=100)
         lambda: recall_curves({}, title="nothing measured"),
         lambda: rank_histogram({"bm25": RANKS}, 900, title="H", answerable=RANKS < 500),
         lambda: rank_histogram({"bm25": np.ones(3)}, 1, title="one item"),
+        # Kept ranks of a catalogue that has shrunk since.
+        lambda: rank_histogram({"bm25": RANKS, "x": np.full(80, 899.5)}, 100, title="less"),
         lambda: loss_curve(
             range(50), np.linspace(3, 1, 50).tolist(), evaluations=[(20, 0.1), (40, 0.2)]
         ),
