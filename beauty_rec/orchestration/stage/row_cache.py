@@ -131,8 +131,10 @@ def cache_of(context: dg.AssetExecutionContext, settings: Settings, kind: str = 
 def maker_for(context: dg.AssetExecutionContext, model: str | Path, *made_with: object) -> str:
     """Return what stands for the asset's code and settings, a model and what else is given."""
     # A folder by its content: a model that was trained anew to the same weights is the same.
+    # Its path is whole: whatever else has a name that a folder here has, too, is not that folder.
     folder = Path(model)
-    content = content_hash(folder) if folder.is_dir() else str(model)
+    own = folder.is_absolute() and folder.is_dir()
+    content = content_hash(folder) if own else str(model)
     return maker_of(used_code_version(context), content, *made_with)
 
 
