@@ -24,7 +24,7 @@ from beauty_rec.measures.metrics import Ranks
 from beauty_rec.measures.significance import ALPHA
 from beauty_rec.recommender.offline.ordering import LISTED
 from beauty_rec.recommender.offline.scenarios import Scenario, has_contexts
-from beauty_rec.recommender.orders import ORDERS
+from beauty_rec.recommender.orders import CHOOSE_ANEW, ORDERS
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.settings import EvaluationSettings
 
@@ -128,8 +128,8 @@ def refuse_worse_than_parts(answer: Mapping[str, Mapping[str, Block]]) -> None:
             if section[name]["ndcg@10"] <= best:
                 raise WorseThanItsParts(
                     f"{scenario}: {name} has NDCG@10 {section[name]['ndcg@10']:.4f} on valid, what "
-                    f"would be served {served['ndcg@10']:.4f} (p = {test['p']:.3f}); run: "
-                    "beauty-rec run --select reranker+ --force"
+                    f"would be served {served['ndcg@10']:.4f} (p = {test['p']:.3f}); "
+                    f"run: {CHOOSE_ANEW}"
                 )
 
 

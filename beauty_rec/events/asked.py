@@ -1,5 +1,6 @@
 """Which events of a split are asked: by the settings of the evaluation."""
 
+from collections.abc import Collection, Hashable
 from pathlib import Path
 
 import polars as pl
@@ -47,6 +48,38 @@ def known_events(
     reviews = with_context(split_reviews, settings)
     since = starts_of(user_tower)[0] if split == "train" else None
     return reviews, split_events(reviews, split, settings, since)
+
+
+class OtherEventsError(RuntimeError):
+    """What was measured is not of the events of now; the message says how to measure anew."""
+
+
+def refuse_other_events(
+    measured: str,
+    split: Split,
+    asks: Collection[Hashable],
+    events: Collection[Hashable],
+) -> None:
+    """Refuse what was asked of other events than a split has now.
+
+    A night may leave what was measured as it is, while new reviews move the cuts of the splits.
+
+    Args:
+        measured: the asset that holds the asks.
+        split: of which it is.
+        asks: ids of the events that were asked, or pairs of a scenario and an id.
+        events: the same of those that the split has now.
+
+    Raises:
+        OtherEventsError: some asks are of none of the events.
+    """
+    others = len(set(asks).difference(events))
+    if others:
+        raise OtherEventsError(
+            f"{measured}[{split}] was measured of other events: {others:,} of its {len(asks):,} "
+            f"asks are of no event that {split} has now; measure anew: "
+            "beauty-rec run --select user_candidates+++ --train never"
+        )
 
 
 def split_queries(

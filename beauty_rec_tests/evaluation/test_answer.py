@@ -104,7 +104,7 @@ def test_what_loses_to_plain_popularity_is_refused_where_an_order_reaches_it() -
     refuse_worse_than_parts(sections(popular=popular, served=served))  # that may be luck
     reached = sections({"recent_popularity": sold}, popular=popular, served=served)
     assert reached["with_text"]["recent_popularity"]["recall@1"] == pytest.approx(61 / ASKS)
-    wanted = "with_text: recent_popularity has NDCG@10 0.15.* served 0.1000 .*--select reranker"
+    wanted = "with_text: recent_popularity has NDCG@10 0.15.* served 0.1000 .*--select user_cand"
     with pytest.raises(WorseThanItsParts, match=wanted):
         refuse_worse_than_parts(reached)
     # Nothing that could be chosen anew is as good, or is such an order: of that the checks warn.

@@ -210,11 +210,13 @@ def ranking_metrics(
     """Recall, NDCG and MRR of what is served, beside its parts and the baselines."""
     from beauty_rec.evaluation.answer import ranking_document
     from beauty_rec.evaluation.yardsticks import AskedEvents, Recencies
-    from beauty_rec.events.asked import known_events
+    from beauty_rec.events.asked import known_events, refuse_other_events
 
     split = context.partition_key
     reviews, events = known_events(split_reviews, split, settings, user_tower)
-    events = events.filter(pl.col("review_id").is_in(recommendations["review_id"].implode()))
+    answered = recommendations["review_id"].unique()
+    refuse_other_events("recommendations", split, answered.to_list(), events["review_id"].to_list())
+    events = events.filter(pl.col("review_id").is_in(answered.implode()))
     _, valid = known_events(split_reviews, "valid", settings, user_tower)
     recencies = Recencies.chosen(AskedEvents.of(valid, reviews, item_vectors.ids))
     document = ranking_document(

@@ -10,11 +10,6 @@ from typing import Any
 from beauty_rec.orchestration.catalogue.metrics import ORDER
 from beauty_rec.orchestration.checks.verdicts import JUDGED, Facts, Verdict
 
-REMEDY = (
-    "; choose among the orders anew: beauty-rec run --select reranker+ --force; where none of them "
-    "is as good, train anew: beauty-rec run --train always"
-)
-
 
 def loses_to_none(now: Mapping[str | None, Facts], against: str) -> Verdict:
     """What is served must not lose beyond chance to anything that it stands beside.
@@ -24,7 +19,12 @@ def loses_to_none(now: Mapping[str | None, Facts], against: str) -> Verdict:
         against: the name of what it is held against.
     """
     from beauty_rec.measures.significance import ALPHA
+    from beauty_rec.recommender.orders import CHOOSE_ANEW
 
+    remedy = (
+        f"; choose among the orders anew: {CHOOSE_ANEW}; where none of them is as good, train "
+        "anew: beauty-rec run --train always"
+    )
     figures: dict[str, Any] = {}
     lost: list[str] = []
     led: list[str] = []
@@ -41,7 +41,7 @@ def loses_to_none(now: Mapping[str | None, Facts], against: str) -> Verdict:
                     line = f"{asked}: served {test['served']:.4f}, {other} {test['other']:.4f}"
                     (lost if loses else led).append(f"{line} (p = {test['p']:.3f})")
     text = "; ".join(lost or led) or "not measured on valid or test yet"
-    return Verdict(not lost, f"NDCG@10, {text}{REMEDY if lost else ''}", figures)
+    return Verdict(not lost, f"NDCG@10, {text}{remedy if lost else ''}", figures)
 
 
 def unless_served(verdict: Verdict, stage: str, now: Mapping[str | None, Facts]) -> Verdict:

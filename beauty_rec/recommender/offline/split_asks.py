@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beauty_rec.events.asked import known_events
+from beauty_rec.events.asked import known_events, refuse_other_events
 from beauty_rec.events.queries import sample_events
 from beauty_rec.ranking.features.build import Query
 from beauty_rec.recommender.offline.lists import CandidateLists
@@ -82,6 +82,9 @@ def split_asks(
         profiles: ``user_profiles``.
         settings: how events are asked.
         user_tower: folder of the towers, which names the folds.
+
+    Raises:
+        OtherEventsError: the lists are of events that the split does not have.
     """
     reviews, events = known_events(split_reviews, split, settings, user_tower)
     if split == "train":
@@ -92,4 +95,10 @@ def split_asks(
             scenario: asked_events(events, reviews, scenario, least)
             for scenario in scenarios_of(reviews, settings.reads_texts)
         }
+    refuse_other_events(
+        "user_candidates",
+        split,
+        list(zip(lists.scenarios, lists.review_ids, strict=True)),
+        {(scenario, name) for scenario, frame in asked.items() for name in frame["review_id"]},
+    )
     return SplitAsks(lists, asked, profiles)

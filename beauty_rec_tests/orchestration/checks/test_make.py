@@ -1,6 +1,8 @@
 """The checks of measured stages and of what is served, on what materializations recorded."""
 
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,13 +12,17 @@ import polars as pl
 import pytest
 
 from beauty_rec.evaluation.block import split_section
+from beauty_rec.events.asked import OtherEventsError, refuse_other_events
 from beauty_rec.orchestration.catalogue.metrics import (
     answer_metadata,
     headline_metadata,
     served_orders,
 )
 from beauty_rec.orchestration.checks.make import metric_checks, served_checks
+from beauty_rec.orchestration.code_location import build_definitions
+from beauty_rec.orchestration.refresh.refresh import plan
 from beauty_rec.orchestration.stage.partitions import splits
+from beauty_rec.recommender.orders import CHOOSE_ANEW
 from beauty_rec.settings import Settings
 
 GOOD = np.random.default_rng(5).integers(1, 12, 300).astype(np.float64)
@@ -79,11 +85,20 @@ def test_what_is_served_is_held_against_its_parts_and_baselines_apart(
     served, other = (sections["test"]["with_text"][n]["ndcg@10"] for n in ("served", "item_cf"))
     said = f"NDCG@10, test with text: served {served:.4f}, item_cf {other:.4f} (p = 0.0"
     assert str(plain.description).startswith(said)
-    assert "beauty-rec run --select reranker+ --force" in str(plain.description)
+    assert "beauty-rec run --select user_candidates+++ --force" in str(plain.description)
     figures: dict[str, Any] = {name: value.value for name, value in (plain.metadata or {}).items()}
     assert figures["test with text: served"] == pytest.approx(served)
     assert figures["test with text: item_cf"] == pytest.approx(other)
     assert figures["test with text: p, item_cf"] < 0.05
+
+
+def test_a_remedy_builds_all_that_follows_from_candidates(tmp_path: Path) -> None:
+    definitions = build_definitions(Settings(data_dir=tmp_path))
+    with pytest.raises(OtherEventsError) as refused:
+        refuse_other_events("user_candidates", "valid", ["a"], ["b"])
+    for said in (CHOOSE_ANEW, str(refused.value)):
+        (select,) = re.findall(r"--select (\S+)", said)
+        assert plan(definitions, select) == plan(definitions, 'key:"user_candidates"+'), said
 
 
 def test_what_loses_to_one_of_its_parts_is_warned_of(instance: dg.DagsterInstance) -> None:

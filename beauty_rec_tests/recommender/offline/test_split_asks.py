@@ -1,9 +1,15 @@
 """The asks of a split, all of them or some."""
 
-import polars as pl
+from dataclasses import replace
+from pathlib import Path
 
+import polars as pl
+import pytest
+
+from beauty_rec.events.asked import OtherEventsError, known_events
 from beauty_rec.recommender.offline.lists import CandidateLists
-from beauty_rec.recommender.offline.split_asks import SplitAsks
+from beauty_rec.recommender.offline.split_asks import SplitAsks, split_asks
+from beauty_rec.settings import Settings
 from beauty_rec_tests.recommender.drawn_lists import drawn_lists
 
 
@@ -19,3 +25,21 @@ def test_some_asks_keep_their_candidates_and_all_scenarios_of_an_event() -> None
         assert some.items.filter(pl.Series(some.ask == place)).to_list() == before.to_list()
     assert asks.sampled(4, seed=3).lists.review_ids == some.review_ids
     assert asks.sampled(99, seed=3).lists.review_ids == asks.lists.review_ids
+
+
+def test_candidates_of_other_events_than_a_split_has_now_are_refused(
+    reviews: pl.DataFrame, profiles: pl.DataFrame, tmp_path: Path
+) -> None:
+    settings, reviews = Settings(data_dir=tmp_path), reviews.with_columns(text=pl.lit(""))
+    _, events = known_events(reviews, "valid", settings, tmp_path)
+    drawn = drawn_lists(events.height, 3, 1, scenario="without_text")
+    lists = replace(drawn, review_ids=events["review_id"].to_list())
+
+    def asked(rows: pl.DataFrame) -> SplitAsks:
+        return split_asks(lists, rows, "valid", profiles, settings, tmp_path)
+
+    assert len(asked(reviews).queries()) == events.height
+    moved = pl.col("review_id").is_in(events["review_id"].head(5).implode())  # the cut, past them
+    later = reviews.with_columns(split=pl.when(moved).then(pl.lit("train")).otherwise("split"))
+    with pytest.raises(OtherEventsError, match=r"events: 5 of its .*user_candidates\+{3} "):
+        asked(later)
