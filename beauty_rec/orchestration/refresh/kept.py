@@ -22,32 +22,56 @@ MEASURES = frozenset(
 
 
 @dataclass(frozen=True)
+class Stale:
+    """Why an asset (and split) has to be built.
+
+    Attributes:
+        reason: in words.
+        by_data: for changed inputs alone.
+        changed: names of these inputs.
+    """
+
+    reason: str
+    by_data: bool
+    changed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Kept:
     """Names of the assets that are left as they are while only their data changed.
 
     Attributes:
         trainings: whatever it is that changed.
-        measures: unless a model, or another of the measures, is among what changed.
+        measures: unless a model, or another of the measures, is among what changed, or what is
+            made of them is made anew: see :mod:`.anew`.
         followed: names of the models and of all measures.
+        always: these are made anew though they are fresh.
+        force: so is everything.
     """
 
     trainings: frozenset[str] = frozenset()
     measures: frozenset[str] = frozenset()
     followed: frozenset[str] = frozenset()
+    always: frozenset[str] = frozenset()
+    force: bool = False
 
     @classmethod
     def of(
         cls,
         train: Train,
         measure: Measure,
+        *,
+        force: bool = False,
         trainings: frozenset[str] = TRAININGS,
         measures: frozenset[str] = MEASURES,
     ) -> "Kept":
-        """Return what a refresh leaves that trains and measures so."""
+        """Return what a refresh leaves that trains, measures and forces so."""
         return cls(
             trainings if train == "never" else frozenset(),
             measures if measure == "never" else frozenset(),
             trainings | measures,
+            trainings if train == "always" else frozenset(),
+            force,
         )
 
     def keeps(self, name: str, changed: Set[str]) -> bool:
@@ -62,6 +86,10 @@ class Kept:
         if name in self.measures:
             return not changed & self.followed
         return name in self.trainings
+
+    def forces(self, name: str) -> bool:
+        """Tell whether an asset is made anew though it is fresh."""
+        return name in self.always or self.force
 
     def why(self, name: str) -> str:
         """Return what an asset is that stays as it is."""

@@ -17,9 +17,9 @@ import dagster as dg
 
 from beauty_rec.orchestration.dagster_internals import BaseAssetGraph, ExecutionResult
 from beauty_rec.orchestration.refresh.dead_runs import process_tags
-from beauty_rec.orchestration.refresh.kept import MEASURES, TRAININGS, Kept
+from beauty_rec.orchestration.refresh.kept import MEASURES, TRAININGS, Kept, Stale
 from beauty_rec.orchestration.refresh.lock import REFRESH_TAG
-from beauty_rec.orchestration.refresh.staleness import Look, Stale
+from beauty_rec.orchestration.refresh.staleness import Look
 from beauty_rec.orchestration.stage.cluster import run_step
 from beauty_rec.orchestration.storage.holdings import Holdings
 from beauty_rec.settings import SPLITS, Measure, Train
@@ -114,13 +114,13 @@ def refresh(
         train: ``never``: models of which only the data changed stay as they were trained;
             ``always``: they are trained anew even if fresh.
         measure: ``never``: answers to the events of the splits, and their metrics, stay while the
-            models do.
+            models, and all that is made of them, do.
         tags: of the runs, further ones.
         trainings, measures: names of the assets that ``train`` and ``measure`` are about.
     """
     graph = definitions.resolve_asset_graph()
     tags = {REFRESH_TAG: uuid.uuid4().hex[:12], **process_tags(instance), **(tags or {})}
-    kept = Kept.of(train, measure, trainings, measures)
+    kept = Kept.of(train, measure, force=force, trainings=trainings, measures=measures)
     failed: set[Step] = set()
     holdings = Holdings.of(definitions)
     look = Look(instance, graph, kept, holdings)
@@ -136,9 +136,9 @@ def refresh(
             yield result("failed", f"not tried, since {', '.join(map(str, broken))} failed")
             continue
         found = look.stale(step.key, step.partition)
-        if force or (train == "always" and step.name in trainings):
+        if kept.forces(step.name):
             found = found or Stale("forced", by_data=False)
-        elif found is not None and look.keeps(step.key, found):
+        elif found is not None and look.keeps(step.key, step.partition, found):
             yield result("fresh", f"{kept.why(step.name)}, though {found.reason}")
             continue
         if found is None:
@@ -170,26 +170,24 @@ def preview(
     """
     graph = definitions.resolve_asset_graph()
     touched: set[Step] = set()
-    kept = Kept.of(train, measure, trainings, measures)
+    kept = Kept.of(train, measure, force=force, trainings=trainings, measures=measures)
     look = Look(instance, graph, kept, Holdings.of(definitions))
     for step in steps:
-        forced = force or (train == "always" and step.name in trainings)
-        found = look.stale(step.key, step.partition) or Stale("", by_data=True)
+        stale = look.stale(step.key, step.partition)
+        reason = stale.reason if stale else ""
         parents = _among_inputs(touched, step, look)
-        changed = found.changed | {parent.name for parent in parents}
-        stays = not forced and found.by_data and kept.keeps(step.name, changed)
-        if forced or (not stays and (found.reason or parents)):
-            touched.add(step)
-        if forced:
-            yield step, "build", found.reason or "forced"
-        elif stays and found.reason:
-            yield step, "fresh", f"{kept.why(step.name)}, though {found.reason}"
-        elif found.reason:
-            yield step, "build", found.reason
-        elif parents and not stays:
-            yield step, "maybe", f"follows {', '.join(map(str, parents))}"
+        changed = {(above.key, above.partition) for above in touched}
+        found = look.foreseen(step.key, step.partition, changed)
+        if kept.forces(step.name):
+            yield step, "build", reason or "forced"
+        elif found is None or look.keeps(step.key, step.partition, found, changed):
+            yield step, "fresh", f"{kept.why(step.name)}, though {reason}" if reason else ""
+            continue
+        elif reason:
+            yield step, "build", reason
         else:
-            yield step, "fresh", ""
+            yield step, "maybe", f"follows {', '.join(map(str, parents))}"
+        touched.add(step)
 
 
 def observe_sources(

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -17,28 +18,15 @@ from beauty_rec.orchestration.dagster_internals import (
     StaleCauseCategory,
     StaleStatus,
 )
+from beauty_rec.orchestration.refresh.anew import made_anew
 from beauty_rec.orchestration.refresh.check_records import refusal
-from beauty_rec.orchestration.refresh.kept import NOTHING, Kept
+from beauty_rec.orchestration.refresh.kept import NOTHING, Kept, Stale
 from beauty_rec.orchestration.stage.partitions import decode_parts
 from beauty_rec.orchestration.storage.holdings import Fault, Holdings
+from beauty_rec.settings import SPLITS
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-@dataclass(frozen=True)
-class Stale:
-    """Why an asset (and split) has to be built.
-
-    Attributes:
-        reason: in words.
-        by_data: for changed inputs alone.
-        changed: names of these inputs.
-    """
-
-    reason: str
-    by_data: bool
-    changed: frozenset[str] = frozenset()
 
 
 class _OneLook(LoadingContext):
@@ -144,17 +132,57 @@ class Look:
     def due(self, key: dg.AssetKey, partition: str | None = None) -> Stale | None:
         """Return the same, but None for a kept asset of which only the data changed."""
         found = self.stale(key, partition)
-        return None if found and self.keeps(key, found) else found
+        return None if found and self.keeps(key, partition, found) else found
 
-    def keeps(self, key: dg.AssetKey, found: Stale) -> bool:
-        """Tell whether a stale asset is left as it is."""
-        return found.by_data and self._kept.keeps(key.to_user_string(), found.changed)
+    def foreseen(
+        self, key: dg.AssetKey, partition: str | None, touched: Collection[tuple[Any, ...]]
+    ) -> Stale | None:
+        """Return why it will be stale when what is ``touched`` has changed, or None."""
+        found = self.stale(key, partition)
+        above = {p.asset_key.to_user_string() for p in self.inputs(key, partition) if p in touched}
+        if not above:
+            return found
+        found = found or Stale("", by_data=True)
+        return replace(found, changed=found.changed | above)
+
+    def keeps(
+        self,
+        key: dg.AssetKey,
+        partition: str | None,
+        found: Stale,
+        touched: Collection[tuple[Any, ...]] = frozenset(),
+    ) -> bool:
+        """Tell whether a stale asset (and split) is left as it is.
+
+        Args:
+            key, partition: of the asset.
+            found: why it is stale.
+            touched: assets and splits that will have changed.
+        """
+        name = key.to_user_string()
+        if not (found.by_data and self._kept.keeps(name, found.changed)):
+            return False
+        if name not in self._kept.measures:
+            return True
+        anew = made_anew(self._kept, self._followed, lambda at: self.foreseen(*at, touched))
+        return AssetKeyPartitionKey(key, partition) not in anew
 
     def inputs(
         self, key: dg.AssetKey, partition: str | None = None
     ) -> Sequence[AssetKeyPartitionKey]:
         """Return the assets (and splits) that the asset (and split) depends on."""
         return self._resolver.inputs(AssetKeyPartitionKey(key, partition))
+
+    @cached_property
+    def _followed(self) -> dict[AssetKeyPartitionKey, Sequence[AssetKeyPartitionKey]]:
+        """The inputs of each model and measure (and split)."""
+        places = [
+            AssetKeyPartitionKey(key, split)
+            for key in self._graph.materializable_asset_keys
+            if key.to_user_string() in self._kept.followed
+            for split in (SPLITS if self._graph.get(key).is_partitioned else (None,))
+        ]
+        return {place: self.inputs(*place) for place in places}
 
     def waits(self, key: dg.AssetKey, partition: str | None = None) -> bool:
         """Tell whether anything above the asset (and split) is due."""

@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from beauty_rec.orchestration.refresh.kept import Stale
 from beauty_rec.orchestration.refresh.refresh import observe_sources, plan, refresh
-from beauty_rec.orchestration.refresh.staleness import Look, Stale
+from beauty_rec.orchestration.refresh.staleness import Look
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec_tests.orchestration.world import World, definitions_of
 

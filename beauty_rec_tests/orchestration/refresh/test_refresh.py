@@ -27,6 +27,15 @@ def build(world: World, folder: Path, select: str | None = None, **options: Any)
     return {str(result.step): result.status for result in results}
 
 
+def foretell(world: World, folder: Path, **options: Any) -> dict[str, str]:
+    """Return what a refresh would do, by step."""
+    definitions = definitions_of(world)
+    with open_instance(folder) as instance:
+        observe_sources(definitions, instance)
+        found = preview(definitions, instance, plan(definitions), **options)
+        return {str(step): verdict for step, verdict, _ in found}
+
+
 @pytest.fixture
 def world() -> World:
     return World()
@@ -112,20 +121,34 @@ def test_measures_stay_while_what_is_measured_does(world: World, tmp_path: Path)
 
 
 def test_a_dry_run_says_what_measures_stay(world: World, tmp_path: Path) -> None:
-    def seen(**options: Any) -> dict[str, str]:
-        definitions = definitions_of(world)
-        with open_instance(tmp_path) as instance:
-            observe_sources(definitions, instance)
-            steps = plan(definitions)
-            kept: dict[str, Any] = {"trainings": frozenset({"model"}), "measure": "never"}
-            kept["measures"] = frozenset({"summary"})
-            found = preview(definitions, instance, steps, **kept, **options)
-            return {str(step): verdict for step, verdict, _ in found}
-
+    kept: dict[str, Any] = {"trainings": frozenset({"model"}), "measure": "never"}
+    kept["measures"] = frozenset({"summary"})
     build(world, tmp_path)
     world.rows["train"] = "x"
-    assert seen(train="never")["summary"] == "fresh"
-    assert seen()["summary"] == "maybe"  # the model is trained, and what it says measured
+    assert foretell(world, tmp_path, **kept, train="never")["summary"] == "fresh"
+    # The model is trained, and what it says measured.
+    assert foretell(world, tmp_path, **kept)["summary"] == "maybe"
+
+
+def test_what_was_measured_stays_only_with_all_that_is_made_of_it(
+    world: World, tmp_path: Path
+) -> None:
+    measures = frozenset({"words", "summary"})
+    kept: dict = {"measure": "never", "measures": measures, "trainings": frozenset({"model"})}
+    kept["train"] = "never"
+    build(world, tmp_path)
+    world.rows["valid"] = "x"
+    build(world, tmp_path, select="split_rows,words")  # then it was killed
+    world.rows |= {"train": "y", "valid": "z"}
+    told = foretell(world, tmp_path, **kept)
+    assert told["words[valid]"] == told["words[train]"] == "maybe"
+    assert told["model"] == "fresh"
+    statuses = build(world, tmp_path, **kept)
+    assert world.built == ["split_rows", "words[train]", "words[valid]", "summary"]
+    assert statuses["model"] == statuses["words[test]"] == "fresh"
+    world.rows |= {"train": "a", "valid": "b", "test": "c"}
+    build(world, tmp_path, **kept)
+    assert world.built == ["split_rows"]
 
 
 def test_a_model_is_trained_anew_when_asked_for(world: World, tmp_path: Path) -> None:
