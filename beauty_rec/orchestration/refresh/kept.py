@@ -9,6 +9,8 @@ TRAININGS = frozenset(
     {"training_pairs", "text_retriever", "item_tower", "past_items", "user_tower", "reranker"}
 )
 """Models, and what is made for their training alone."""
+EXAMPLES = frozenset({"training_pairs"})
+"""What one model alone reads: without newer ones it is of a piece with all the others."""
 MEASURES = frozenset(
     {
         "retrieval_candidates",
@@ -41,7 +43,7 @@ class Kept:
     """Names of the assets that are left as they are while only their data changed.
 
     Attributes:
-        trainings: whatever it is that changed.
+        trainings: unless a model that they go on from is among what changed.
         measures: unless a model, or another of the measures, is among what changed, or what is
             made of them is made anew: see :mod:`.anew`.
         followed: names of the models and of all measures.
@@ -80,12 +82,14 @@ class Kept:
         >>> night = Kept.of("never", "never")
         >>> night.keeps("user_tower", {"item_vectors"}), night.keeps("item_index", {"raw_items"})
         (True, False)
+        >>> [night.keeps("reranker", {name}) for name in ("user_candidates", "user_tower")]
+        [True, False]
         >>> [night.keeps("ranking_metrics", {name}) for name in ("raw_items", "reranker")]
         [True, False]
         """
         if name in self.measures:
             return not changed & self.followed
-        return name in self.trainings
+        return name in self.trainings and not changed & (self.trainings - EXAMPLES)
 
     def forces(self, name: str) -> bool:
         """Tell whether an asset is made anew though it is fresh."""

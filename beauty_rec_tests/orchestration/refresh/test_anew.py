@@ -53,6 +53,8 @@ def test_a_split_of_which_one_stage_is_due_is_measured_whole(stage: str, why: St
 
 def test_a_reranker_that_is_due_asks_every_split() -> None:
     assert anew(NIGHT, reranker=CODE) == of(*SPLITS) | {"reranker"}
+    after = Stale("", by_data=True, changed=frozenset({"user_tower"}))
+    assert anew(NIGHT, reranker=after) == of(*SPLITS) | {"reranker"}
 
 
 def test_candidates_of_the_events_of_now_are_not_asked_anew() -> None:

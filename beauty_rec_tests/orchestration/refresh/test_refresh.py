@@ -130,6 +130,19 @@ def test_a_dry_run_says_what_measures_stay(world: World, tmp_path: Path) -> None
     assert foretell(world, tmp_path, **kept)["summary"] == "maybe"
 
 
+def test_no_model_stays_beside_a_newer_one_that_it_goes_on_from(
+    world: World, tmp_path: Path
+) -> None:
+    kept: dict = {"train": "never", "trainings": frozenset({"words", "model"})}
+    build(world, tmp_path)
+    world.rows["train"] = "x"
+    build(world, tmp_path, select="split_rows,words")  # then it was killed
+    assert foretell(world, tmp_path, **kept)["model"] == "build"
+    assert build(world, tmp_path, **kept)["model"] == "built"
+    world.rows["train"] = "y"
+    assert build(world, tmp_path, **kept)["model"] == "fresh"
+
+
 def test_what_was_measured_stays_only_with_all_that_is_made_of_it(
     world: World, tmp_path: Path
 ) -> None:
