@@ -94,7 +94,10 @@ def run(
         str | None, typer.Option(help="assets, Dagster's syntax, commas: 'keywords+,text_index'")
     ] = None,
     partition: Annotated[Split | None, typer.Option(help="only this split")] = None,
-    force: Annotated[bool, typer.Option("--force", help="build even what is fresh")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="build even what is fresh, but not what 'never' leaves"),
+    ] = False,
     train: Annotated[
         Train,
         typer.Option(help="models whose data changed: left as they are, trained anew; always: all"),

@@ -45,7 +45,7 @@ class RefreshConfig(dg.Config):
         description="never: candidates and metrics stay as they were measured while the models "
         "stay as they were trained; stale: they are measured anew",
     )
-    force: bool = Field(False, description="build what is fresh, too")
+    force: bool = Field(False, description="build what is fresh, too, but not what never leaves")
 
 
 @dg.op(

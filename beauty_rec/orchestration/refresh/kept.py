@@ -48,7 +48,7 @@ class Kept:
             made of them is made anew: see :mod:`.anew`.
         followed: names of the models and of all measures.
         always: these are made anew though they are fresh.
-        force: so is everything.
+        force: so is all that is not to be left as it is.
     """
 
     trainings: frozenset[str] = frozenset()
@@ -92,8 +92,13 @@ class Kept:
         return name in self.trainings and not changed & (self.trainings - EXAMPLES)
 
     def forces(self, name: str) -> bool:
-        """Tell whether an asset is made anew though it is fresh."""
-        return name in self.always or self.force
+        """Tell whether an asset is made anew though it is fresh.
+
+        >>> Kept.of("never", "stale", force=True).forces("reranker")
+        False
+        """
+        kept = name in self.trainings or name in self.measures
+        return name in self.always or (self.force and not kept)
 
     def why(self, name: str) -> str:
         """Return what an asset is that stays as it is."""

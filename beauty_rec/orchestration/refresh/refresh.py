@@ -110,7 +110,7 @@ def refresh(
         definitions: the code location.
         instance: where the records are.
         steps: of :func:`plan`.
-        force: build fresh steps too.
+        force: build fresh steps too, but not those that ``train`` and ``measure`` leave.
         train: ``never``: models of which only the data changed stay as they were trained;
             ``always``: they are trained anew even if fresh.
         measure: ``never``: answers to the events of the splits, and their metrics, stay while the

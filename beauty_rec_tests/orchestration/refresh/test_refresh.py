@@ -164,6 +164,21 @@ def test_what_was_measured_stays_only_with_all_that_is_made_of_it(
     assert world.built == ["split_rows"]
 
 
+def test_force_leaves_what_is_never_to_be_made_anew(world: World, tmp_path: Path) -> None:
+    build(world, tmp_path)
+    kept: dict = {"trainings": frozenset({"model"}), "measures": frozenset({"summary"})}
+    never: dict = {"force": True, "train": "never", "measure": "never", **kept}
+    told = foretell(world, tmp_path, **never)
+    statuses = build(world, tmp_path, **never)
+    assert statuses["model"] == statuses["summary"] == told["model"] == told["summary"] == "fresh"
+    assert world.built == ["split_rows", "words[train]", "words[valid]", "words[test]"]
+    build(world, tmp_path, force=True, train="never", **kept)
+    assert world.built[-1] == "summary"
+    assert "model" not in world.built
+    build(world, tmp_path, force=True, train="always", measure="never", **kept)
+    assert world.built[-1] == "model"  # the same model again: what is told of it stays
+
+
 def test_a_model_is_trained_anew_when_asked_for(world: World, tmp_path: Path) -> None:
     build(world, tmp_path)
     statuses = build(world, tmp_path, train="always", trainings=frozenset({"model"}))
