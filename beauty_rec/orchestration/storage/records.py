@@ -18,6 +18,9 @@ from beauty_rec.settings import SPLITS, Settings, Split, records_in_postgres
 DATA_VERSION = "dagster/data_version"
 INPUT_VERSION = "dagster/input_data_version/"
 """Tags of a materialization: its version, and, with the name of an input, that of the input."""
+ASKED = ("user_candidates", "retrieval_candidates")
+"""What asks the events of a split."""
+_REVIEWS = "split_reviews"
 
 
 def latest_metadata(
@@ -33,15 +36,27 @@ def latest_metadata(
     return facts_of(materialization(instance, key, partition, back))
 
 
+def events_version(instance: dg.DagsterInstance, split: str) -> str:
+    """Return what stands for the events that a split has now; empty before there are any."""
+    return _parts(materialization(instance, dg.AssetKey(_REVIEWS)), DATA_VERSION).get(split, "")
+
+
 def measured_before(instance: dg.DagsterInstance) -> Iterator[tuple[Split, datetime]]:
-    """Yield the splits whose answers were measured of other events than they have, and when."""
-    reviews = dg.AssetKey("split_reviews")
-    has = _parts(materialization(instance, reviews), DATA_VERSION)
-    used_tag = f"{INPUT_VERSION}{reviews.to_user_string()}"
+    """Yield the splits that have other events than were asked, and when these were asked.
+
+    What is made of the answers later says nothing of when the events were asked.
+    """
+    used_tag = f"{INPUT_VERSION}{_REVIEWS}"
     for split in SPLITS:
-        measured = materialization(instance, dg.AssetKey("ranking_metrics"), split)
-        if measured is not None and _parts(measured, used_tag).get(split) != has.get(split):
-            yield split, datetime.fromtimestamp(measured.timestamp, UTC)
+        now = events_version(instance, split)
+        asked = [materialization(instance, dg.AssetKey(name), split) for name in ASKED]
+        before = [
+            record.timestamp
+            for record in asked
+            if record is not None and _parts(record, used_tag).get(split, "") != now
+        ]
+        if before:
+            yield split, datetime.fromtimestamp(min(before), UTC)
 
 
 def _parts(record: dg.EventLogRecord | None, tag: str) -> dict[str, str]:

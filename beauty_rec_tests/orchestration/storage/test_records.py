@@ -6,11 +6,12 @@ import dagster as dg
 
 from beauty_rec.orchestration.stage.partitions import encode_parts
 from beauty_rec.orchestration.storage.dagster_home import open_instance
-from beauty_rec.orchestration.storage.records import measured_before
+from beauty_rec.orchestration.storage.records import ASKED, measured_before
 
 
 def test_a_split_that_moved_on_was_measured_before(tmp_path: Path) -> None:
     had = {"train": "a", "valid": "b", "test": "c"}
+    used = "input_data_version/split_reviews"
 
     def record(instance: dg.DagsterInstance, asset: str, split: str | None, tag: str) -> None:
         tags = {f"dagster/{tag}": encode_parts(had)}
@@ -22,10 +23,19 @@ def test_a_split_that_moved_on_was_measured_before(tmp_path: Path) -> None:
         assert list(measured_before(instance)) == []
         record(instance, "split_reviews", None, "data_version")
         for split in ("train", "valid"):
-            record(instance, "ranking_metrics", split, "input_data_version/split_reviews")
+            for asked in ASKED:
+                record(instance, asked, split, used)
         assert list(measured_before(instance)) == []
         had["valid"] = had["test"] = "x"
         record(instance, "split_reviews", None, "data_version")
-        assert [split for split, _ in measured_before(instance)] == ["valid"]
-        record(instance, "ranking_metrics", "valid", "input_data_version/split_reviews")
+        ((split, first),) = measured_before(instance)
+        assert split == "valid"
+        # Metrics of the same answers ask nobody anew.
+        record(instance, "ranking_metrics", "valid", used)
+        assert list(measured_before(instance)) == [(split, first)]
+        # Of what is still of other events, the older.
+        record(instance, ASKED[0], "valid", used)
+        ((split, second),) = measured_before(instance)
+        assert (split, second >= first) == ("valid", True)
+        record(instance, ASKED[1], "valid", used)
         assert list(measured_before(instance)) == []
