@@ -21,7 +21,12 @@ from beauty_rec.orchestration.stage.embedding import KeptQueries
 from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.indexes import TextIndexResource
-from beauty_rec.orchestration.storage.records import cost_table, latest_metadata, measured_before
+from beauty_rec.orchestration.storage.records import (
+    cost_table,
+    events_version,
+    latest_metadata,
+    measured_before,
+)
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings, redacted
@@ -106,7 +111,9 @@ def retrieval_candidates(
         candidates=pl.Series(found.ids, dtype=pl.List(pl.String)),
         scores=pl.Series(found.scores.tolist(), dtype=pl.List(pl.Float32)),
     )
-    return pl.concat(ranks.values(), how="diagonal")
+    # So that what tells of these events is told anew, though other ones may have the same ranks.
+    events = events_version(context.instance, context.partition_key)
+    return pl.concat(ranks.values(), how="diagonal").with_columns(events=pl.lit(events))
 
 
 @stage(
@@ -144,7 +151,8 @@ def retrieval_metrics(
         "raw_reviews": [REFUSED],
         "user_profiles": [REFUSED],
     },
-    deps=["raw_reviews", "user_profiles"],
+    # Of the candidates it says of which events, and when they were asked.
+    deps=["raw_reviews", "user_profiles", "user_candidates"],
     kinds=("markdown", "matplotlib"),
 )
 def evaluation_report(

@@ -20,6 +20,7 @@ from beauty_rec.orchestration.stage.embedding import KeptQueries
 from beauty_rec.orchestration.stage.partitions import WITH_CONTEXTS, WITHOUT_TEXTS, splits
 from beauty_rec.orchestration.stage.row_cache import reused_vectors
 from beauty_rec.orchestration.stage.stage import stage, used_code_version
+from beauty_rec.orchestration.storage.records import events_version
 from beauty_rec.orchestration.storage.resources import EncoderResource
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
@@ -312,7 +313,9 @@ def user_candidates(
     )
     shares = found_shares(lists, split_reviews)
     context.add_asset_metadata({"asks": len(lists), "candidates": len(lists.ask), **shares})
-    return lists.frame()
+    # So that what tells of these events is told anew, though the candidates may be the same.
+    events = events_version(context.instance, context.partition_key)
+    return lists.frame().with_columns(events=pl.lit(events))
 
 
 checks = [

@@ -121,6 +121,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "candidates": ("top 100 of the served index, of a text", "merged_items.parent_asin"),
         "scores": ("cosine of each candidate", "merged_items.text, split_reviews.text"),
+        "events": ("version of the events that the split had", ""),
     },
     "online_metrics": {
         "kind": ("recommend, search, similar or feed", ""),

@@ -35,6 +35,7 @@ def _of_candidates() -> dict[str, Column]:
     for name, (_, origin) in scores.items():
         found[f"{name}_best"] = "its best score of all items", origin
         found[f"{name}_last"] = "its score of the hundredth item, or of the last", origin
+    found["events"] = "version of the events that the split had", ""
     return found
 
 

@@ -133,7 +133,7 @@ def test_lineage_names_assets_and_columns_that_exist(definitions: dg.Definitions
 def test_the_columns_of_lists_are_those_of_their_frames() -> None:
     assert set(SCORES) == set(SOURCES)
     lists = drawn_lists(3, 4, 1)
-    assert list(columns_of("user_candidates")) == lists.frame().columns
+    assert list(columns_of("user_candidates")) == [*lists.frame().columns, "events"]
     hits, said = np.zeros(len(lists.ask), bool), np.full(len(lists.ask), 0.5, np.float32)
     hits[0] = True
     ordered = ordered_lists(lists, ["text"] * 3, hits, Orders.plain(), {}, 5, {})
