@@ -142,6 +142,7 @@ def publish_synthetic(
         {"test reranked recall@100": 0.5},
         ServeSettings(sample_users=12),
         EncoderSettings(precision="float32"),
+        {"test": "2026-01-05"},
     )
 
 

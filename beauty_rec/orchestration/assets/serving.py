@@ -11,10 +11,12 @@ import polars as pl
 from beauty_rec.orchestration.assets.raw import hidden_items_file
 from beauty_rec.orchestration.stage.partitions import only
 from beauty_rec.orchestration.stage.stage import stage
+from beauty_rec.orchestration.storage.records import days_asked
 from beauty_rec.orchestration.storage.store import ArtifactStore
 from beauty_rec.settings import Settings
 
 GROUP = "serving"
+MEASURED = ("valid", "test")
 HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
 
 
@@ -26,7 +28,8 @@ HEADLINES = ("recall@10", "recall@100", "ndcg@10", "mrr")
         *("attributes", "ranking", "recommendation"),
     ),
     ins={"keywords": dg.AssetIn(partition_mapping=only("train"))},
-    deps=[hidden_items_file],
+    # Of the candidates it says when they were asked.
+    deps=[hidden_items_file, "user_candidates", "retrieval_candidates"],
     kinds=("json",),
     served=True,
 )
@@ -69,6 +72,8 @@ def serving_manifest(
     from beauty_rec.towers.users.layout import SERVED
 
     orders = Orders.load(reranker)
+    days = days_asked(context.instance)
+    measured = {split: days[split] for split in MEASURED if split in days}
     table, matrix = store.draft("item_table"), item_index
     counted = split_reviews
     items = ItemMatrix.load(item_index)
@@ -129,6 +134,7 @@ def serving_manifest(
         _headlines(retrieval_metrics, ranking_metrics),
         settings.serve,
         settings.encoder,
+        measured,
     )
     for draft in {table, matrix} - {item_index}:  # the set has links of its own
         shutil.rmtree(draft)
@@ -136,6 +142,7 @@ def serving_manifest(
     context.add_asset_metadata(
         {
             "set": manifest.set,
+            "measured": dg.MetadataValue.json(measured),
             "statistics_until": dg.MetadataValue.timestamp(items.as_of_ms / 1000),
             "served": dg.MetadataValue.json({str(k): v for k, v in orders.served.items()}),
             "reasons": dg.MetadataValue.json({str(k): v for k, v in orders.reasons.items()}),
@@ -150,7 +157,7 @@ def _headlines(
 ) -> dict[str, float]:
     """Return the figures of both held-out splits that people ask for first."""
     found: dict[str, float] = {}
-    for split in ("valid", "test"):
+    for split in MEASURED:
         texts = retrieval.get(split, {}).get("review_text", {})
         blocks = {
             "text_retriever": texts.get("text_retriever", {}),

@@ -41,6 +41,19 @@ def events_version(instance: dg.DagsterInstance, split: str) -> str:
     return _parts(materialization(instance, dg.AssetKey(_REVIEWS)), DATA_VERSION).get(split, "")
 
 
+def days_asked(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return the day (ISO 8601 in UTC) on which the events of each split were asked.
+
+    Of what was not asked at once, the older.
+    """
+    found: dict[str, str] = {}
+    for split in SPLITS:
+        asked = [materialization(instance, dg.AssetKey(name), split) for name in ASKED]
+        if moments := [record.timestamp for record in asked if record is not None]:
+            found[split] = datetime.fromtimestamp(min(moments), UTC).date().isoformat()
+    return found
+
+
 def measured_before(instance: dg.DagsterInstance) -> Iterator[tuple[Split, datetime]]:
     """Yield the splits that have other events than were asked, and when these were asked.
 

@@ -45,6 +45,7 @@ def publish(
     keep: int = 2,
     trial: Callable[[Path, Manifest], None] = lambda folder, manifest: None,
     created_at: str | None = None,
+    measured: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Make a set of ``parts`` below ``root`` and serve it from now on.
 
@@ -56,6 +57,7 @@ def publish(
             experiment or a release speaks of.
         trial: asks the set in a folder; what it raises keeps the set from being served.
         created_at: of a set whose models are older than this call; None: now.
+        measured: see :class:`Manifest`; None: nothing is known of it.
 
     Raises:
         FileNotFoundError: a part does not exist.
@@ -82,6 +84,7 @@ def publish(
         indexes=dict(indexes),
         facts=dict(facts),
         metrics=dict(metrics),
+        measured=dict(measured or {}),
     )
     try:
         trial(folder, manifest)

@@ -51,6 +51,7 @@ def publish_run(
     metrics: Mapping[str, float],
     settings: ServeSettings,
     encoder: EncoderSettings,
+    measured: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Make the cards and users of a set, publish it below ``root``, and return its manifest.
 
@@ -63,6 +64,7 @@ def publish_run(
         indexes, facts, metrics: as in :func:`~beauty_rec.serving.published.manifest.publish`.
         settings: how many sample users, how many sets are kept.
         encoder: of the texts; here it runs on the CPU.
+        measured: as ``metrics``.
 
     Raises:
         ManifestError: the set cannot be read, or cannot answer.
@@ -83,7 +85,7 @@ def publish_run(
     with _written(root, made) as own:
         return publish(
             root, {**artifacts, **own}, indexes, facts, metrics, settings.keep_sets,
-            _trial(settings, encoder),
+            _trial(settings, encoder), measured=measured,
         )  # fmt: skip
 
 
@@ -124,7 +126,7 @@ def publish_without(
             root, {**{name: folder / name for name in manifest.parts}, **own},
             manifest.indexes, manifest.facts, manifest.metrics,
             len(list((root / VERSIONS).iterdir())) + 1,  # no other one makes room for it
-            tried, manifest.created_at,
+            tried, manifest.created_at, manifest.measured,
         )  # fmt: skip
     end_rename(root)
     return made

@@ -1,12 +1,13 @@
 """What records of earlier runs say."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
 from beauty_rec.orchestration.stage.partitions import encode_parts
 from beauty_rec.orchestration.storage.dagster_home import open_instance
-from beauty_rec.orchestration.storage.records import ASKED, measured_before
+from beauty_rec.orchestration.storage.records import ASKED, days_asked, measured_before
 
 
 def test_a_split_that_moved_on_was_measured_before(tmp_path: Path) -> None:
@@ -39,3 +40,13 @@ def test_a_split_that_moved_on_was_measured_before(tmp_path: Path) -> None:
         assert (split, second >= first) == ("valid", True)
         record(instance, ASKED[1], "valid", used)
         assert list(measured_before(instance)) == []
+
+
+def test_the_day_is_that_of_what_was_asked_first(tmp_path: Path) -> None:
+    with open_instance(tmp_path) as instance:
+        assert days_asked(instance) == {}
+        first = datetime.now(UTC).date().isoformat()
+        for asked in ASKED:
+            instance.report_runless_asset_event(dg.AssetMaterialization(asked, partition="test"))
+        assert list(days_asked(instance)) == ["test"]
+        assert first <= days_asked(instance)["test"] <= datetime.now(UTC).date().isoformat()

@@ -136,3 +136,15 @@ def test_the_engine_keeps_its_set_when_the_next_is_broken(engine: Engine) -> Non
         path.write_text(before)
     assert engine.look() is False
     assert engine.refused is None
+
+
+def test_when_it_was_measured_is_told_and_makes_no_other_set(tmp_path: Path) -> None:
+    root, told = tmp_path / "serving", parts(tmp_path / "artifacts", "one")
+    first = publish(root, told, {}, {}, {"m": 0.5}, measured={"valid": "2026-01-01"})
+    again = publish(root, told, {}, {}, {"m": 0.5}, measured={"valid": "2026-01-08"})
+    assert again.set == first.set
+    assert read_manifest(root).measured == {"valid": "2026-01-08"}
+    document = json.loads((root / "manifest.json").read_text())
+    del document["measured"]  # of a program that knew nothing of it
+    (root / "manifest.json").write_text(json.dumps(document))
+    assert read_manifest(root).measured == {}

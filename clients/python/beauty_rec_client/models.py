@@ -639,6 +639,7 @@ class Version(BaseModel):
     parts: dict[str, str]
     indexes: dict[str, dict[str, str | int | float]]
     metrics: dict[str, float]
+    measured: dict[str, str] = Field(description="split → the day its events were asked for them")
     served: dict[str, str] = Field(description="kind of ask → the order it is answered in")
     reasons: dict[str, str] = Field(description="kind of ask → why that order")
     statistics_until: str = Field(description="what sells is counted until then")

@@ -26,4 +26,6 @@ class Manifest(BaseModel):
     facts: dict[str, Any]
     """What making vectors of new items needs to know: the domain, columns that events fill."""
     metrics: dict[str, float]
-    """Headline figures of the run."""
+    """Headline figures of the models, as they were measured last."""
+    measured: dict[str, str] = {}
+    """Split → the day on which its events were asked for them, ISO 8601 in UTC."""

@@ -50,7 +50,8 @@ def add_state(router: APIRouter) -> None:
     async def version(http: Request) -> Response:
         """The served set: versions of its parts, its indexes, its headline metrics."""
         shop = shop_of(http).engine.shop
-        given = shop.manifest.model_dump(include={"created_at", "parts", "indexes", "metrics"})
+        said = {"created_at", "parts", "indexes", "metrics", "measured"}
+        given = shop.manifest.model_dump(include=said)
         orders = {"served": shop.path.orders.served, "reasons": shop.path.orders.reasons}
         until = datetime.fromtimestamp(shop.path.tower.as_of_ms / 1000, UTC)
         facts = {

@@ -41,6 +41,7 @@ def test_metrics_version_and_logs_without_people(
     assert version["version"] == client.get("/readyz").json()["set"]
     assert version["indexes"]["item_index"]["rows"] == 300
     assert version["served"] == {"nothing": "fused", "occasion": "reranked", "text": "hybrid"}
+    assert version["measured"] == {"test": "2026-01-05"}
     assert version["reasons"].keys() == version["served"].keys()
     until = datetime.fromisoformat(version["statistics_until"]).timestamp()
     assert until == pytest.approx(engine.shop.path.tower.as_of_ms / 1000)
