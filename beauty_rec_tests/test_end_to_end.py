@@ -306,3 +306,26 @@ def test_doctor_says_what_is_there(shop: Shop) -> None:
     result = shop.call("doctor")
     assert result.exit_code == 0, result.stdout
     assert re.search(r"ok +text index +version \w{16}, \d+ items", result.stdout)
+
+
+@pytest.mark.live
+def test_a_night_after_a_killed_evaluation_asks_that_split_anew(shop: Shop) -> None:
+    night = ("--train", "never", "--measure", "never")
+    columns = ("user_id", "parent_asin", "rating", "title", "text")
+    reviews = shop.split_of("test").head(30).select(columns).to_dicts()
+
+    def sell() -> None:
+        latest = cast(int, shop.split_of("test")["timestamp"].max())
+        shop.append([{**row, "timestamp": latest + 1000 * n} for n, row in enumerate(reviews, 1)])
+
+    shop.run("--train", "never")
+    sell()
+    assert shop.run(*night)["recommendations[valid]"] == "fresh"
+    one = ("--select", "recommendations", "--partition", "valid")
+    assert shop.run(*one, "--force") == {"recommendations[valid]": "failed"}
+    asked = ("--select", "user_candidates", "--partition", "valid", "--train", "never")
+    assert shop.run(*asked) == {"user_candidates[valid]": "built"}
+    sell()
+    statuses = shop.run(*night)
+    assert statuses["user_candidates[valid]"] == statuses["ranking_metrics[valid]"] == "built"
+    assert statuses["user_candidates[test]"] == statuses["reranker"] == "fresh"
