@@ -7,7 +7,7 @@ import polars as pl
 
 from beauty_rec.events.folds import starts_of, with_context
 from beauty_rec.events.queries import recommendation_queries, text_queries
-from beauty_rec.settings import EvaluationSettings, Settings, Split
+from beauty_rec.settings import SPLITS, EvaluationSettings, Settings, Split
 
 
 def split_events(
@@ -37,7 +37,8 @@ def known_events(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the reviews with their contexts, and the events of a split that are asked.
 
-    Of train those from the first fold on, which a tower can be asked for that never saw them.
+    Of train those from the first fold on, which a tower can be asked for that never saw them. Of
+    later splits nothing is known: a shop may have noted occasions since test alone.
 
     Args:
         split_reviews: rows that histories may reach into.
@@ -45,7 +46,8 @@ def known_events(
         settings: what the context is, how many events are asked, and how long histories are.
         user_tower: folder of the towers, which names the folds.
     """
-    reviews = with_context(split_reviews, settings)
+    past = SPLITS[: SPLITS.index(split) + 1]
+    reviews = with_context(split_reviews.filter(pl.col("split").is_in(past)), settings)
     since = starts_of(user_tower)[0] if split == "train" else None
     return reviews, split_events(reviews, split, settings, since)
 

@@ -8,6 +8,7 @@ import pytest
 
 from beauty_rec.events.asked import OtherEventsError, known_events
 from beauty_rec.recommender.offline.lists import CandidateLists
+from beauty_rec.recommender.offline.scenarios import has_contexts, scenarios_of
 from beauty_rec.recommender.offline.split_asks import SplitAsks, split_asks
 from beauty_rec.settings import Settings
 from beauty_rec_tests.recommender.drawn_lists import drawn_lists
@@ -43,3 +44,19 @@ def test_candidates_of_other_events_than_a_split_has_now_are_refused(
     later = reviews.with_columns(split=pl.when(moved).then(pl.lit("train")).otherwise("split"))
     with pytest.raises(OtherEventsError, match=r"events: 5 of its .*user_candidates\+{3} "):
         asked(later)
+
+
+def test_a_split_is_asked_as_if_no_later_one_were_there(
+    reviews: pl.DataFrame, tmp_path: Path
+) -> None:
+    """A shop may have noted occasions only lately."""
+    settings, later = Settings(data_dir=tmp_path), pl.col("split") == "test"
+    reviews = reviews.with_columns(
+        text=pl.lit("a text of its own"), context=pl.when(later).then("context")
+    )
+    asked, events = known_events(reviews, "valid", settings, tmp_path)
+    alone, same = known_events(reviews.filter(~later), "valid", settings, tmp_path)
+    assert events.equals(same)
+    assert scenarios_of(asked, False) == scenarios_of(alone, False)
+    assert not has_contexts(asked)
+    assert has_contexts(known_events(reviews, "test", settings, tmp_path)[0])
