@@ -19,6 +19,9 @@ import pytest
 
 from beauty_rec.search.pgvector import server
 
+INITIALISE = server._initialise
+"""What makes a cluster outside of tests."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -36,11 +39,10 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def quicken_postgres(patch: pytest.MonkeyPatch, template: Path) -> None:
     """Wait for no disk, and have `initdb` make one cluster, of which the others are copies."""
-    make = server._initialise
 
     def make_or_copy(cluster: Path, programs: server.Programs) -> None:
         if not template.exists():
-            make(cluster, programs)
+            INITIALISE(cluster, programs)
             source, target = cluster, template
         else:
             source, target = template, cluster

@@ -35,7 +35,7 @@ def test_bounds_choices_and_defaults_stand_as_an_operator_writes_them() -> None:
         "| `item_index.m` | `24` | integer, ≥ 2, ≤ 100 | links of a node |",
         "| `llm.serve` | `false` | true or false | ",
         "| `llm.backend` | `rules` | `rules` or `openai` | ",
-        "| `ranking.hidden` | `[64, 32]` | list of integers, each ≥ 1 | ",
+        "| `ranking.hidden` | `[64, 32]` | list of integers, each ≥ 1, length ≥ 1 | ",
         "| `serve.api_key` | unset | secret, length ≥ 16 | ",
     ):
         assert row in PAGE, row
