@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 Weights = Mapping[str, float]
 """Source → weight; a source that is not named has none."""
 
+BENEATH = 0.1
+"""How far what lies below a source's floor reaches beneath it."""
+
 
 def normalised(
     scores: NDArray[np.float32], tops: NDArray[np.float32], signed: Sequence[bool]
@@ -19,9 +22,8 @@ def normalised(
     """Return scores on one scale, float32 ``[C, S]``; 0 where a source says nothing.
 
     A positive score is divided by the best one. A signed score is 1 for the best and 0 for the
-    last of the source's candidates. A value ``-x`` below 0 becomes ``-x / (1 + x)``: above -1, so
-    that one source cannot outvote the rest, yet above all that is lower, since a filter may leave
-    nothing else.
+    last of the source's candidates. What lies below a floor, 0 or -1, is drawn together beneath it,
+    so that one source cannot outvote the rest; its order stays, as a filter may leave nothing else.
 
     Args:
         scores: ``[C, S]``, NaN for nothing.
@@ -33,10 +35,10 @@ def normalised(
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = (scores - last) / np.maximum(best - last, 1e-6)
         share = scores / np.maximum(np.abs(best), 1e-9)
-    both = np.minimum(np.where(np.asarray(signed), spread, share), 1)
-    below = np.minimum(both, 0)
-    found = np.where(both < 0, below / (1 - below), both)
-    return np.nan_to_num(found, nan=0.0).astype(np.float32, copy=False)
+    both, floor = np.where(signed, spread, share), np.where(signed, -1, 0)
+    below = np.log1p(np.maximum(floor - both, 0))
+    found = np.clip(both, floor, 1) - BENEATH * (1 - 1 / (1 + below))
+    return np.asarray(np.nan_to_num(found, nan=0.0), dtype=np.float32)
 
 
 def fused(
