@@ -42,8 +42,9 @@ docs: $(READY_TEST)  ## the pages of docs/ as a site in build/site; writes docs/
 client: $(READY)  ## the Python client of clients/python, from the OpenAPI document
 	$(BIN)/python clients/python/generate.py
 
+# Of three workers on two cores one computes while another waits for a server or a database.
 test: lint $(READY_TEST)  ## lint, types and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-live: $(READY)  ## a served set and a live daemon, through switches, kills and three days of a shop (12 to 18 min)
 	$(BIN)/python -m pytest -m live beauty_rec_tests
