@@ -46,7 +46,7 @@ client: $(READY)  ## the Python client of clients/python, from the OpenAPI docum
 test: lint $(READY_TEST)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-test-live: $(READY)  ## a served set and a live daemon, through switches, kills and three days of a shop (12 to 18 min)
+test-live: $(READY)  ## a served set and a live daemon, through switches, kills and three days of a shop (16 to 22 min)
 	$(BIN)/python -m pytest -m live beauty_rec_tests
 
 test-api: $(READY)  ## 7,000 drawn requests against the OpenAPI document (some minutes)
