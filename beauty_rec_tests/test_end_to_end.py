@@ -309,6 +309,7 @@ def test_doctor_says_what_is_there(shop: Shop) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.timeout(900)
 def test_a_night_after_a_killed_evaluation_asks_that_split_anew(shop: Shop) -> None:
     night = ("--train", "never", "--measure", "never")
     columns = ("user_id", "parent_asin", "rating", "title", "text")
