@@ -59,4 +59,5 @@ def test_a_split_is_asked_as_if_no_later_one_were_there(
     assert events.equals(same)
     assert scenarios_of(asked, False) == scenarios_of(alone, False)
     assert not has_contexts(asked)
+    assert asked["parent_asin"].equals(reviews["parent_asin"])  # they name the answer set
     assert has_contexts(known_events(reviews, "test", settings, tmp_path)[0])
