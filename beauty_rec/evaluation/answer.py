@@ -24,7 +24,7 @@ from beauty_rec.measures.metrics import Ranks
 from beauty_rec.measures.significance import ALPHA
 from beauty_rec.recommender.offline.ordering import LISTED
 from beauty_rec.recommender.offline.scenarios import Scenario, has_contexts
-from beauty_rec.recommender.orders import CHOOSE_ANEW, ORDERS
+from beauty_rec.recommender.orders import ORDERS
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.settings import EvaluationSettings
 
@@ -98,6 +98,10 @@ def answer_ranks(answers: pl.DataFrame) -> dict[str, Ranks]:
         for block, column in columns.items()
         if column in answers.columns and (block == SERVED or answers[column].is_not_null().any())
     }
+
+
+CHOOSE_ANEW = "beauty-rec run --select user_candidates+++ --force"
+"""Chooses among the orders again; of candidates of now, as a night may have kept earlier ones."""
 
 
 class WorseThanItsParts(RuntimeError):

@@ -148,13 +148,17 @@ def _tags(
     values: dict[str, list[str]] = {}
     if "extras" not in reviews.columns:
         return tags, values
-    names = None if wanted is None else list(wanted)
-    first = reviews["timestamp"].arg_sort()[:FIRST_EVENTS]
-    for name, texts in extra_columns(reviews["extras"], _tag_text, names):
-        if wanted is None and texts.gather(first).drop_nulls().n_unique() > MAX_TAG_VALUES:
-            continue
-        values[name] = list(wanted[name]) if wanted is not None else _distinct(texts)
-        tags[name] = rows_of(texts, values[name])
+    if wanted is not None:
+        for name, texts in extra_columns(reviews["extras"], _tag_text, list(wanted)):
+            values[name] = list(wanted[name])
+            tags[name] = rows_of(texts, values[name])
+        return tags, values
+    # Stable: which of one moment come first must not depend on what comes later.
+    first = np.argsort(reviews["timestamp"].to_numpy(), kind="stable")[:FIRST_EVENTS]
+    for name, texts in extra_columns(reviews["extras"], _tag_text):
+        if texts.gather(first).drop_nulls().n_unique() <= MAX_TAG_VALUES:
+            values[name] = _distinct(texts)
+            tags[name] = rows_of(texts, values[name])
     return tags, values
 
 

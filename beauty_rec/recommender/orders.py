@@ -28,9 +28,6 @@ COMBINED = ("hybrid", "fused", *LEARNED)
 ORDERS = (*SOURCES, *COMBINED)
 FILE = "orders.json"
 
-CHOOSE_ANEW = "beauty-rec run --select user_candidates+++ --force"
-"""Chooses among the orders again; of candidates of now, as a night may have kept earlier ones."""
-
 DEFAULT: dict[Kind, dict[str, float]] = {
     "nothing": {"user_tower": 1.0},
     "occasion": {"user_tower": 1.0},

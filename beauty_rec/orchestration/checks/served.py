@@ -18,8 +18,8 @@ def loses_to_none(now: Mapping[str | None, Facts], against: str) -> Verdict:
         now: facts by split, of them ``<scenario> <against>``: other → ``served``, ``other``, ``p``.
         against: the name of what it is held against.
     """
+    from beauty_rec.evaluation.answer import CHOOSE_ANEW
     from beauty_rec.measures.significance import ALPHA
-    from beauty_rec.recommender.orders import CHOOSE_ANEW
 
     remedy = (
         f"; choose among the orders anew: {CHOOSE_ANEW}; where none of them is as good, train "

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from beauty_rec.evaluation.answer import CHOOSE_ANEW
 from beauty_rec.evaluation.block import split_section
 from beauty_rec.events.asked import OtherEventsError, refuse_other_events
 from beauty_rec.orchestration.catalogue.metrics import (
@@ -22,7 +23,6 @@ from beauty_rec.orchestration.checks.make import metric_checks, served_checks
 from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.refresh.refresh import plan
 from beauty_rec.orchestration.stage.partitions import splits
-from beauty_rec.recommender.orders import CHOOSE_ANEW
 from beauty_rec.settings import Settings
 
 GOOD = np.random.default_rng(5).integers(1, 12, 300).astype(np.float64)

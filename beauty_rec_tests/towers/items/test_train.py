@@ -145,31 +145,22 @@ def test_resumed_is_as_uninterrupted(
         assert same, file
 
 
-def test_a_killed_training_begins_anew_when_the_vocabulary_has_grown(
-    features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("more", [1, 0], ids=["a larger vocabulary", "other titles"])
+def test_a_killed_training_begins_anew_with_other_data(
+    more: int, features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a value that no item of the training has, say an occasion of a review."""
+    """The vocabulary grows by a value that no item of the training has, say an occasion."""
     kept: dict[str, Any] = {"checkpoints": tmp_path / "kept"}
     calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
     with pytest.raises(KeyboardInterrupt):
         train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t", **kept)
-    grown = replace(known(features), vocabulary_size=VOCABULARY + 1)
-    log = train_item_tower(grown, reader(features), SETTINGS, tmp_path / "t", **kept)
+    if not more:
+        features = replace(features, title=np.roll(features.title, 1))
+    now = replace(known(features), vocabulary_size=VOCABULARY + more)
+    log = train_item_tower(now, reader(features), SETTINGS, tmp_path / "t", **kept)
     assert len(calls) == 2 + SETTINGS.epochs
     assert len(log["epochs"]) == SETTINGS.epochs
-    assert load_item_tower(tmp_path / "t").embedding.num_embeddings == VOCABULARY + 1
-
-
-def test_a_killed_training_begins_anew_when_items_have_other_titles(
-    features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept: dict[str, Any] = {"checkpoints": tmp_path / "kept"}
-    calls = kill_in_call(monkeypatch, recipe, "_train_epoch", 2)
-    with pytest.raises(KeyboardInterrupt):
-        train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t", **kept)
-    swapped = replace(features, title=np.roll(features.title, 1))
-    train_item_tower(known(swapped), reader(swapped), SETTINGS, tmp_path / "t", **kept)
-    assert len(calls) == 2 + SETTINGS.epochs
+    assert load_item_tower(tmp_path / "t").embedding.num_embeddings == VOCABULARY + more
 
 
 def test_a_frozen_title_encoder_keeps_its_bytes_and_a_trained_one_moves(
