@@ -2,69 +2,32 @@
 
 import time
 import tracemalloc
-import unicodedata
-from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from beauty_rec.items.vocabulary import Entry, Vocabulary
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
-from beauty_rec.recommender.online.stock import columns
-from beauty_rec.recommender.online.stock.cards import CARD_SCHEMA
-from beauty_rec.recommender.online.stock.catalogue import Catalogue, new_card
-from beauty_rec.recommender.online.stock.columns import Columns, UnknownFilter
+from beauty_rec.recommender.online.stock.columns import Columns
 from beauty_rec.recommender.online.stock.filters import Filter, read_filter
-from beauty_rec.recommender.online.stock.near_names import BESIDE, SortedNames
 from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.serving.state.engine import Engine
-from beauty_rec_tests.recommender.served_set import USER
-
-N, LATER = 120, 20
-SCENTS = ("rose", "lavender", "mint", "cedar")
-TREES: tuple[list[str], ...] = (
-    ["Beauty", "Hair", "Shampoo"],
-    ["Beauty", "Hair"],
-    ["Beauty", "Skin"],
-    [],
+from beauty_rec_tests.recommender.online.filter_shop import (
+    LATER,
+    SCENTS,
+    SHOP,
+    STORES,
+    N,
+    item,
+    scents,
+    shop,
+    wide,
 )
-VOCABULARY = Vocabulary((), ("scent",), tuple(Entry("re", "scent", s, 9) for s in SCENTS), 2)
-
-
-def item(row: int) -> dict[str, Any]:
-    return new_card(
-        f"i{row}",
-        category=("Soap", "perfume", None)[row % 3],
-        brand=f"B{row % 4}",
-        store="Corner" if row % 2 else "",
-        price=None if row % 5 == 0 else float(row % 50),
-        average_rating=None if row >= N or row % 7 == 0 else 1 + row % 9 / 2,
-        rating_number=None if row >= N else row,
-        categories=TREES[row % len(TREES)],
-    )
-
-
-def scents(row: int) -> list[int]:
-    return [3 + row % 4, 3 + row % 3 if row % 6 else 0]
-
-
-def shop() -> Catalogue:
-    cards = pl.DataFrame([item(row) for row in range(N)], schema=CARD_SCHEMA)
-    first = Catalogue.of(cards, np.array([scents(r) for r in range(N)], np.int32), VOCABULARY)
-    later = np.array([scents(r) for r in range(N, N + LATER)], np.int32)
-    grown = first.with_items([item(row) for row in range(N, N + LATER)], [], later)
-    grown.in_stock[::11] = False
-    return grown
-
-
-SHOP = shop()
+from beauty_rec_tests.recommender.served_set import USER
 
 
 def labels(*values: str) -> st.SearchStrategy[Any]:
@@ -148,44 +111,6 @@ def test_a_filter_passes_what_a_plain_loop_does(asked: dict[str, Any]) -> None:
     assert found.tolist() == [passes(row, asked) for row in range(N + LATER)]
 
 
-def test_unknown_names_and_values_are_named_with_the_nearest() -> None:
-    with pytest.raises(UnknownFilter, match=r"'sent'.*nearest known: scent"):
-        SHOP.passing(Filter.model_validate({"sent": "rose"}))
-    with pytest.raises(UnknownFilter, match=r"'lavendar'.*lavender"):
-        SHOP.passing(Filter.model_validate({"any_of": [{"scent": ["rose", "lavendar"]}]}))
-    with pytest.raises(UnknownFilter, match=r"'hairs'.*hair"):
-        SHOP.passing(Filter.model_validate({"max_price": 0, "not": {"categories": "hairs"}}))
-
-
-def test_a_name_is_the_same_however_it_was_typed() -> None:
-    names = ("Lancôme", "비누", "Tom's <3 of Maine")
-    cards = [{**item(row), "brand": brand} for row, brand in enumerate(names)]
-    sparse = np.array([scents(row) for row in range(len(cards))], np.int32)
-    catalogue = Catalogue.of(pl.DataFrame(cards, schema=CARD_SCHEMA), sparse, VOCABULARY)
-    for row, name in enumerate(names):
-        for typed in (name, unicodedata.normalize("NFD", name), f" {name}\u200b ", name.upper()):
-            mask = catalogue.passing(Filter.model_validate({"brand": typed}))
-            assert mask is not None
-            assert np.flatnonzero(mask).tolist() == [row], typed
-
-
-def test_every_node_that_is_named_can_be_asked_for() -> None:
-    trees = (["Hair>Care", "Dry Hair"], ["c" * 400, "d" * 400])
-    cards = [{**item(row), "categories": tree} for row, tree in enumerate(trees)]
-    sparse = np.array([scents(row) for row in range(len(cards))], np.int32)
-    first = Catalogue.of(pl.DataFrame(cards, schema=CARD_SCHEMA), sparse, VOCABULARY)
-    for catalogue in (first, shop().with_items(cards, [], sparse)):
-        (nodes,) = catalogue.facets(["categories"], 1_000).values()
-        assert {"hair>care", "hair>care > dry hair", "c" * 400} <= {name for name, _ in nodes}
-        for name, count in nodes:
-            mask = catalogue.passing(Filter.model_validate({"categories": name}))
-            assert mask is not None
-            assert mask.sum() >= count > 0
-        with pytest.raises(UnknownFilter) as refused:
-            catalogue.passing(Filter.model_validate({"categories": "c" * 399}))
-        assert len(str(refused.value)) < 1_000
-
-
 @pytest.mark.parametrize("field", ["category", "brand", "scent", "categories"])
 @pytest.mark.parametrize("most", [1, 2, 100])
 def test_facets_count_what_a_filter_passes(field: str, most: int) -> None:
@@ -211,48 +136,6 @@ def test_facets_do_not_count_what_is_hidden() -> None:
         hidden.facets(["brand"], 3)["brand"]
         == sorted(found.items(), key=lambda one: (-one[1], one[0]))[:3]
     )
-
-
-STORES = [f"{name} house of {number}" for number in range(1_500) for name in ("rose", "cedar")]
-
-
-def wide() -> Catalogue:
-    """As many stores as a marketplace has, and items of each."""
-    rows = 7 * len(STORES)
-    known = {"parent_asin": [f"w{row}" for row in range(rows)], "store": STORES * 7}
-    blank = {name: [None] * rows for name in CARD_SCHEMA}
-    return Catalogue.of(pl.DataFrame({**blank, **known}, schema=CARD_SCHEMA))
-
-
-def test_a_misspelt_name_is_held_against_few_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared, ordered = list[int](), list[int]()
-    matches = get_close_matches
-
-    class Counted(SortedNames):
-        def __init__(self, names: Sequence[str]) -> None:
-            ordered.append(len(names))
-            super().__init__(names)
-
-    def counted(name: str, among: Any, *more: Any) -> list[str]:
-        compared.append(len(among))
-        return matches(name, among, *more)
-
-    monkeypatch.setattr(columns, "SortedNames", Counted)
-    monkeypatch.setattr(columns, "get_close_matches", counted)
-    catalogue = wide()
-    for misspelt, meant in (
-        ("rose house of 12345", "rose house of 1234"),
-        ("cedr house of 777", "cedar house of 777"),
-        ("ROSE HAUSE OF 1400", "rose house of 1400"),
-        ("lily house of 88", "house of 88"),
-    ):
-        with pytest.raises(UnknownFilter, match=f"the nearest known: .*{meant}"):
-            catalogue.passing(Filter(store=misspelt))
-    grown = catalogue.with_items([new_card("new", store="The Newest Store")], [])
-    with pytest.raises(UnknownFilter, match="the newest store"):
-        grown.passing(Filter(store="the newest stor"))
-    assert max(compared) <= 4 * BESIDE + 1
-    assert ordered == [len(STORES), 0, 1]  # of the set once, of the rest when it has grown
 
 
 def test_the_memory_of_a_filter_does_not_grow_with_its_clauses() -> None:
