@@ -139,7 +139,7 @@ class RecommendRequest(Body):
         [], max_length=MAX_HISTORY, description="oldest first; added to what is known of user_id"
     )
     context: Asked | None = Field(None, description="what is looked for, or the occasion")
-    profile: dict[Label, Number | Label | None] = Field(
+    profile: dict[Label, Number | Annotated[Label, AfterValidator(clean_text)] | None] = Field(
         {},
         max_length=50,
         description="over what is known of user_id",

@@ -58,6 +58,12 @@ def test_a_context_is_read_as_those_of_the_events(given: str, read: str | None) 
     assert BatchRequest(user_ids=["u"], context=given).context == read
 
 
+def test_a_profile_is_read_as_those_of_a_file() -> None:
+    profile = {"body_type": "hour\xadglass&nbsp;", "skin": "cre\u0300me", "height_cm": 168}
+    read = {"body_type": "hourglass", "skin": "crème", "height_cm": 168}
+    assert RecommendRequest.model_validate({"profile": profile}).profile == read
+
+
 def test_faults_are_told_one_by_one_as_long_as_they_are_few() -> None:
     with pytest.raises(ValidationError) as refused:
         RecommendRequest.model_validate({**FEW_NAMES, "history": [{"rating": 3.0}] * 500, "k": 0})
