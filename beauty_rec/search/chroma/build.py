@@ -100,15 +100,16 @@ def _build_aside(
         name = collection_name(folder, settings.url)
         _write(folder, vectors, settings, name)
         with ChromaIndex(folder, settings.url) as index:
-            built = _described(index, vectors, folder.name, settings)
+            written = _described(index, vectors, folder.name, settings)
         seal.seal(folder)
-        return built
+        return written
     with atomic_path(folder) as draft:
-        if not _write_changes(copied, draft, vectors, settings):
+        built = _changed_copy(copied, draft, vectors, folder.name, settings)
+        if built is None:
             shutil.rmtree(draft, ignore_errors=True)
             _write(draft, vectors, settings, COLLECTION)
-        with ChromaIndex(draft) as index:
-            built = _described(index, vectors, folder.name, settings)
+            with ChromaIndex(draft) as index:
+                built = _described(index, vectors, folder.name, settings)
         seal.seal(draft)
     return built
 
@@ -120,17 +121,17 @@ def _described(
     return IndexVersion(version, index.count(), vectors.matrix.shape[1], recall)
 
 
-def _write_changes(
-    before: Path | None, folder: Path, vectors: Vectors, settings: TextIndexSettings
-) -> bool:
-    """Make the version from a copy of the one before; return False where that does not do."""
+def _changed_copy(
+    before: Path | None, folder: Path, vectors: Vectors, version: str, settings: TextIndexSettings
+) -> IndexVersion | None:
+    """Make the version from a copy of the one before; return None where that does not do."""
     known = Entries.load(before) if before is not None else None
     if before is None or known is None:
-        return False
+        return None
     rows, shared = _distinct(vectors)
     change = difference(known, Entries.of(vectors, rows, settings), rows)
     if change is None:
-        return False
+        return None
     copy_version(before, folder)
     client = open_client(folder)
     collection = client.get_collection(COLLECTION, embedding_function=None)
@@ -147,10 +148,9 @@ def _write_changes(
     change.entries.save(folder)
     try:
         with ChromaIndex(folder) as index:
-            _verify(index, vectors, settings)
+            return _described(index, vectors, version, settings)
     except IndexBuildError:  # a graph that was changed too often: build it anew
-        return False
-    return True
+        return None
 
 
 def _write(folder: Path, vectors: Vectors, settings: TextIndexSettings, name: str) -> None:
