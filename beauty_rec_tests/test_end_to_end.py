@@ -173,8 +173,8 @@ def test_one_split_is_backfilled_without_the_others(shop: Shop) -> None:
         events = done.get_asset_materialization_events()
         keys = {cast(dg.AssetKey, event.asset_key).to_user_string() for event in events}
     assert keys == {
-        "keywords", "retrieval_candidates", "retrieval_metrics", "user_candidates",
-        "recommendations", "ranking_metrics",
+        "keywords", "base_embeddings", "retrieval_candidates", "retrieval_metrics",
+        "user_candidates", "recommendations", "ranking_metrics",
     }  # fmt: skip
     assert {path: content_hash(path) for path in (shop.data / "models").iterdir()} == before
     assert {split: shop.facts("user_candidates", split) for split in others} == others

@@ -109,7 +109,10 @@ def retrieval_ranks(
     }
     for method, (query_vectors, items) in encoders.items():
         if items.ids != scored:
-            raise ValueError(f"the vectors of {method} are not those of the merged items")
+            raise ValueError(
+                f"the vectors of {method} are not those of the merged items: make them anew first "
+                "(base_embeddings, which nights leave as it is, or item_embeddings)"
+            )
         ranks[method] = exact_ranks(
             query_vectors, items.matrix, answers, len(everything), progress=f"rank {method}"
         )

@@ -19,7 +19,7 @@ from beauty_rec.orchestration.stage.partitions import splits
 from beauty_rec.settings import Measure, Train
 
 EVALUATED = (
-    "retrieval_candidates,retrieval_metrics,user_candidates,recommendations,"
+    "base_embeddings,retrieval_candidates,retrieval_metrics,user_candidates,recommendations,"
     "ranking_metrics,online_metrics,evaluation_report"
 )
 PATIENCE_SECONDS = 3_600
@@ -134,6 +134,7 @@ split_backfill = dg.define_asset_job(
     "split_backfill",
     selection=dg.AssetSelection.assets(
         "keywords",
+        "base_embeddings",  # no split has any of its own, but nights leave it
         "retrieval_candidates",
         "retrieval_metrics",
         "user_candidates",

@@ -11,16 +11,16 @@ TRAININGS = frozenset(
 """Models, and what is made for their training alone."""
 EXAMPLES = frozenset({"training_pairs"})
 """What one model alone reads: without newer ones it is of a piece with all the others."""
-MEASURES = frozenset(
-    {
-        "retrieval_candidates",
-        "retrieval_metrics",
-        "user_candidates",
-        "recommendations",
-        "ranking_metrics",
-    }
-)
-"""Answers to the events of the splits, and their metrics."""
+BASELINES = frozenset({"base_embeddings"})
+"""What trainings and measurements alone read."""
+MEASURES = BASELINES | {
+    "retrieval_candidates",
+    "retrieval_metrics",
+    "user_candidates",
+    "recommendations",
+    "ranking_metrics",
+}
+"""Answers to the events of the splits, their metrics, and what they are held against."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Kept:
         trainings: unless a model that they go on from is among what changed.
         measures: unless a model, or another of the measures, is among what changed, or what is
             made of them is made anew: see :mod:`.anew`.
-        followed: names of the models and of all measures.
+        followed: names of the models and of all measures but baselines.
         always: these are made anew though they are fresh.
         force: so is all that is not to be left as it is.
     """
@@ -71,7 +71,7 @@ class Kept:
         return cls(
             trainings if train == "never" else frozenset(),
             measures if measure == "never" else frozenset(),
-            trainings | measures,
+            trainings | (measures - BASELINES),
             trainings if train == "always" else frozenset(),
             force,
         )
@@ -86,6 +86,8 @@ class Kept:
         [True, False]
         >>> [night.keeps("ranking_metrics", {name}) for name in ("raw_items", "reranker")]
         [True, False]
+        >>> night.keeps("base_embeddings", {"merged_items"})
+        True
         """
         if name in self.measures:
             return not changed & self.followed
@@ -102,6 +104,8 @@ class Kept:
 
     def why(self, name: str) -> str:
         """Return what an asset is that stays as it is."""
+        if name in BASELINES:
+            return "kept, as nothing that is made anew reads it"
         return f"kept as it was {'measured' if name in self.measures else 'trained'}"
 
 

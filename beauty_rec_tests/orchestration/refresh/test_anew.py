@@ -66,6 +66,21 @@ def test_candidates_of_the_events_of_now_are_not_asked_anew() -> None:
     assert made_anew(NIGHT, INPUTS, stale) == {place("ranking_metrics", "valid")}
 
 
+READERS = ("item_tower", "retrieval_candidates_valid")
+
+
+@pytest.mark.parametrize("due", [(), READERS[:1], READERS[1:]])
+def test_a_baseline_is_made_anew_where_it_is_read(due: tuple[str, ...]) -> None:
+    base, tower = place("base_embeddings"), place("item_tower")
+    asked = {split: place("retrieval_candidates", split) for split in SPLITS}
+    inputs = {base: [], tower: [base], **{at: [base] for at in asked.values()}}
+    why = {tower: READERS[0], asked["valid"]: READERS[1]}
+    found = made_anew(NIGHT, inputs, lambda at: CODE if why.get(at) in due else MOVED)
+    assert (base in found) == bool(due)
+    # What was held against the one of before stays as it was measured.
+    assert found - {base} == {at for at, name in why.items() if name in due}
+
+
 def test_what_is_trained_in_any_case_is_measured_in_any_case() -> None:
     found = anew(Kept.of("always", "never"))
     assert found == of(*SPLITS) | {"user_tower", "reranker"}
