@@ -18,7 +18,12 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.search.exact import ExactIndex
 from beauty_rec.search.pgvector.faults import fault, is_damage, row_checksum
 from beauty_rec.search.pgvector.index import LARGEST_EF_SEARCH, NAME, PgVectorIndex
-from beauty_rec.search.pgvector.rows import check_matrix, check_rows, copy_rows
+from beauty_rec.search.pgvector.rows import (
+    MOST_DIMENSIONS,
+    check_matrix,
+    check_rows,
+    copy_rows,
+)
 from beauty_rec.search.pgvector.tables import (
     Served,
     connect,
@@ -45,6 +50,8 @@ VERIFICATION_QUERIES = 200
 RECALL_AT = 100
 BUILD_SETTINGS = {"type", "m", "ef_construction"}
 """Those that a table's content depends on; the others are of a search, or of how long it took."""
+ASKED = 20 * VERIFICATION_QUERIES
+"""Items that stand in for queries where none are given."""
 PLAIN_BYTES = 7_000
 """Larger vectors do not fit a page beside the id, and have to live in TOAST."""
 
@@ -73,9 +80,9 @@ def build_index(
         vectors: float32 ``[N, D]``, of any length.
         version: stands for the content, as of :func:`item_index_version`; a-z and 0-9.
         settings: HNSW parameters, memory, the recall to reach, the grace period.
-        queries: float32 ``[Q, D]`` like those that will be asked. The graph is fitted to most of
-            them, recall is measured with the others; of a few, both are of all. By default recall
-            is measured with some of the items, and the graph is that of their own inner product.
+        queries: float32 ``[Q, D]`` like those that will be asked; by default some of the items.
+            The graph is fitted to most of them, recall is measured with the others; of a few, both
+            are of all.
         name: of the index.
 
     Raises:
@@ -86,13 +93,7 @@ def build_index(
         RuntimeError: the server has no pgvector, or too old a one.
     """
     check_rows(vectors, settings.type)
-    whitening = None
-    if queries is None:
-        queries = _spread(vectors.matrix)
-    else:
-        fitted, queries = _parted(queries)
-        whitening = Whitening.of(fitted, vectors.matrix)
-        check_matrix(np.empty((0, whitening.width), np.float32), settings.type, "fitted vectors")
+    fitted, queries = _parted(_spread(vectors.matrix, ASKED) if queries is None else queries)
     with connect(dsn) as connection:
         ensure_schema(connection, name)
         drop_unused(connection, name, settings.grace_seconds)
@@ -104,7 +105,7 @@ def build_index(
         if table is None or built is None:
             table = free_table(connection, name, version)
             try:
-                _load(connection, table, vectors, whitening, settings)
+                _load(connection, table, vectors, fitted, settings)
                 built = _measured(connection, table, version, vectors, queries, settings, name)
             except Exception:
                 if not connection.broken:
@@ -115,9 +116,8 @@ def build_index(
     return built
 
 
-def _spread(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    step = max(1, len(rows) // VERIFICATION_QUERIES)
-    return np.array(rows[::step][:VERIFICATION_QUERIES])
+def _spread(rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    return np.array(rows[:: max(1, len(rows) // count)][:count])
 
 
 def _parted(
@@ -125,7 +125,7 @@ def _parted(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return those that the graph is fitted to and those that it is verified with."""
     if len(queries) < 2 * VERIFICATION_QUERIES:
-        return queries, _spread(queries)
+        return queries, _spread(queries, VERIFICATION_QUERIES)
     step = len(queries) // VERIFICATION_QUERIES
     held = np.arange(0, len(queries), step)[:VERIFICATION_QUERIES]
     return np.delete(queries, held, axis=0), queries[held]
@@ -174,9 +174,10 @@ def _load(
     connection: psycopg.Connection[Any],
     table: str,
     vectors: Vectors,
-    whitening: Whitening | None,
+    fitted: NDArray[np.float32],
     settings: ItemIndexSettings,
 ) -> None:
+    whitening = Whitening.of(fitted, vectors.matrix, MOST_DIMENSIONS[settings.type] - 1)
     workers = settings.build_workers
     if workers is None:
         workers = max(1, (os.cpu_count() or 1) - 1)  # beside the one that leads
@@ -192,36 +193,36 @@ def _create(
     connection: psycopg.Connection[Any],
     table: str,
     vectors: Vectors,
-    whitening: Whitening | None,
+    whitening: Whitening,
     settings: ItemIndexSettings,
     workers: int,
 ) -> None:
     """Make the table in one transaction, which spares the write-ahead log on our own server."""
     target = sql.Identifier(table)
-    dimension = vectors.matrix.shape[1] if whitening is None else whitening.width
-    plain = dimension * (4 if settings.type == "vector" else 2) <= PLAIN_BYTES
+    widths = {"embedding": vectors.matrix.shape[1], "near": whitening.width}
+    plain = sum(widths.values()) * (4 if settings.type == "vector" else 2) <= PLAIN_BYTES
     with connection.transaction(), connection.cursor() as cursor:
         for setting, value in {
             "maintenance_work_mem": f"{settings.maintenance_memory_mb}MB",
             "max_parallel_maintenance_workers": str(workers),
         }.items():
             cursor.execute("SELECT set_config(%s, %s, true)", [setting, value])
-        cursor.execute(
-            sql.SQL("CREATE TABLE {} (id text NOT NULL, embedding {}({}) NOT NULL)").format(
-                target, sql.Identifier(settings.type), sql.Literal(dimension)
+        cursor.execute(sql.SQL("CREATE TABLE {} (id text NOT NULL)").format(target))
+        for name, width in widths.items():
+            column = sql.Identifier(name)
+            add = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}({}) NOT NULL").format(
+                target, column, sql.Identifier(settings.type), sql.Literal(width)
             )
-        )
-        if plain:
-            cursor.execute(
-                sql.SQL("ALTER TABLE {} ALTER COLUMN embedding SET STORAGE PLAIN").format(target)
-            )
-        rows = vectors.matrix if whitening is None else _mapped(whitening, vectors, settings)
-        copy_rows(cursor, target, vectors.ids, rows, settings.type)
-        keep_whitening(connection, table, whitening)
+            cursor.execute(add)
+            if plain:
+                store = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STORAGE PLAIN")
+                cursor.execute(store.format(target, column))
+        copy_rows(cursor, target, vectors, _mapped(whitening, vectors, settings), settings.type)
+        keep_whitening(connection, table, whitening.of_queries)
         cursor.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY (id)").format(target))
         cursor.execute(
             sql.SQL(
-                "CREATE INDEX ON {} USING hnsw (embedding {}) WITH (m = {}, ef_construction = {})"
+                "CREATE INDEX ON {} USING hnsw (near {}) WITH (m = {}, ef_construction = {})"
             ).format(
                 target,
                 sql.Identifier(f"{settings.type}_ip_ops"),

@@ -13,12 +13,11 @@ DAMAGED = ("XX", "58")
 
 _CHECKSUM = """
     SELECT count(*), coalesce(sum(
-        ('x' || left(md5(convert_to(id, 'UTF8') || {send}(embedding)), 15))::bit(60)::bigint), 0)
+        ('x' || left(md5(convert_to(id, 'UTF8') || {send}(embedding) || {send}(near)), 15)
+        )::bit(60)::bigint), 0)
     FROM {table}
 """
-_WHITENING = """
-    SELECT md5(scale || stretch || directions) FROM index_whitening WHERE table_name = %s
-"""
+_WHITENING = "SELECT md5(of_queries) FROM index_whitening WHERE table_name = %s"
 _INDEXES = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass AND indisvalid"
 
 
@@ -30,7 +29,7 @@ def is_damage(error: psycopg.Error) -> bool:
 def row_checksum(connection: psycopg.Connection[Any], table: str) -> tuple[int, str]:
     """Return how many rows a table has, and a checksum of all that a search reads of it.
 
-    Of ids and vectors, in any order, and of what the vectors were mapped by.
+    Of ids and vectors, in any order, and of what queries are mapped by.
     """
     found = connection.execute(
         "SELECT typname FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid"
@@ -40,8 +39,6 @@ def row_checksum(connection: psycopg.Connection[Any], table: str) -> tuple[int, 
     send = sql.Identifier(f"{found[0] if found else 'vector'}_send")
     statement = sql.SQL(_CHECKSUM).format(send=send, table=sql.Identifier(table))
     ((rows, total),) = connection.execute(statement).fetchall()
-    if connection.execute("SELECT to_regclass('index_whitening')").fetchone() == (None,):
-        return int(rows), str(total)  # an older release's
     mapped = connection.execute(_WHITENING, [table]).fetchone()
     return int(rows), str(total) + (f"-{mapped[0]}" if mapped else "")
 

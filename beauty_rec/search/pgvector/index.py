@@ -17,29 +17,34 @@ from pgvector import Vector
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
+from beauty_rec.search.near_ties import SLACK
 from beauty_rec.search.pgvector.rows import check_matrix
 from beauty_rec.search.pgvector.tables import connect, read_served, read_whitening
+from beauty_rec.search.pgvector.whitening import whitened
 from beauty_rec.search.protocol import IndexVersion, SearchResult
 from beauty_rec.settings import ItemIndexSettings
 
 NAME = "items"
 LARGEST_EF_SEARCH = 1_000
 
-_BY_INDEX = "embedding <#> %(query)b::vector::{type}"
-_BY_READING_ALL = "score DESC"  # equal, but no order that an index has
+_BY_INDEX = """
+    (SELECT id, embedding FROM {table} WHERE id <> ALL (%(exclude)s::text[])
+    ORDER BY near <#> %(near)b::vector::{type} LIMIT %(k)s::int + {slack}) AS nearest
+"""
+_BY_READING_ALL = """
+    {table} WHERE id <> ALL (%(exclude)s::text[])
+"""
 _SEARCH = """
     SELECT id, -(embedding <#> %(query)b::vector::{type}) AS score
-    FROM {table}
-    WHERE id <> ALL (%(exclude)s::text[])
-    ORDER BY {order}
-    LIMIT %(k)s::int
+    FROM {rows} ORDER BY score DESC LIMIT %(k)s::int
 """
 
 
 class PgVectorIndex:
     """One version's table over one connection, which the caller closes.
 
-    Queries are mapped as the vectors were: see :mod:`~beauty_rec.search.pgvector.whitening`.
+    The graph is over other coordinates, ``near``: see :mod:`~beauty_rec.search.pgvector.whitening`.
+    What it finds is ordered by the vectors themselves.
     It stays with its version when a newer one is served; after the grace period its table is
     dropped, and searching says so. The scores of ``halfvec`` are those of the rounded vectors.
     """
@@ -60,13 +65,11 @@ class PgVectorIndex:
         self._name = name
         self._table = sql.Identifier(table)
         register_vector(connection)
-        self._whitening = read_whitening(connection, table)
-        type_ = sql.Identifier(settings.type)
+        self._of_queries = read_whitening(connection, table)
+        parts = {"table": self._table, "type": sql.Identifier(settings.type), "slack": SLACK}
         self._by_index, self._exactly = (
-            sql.SQL(_SEARCH).format(
-                table=self._table, type=type_, order=sql.SQL(order).format(type=type_)
-            )
-            for order in (_BY_INDEX, _BY_READING_ALL)
+            sql.SQL(_SEARCH).format(rows=sql.SQL(rows).format(**parts), **parts)
+            for rows in (_BY_INDEX, _BY_READING_ALL)
         )
         connection.execute("SELECT '[0]'::vector")  # loads pgvector, so that it checks these:
         for setting, value in {
@@ -111,18 +114,17 @@ class PgVectorIndex:
                 f"queries of shape {matrix.shape} for an index of [N, {self.version.dimension}]"
             )
         check_matrix(matrix, self._settings.type, "queries")
-        asked = matrix
-        if self._whitening is not None:
-            asked = self._whitening.queries(matrix)
-            check_matrix(asked, self._settings.type, "mapped queries")
+        near = whitened(matrix, self._of_queries)
+        check_matrix(near, self._settings.type, "mapped queries")
         if exclude is not None and len(exclude) != len(matrix):
             raise ValueError(f"{len(exclude)} lists of exclusions for {len(matrix)} queries")
-        ef_search = min(max(self.ef_search, k), LARGEST_EF_SEARCH)
+        ef_search = min(max(self.ef_search, k + SLACK), LARGEST_EF_SEARCH)
         self._connection.execute("SELECT set_config('hnsw.ef_search', %s, false)", [str(ef_search)])
         answers = []
-        for row, query in enumerate(asked if k else ()):
+        for row, (query, place) in enumerate(zip(matrix, near, strict=True) if k else ()):
             seen = [id_ for id_ in exclude[row] if "\0" not in id_] if exclude else []
-            answers.append(self._nearest({"query": Vector(query), "exclude": seen, "k": k}))
+            asked = {"query": Vector(query), "near": Vector(place), "exclude": seen, "k": k}
+            answers.append(self._nearest(asked))
         if not answers:
             width = min(k, self.count())
             return SearchResult(

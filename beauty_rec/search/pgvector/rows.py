@@ -1,7 +1,7 @@
 """Rows of a pgvector table: what is checked before, and how they are copied."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
@@ -60,16 +60,15 @@ def check_matrix(matrix: NDArray[np.float32], type_: VectorType, what: str) -> N
 def copy_rows(
     cursor: psycopg.Cursor,
     table: sql.Identifier,
-    ids: Sequence[str],
-    rows: Iterable[NDArray[np.float32]],
+    vectors: Vectors,
+    near: Iterable[NDArray[np.float32]],
     type_: VectorType,
 ) -> None:
-    """Append ``rows``, the vectors of ``ids``, to ``table`` by binary COPY."""
+    """Append ``vectors``, and where each lies in the graph, to ``table`` by binary COPY."""
     pack = Vector if type_ == "vector" else HalfVector
-    statement = sql.SQL("COPY {} (id, embedding) FROM STDIN WITH (FORMAT BINARY)").format(table)
-    with cursor.copy(statement) as copy:
-        copy.set_types(["text", type_])
-        for id_, vector in zip(
-            tqdm(ids, desc="copy", unit="item", disable=None), rows, strict=True
-        ):
-            copy.write_row((id_, pack(vector)))
+    statement = sql.SQL("COPY {} (id, embedding, near) FROM STDIN WITH (FORMAT BINARY)")
+    with cursor.copy(statement.format(table)) as copy:
+        copy.set_types(["text", type_, type_])
+        ids = tqdm(vectors.ids, desc="copy", unit="item", disable=None)
+        for id_, vector, place in zip(ids, vectors.matrix, near, strict=True):
+            copy.write_row((id_, pack(vector), pack(place)))

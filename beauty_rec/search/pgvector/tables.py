@@ -2,7 +2,7 @@
 
 Each version of an index stands in a table of its own. ``served_index`` points to the one that is
 served, ``retired_index`` holds those that may still be read for a while, ``index_whitening`` what
-the vectors of a table were mapped by.
+the queries of a table are mapped by: see :mod:`.whitening`.
 """
 
 import re
@@ -10,11 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 from psycopg import sql
 
-from beauty_rec.search.pgvector.whitening import Whitening
 from beauty_rec.search.protocol import IndexVersion
 
 NAME = re.compile(r"[a-z](_?[a-z0-9]){0,23}")
@@ -34,8 +35,7 @@ _SCHEMA = (
     "ALTER TABLE served_index ADD COLUMN IF NOT EXISTS checksum text",
     "ALTER TABLE served_index ADD COLUMN IF NOT EXISTS ef_search int",
     """CREATE TABLE IF NOT EXISTS index_whitening (
-        table_name text PRIMARY KEY, scale bytea NOT NULL, stretch bytea NOT NULL,
-        directions bytea NOT NULL)""",
+        table_name text PRIMARY KEY, width int NOT NULL, of_queries bytea NOT NULL)""",
 )
 
 
@@ -99,25 +99,28 @@ def read_served(connection: psycopg.Connection[Any], name: str) -> Served | None
 
 
 def keep_whitening(
-    connection: psycopg.Connection[Any], table: str, whitening: Whitening | None
+    connection: psycopg.Connection[Any], table: str, of_queries: NDArray[np.float32]
 ) -> None:
-    """Keep what the vectors of ``table`` were mapped by; None: they are as they were given."""
+    """Keep what the queries of ``table`` are mapped by, float32 ``[K, D]``."""
     connection.execute("DELETE FROM index_whitening WHERE table_name = %s", [table])
-    if whitening is not None:
-        connection.execute(
-            "INSERT INTO index_whitening VALUES (%s, %s, %s, %s)",
-            [table, *whitening.to_bytes()],
-        )
+    connection.execute(
+        "INSERT INTO index_whitening VALUES (%s, %s, %s)",
+        [table, of_queries.shape[1], of_queries.astype("<f4").tobytes()],
+    )
 
 
-def read_whitening(connection: psycopg.Connection[Any], table: str) -> Whitening | None:
-    """Return what the vectors of ``table`` were mapped by; None where they were not."""
-    if _one(connection, "SELECT to_regclass('index_whitening')") == (None,):
-        return None  # the tables are an older release's
+def read_whitening(connection: psycopg.Connection[Any], table: str) -> NDArray[np.float32]:
+    """Return what :func:`keep_whitening` kept.
+
+    Raises:
+        LookupError: nothing is kept of that table.
+    """
     row = connection.execute(
-        "SELECT scale, stretch, directions FROM index_whitening WHERE table_name = %s", [table]
+        "SELECT width, of_queries FROM index_whitening WHERE table_name = %s", [table]
     ).fetchone()
-    return Whitening.from_bytes(*row) if row else None
+    if row is None:
+        raise LookupError(f"it is not known what the queries of table {table} are mapped by")
+    return np.frombuffer(row[1], "<f4").astype(np.float32).reshape(-1, row[0])
 
 
 def free_table(connection: psycopg.Connection[Any], name: str, version: str) -> str:

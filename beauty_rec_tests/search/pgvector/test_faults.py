@@ -28,7 +28,7 @@ LOSSES = {
     "a vector changed": 'UPDATE "harmed__one" SET embedding = embedding + embedding'
     " WHERE id = 'item 7'",
     "an id changed": "UPDATE \"harmed__one\" SET id = 'item x' WHERE id = 'item 7'",
-    "index dropped": 'DROP INDEX "harmed__one_embedding_idx"',
+    "index dropped": 'DROP INDEX "harmed__one_near_idx"',
     "pointer lost": "DELETE FROM served_index WHERE name = 'harmed'",
     "pointers lost": "DROP TABLE served_index",
 }

@@ -18,6 +18,7 @@ from beauty_rec.search.exact import ExactIndex
 from beauty_rec.search.pgvector.build import build_index, item_index_version
 from beauty_rec.search.pgvector.index import PgVectorIndex, current_version, open_current
 from beauty_rec.search.pgvector.tables import connect, read_served
+from beauty_rec.search.pgvector.whitening import whitened
 from beauty_rec.search.protocol import IndexBuildError, recall_against_exact
 from beauty_rec.settings import ItemIndexSettings
 
@@ -100,12 +101,14 @@ def test_exclusions_equal_a_slow_loop(
 
 def test_k_are_found_where_the_nearest_are_all_left_out(only_hnsw: PgVectorIndex) -> None:
     nearest = [ITEMS.ids[row] for row in np.argsort(-(ITEMS.matrix @ QUERIES[0]))]
-    parameters = {"query": Vector(QUERIES[0]), "k": 10, "exclude": nearest[:1_500]}
+    (near,) = whitened(QUERIES[:1], only_hnsw._of_queries)
+    vectors = {"query": Vector(QUERIES[0]), "near": Vector(near)}
+    parameters = {**vectors, "k": 10, "exclude": nearest[:1_500]}
     execute = only_hnsw._connection.execute
     only_hnsw.search(QUERIES, 10)  # sets ef_search
     statement = only_hnsw._by_index
     plan = execute(sql.SQL("EXPLAIN ") + statement, parameters).fetchall()
-    assert any("hnsw" in line or "embedding_idx" in line for (line,) in plan)
+    assert any("hnsw" in line or "near_idx" in line for (line,) in plan)
     assert len(execute(statement, parameters).fetchall()) == 10  # the iterative scan alone
     with only_hnsw._connection.transaction():
         execute("SET LOCAL hnsw.iterative_scan = off")

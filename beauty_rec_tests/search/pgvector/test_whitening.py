@@ -1,4 +1,4 @@
-"""The map of queries and items: scores stay, and a graph over hard vectors finds again."""
+"""The map of queries and items: scores stay in fewer columns, and a graph over them finds again."""
 
 import itertools
 
@@ -45,17 +45,34 @@ def users(count: int, seed: int = 1) -> NDArray[np.float32]:
     return (asked * weights).astype(np.float32)
 
 
-def test_inner_products_stay_and_items_become_equally_long() -> None:
-    items, asked = shop(500).matrix, users(60)
+def test_inner_products_stay_along_what_is_asked_and_items_become_equally_long() -> None:
+    items, asked = shop(500).matrix, users(200)
     whitening = Whitening.of(asked, items)
     mapped = np.concatenate(list(whitening.items(items)))
-    assert mapped.shape == (500, whitening.width) == (500, items.shape[1] + 1)
-    for queries in (asked, users(20, seed=2), np.eye(items.shape[1], dtype=np.float32)):
+    assert mapped.shape == (500, whitening.width) == (500, TOWER + 1 + 1)  # one statistic is asked
+    for queries in (asked, users(20, seed=2)):
         scores = queries @ items.T
         error = np.abs(whitening.queries(queries) @ mapped.T - scores).max()
         assert error <= 1e-5 * np.abs(scores).max()
     lengths = np.linalg.norm(mapped, axis=1)
     np.testing.assert_allclose(lengths, lengths[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("queries", [users(0), users(3), np.zeros((3, TOWER + STATISTICS), "f4")])
+def test_nothing_is_left_out_where_queries_do_not_tell_what_is_asked(
+    queries: NDArray[np.float32],
+) -> None:
+    items = shop(20).matrix
+    whitening = Whitening.of(queries, items)
+    assert whitening.width == items.shape[1] + 1
+    others = np.random.default_rng(2).standard_normal((9, items.shape[1])).astype(np.float32)
+    mapped = np.concatenate(list(whitening.items(items)))
+    np.testing.assert_allclose(whitening.queries(others) @ mapped.T, others @ items.T, rtol=1e-3)
+
+
+def test_no_more_columns_than_an_index_takes() -> None:
+    items = shop(20).matrix
+    assert Whitening.of(users(3), items, most=30).width == 31
 
 
 def test_items_are_near_each_other_where_users_score_them_alike() -> None:
@@ -68,14 +85,6 @@ def test_items_are_near_each_other_where_users_score_them_alike() -> None:
     near = np.corrcoef((mapped @ mapped.T).ravel(), wanted.ravel())[0, 1]
     apart = np.corrcoef((items @ items.T).ravel(), wanted.ravel())[0, 1]
     assert near > 0.98 > apart
-
-
-@pytest.mark.parametrize("queries", [users(0), np.zeros((3, TOWER + STATISTICS), np.float32)])
-def test_queries_that_say_nothing_change_scales_alone(queries: NDArray[np.float32]) -> None:
-    items = shop(20).matrix
-    whitening = Whitening.of(queries, items)
-    mapped = np.concatenate(list(whitening.items(items)))
-    np.testing.assert_allclose(mapped[:, :-1] * whitening.scale, items, rtol=1e-5)
 
 
 def test_a_graph_fitted_to_its_queries_finds_what_the_plain_one_misses(dsn: str, name: str) -> None:
@@ -119,28 +128,11 @@ def test_a_whitening_that_was_changed_is_a_fault_and_goes_with_its_table(
     with connect(dsn) as connection:
         served = read_served(connection, name)
         assert served is not None
-        assert read_whitening(connection, served.table) is not None
-        statement = sql.SQL("UPDATE index_whitening SET stretch = {} WHERE table_name = {}")
-        zeros = b"\0" * 4 * 30
+        assert len(read_whitening(connection, served.table))
+        statement = sql.SQL("UPDATE index_whitening SET of_queries = {} WHERE table_name = {}")
+        zeros = bytes(4 * (TOWER + STATISTICS))
         connection.execute(statement.format(sql.Literal(zeros), sql.Literal(served.table)))
     assert "not those that were written" in (fault(dsn, "one", name=name) or "")
     build_index(dsn, shop(60), "two", SETTINGS, queries=users(30), name=name)
-    with connect(dsn) as connection:
-        assert read_whitening(connection, served.table) is None
-
-
-def test_an_older_releases_index_is_read_as_it_stands(dsn: str, name: str) -> None:
-    """It knew neither whitening nor the ``ef_search`` that a build needed."""
-    vectors, asked = shop(40), users(5)
-    build_index(dsn, vectors, "one", SETTINGS, name=name)
-    with connect(dsn) as connection:
-        connection.execute("DROP TABLE index_whitening")
-        connection.execute("ALTER TABLE served_index DROP COLUMN ef_search")
-    assert fault(dsn, "one", name=name) is None
-    with open_current(dsn, SETTINGS, name=name) as index:
-        found = index.search(asked, 10)
-    np.testing.assert_allclose(
-        found.scores, ExactIndex(vectors).search(asked, 10).scores, rtol=1e-5
-    )
-    built = build_index(dsn, vectors, "two", SETTINGS, queries=asked, name=name)
-    assert built.ef_search == SETTINGS.ef_search
+    with connect(dsn) as connection, pytest.raises(LookupError, match="not known"):
+        read_whitening(connection, served.table)
