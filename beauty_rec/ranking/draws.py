@@ -13,6 +13,12 @@ def answered_rows(labels: NDArray[np.float32], query_row: NDArray[np.int64]) -> 
     return np.flatnonzero(answered[query_row])
 
 
+def judging_rows(labels: NDArray[np.float32], query_row: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows that stop a training: :func:`answered_rows`, or all where there are none."""
+    answered = answered_rows(labels, query_row)
+    return answered if len(answered) else np.arange(len(labels))
+
+
 def training_rows(
     labels: NDArray[np.float32],
     query_row: NDArray[np.int64],

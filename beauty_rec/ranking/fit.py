@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beauty_rec.ranking.apply import GBDT, TABLE, VOCABULARY
-from beauty_rec.ranking.draws import training_rows
+from beauty_rec.ranking.draws import judging_rows, training_rows
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.build import (
     Candidates,
@@ -103,7 +103,9 @@ def fit_rankers(
         "transfer": trial,
     }
     if settings.gbdt and len(valid.labels) and log["note"] is None:
-        trees = train_gbdt((joined.raw, chosen), (held_out.raw, valid.labels), settings.seed)
+        stopped_by = judging_rows(valid.labels, held_out.user_row)
+        held = (held_out.raw, valid.labels)
+        trees = train_gbdt((joined.raw, chosen), held, stopped_by, settings.seed)
         trees.save(target / GBDT)
         log["trees"] = trees.booster.num_trees()
     if checkpoints is not None:

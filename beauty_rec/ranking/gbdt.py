@@ -1,7 +1,8 @@
 """Gradient-boosted trees over the dense features: the yardstick of every learned order.
 
 LightGBM (Ke et al., 2017) with a binary objective; the number of trees is the one with the lowest
-log loss on valid.
+log loss on valid, calibrated first: it learns from some of the candidates that nobody chose, and is
+asked of all, so by what it says as it is the loss falls with any tree that lowers the mean.
 """
 
 import json
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.measures.metrics import log_loss_of_logits
 from beauty_rec.ranking.calibration import fit_platt
 from beauty_rec.ranking.features.build import Features
 
@@ -74,8 +76,7 @@ class Gbdt:
     def calibrated(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how often candidates of which the trees say so are chosen, float32 ``[N]``."""
         slope, offset = self.calibration
-        said = logit(np.clip(probabilities.astype(np.float64), 1e-9, 1 - 1e-9))
-        return np.asarray(expit(slope * said + offset), dtype=np.float32)
+        return np.asarray(expit(slope * _logits(probabilities) + offset), dtype=np.float32)
 
     def save(self, path: Path) -> None:
         """Write the trees as text and, beside them, the calibration as JSON; each atomically."""
@@ -98,22 +99,38 @@ class Gbdt:
 def train_gbdt(
     train: tuple[NDArray[np.float32], NDArray[np.float32]],
     valid: tuple[NDArray[np.float32], NDArray[np.float32]],
+    judged: NDArray[np.int64],
     seed: int,
 ) -> Gbdt:
-    """Return the trees of ``(raw features [N, F], labels [N])``, stopped by those of valid.
+    """Return the trees of ``(raw features [N, F], labels [N])``, calibrated by those of valid.
 
-    These calibrate them, too.
+    Args:
+        train: what is learned from.
+        valid: what calibrates.
+        judged: rows of valid that stop the training.
+        seed: of what is drawn.
     """
     import lightgbm
 
+    raw, labels = valid
     known = lightgbm.Dataset(*train, free_raw_data=True)
-    judged = lightgbm.Dataset(*valid, reference=known, free_raw_data=True)
+    stopping = lightgbm.Dataset(raw[judged], labels[judged], reference=known, free_raw_data=True)
     booster = lightgbm.train(
-        {**PARAMETERS, "seed": seed},
+        {**PARAMETERS, "seed": seed, "metric": "None"},
         known,
         num_boost_round=MOST_TREES,
-        valid_sets=[judged],
+        valid_sets=[stopping],
+        feval=lambda said, _: ("calibrated", _calibrated_loss(labels[judged], said), False),
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
-    said = np.asarray(booster.predict(valid[0], raw_score=True))
-    return Gbdt(booster, fit_platt(said, valid[1]))
+    return Gbdt(booster, fit_platt(np.asarray(booster.predict(raw, raw_score=True)), labels))
+
+
+def _calibrated_loss(labels: NDArray[np.float32], said: NDArray[np.float64]) -> float:
+    logits = _logits(said)
+    slope, offset = fit_platt(logits, labels)
+    return log_loss_of_logits(labels, slope * logits + offset)
+
+
+def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(logit(np.clip(probabilities.astype(np.float64), 1e-9, 1 - 1e-9)))

@@ -26,7 +26,7 @@ from beauty_rec.ranking.apply import predict
 from beauty_rec.ranking.calibration import fit_platt
 from beauty_rec.ranking.curves import ndcg_of_lists
 from beauty_rec.ranking.deepfm import DeepFM
-from beauty_rec.ranking.draws import answered_rows, shuffled_batches
+from beauty_rec.ranking.draws import answered_rows, judging_rows, shuffled_batches
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.reranker import Reranker, fields_of
@@ -82,13 +82,11 @@ def train_reranker(
     if not len(chosen):
         raise ValueError("no train query has its answer among its candidates: nothing to learn")
     judged_by, calibrated = "valid", np.arange(len(valid.labels))
-    judged = answered_rows(valid.labels, valid.features.user_row)
+    judged = judging_rows(valid.labels, valid.features.user_row)
     if not len(calibrated):
         judged_by, valid = "the last tenth of train: valid asks nothing", train
         chosen, judged = _last_tenth(chosen, train.features.user_row)
         calibrated = judged
-    elif not len(judged):
-        judged = calibrated
 
     with seeded(settings.seed):
         model = DeepFM(rows, fields_of(spec), settings)
