@@ -145,4 +145,4 @@ def item_attributes(
     found = telling(event_evidence(reviews, profiles, settings, steps), settings)
     frame = add_event_values(frame, found, settings.max_values)
     last = ["summary", "source"]
-    return frame.select([c for c in frame.columns if c not in last] + last)
+    return frame[[c for c in frame.columns if c not in last] + last]

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SHIPPED = ("beauty", "fashion")
-RESERVED = frozenset({"parent_asin", "summary", "source", "keywords"})
+RESERVED = frozenset({"parent_asin", "summary", "source", "keywords", "re"})
 
 
 class _Part(BaseModel):
@@ -71,7 +71,11 @@ class Domain(_Part):
     @model_validator(mode="after")
     def _check(self) -> "Domain":
         names = [*self.std, *self.re]
-        twice = {name for name in names if names.count(name) > 1 or name in RESERVED}
+        twice = {
+            name
+            for name in names
+            if names.count(name) > 1 or name in RESERVED or name.startswith(("_", "model_"))
+        }
         if twice:
             raise ValueError(f"field names taken or used twice: {sorted(twice)}")
         return self

@@ -121,7 +121,7 @@ def buyer_steps(reviews: pl.DataFrame, profiles: pl.DataFrame) -> dict[str, floa
     for name, dtype in profiles.schema.items():
         if not dtype.is_numeric():
             continue
-        values = buyers[name].drop_nans().drop_nulls()
+        values = buyers[name].alias("value").drop_nans().drop_nulls()
         if values.is_empty():
             continue
         low, high = values.quantile(0.05), values.quantile(0.95)
@@ -142,11 +142,12 @@ def buyer_labels(profiles: pl.DataFrame, steps: dict[str, float]) -> dict[str, p
     """Return for each profile column its ``buyer_<column>`` frame of user_id and label."""
     labels: dict[str, pl.DataFrame] = {}
     for name, dtype in profiles.schema.items():
+        own = profiles[name].alias("own")  # a column's methods take "^…$" for a pattern of names
         if dtype == pl.String and name not in _NO_BUYERS:
-            label = profiles[name].str.strip_chars().str.to_lowercase()
+            label = own.str.strip_chars().str.to_lowercase()
         elif name in steps:
             step = steps[name]
-            values = profiles[name].fill_nan(None)
+            values = own.fill_nan(None)
             label = pl.Series(
                 [None if v is None else band(v, step) for v in values], dtype=pl.String
             )

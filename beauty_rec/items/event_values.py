@@ -15,11 +15,10 @@ def add_event_values(frame: pl.DataFrame, found: pl.DataFrame, cap: int) -> pl.D
         cap: values of an item and field that are kept.
     """
     for name, part in _by_column(frame, found).items():
-        joined = frame.join(part, on="parent_asin", how="left", maintain_order="left")
-        values = pl.col("values").fill_null([])
+        values = _said_of(frame, part).fill_null([])
         if name in frame.columns:
-            values = values.list.concat(name).list.unique(maintain_order=True)
-        frame = joined.with_columns(values.list.head(cap).alias(name)).drop("values")
+            values = values.list.concat(frame[name]).list.unique(maintain_order=True)
+        frame = frame.with_columns(values.list.head(cap).alias(name))
     return frame
 
 
@@ -47,13 +46,17 @@ def without_values(attributes: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame
     """
     for name, part in _by_column(attributes, said).items():
         if name in attributes.columns:
-            given = attributes.select("parent_asin").join(
-                part, on="parent_asin", how="left", maintain_order="left"
-            )["values"]
+            given = _said_of(attributes, part)
             pairs = zip(attributes[name].to_list(), given.to_list(), strict=True)
             kept = [[v for v in values if v not in (events or ())] for values, events in pairs]
             attributes = attributes.with_columns(pl.Series(name, kept, dtype=pl.List(pl.String)))
     return attributes
+
+
+def _said_of(frame: pl.DataFrame, part: pl.DataFrame) -> pl.Series:
+    """Return the values of each item of ``frame``, beside whose columns of any name they stay."""
+    items = frame.select("parent_asin")
+    return items.join(part, on="parent_asin", how="left", maintain_order="left")["values"]
 
 
 def _by_column(frame: pl.DataFrame, found: pl.DataFrame) -> dict[str, pl.DataFrame]:

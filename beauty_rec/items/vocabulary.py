@@ -148,7 +148,7 @@ class Vocabulary:
         re = np.zeros((n, self.max_re), dtype=np.int64)
         fields = [field for field in self.re_fields if field in frame.columns]
         row = 0
-        for part in frame.select(fields).iter_slices(_BATCH_ITEMS):
+        for part in frame[fields].iter_slices(_BATCH_ITEMS):  # by name: "*" is one, too
             for values in part.iter_rows():
                 ids = self.re_ids(fields, [given or [] for given in values])
                 re[row, : len(ids)] = ids
@@ -217,8 +217,7 @@ def _refuse_moved(before: Sequence[str], kind: str, now: Sequence[str], other: s
 def _counts(frame: pl.DataFrame, field: str) -> dict[str, int]:
     if field not in frame.columns:
         return {}
-    values = frame[field]
+    values = frame[field].alias("value")  # a field may be named "count", or as a pattern of names
     if values.dtype != pl.String:
         values = values.list.unique().explode()
-    counted = values.drop_nulls().value_counts()
-    return dict(zip(counted[field], counted["count"], strict=True))
+    return dict(values.drop_nulls().value_counts(name="items").iter_rows())

@@ -70,7 +70,7 @@ class AttributeHistory:
             for name, dtype in schema.items()
             if name not in found.columns
         ]
-        return found.with_columns(lacking).select(schema.names())
+        return found.with_columns(lacking)[schema.names()]
 
     def _evident(self, reviews: pl.DataFrame, keywords: pl.DataFrame) -> pl.DataFrame:
         """Return today's attributes of the items that were known, less what nothing says yet."""

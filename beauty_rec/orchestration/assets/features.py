@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from polars.selectors import by_name
 
 from beauty_rec.artifacts import content_hash, write_rows
 from beauty_rec.orchestration.catalogue.language_model import (
@@ -147,8 +148,8 @@ def item_attributes(
 def _attributed(items: pl.DataFrame, lists: list[str]) -> float:
     """Return the share of items with any attribute."""
     single = [name for name in items.columns if name not in (*lists, *NOT_ATTRIBUTES)]
-    known = [pl.col(name).list.len() > 0 for name in lists]
-    known += [pl.col(name).fill_null("") != "" for name in single]
+    known = [by_name(name).as_expr().list.len() > 0 for name in lists]
+    known += [by_name(name).as_expr().fill_null("") != "" for name in single]
     return items.filter(pl.any_horizontal(known)).height / max(1, items.height)
 
 

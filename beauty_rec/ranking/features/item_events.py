@@ -237,14 +237,15 @@ def _fit(
     kernel = np.exp(-0.5 * ((step[:, None] - step[None]) / SMOOTHING_BINS) ** 2)
     kernel /= kernel.sum(axis=1, keepdims=True)
     buyers = events.select("user_id").join(
-        profiles.select("user_id", pl.col(spec.numbers).cast(pl.Float32)),
+        profiles[["user_id", *spec.numbers]],
         on="user_id",
         how="left",
         maintain_order="left",
     )
     curves = []
     for place, name in enumerate(spec.numbers):
-        scaled = spec.scaled_number(place, buyers[name].fill_null(np.nan).to_numpy())
+        values = buyers[name].alias("value").cast(pl.Float32)  # whatever the column is named
+        scaled = spec.scaled_number(place, values.fill_null(np.nan).to_numpy())
         counts = weighted_counts(item, size, _bins(scaled), BINS, weight)
         curves.append(log_lift(counts @ kernel, prior).T)
     return _stack(curves, (0, BINS, size))

@@ -216,7 +216,8 @@ def _scales(
     if profiles is None or not numbers:
         return [], []
     buyers = profiles.join(reviews.select("user_id").unique(), on="user_id", how="semi")
-    known = [buyers[name].cast(pl.Float64).drop_nulls().drop_nans() for name in numbers]
+    numeric = [buyers[name].alias("value").cast(pl.Float64) for name in numbers]
+    known = [values.drop_nulls().drop_nans() for values in numeric]
     means = [float(values.mean() or 0.0) for values in known]  # type: ignore[arg-type]
     deviations = [float(values.std() or 0.0) for values in known]  # type: ignore[arg-type]
     return means, [value if value > 1e-6 else 1.0 for value in deviations]

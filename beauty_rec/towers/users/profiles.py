@@ -33,7 +33,7 @@ class ProfileEncoder:
         numbers = [_finite(known[c]) for c in numeric]
         numbers = [x[~np.isnan(x)] for x in numbers]
         values = {
-            c: sorted(known[c].drop_nulls().unique().to_list())
+            c: sorted(known[c].alias("value").drop_nulls().unique().to_list())
             for c in columns
             if profiles[c].dtype == pl.String
         }
@@ -112,6 +112,6 @@ def _number(value: object) -> float:
 
 
 def _finite(column: pl.Series) -> NDArray[np.float64]:
-    x = column.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy().copy()
+    x = column.alias("value").cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy().copy()
     x[~np.isfinite(x)] = np.nan
     return x
