@@ -52,6 +52,9 @@ def write_sample(folder: Path, settings: SampleSettings) -> SampleFiles:
     rows beside them. The same settings give the same bytes (with the same NumPy and zlib). Memory
     is bounded by some 60 bytes a review: texts exist one at a time. Each file appears whole; the
     manifest is written first, so that no sample ever lies there unlabelled.
+
+    Raises:
+        FileExistsError: one of the files is there already and no sample's.
     """
     tables = load_tables()
     seeds = np.random.SeedSequence(settings.seed).spawn(6)
@@ -74,7 +77,13 @@ def write_sample(folder: Path, settings: SampleSettings) -> SampleFiles:
         "items": plan_flaws(len(has_row), list(ITEM_FLAWS), rngs[5]),
         "profiles": plan_flaws(len(has_profile), list(PROFILE_FLAWS), rngs[5]),
     }
-    for path in (files.reviews, files.items, files.profiles):
+    given = (files.reviews, files.items, files.profiles)
+    for path in given:
+        if path.exists() and not is_synthetic(path):
+            raise FileExistsError(
+                f"{path} is no sample that was written before: move it away, or name another folder"
+            )
+    for path in given:
         path.unlink(missing_ok=True)  # of other settings than the manifest says from now on
     write_text_atomic(
         folder / MANIFEST,

@@ -133,6 +133,19 @@ def test_the_manifest_labels_the_sample(sample: SampleFiles, tmp_path: Path) -> 
     assert not is_synthetic(elsewhere)
 
 
+def test_a_file_that_is_no_samples_is_never_replaced(tmp_path: Path) -> None:
+    settings = SampleSettings(reviews=100, items=20)
+    for name in ("reviews.jsonl.gz", "meta.jsonl.gz", "profiles.jsonl.gz"):
+        own = tmp_path / name
+        own.write_bytes(b"a shop's own")
+        with pytest.raises(FileExistsError, match=f"{name} is no sample .* name another folder"):
+            write_sample(tmp_path, settings)
+        assert contents(tmp_path) == {name: b"a shop's own"}
+        own.unlink()
+    write_sample(tmp_path, settings)
+    write_sample(tmp_path, settings.model_copy(update={"seed": 8}))
+
+
 def test_memory_is_bounded_and_the_import_light(tmp_path: Path) -> None:
     code = """if True:
         import pathlib, resource, sys
