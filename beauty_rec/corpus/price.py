@@ -106,8 +106,13 @@ def _amount(text: str) -> float | None:
             return None  # "12/99": of no unit
         text = text[: unit.start()]
     found = _amounts(text)
+    money = [match for match in found if match["before"] or match["after"]]
+    if len(money) == 1:
+        ends = found[: found.index(money[0]) + 1]
+        if _is_range(text, ends[-2:]):  # "10-20 €": the sign of both stands last
+            money = ends[-3:] if _is_range(text, ends[-3:-1]) else ends[-2:]
     # Beside an amount of money other numbers are counts: "12.99 € for 2".
-    found = [match for match in found if match["before"] or match["after"]] or found
+    found = money or found
     if not found or (len(found) > 1 and not _is_range(text, found)):
         return None
     if any(_SCALE.match(text, match.end("number")) for match in found):
@@ -115,22 +120,33 @@ def _amount(text: str) -> float | None:
     first = found[0]
     if (first["minus"] and not _has_number_before(text, first)) or first["inner"]:
         return None
+    if first["number"].isdigit() and re.search("[0-9] $", text[: first.start("number")]):
+        return None  # "12 99 €"
     behind = (text[first.end("number") :], text[first.end() :])
     if first["number"].isdigit() and (re.match(" [0-9]", behind[0]) or _CENTS.fullmatch(behind[1])):
         return None  # "$12 99": cents that stood above the line
     number = first["number"] + (f"{first['dash']}00" if first["dash"] else "")
-    return _read(number, first["before"] or first["after"] or "")
+    return _read(number, first["before"] or first["after"] or found[-1]["after"] or "")
 
 
 def _amounts(text: str) -> list[re.Match[str]]:
-    """Return the numbers of ``text`` that no letter or per cent sign is glued to."""
-    found = []
+    """Return the numbers of ``text`` that no letter or per cent sign is glued to.
+
+    Of a range the upper end says what both are: "5-10 %".
+    """
+    found: list[re.Match[str]] = []
     for match in _AMOUNT.finditer(text):
         following = text[match.end() : match.end() + 2].lstrip(" ")
         glued = _GLUED.match(text, match.end())
         hundredths = _HUNDREDTHS.match(text, match.end("number"))
         if glued is None and following[:1] not in ("%", "¢", "‰") and hundredths is None:
             found.append(match)
+        elif (
+            found
+            and not (found[-1]["before"] or found[-1]["after"])
+            and _is_range(text, [found[-1], match])
+        ):
+            found.pop()
     return found
 
 
