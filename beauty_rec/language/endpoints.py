@@ -26,6 +26,8 @@ FAILURES_BEFORE_DEAD = 8
 """So many failed requests in a row, none answered between, take a server out."""
 FIRST_PROBE_S, LAST_PROBE_S = 0.2, 30.0
 MAX_PAUSE_S = 300.0
+PAUSES_S = (2, 4, 8, 16, 32, 60)
+"""Of a server that says it has too many requests and not for how long: one after the other."""
 MOST_BYTES = 16 << 20
 """Of an answer that is read: a list of many models, or one model's words."""
 
@@ -199,16 +201,18 @@ class Endpoints:
         Raises:
             ServerProblem: no server has answered for ``patience_s``.
         """
-        if (silent := time.monotonic() - self._last_life) > self._patience_s:
+        now = time.monotonic()
+        if (silent := now - self._last_life) > self._patience_s:
             raise ServerProblem(
                 f"{endpoint.url} has refused all requests for {silent:.0f} s (status 429: {said}); "
                 "raise its limits, or name another with --set llm.base_urls, and run again: what "
                 "was answered is kept"
             )
         if seconds is None:
-            endpoint.pauses += 1
-            seconds = min(2.0**endpoint.pauses, 60) * random.uniform(0.5, 1)
-        until = time.monotonic() + min(seconds, MAX_PAUSE_S)
+            if endpoint.paused_until <= now:  # the rest of what was in flight is no further sign
+                endpoint.pauses = min(endpoint.pauses + 1, len(PAUSES_S))
+            seconds = PAUSES_S[max(0, endpoint.pauses - 1)] * random.uniform(0.5, 1)
+        until = now + min(seconds, MAX_PAUSE_S)
         endpoint.paused_until = max(endpoint.paused_until, until)
 
     async def close(self) -> None:
