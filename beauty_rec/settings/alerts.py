@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from beauty_rec.settings.group import Group
+from beauty_rec.settings.secrets import fit_for_header
 
 Fault = Literal["run", "check", "stale", "metrics"]
 
@@ -38,6 +39,8 @@ class AlertSettings(Group):
     )
     every_seconds: int = Field(30, ge=5, le=3600, description="between two looks")
     timeout_s: float = Field(10, gt=0, le=15, description="for a receiver to take a message")
+
+    _sent = field_validator("webhook_url", mode="before")(fit_for_header)
 
     @field_validator("webhook_url")
     @classmethod

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from beauty_rec.settings.group import Group, located
-from beauty_rec.settings.secrets import HOLDS_SECRET, refuse_secret
+from beauty_rec.settings.secrets import HOLDS_SECRET, fit_for_header, refuse_secret
 
 
 class CorpusSettings(Group):
@@ -104,6 +104,11 @@ class LanguageSettings(Group):
             return {"backend": self.backend}
         shaping = ("model", "seed", "max_items", "max_review_chars", "max_item_chars")
         return {"backend": self.backend, **{name: getattr(self, name) for name in shaping}}
+
+    @field_validator("api_key", mode="before")
+    @classmethod
+    def _sent(cls, key: object) -> object:
+        return fit_for_header(key) or None
 
     @field_validator("base_urls", mode="before")
     @classmethod

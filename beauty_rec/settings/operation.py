@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from beauty_rec.settings.events import EventSettings
 from beauty_rec.settings.group import Group, from_anywhere, located
-from beauty_rec.settings.secrets import refuse_secret
+from beauty_rec.settings.secrets import fit_for_header, refuse_secret
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -229,6 +229,7 @@ class ServeSettings(EventSettings):
     )
 
     _anywhere = field_validator("rules")(from_anywhere)
+    _sent = field_validator("api_key", mode="before")(fit_for_header)
 
     @field_validator("trusted_proxies")
     @classmethod

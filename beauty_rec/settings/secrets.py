@@ -55,7 +55,8 @@ def redacted(text: str) -> str:
     >>> redacted("missing file reviews.jsonl")
     'missing file reviews.jsonl'
     """
-    for secret in sorted({*_KNOWN, *_of_environment()}, key=len, reverse=True):
+    known = {*_KNOWN, *(form for part in _of_environment() for form in _forms_of(part))}
+    for secret in sorted(known, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return _without_forms(text)
 
@@ -78,8 +79,26 @@ def know(secret: SecretStr | None) -> None:
         return
     value = secret.get_secret_value()
     for part in (value, *_passwords(value)):
-        if len(part) >= SHORTEST:
-            _KNOWN.update((part, quote(part, safe="")))
+        _KNOWN.update(_forms_of(part))
+
+
+def fit_for_header(secret: object) -> object:
+    """Return a secret that is sent in the head of a request, without blanks around it.
+
+    A file or a copied line ends in a line break often enough.
+
+    Raises:
+        ValueError: it holds what no header may; the message does not quote it.
+    """
+    text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    if not isinstance(text, str):
+        return secret
+    text = text.strip()
+    if not (text.isascii() and text.isprintable()):
+        raise PydanticCustomError(
+            HOLDS_SECRET, "holds a line break or a character that is not ASCII; copy it anew"
+        )
+    return text
 
 
 def is_secret_name(name: object) -> bool:
@@ -132,6 +151,13 @@ def _without_forms(text: str) -> str:
     for form, shown in _FORMS:
         text = form.sub(shown, text)
     return text
+
+
+def _forms_of(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, and as an address or an error may say it."""
+    for form in {secret, secret.strip()}:
+        if len(form) >= SHORTEST:
+            yield from (form, quote(form, safe=""), repr(form)[1:-1], repr(form.encode())[2:-1])
 
 
 def _passwords(dsn: str) -> Iterator[str]:

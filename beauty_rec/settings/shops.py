@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from beauty_rec.settings.group import Group, located
+from beauty_rec.settings.secrets import fit_for_header
 
 SHORTEST_KEY = 16
 SHOP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -38,6 +39,13 @@ class ShopsSettings(Group):
             if other != name:
                 raise ValueError(f"{other} and {name} are the same folder; each has its own")
         return found
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _sent(cls, keys: object) -> object:
+        if not isinstance(keys, dict):
+            return keys
+        return {name: fit_for_header(key) for name, key in keys.items()}
 
     @field_validator("keys")
     @classmethod

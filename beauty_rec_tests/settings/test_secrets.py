@@ -17,7 +17,7 @@ from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.serving.http.telemetry import JsonLines
-from beauty_rec.settings import Settings, child_environment, redacted
+from beauty_rec.settings import LanguageSettings, Settings, child_environment, redacted
 
 SECRET = "hunter2/planted"  # 15 characters: too few for serve.api_key
 DSN = f"postgresql://shop:{SECRET.replace('/', '%2F')}@db/items?sslpassword=xx{SECRET}"
@@ -42,6 +42,10 @@ def hidden(text: str) -> bool:
         f'item_index={{"dsn": "{DSN}", "m": 1}}',
         f"item_index.dsn {DSN}",
         f"serve.api_key={SECRET}",  # too short
+        f"serve.api_key={SECRET} é {SECRET}",
+        f"llm.api_key={SECRET}\n{SECRET}",
+        f"shops.keys={{'shop': '{SECRET}ключ'}}".replace("'", '"'),
+        f"alerts.webhook_url=https://hooks/{SECRET}\u200b/x",
         f"serve.api_kee={SECRET}",
         f"llm.base_urls=http://u:{SECRET}@h/v1",
         f"llm.base_urls=http://u:my {SECRET} word@h/v1",
@@ -89,6 +93,22 @@ def test_a_setting_of_the_environment_is_said_without_its_secret(tmp_path: Path)
         assert done.returncode == 1
         assert "ValidationError" in done.stderr
         assert hidden(done.stderr), done.stderr
+
+
+def test_a_key_is_taken_without_the_line_break_that_files_end_in() -> None:
+    key = "plain word of a key"
+    settings = Settings(llm={"api_key": f"{key}\n"}, serve={"api_key": SecretStr(f" {key}\r\n")})
+    assert settings.llm.api_key == settings.serve.api_key == SecretStr(key)
+    assert LanguageSettings(api_key=" ").api_key is None
+
+
+def test_a_secret_is_hidden_as_an_error_quotes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "hünter2\tplanted\n"
+    monkeypatch.setenv("SHOP_TOKEN", secret)
+    for said in (secret.strip(), f"{secret!r}", f"{secret.encode()!r}"):
+        shown = redacted(f"Illegal header value {said}")
+        assert "nter2" not in shown
+        assert "planted" not in shown
 
 
 def test_what_is_kept_holds_no_secret(tmp_path: Path) -> None:
