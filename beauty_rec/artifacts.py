@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 ROW_GROUP = 65_536
 """Rows of Parquet that are read, or left out, together."""
+ODD_JSON = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading JSON of any shape, depth and size may raise."""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.artifacts import atomic_path, content_hash
+from beauty_rec.artifacts import ODD_JSON, atomic_path, content_hash
 from beauty_rec.row_cache import content_keys, drop, maker_of
 
 CHUNK = 8_192
@@ -85,7 +85,7 @@ def _load_vectors(folder: Path, maker: str) -> tuple[dict[str, int], NDArray[np.
         if kept.pop("check") != _check(kept, folder / "vectors.npy"):
             raise ValueError("not what was written")
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, *ODD_JSON) as error:
         drop(folder, error)
         return {}, None
     if kept["maker"] != maker:

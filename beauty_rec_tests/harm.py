@@ -49,6 +49,10 @@ HARMS: dict[str, Callable[[Path], None]] = {
 }
 
 
+ODD_JSON = ("[]", "null", "5", '"text"', '{"files": 5}', "[" * 20_000)
+"""JSON that nobody wrote, or too deep to be read."""
+
+
 def served_table(connection: psycopg.Connection[Any]) -> tuple[str, str]:
     """Return the table of the served item index, and its file in the cluster."""
     served = read_served(connection, "items")

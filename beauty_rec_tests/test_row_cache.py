@@ -15,7 +15,7 @@ from beauty_rec.row_cache import (
     reuse_rows,
 )
 from beauty_rec.vector_cache import reuse_vectors
-from beauty_rec_tests.harm import HARMS
+from beauty_rec_tests.harm import HARMS, ODD_JSON
 
 
 class Lengths:
@@ -163,6 +163,15 @@ def test_what_is_damaged_is_dropped_and_named(
         assert str(tmp_path / file.split("/")[0]) in caplog.text
     assert vectors(tmp_path / "vectors", words)[1] == []
     assert rows(tmp_path / "rows", "train", words)[1] == []
+
+
+@pytest.mark.parametrize("text", ODD_JSON)
+def test_vectors_whose_keys_are_of_another_shape_are_computed_anew(
+    tmp_path: Path, text: str
+) -> None:
+    assert vectors(tmp_path, ["one"]) == ([3], ["one"])
+    (tmp_path / "keys.json").write_text(text)
+    assert vectors(tmp_path, ["one"]) == ([3], ["one"])
 
 
 def test_batches_find_what_batches_before_them_computed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import orjson
 import polars as pl
 
+from beauty_rec.artifacts import ODD_JSON
 from beauty_rec.corpus.intake.refusals import EXCERPT_CHARS
 
 SALT_BYTES = 16
@@ -62,14 +63,23 @@ class Forgotten:
 
     @classmethod
     def load(cls, path: Path) -> "Forgotten":
-        """Read what :meth:`dump` wrote; nobody where there is no file."""
+        """Read what :meth:`dump` wrote; nobody where there is no file.
+
+        Raises:
+            ValueError: the file is no such list; the message names it.
+        """
         if not path.exists():
             return cls()
-        rows = orjson.loads(path.read_bytes())
-        return cls.of(
-            Mark(bytes.fromhex(row["salt"]), bytes.fromhex(row["digest"]), row["at_ms"])
-            for row in rows
-        )
+        try:
+            return cls.of(
+                Mark(bytes.fromhex(row["salt"]), bytes.fromhex(row["digest"]), int(row["at_ms"]))
+                for row in orjson.loads(path.read_bytes())
+            )
+        except ODD_JSON as error:
+            raise ValueError(
+                f"{path} is damaged ({error}): move it away and run again, which takes anew from "
+                "the database whom the service was told to forget"
+            ) from error
 
     def dump(self) -> str:
         """Return JSON: a list of ``salt``, ``digest`` (both in hex) and ``at_ms``."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.artifacts import ODD_JSON, write_text_atomic
 from beauty_rec.items.keyword_ranking import WordBackground
 from beauty_rec.items.text import KEYWORD_COLUMNS, word_background
 
@@ -89,7 +89,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         given = json.loads(path.read_text(encoding="utf-8"))
         if given.pop("check") == _check(given):
             return dict(given)
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except ODD_JSON:
         pass
     LOG.warning("%s is damaged: dropped, and made anew", path)
     return None

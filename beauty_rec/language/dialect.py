@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from beauty_rec.artifacts import ODD_JSON
 from beauty_rec.settings import LanguageSettings, redacted
 
 MOST_TOKENS = 1 << 31
@@ -29,8 +30,8 @@ _REFUSES = re.compile(
     r"|not (?:be )?allowed|deprecated|invalid (?:parameter|argument|field)|extra_forbidden",
     re.IGNORECASE,
 )
-ODD_ANSWERS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What reading JSON of any shape, depth and size may raise."""
+ODD_ANSWERS = ODD_JSON
+"""What reading an answer of any shape, depth and size may raise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from beauty_rec.artifacts import atomic_path, write_text_atomic
+from beauty_rec.artifacts import ODD_JSON, atomic_path, write_text_atomic
 from beauty_rec.sample.catalogue import Catalogue, make_catalogue
 from beauty_rec.sample.choices import Events, draw_counts, draw_events
 from beauty_rec.sample.flaws import (
@@ -128,12 +128,12 @@ def has_sample(folder: Path, settings: SampleSettings) -> bool:
     """Whether :func:`write_sample` has written a sample of these settings there, whole."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        wanted = {"version": VERSION, **settings.model_dump()}
+        return {name: manifest[name] for name in wanted} == wanted and all(
+            (folder / name).is_file() for name in manifest["files"]
+        )
+    except (FileNotFoundError, *ODD_JSON):
         return False
-    wanted = {"version": VERSION, **settings.model_dump()}
-    return {name: manifest.get(name) for name in wanted} == wanted and all(
-        (folder / name).is_file() for name in manifest["files"]
-    )
 
 
 def is_synthetic(reviews_path: Path) -> bool:
@@ -141,7 +141,7 @@ def is_synthetic(reviews_path: Path) -> bool:
     try:
         manifest = json.loads((reviews_path.parent / MANIFEST).read_text(encoding="utf-8"))
         return bool(manifest["synthetic"]) and reviews_path.name in manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *ODD_JSON):
         return False
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from beauty_rec.artifacts import atomic_path, content_hash, write_text_atomic
+from beauty_rec.artifacts import ODD_JSON, atomic_path, content_hash, write_text_atomic
 
 LOG = logging.getLogger("beauty_rec.training")
 Tensors = dict[str, torch.Tensor]
@@ -114,7 +114,7 @@ def _linked(folder: Path, kind: str | None, target: Path) -> bool:
             if same and content_hash(path / _BEST) == document["files"][_BEST]:
                 target.hardlink_to(path / _BEST)
                 return True
-        except (OSError, ValueError, KeyError):  # damaged, or a file system without links
+        except (OSError, *ODD_JSON):  # damaged, or a file system without links
             continue
     return False
 
@@ -126,7 +126,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         check = document.pop("check")
         files = document["files"]
         same = all(content_hash(path / name) == digest for name, digest in files.items())
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, *ODD_JSON):
         return None
     return document if same and check == _digest(document) else None
 

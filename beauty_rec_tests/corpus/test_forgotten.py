@@ -12,6 +12,7 @@ from beauty_rec.corpus.hidden import read_hidden
 from beauty_rec.corpus.intake.refusals import excerpt_of
 from beauty_rec.corpus.schema import QUARANTINE_SCHEMA
 from beauty_rec_tests.corpus.rows import review
+from beauty_rec_tests.harm import ODD_JSON
 
 MARKS = [Mark(b"one", digest_of(b"one", "ann"), 50), Mark(b"two", digest_of(b"two", "bob"), 70)]
 
@@ -111,3 +112,13 @@ def test_a_file_of_hidden_items_is_ids_one_a_line(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfB1\r\n\n  B2 \nB1")
     assert read_hidden(path) == {"B1", "B2"}
     assert read_hidden(None) == frozenset()
+
+
+@pytest.mark.parametrize("text", [*ODD_JSON[1:], '[{"salt": "x"}]', '[{"salt": 1}]'])
+def test_a_damaged_list_is_named_and_forgets_nobody_silently(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "forgotten.json"
+    path.write_text(Forgotten.of(MARKS).dump())
+    assert Forgotten.load(path) == Forgotten.of(MARKS)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"forgotten\.json is damaged .* run again"):
+        Forgotten.load(path)

@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from beauty_rec.items.keyword_ranking import WordBackground
 from beauty_rec.items.steady_background import steady_background
 from beauty_rec.items.text import word_background
+from beauty_rec_tests.harm import ODD_JSON
 
 
 def said(count: int, later: str = "soft", first: int = 0) -> pl.DataFrame:
@@ -67,3 +69,10 @@ def test_it_counts_no_review_that_is_held_out_now(tmp_path: Path) -> None:
         path, said(99).filter(pl.col("review_id") != "r7")
     )  # who was forgotten
     assert not is_of(kept, said(99))
+
+
+@pytest.mark.parametrize("text", ODD_JSON)
+def test_it_is_made_anew_where_a_file_of_another_shape_stands(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "background.json"
+    path.write_text(text)
+    assert is_of(steady_background(path, said(100)), said(100))

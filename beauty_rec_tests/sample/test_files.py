@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from beauty_rec.sample import SampleFiles, is_synthetic, write_sample
+from beauty_rec.sample import SampleFiles, has_sample, is_synthetic, write_sample
 from beauty_rec.settings import SampleSettings
+from beauty_rec_tests.harm import ODD_JSON
 from beauty_rec_tests.sample.conftest import good_reviews, good_rows, lines, reason
 
 
@@ -129,8 +130,10 @@ def test_the_manifest_labels_the_sample(sample: SampleFiles, tmp_path: Path) -> 
     elsewhere = tmp_path / sample.reviews.name
     elsewhere.write_bytes(b"")
     assert not is_synthetic(elsewhere)
-    (tmp_path / "synthetic.json").write_text("[]")
-    assert not is_synthetic(elsewhere)
+    for text in ODD_JSON:
+        (tmp_path / "synthetic.json").write_text(text)
+        assert not is_synthetic(elsewhere)
+        assert not has_sample(tmp_path, SampleSettings())
 
 
 def test_a_file_that_is_no_samples_is_never_replaced(tmp_path: Path) -> None:

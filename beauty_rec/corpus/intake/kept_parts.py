@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from beauty_rec.artifacts import content_hash, link_or_copy, write_text_atomic
+from beauty_rec.artifacts import ODD_JSON, content_hash, link_or_copy, write_text_atomic
 from beauty_rec.corpus.forgotten import NOBODY, Forgotten
 from beauty_rec.corpus.intake.blocks import Block
 from beauty_rec.corpus.intake.convert import BYTE_ORDER_MARK, IN_THE_FUTURE, Rules
@@ -70,7 +70,7 @@ class KeptParts:
                 return None
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, *ODD_JSON) as error:
             LOG.warning("%s cannot be trusted (%s): the block is read again", note, error)
             part.unlink(missing_ok=True)
             refused.unlink(missing_ok=True)

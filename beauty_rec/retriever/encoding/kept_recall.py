@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.artifacts import ODD_JSON, write_text_atomic
 from beauty_rec.retriever.encoder import TextEncoder
 
 LOG = logging.getLogger("beauty_rec.cache")
@@ -67,7 +67,7 @@ def steady_recall(path: Path, maker: str, measure: Callable[[], Int8Recall]) -> 
             return Int8Recall(**kept["recall"])
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, *ODD_JSON) as error:
         LOG.warning("%s cannot be read (%s): recall is measured anew", path, error)
     found = measure()
     path.parent.mkdir(parents=True, exist_ok=True)

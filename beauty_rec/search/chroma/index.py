@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from beauty_rec.artifacts import ODD_JSON
 from beauty_rec.search.chroma import seal
 from beauty_rec.search.protocol import IndexDamagedError, IndexVersion, SearchResult
 
@@ -96,7 +97,7 @@ def current_version(root: Path) -> IndexVersion | None:
         return None
     try:
         return IndexVersion(**json.loads(pointer.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+    except ODD_JSON as error:
         raise IndexDamagedError(f"{pointer} is damaged ({error}); {REMEDY}") from error
 
 

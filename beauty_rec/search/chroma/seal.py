@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from beauty_rec.artifacts import file_hashes, write_text_atomic
+from beauty_rec.artifacts import ODD_JSON, file_hashes, write_text_atomic
 
 SEAL = "seal.json"
 DATABASE = "chroma.sqlite3"
@@ -31,9 +31,9 @@ def seal(folder: Path) -> None:
 def fault(folder: Path) -> str | None:
     """Return which file of a version is missing or damaged, or None."""
     try:
-        wanted = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        wanted = dict(json.loads((folder / SEAL).read_text(encoding="utf-8")))
         found = _contents(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, *ODD_JSON) as error:
         return f"{folder / SEAL} cannot be read ({error})"
     except sqlite3.DatabaseError as error:
         return f"{folder / DATABASE} is damaged ({error})"

@@ -13,7 +13,7 @@ from beauty_rec.corpus.intake.ingest import Intake, ingest_reviews
 from beauty_rec.corpus.intake.kept_parts import KeptParts
 from beauty_rec.settings import CorpusSettings
 from beauty_rec_tests.corpus.rows import NOW_MS, review
-from beauty_rec_tests.harm import HARMS
+from beauty_rec_tests.harm import HARMS, ODD_JSON
 
 DAY = 86_400_000
 LINES = [
@@ -119,6 +119,16 @@ def test_a_row_dated_ahead_of_the_clock_is_not_kept_of_who_is_forgotten(tmp_path
         read(source, tmp_path / "out", KeptParts(cache, "a", forgotten))
         held = b"".join(path.read_bytes() for path in cache.iterdir())
         assert (b"U-ahead" in held) is (not len(forgotten))
+
+
+@pytest.mark.parametrize("text", ODD_JSON)
+def test_a_block_with_a_note_of_another_shape_is_read_again(tmp_path: Path, text: str) -> None:
+    source, cache = write(tmp_path / "r.jsonl", LINES), tmp_path / "cache"
+    whole = read(source, tmp_path / "out", KeptParts(cache, "a"))
+    next(cache.glob("*.json")).write_text(text)
+    again = KeptParts(cache, "a")
+    assert read(source, tmp_path / "out", again) == whole
+    assert again.converted == 1
 
 
 @pytest.mark.parametrize("harm", HARMS)
