@@ -91,10 +91,13 @@ def _choose(
 def _as_written(title: str, lead: tuple[str, ...]) -> str:
     """Return the first words of a title, of which ``lead`` are the stems, as they stand there."""
     parts = title.lower().split()
-    for count in range(1, len(parts) + 1):
-        text = " ".join(parts[:count])
-        if tuple(words(text + " ")) == lead:
-            return text.strip(_EDGES)
+    found: list[str] = []
+    for count, part in enumerate(parts, 1):
+        found += words(part + " ")
+        if tuple(found) == lead:
+            return " ".join(parts[:count]).strip(_EDGES)
+        if len(found) > len(lead):
+            break
     return " ".join(lead)
 
 

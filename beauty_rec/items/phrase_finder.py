@@ -5,20 +5,29 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_WORD = re.compile(r"[a-z0-9]+(?:/[0-9]+)?")
+_LATIN = "a-z0-9ß-öø-ɏ"
+_MARKED = "\u0900-\u0963\u0966-\u0eff\u1780-\u17d3"
+"""Blocks of scripts whose vowels are marks, which are no letters to a pattern: Hindi to Khmer."""
+_WORD = re.compile(rf"[{_LATIN}]+(?:/[0-9]+)?|(?:[^\W_{_LATIN}]|[{_MARKED}])+")
+_OF_LETTERS = (7, 8, 9)
+"""Classes of combining marks that make another letter of one, as か and が, and are no accents."""
 _NEGATORS = frozenset({"no", "non", "not", "without", "zero", "never"})
 
 
 def words(text: str) -> list[str]:
     """Return the lower-case words of ``text`` without accents, plurals made singular.
 
+    Latin letters and those of other scripts are words apart.
+
     >>> words("Crème for dry Lips, SPF-50")
     ['creme', 'for', 'dry', 'lip', 'spf', '50']
+    >>> words("설화수 Чистая SK-II神仙水")
+    ['설화수', 'чистая', 'sk', 'ii', '神仙水']
     """
     if not text.isascii():
-        text = "".join(
-            c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)
-        )
+        marked = unicodedata.normalize("NFKD", text)
+        plain = (c for c in marked if unicodedata.combining(c) in (0, *_OF_LETTERS))
+        text = unicodedata.normalize("NFC", "".join(plain))
     text = text.lower().replace("'s ", " ").replace("'", "")
     return [_singular(word) for word in _WORD.findall(text)]
 
