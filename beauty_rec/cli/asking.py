@@ -62,7 +62,9 @@ def recommend(
     user: Annotated[str | None, typer.Option(help="a known user's id")] = None,
     history: Annotated[
         list[str] | None,
-        typer.Option(metavar="ASIN", help="past items, oldest first; again, or parted by commas"),
+        typer.Option(
+            metavar="ASIN", help="past items, oldest first; again for each, or parted by commas"
+        ),
     ] = None,
     context: Annotated[str | None, typer.Option(help="what is looked for, or the occasion")] = None,
     height_cm: Annotated[float | None, typer.Option(min=0, max=300)] = None,
@@ -83,7 +85,7 @@ def recommend(
     from beauty_rec.serving.state.engine import Engine
 
     profile = {"height_cm": height_cm, "weight_kg": weight_kg}
-    names = [name for chosen in history or [] for name in chosen.replace(",", " ").split()]
+    names = [name for chosen in history or [] for name in chosen.split(",") if name.strip()]
     request = checked(
         RecommendRequest,
         "recommend",
