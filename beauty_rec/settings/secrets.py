@@ -27,6 +27,8 @@ _NAME = (
     r"|pwd|token|(?:access|auth|session|refresh)[_-]token|sig|x-amz-signature)"
 )
 _VALUE = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,;&'")}\]]+)"""
+_DRAWN = r"[\w-]*?(?=[A-Za-z]*[0-9])[A-Za-z0-9]{16}[\w-]*"
+"""What a machine has drawn: a folder hf-models or a bucket sk-shop-prod has no such part."""
 _FORMS = [
     (re.compile(r"(://[^\s/:@]*):\S*@"), rf"\1:{HIDDEN}@"),
     (re.compile(r"(https?://)[^\s/:@]+@"), rf"\1{HIDDEN}@"),
@@ -37,7 +39,7 @@ _FORMS = [
     (re.compile(r"\b(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
     # "Basic" is a word of titles and sentences, too.
     (re.compile(r"(authorization\W+basic\s+)[^\s'\",]+", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(r"\b(?:sk|hf|ghp|xox[bp])[-_][\w-]{6,}"), HIDDEN),
+    (re.compile(rf"\b(?:sk[-_]|hf_|gh[oprsu]_|github_pat_|xox[abprs]-){_DRAWN}"), HIDDEN),
     (re.compile(r"\bA[KS]IA[0-9A-Z]{12,}\b"), HIDDEN),
 ]
 _NAMES = re.compile(rf"(?:{_NAME}|dsn|webhook_url)", re.IGNORECASE)

@@ -18,6 +18,7 @@ from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.serving.http.telemetry import JsonLines
 from beauty_rec.settings import LanguageSettings, Settings, child_environment, redacted
+from beauty_rec.settings.secrets import refuse_secret
 
 SECRET = "hunter2/planted"  # 15 characters: too few for serve.api_key
 DSN = f"postgresql://shop:{SECRET.replace('/', '%2F')}@db/items?sslpassword=xx{SECRET}"
@@ -166,6 +167,31 @@ def test_a_log_line_holds_no_secret() -> None:
 )
 def test_words_of_titles_and_sentences_are_no_secrets(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/data/hf-models", "s3://sk-beauty-prod/shop", "hf_cache/bge-m3", "gs://sk-shop-2024-eu"],
+)
+def test_a_path_that_begins_as_a_key_does_is_none(path: str) -> None:
+    assert redacted(path) == refuse_secret(path) == path
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-" + "a1B2" * 12,
+        "sk-proj-x_" + "Zz9-Qq8_" + "aB3d" * 9,
+        "sk-ant-api03-" + "aB3d" * 9,
+        "sk_live_" + "aB3d" * 6,
+        "hf_" + "aB3d" * 8,
+        "ghp_" + "aB3d" * 9,
+        "github_pat_" + "aB3d" * 5 + "_" + "aB3d" * 9,
+        "xoxb-123456789012-1234567890123-" + "aB3d" * 6,
+    ],
+)
+def test_a_key_of_a_known_form_is_hidden(key: str) -> None:
+    assert redacted(f"refused: {key}.") == "refused: ***."
 
 
 @pytest.mark.parametrize(
