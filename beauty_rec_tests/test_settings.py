@@ -169,6 +169,16 @@ def test_a_wrong_setting_is_named(tmp_path: Path, pair: str, message: str) -> No
             '{"api_key": "hunter2"',
             "the variable BEAUTY_REC_SERVE holds no JSON",
         ),
+        (
+            "BEAUTY_REC_LLM__BASE_URLS",
+            '["http://u:hunter2@h/v1"',
+            "the variable BEAUTY_REC_LLM__BASE_URLS holds no JSON",
+        ),
+        ("BEAUTY_REC_LLM", "openai", "the variable BEAUTY_REC_LLM holds no JSON"),
+        ("BEAUTY_REC_SERVE", "[" * 50_000, "the variable BEAUTY_REC_SERVE holds no JSON"),
+        ("BEAUTY_REC_LLM_BACKEND", "openai", "it is BEAUTY_REC_LLM__BACKEND, with two"),
+        ("BEAUTY_REC_SERVE_API_KEY", "hunter2", "it is BEAUTY_REC_SERVE__API_KEY, with two"),
+        ("BEAUTY_REC_SERVE__ALLOWED_HOSTS", "shop.example", "serve.allowed_hosts"),
         ("DAGSTER_POSTGRES_URL", "postgres//u:hunter2@h", "DAGSTER_POSTGRES_URL is no address"),
     ],
 )
@@ -179,6 +189,15 @@ def test_a_wrong_variable_is_named(
     with pytest.raises(ValueError, match=re.escape(message)) as refused:
         records_in_postgres() if name.startswith("DAGSTER") else load_settings(None)
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_variable_takes_a_list_as_set_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ("http://a:1/v1", "http://b:1/v1")
+    for given in (", ".join(both), json.dumps(both)):
+        monkeypatch.setenv("BEAUTY_REC_LLM__BASE_URLS", given)
+        assert load_settings(None).llm.base_urls == both
+    monkeypatch.setenv("BEAUTY_REC_LLM__BASE_URLS", both[0])
+    assert load_settings(None).llm.base_urls == both[:1]
 
 
 @pytest.mark.parametrize("kept", ["{", "", "[" * 100_000, "{}".encode("utf-16")])

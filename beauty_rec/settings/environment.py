@@ -2,9 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
 
 PREFIX = "BEAUTY_REC_"
 """Of a variable that is a setting."""
@@ -23,17 +27,44 @@ def default_data_dir() -> Path:
     return Path("data")
 
 
-def misspelt_variable(known: Iterable[str]) -> str | None:
+class Variables(EnvSettingsSource):
+    """The variables that are settings; a value is read as one of ``--set`` is."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Return the value of a list or an object: of JSON, where it begins as such.
+
+        Raises:
+            ValueError: it is none; the message is the name of the field.
+        """
+        is_group = isinstance(field and field.annotation, type)
+        if not is_group and value.strip()[:1] not in ("[", "{") and value.strip() != "null":
+            return value
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except (ValueError, RecursionError):
+            raise ValueError(field_name) from None
+
+
+def variable_of(group: str, name: str) -> str:
+    """Return the variable of a setting, or of a group where that is its name."""
+    return f"{PREFIX}{group}" + (f"__{name}" if name != group else "")
+
+
+def misspelt_variable(known: Mapping[str, Iterable[str]]) -> str | None:
     """Return what is wrong with a variable that is meant to be a setting, and is none; or None.
 
     Args:
-        known: the groups, and the settings that are in none.
+        known: the groups and their settings, and the settings that are in none.
     """
     names = {f"{PREFIX}{name.upper()}" for name in known}
+    in_groups = ((group.upper(), name.upper()) for group, own in known.items() for name in own)
+    flat = {f"{PREFIX}{group}_{name}": variable_of(group, name) for group, name in in_groups}
     for given in sorted(os.environ):
         group, nested, _ = given.upper().partition("__")
         if group in names or not group.startswith(PREFIX):
             continue
+        if meant := flat.get(given.upper()):
+            return f"the variable {given} is no setting; it is {meant}, with two underscores"
         near = get_close_matches(group, names, 1, 0.9)
         if nested or near:
             hint = f"; is it {near[0]}?" if near else ""

@@ -24,7 +24,7 @@ from pydantic_settings import (
 )
 
 from beauty_rec.settings.alerts import AlertSettings
-from beauty_rec.settings.environment import PREFIX, misspelt_variable
+from beauty_rec.settings.environment import PREFIX, Variables, misspelt_variable, variable_of
 from beauty_rec.settings.features import (
     AttributeSettings,
     CorpusSettings,
@@ -151,13 +151,15 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add the data folder's memory and the profile's presets below the environment."""
-        if fault := misspelt_variable(cls.model_fields):
+        known = {n: getattr(f.annotation, "model_fields", ()) for n, f in cls.model_fields.items()}
+        if fault := misspelt_variable(known):
             raise ValueError(fault)
+        env_settings = Variables(settings_cls)
         try:
             given = {**env_settings(), **init_settings()}
         except SettingsError as error:
             found = re.search(r'field "(\w+)"', str(error))
-            name = f"{PREFIX}{found[1].upper()}" if found else "of a setting"
+            name = variable_of(found[1], str(error.__cause__)).upper() if found else "of a setting"
             raise ValueError(f"the variable {name} holds no JSON; mend or unset it") from None
         data_dir = memory_of(given).parent
         remembered = read_remembered(data_dir)
