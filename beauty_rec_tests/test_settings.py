@@ -151,6 +151,9 @@ def test_a_models_folder_means_the_same_in_every_folder(
         ("user_tower.hidden=33", "heads=4 do not divide hidden=33"),
         ("item_tower.heads=5", "heads=5 do not divide embedding=64"),
         ("corpus.train_share=0.95", "nothing for test"),
+        ("llm.vllm_command=vllm serve {model} --chat-template 'x", "llm.vllm_command.*not closed"),
+        ('llm.vllm_command="vllm serve {model}"', "llm.vllm_command.*within quotes"),
+        ("llm.vllm_command='' {model}", "llm.vllm_command.*must name a program"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, pair: str, message: str) -> None:

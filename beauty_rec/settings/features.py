@@ -1,5 +1,6 @@
 """What is read of reviews and items."""
 
+import shlex
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -135,6 +136,13 @@ class LanguageSettings(Group):
         if "{model}" not in command:
             raise ValueError("must say {model} where the model's name belongs")
         refuse_secret(command)
+        program, _, more = command.partition("{model}")
+        try:
+            named, _ = shlex.split(program), shlex.split(more)
+        except ValueError:
+            raise ValueError("has a quote that is not closed, or {model} within quotes") from None
+        if not named or not named[0]:
+            raise ValueError("must name a program before {model}")
         return command
 
 
