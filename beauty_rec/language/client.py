@@ -2,6 +2,7 @@
 
 import email.utils
 import time
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -21,6 +22,8 @@ from beauty_rec.language.usage import Usage
 from beauty_rec.settings import LanguageSettings
 
 CONNECT_TIMEOUT_S = 10.0
+CHARS_PER_TOKEN = 4
+"""About, of English: where a server does not count, a budget of tokens has to hold all the same."""
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=30)
 
 
@@ -120,8 +123,20 @@ class ChatClient:
                 except ValueError as error:
                     raise Transient(str(error)) from error
                 self.endpoints.worked(endpoint)
+                completion = _counted(completion, payload["messages"])
                 self._usage.spend_tokens(completion.prompt_tokens, completion.completion_tokens)
                 return completion
+
+
+def _counted(completion: Completion, messages: list[Message]) -> Completion:
+    """Return a completion with about the tokens that its server does not tell."""
+    asked = sum(len(message["content"]) for message in messages)
+    return replace(
+        completion,
+        prompt_tokens=completion.prompt_tokens or -(-asked // CHARS_PER_TOKEN),
+        completion_tokens=completion.completion_tokens
+        or -(-len(completion.text) // CHARS_PER_TOKEN),
+    )
 
 
 def auth_headers(settings: LanguageSettings) -> dict[str, str]:

@@ -78,6 +78,8 @@ class Stub:
         if fault == "truncated":
             answer, finish = answer[: len(answer) // 2], "length"
         usage = {"prompt_tokens": len(str(body["messages"])) // 4, "completion_tokens": 40}
+        if options.habit == "uncounted":
+            usage = {}
         message: dict[str, Any] = {"content": answer}
         if options.habit == "parts":
             message = {"content": [{"type": "text", "text": answer}]}

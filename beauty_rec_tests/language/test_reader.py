@@ -125,11 +125,12 @@ def test_too_many_refused_answers_stop_early(stub: Callable[..., Stub], tmp_path
     assert server.requests < 40
 
 
+@pytest.mark.parametrize("habit", ["", "uncounted"])
 @pytest.mark.parametrize("budget", [{"max_requests": 10}, {"max_tokens": 10_000}])
 def test_a_budget_stops_cleanly(
-    stub: Callable[..., Stub], tmp_path: Path, budget: dict[str, int]
+    stub: Callable[..., Stub], tmp_path: Path, budget: dict[str, int], habit: str
 ) -> None:
-    server = stub()
+    server = stub("--habit", habit)
     texts = [f"keyword: w{i}" for i in range(60)]
     done, runs = 0, 0
     while True:
