@@ -34,6 +34,11 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else _present(value)
 
 
+def _stars(value: Any) -> Any:
+    """What is no mean of one to five stars, or 0 for none given, is a missing value."""
+    return value if not isinstance(value, int | float) or 0 <= value <= 5 else None
+
+
 def _text_list(value: Any) -> Any:
     if isinstance(value, list):
         return [text for text in value if _present(text) is not None]
@@ -98,7 +103,7 @@ class ItemRow(TypedDict):
     description: NotRequired[TextList]
     categories: NotRequired[TextList]
     details: NotRequired[Annotated[dict[str, Any], BeforeValidator(_details)]]
-    average_rating: NotRequired[Annotated[float | None, Missing]]
+    average_rating: NotRequired[Annotated[float | None, BeforeValidator(_stars)]]
     rating_number: NotRequired[Count]
 
 

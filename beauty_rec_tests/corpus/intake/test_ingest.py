@@ -141,6 +141,16 @@ def test_a_long_line_is_refused_and_the_rest_is_read(tmp_path):
     assert refused["excerpt"][0] == huge[:500].decode()
 
 
+def test_a_mean_that_is_none_of_stars_is_missing(tmp_path):
+    said = [4.5, 0, 5, -1, 5.1, 47, 1e300, 10**400]
+    rows = [item(parent_asin=f"B{n}", average_rating=mean) for n, mean in enumerate(said)]
+    source = write_lines(tmp_path / "m.jsonl", rows)
+    result = ingest_items(source, tmp_path / "m.parquet", tmp_path / "q.parquet", CorpusSettings())
+    assert (result.kept, result.refused) == (len(said), {})
+    kept = pl.read_parquet(tmp_path / "m.parquet")
+    assert kept["average_rating"].to_list() == [4.5, 0, 5, None, None, None, None, None]
+
+
 def test_items(tmp_path):
     rows = [
         item(parent_asin="B2", price="$1,012.99", details='{"z": 1, "a": NaN}', title="Gift card",
