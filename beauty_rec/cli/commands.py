@@ -18,6 +18,7 @@ from beauty_rec.cli.inputs import (
     load_settings,
     make_sample_if_needed,
     refuse_read_only,
+    refuse_without_sample,
     report_path,
     shop_pairs,
 )
@@ -220,6 +221,7 @@ def plan(
     chosen = load_settings(
         data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
     )
+    refuse_without_sample(chosen)
     lacking = False
     for line in plan_lines(make_plan(chosen)):
         lacking = lacking or line.startswith("lacking")
@@ -228,11 +230,11 @@ def plan(
 
 
 @app.command()
-def doctor(data_dir: DataDir = None) -> None:
+def doctor(data_dir: DataDir = None, settings: Set = None) -> None:
     """Say what this machine has, and what would run."""
     from beauty_rec.cli.doctor import examine
 
-    findings = examine(load_settings(data_dir))
+    findings = examine(load_settings(data_dir, settings))
     for finding in findings:
         say(f"{finding.verdict:<5} {finding.name:<12} {finding.text}")
     raise typer.Exit(1 if any(finding.verdict == "fail" for finding in findings) else 0)

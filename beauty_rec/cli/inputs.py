@@ -215,6 +215,22 @@ def refuse_read_only(folder: Path) -> None:
         raise PermissionError(f"{there} is read-only: nothing can be built there")
 
 
+def refuse_without_sample(settings: Settings) -> None:
+    """Raise where the synthetic sample would be read and is not written yet.
+
+    Raises:
+        FileNotFoundError: it is not there; the message names the commands that write it.
+    """
+    if settings.reviews is None and settings.profile != "full":
+        path = settings.inputs["reviews"]
+        if path is not None and not path.exists():
+            raise FileNotFoundError(
+                f"{path} does not exist yet: beauty-rec data sample --data-dir "
+                f"{settings.data_dir} writes the synthetic sample, as beauty-rec run does; or name "
+                "--reviews FILE"
+            )
+
+
 def make_sample_if_needed(settings: Settings) -> None:
     """Write the synthetic sample when no reviews were named, and it is not there.
 

@@ -33,3 +33,10 @@ def test_a_history_is_parted_by_commas_and_an_id_may_have_blanks(
     found = CliRunner().invoke(app, ["recommend", *given, "--data-dir", str(tmp_path)])
     assert isinstance(found.exception, Asked)
     assert found.exception.args == (["SKU 12", "B02", "B03"],)
+
+
+def test_doctor_takes_the_settings_that_its_remedies_name(tmp_path: Path) -> None:
+    given = ["--set", "llm.backend=openai", "--set", "llm.base_urls=http://127.0.0.1:9/v1"]
+    found = CliRunner().invoke(app, ["doctor", *given, "--data-dir", str(tmp_path)])
+    assert found.exit_code == 1
+    assert "http://127.0.0.1:9/v1 nothing answers" in found.stdout

@@ -37,6 +37,13 @@ def test_it_counts_and_times_and_builds_nothing(tmp_path: Path, tiny_model: Path
     assert not (tmp_path / "data").exists()
 
 
+def test_without_a_sample_it_names_what_writes_one(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["plan", f"--data-dir={tmp_path}"])
+    assert isinstance(said.exception, FileNotFoundError)
+    assert f"beauty-rec data sample --data-dir {tmp_path} writes" in str(said.exception)
+    assert "download" not in str(said.exception)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"dataset": {"reviews": 5}}'])
 def test_a_damaged_report_gives_no_rate(text: str, tmp_path: Path) -> None:
     report = tmp_path / "evaluation" / "report.json"
