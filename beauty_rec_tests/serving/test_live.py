@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from beauty_rec.retriever.encoder import TextEncoder
@@ -82,6 +83,31 @@ def test_a_killed_database_comes_back(folder: Path, tmp_path: Path) -> None:
             event = {"user_id": "u", "parent_asin": "KEPT1"}
             assert server.client.post("/v1/events", json=event).status_code == 200
         assert server.client.get("/v1/items/KEPT1").status_code == 200
+    assert crowd.errors == []
+    assert {response.status_code for response in crowd.answers} == {200}
+
+
+def test_a_database_that_hangs_leaves_answers_to_go_on(folder: Path, tmp_path: Path) -> None:
+    event = {"user_id": "u", "parent_asin": "KEPT1"}
+    with live_server(folder, tmp_path / "log") as server:
+        add_item(server)
+        database = psutil.Process(postmaster(folder))
+        stopped = [database, *database.children()]
+        with Crowd(server.url) as crowd:
+            try:
+                for process in stopped:
+                    process.suspend()
+                server.wait("/readyz", 503, 10)
+                for _ in range(20):  # more than there are threads
+                    begun = time.monotonic()
+                    assert server.client.post("/v1/events", json=event).status_code == 503
+                    assert time.monotonic() - begun < 2
+                assert server.client.get("/v1/facets").status_code == 200
+            finally:
+                for process in stopped:
+                    process.resume()
+            server.wait("/readyz", 200)
+            assert server.client.post("/v1/events", json=event).status_code == 200
     assert crowd.errors == []
     assert {response.status_code for response in crowd.answers} == {200}
 

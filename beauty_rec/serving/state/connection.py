@@ -1,9 +1,9 @@
 """A connection to PostgreSQL that is looked after.
 
-A lost one is opened again, an embedded server that was killed is started again, and until then
-writes say so while answers go on from memory. Of several servers the first one has the store; to
-the others it is away, as each answers from its own memory and would undo what it did not see: what
-was withdrawn, who was forgotten.
+A lost one is opened again, so is one to a server that hangs, an embedded server that was killed is
+started again, and until then writes say so while answers go on from memory. Of several servers the
+first one has the store; to the others it is away, as each answers from its own memory and would
+undo what it did not see: what was withdrawn, who was forgotten.
 """
 
 import logging
@@ -19,14 +19,15 @@ from pydantic import SecretStr
 
 from beauty_rec.artifacts import existing
 from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.serving.state.session import CONNECT_SECONDS, Session, Silent, limit, open_session
 from beauty_rec.settings import redacted
 
 T = TypeVar("T")
 
 LOG = logging.getLogger("beauty_rec.serving")
-CONNECT_SECONDS = 5
 PING_SECONDS = 1.0
-STATEMENT_SECONDS = 10.0
+LOOK_SECONDS = 3
+"""That a look waits for a server: one that hangs is noticed about as soon as a killed one."""
 LOCK_SECONDS = 4.0
 """That a statement waits for a table; less than others wait for their turn meanwhile."""
 READ_ONLY = "the data folder is read-only: what was given before is not there, and nothing is kept"
@@ -38,6 +39,10 @@ Change = tuple[str, Sequence[Sequence[Any]]]
 
 class DatabaseDown(ConnectionError):
     """PostgreSQL does not answer, which is looked after, or could not do something now."""
+
+
+class _Busy(DatabaseDown):
+    """Another thread has had the connection for long."""
 
 
 class Connection:
@@ -56,7 +61,7 @@ class Connection:
     ) -> None:
         self._folder, self._dsn, self._on_open = folder, dsn, on_open
         self._lock = threading.Lock()
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: Session | None = None
         self._server, self._address = ExitStack(), ""
         self._done = threading.Event()
         self._lost = threading.Event()
@@ -161,24 +166,33 @@ class Connection:
             return connection.execute(statement, values).fetchall()
 
     @contextmanager
-    def aside(self) -> Iterator[psycopg.Connection[Any]]:
+    def aside(self) -> Iterator[Session]:
         """Yield another connection, beside which this one goes on.
 
         Raises:
             DatabaseDown: the database is away, or could not do what was asked.
         """
-        if not self.healthy:
-            raise DatabaseDown(self.away)
+        self.must_answer()
         try:
-            with _connect(self._address) as connection:
+            with open_session(self._address) as connection:
                 limit(connection, "lock_timeout", LOCK_SECONDS)
                 yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise DatabaseDown(_not_now(error)) from error
 
-    def _with(self, use: Callable[[psycopg.Connection[Any]], T]) -> T:
-        if not self._lock.acquire(timeout=CONNECT_SECONDS):
-            raise DatabaseDown("the database has been busy for too long")
+    def must_answer(self) -> None:
+        """Do nothing while the database is there, as far as is known.
+
+        Raises:
+            DatabaseDown: it is away.
+        """
+        if not self.healthy:
+            raise DatabaseDown(self.away)
+
+    def _with(self, use: Callable[[Session], T], seconds: float = CONNECT_SECONDS) -> T:
+        self.must_answer()  # before the lock, which a look for the database may hold for long
+        if not self._lock.acquire(timeout=seconds):
+            raise _Busy("the database has been busy for too long")
         try:
             if self._connection is None or self._lost.is_set():
                 raise DatabaseDown(self.away)
@@ -196,7 +210,7 @@ class Connection:
         while not self._done.is_set():
             try:
                 if self.healthy:
-                    self.read("SELECT 1")
+                    self._look()
                 else:
                     self.open()
                 said = ""
@@ -206,6 +220,18 @@ class Connection:
                     LOG.warning("database", extra={"event": "database_down", "error": said})
             self._done.wait(PING_SECONDS)
 
+    def _look(self) -> None:
+        try:
+            self._with(lambda connection: connection.look(LOOK_SECONDS), PING_SECONDS)
+        except _Busy:  # with a statement that is slow, or that is never answered
+            try:
+                open_session(self._address, LOOK_SECONDS).close()
+            except (psycopg.errors.ConnectionTimeout, Silent) as error:
+                self._lost.set()
+                raise DatabaseDown("the database says nothing") from error
+            except psycopg.Error:  # it has no room for one more, which it says itself
+                pass
+
     def _reopen(self) -> None:
         self._lost.set()
         self._disconnect()
@@ -214,7 +240,7 @@ class Connection:
             self._address = server.enter_context(postgres(self._folder, self._dsn))
             before, self._server = self._server, server
             before.close()  # not until now: the last one to leave stops the server
-            self._connection = _connect(self._address)
+            self._connection = open_session(self._address)
             with self._connection.transaction():
                 self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec'))")
                 self.prepare(self._connection)
@@ -234,17 +260,6 @@ class Connection:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def limit(connection: psycopg.Connection[Any], name: str, seconds: float) -> None:
-    """Set ``statement_timeout`` or ``lock_timeout`` of a connection; 0: there is none."""
-    connection.execute("SELECT set_config(%s, %s, false)", [name, f"{round(1000 * seconds)}ms"])
-
-
-def _connect(address: str) -> psycopg.Connection[Any]:
-    connection = psycopg.connect(address, autocommit=True, connect_timeout=CONNECT_SECONDS)
-    limit(connection, "statement_timeout", STATEMENT_SECONDS)
-    return connection
 
 
 def _ends_connection(error: psycopg.Error) -> bool:

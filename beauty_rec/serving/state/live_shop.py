@@ -6,8 +6,8 @@ A change is stored first, then another snapshot takes the shop's place in one as
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -102,13 +102,14 @@ class LiveShop:
             DatabaseDown: nothing was stored.
         """
         latest = {item.parent_asin: item for item in items}
+        self.store.must_answer()
         with self._making:  # one after the other; all other changes go on meanwhile
             while True:
                 base, made = self._base, dict[str, NewRow]()
                 refuse_unknown(base, list(latest.values()))
                 for rows in self._rows.make(base, list(latest.values())):
                     made |= rows
-                with self._changing:
+                with self._change():
                     if self._base is base:  # another set has other models
                         return self._put_items(latest, made)
 
@@ -120,7 +121,7 @@ class LiveShop:
             DatabaseDown: nothing was stored.
         """
         self._must_be_known([parent_asin])
-        with self._changing:
+        with self._change():
             if parent_asin not in self._given:
                 self._row(self._shop, parent_asin)
             state = self.store.put_state(parent_asin, said)
@@ -141,7 +142,7 @@ class LiveShop:
         Raises:
             DatabaseDown: nothing was deleted.
         """
-        with self._changing, leaving or nullcontext():
+        with self._change(), leaving or nullcontext():
             done = self._shop.past(user_id, None) or []
             known_ms = max((event.time_ms for event in done), default=0)
             _, events = self.store.forget(user_id, known_ms)
@@ -158,7 +159,7 @@ class LiveShop:
         Raises:
             DatabaseDown: nothing was deleted.
         """
-        with self._changing:
+        with self._change():
             events = self.store.drop_events(user_id, parent_asin, time_ms)
             left = [
                 event
@@ -185,7 +186,7 @@ class LiveShop:
         """
         now = int(time.time() * 1000)
         self._must_be_known([one.parent_asin for one in given])
-        with self._changing:
+        with self._change():
             for one in given:
                 if one.parent_asin not in self._given:
                     self._row(self._shop, one.parent_asin)
@@ -218,6 +219,19 @@ class LiveShop:
                 raise DatabaseDown("what was given before could not be read")
             self._restored = True
         self._fill_in()
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """Store something, and change the shop by it: one after the other.
+
+        While the database is away nobody waits for the turn: waiting threads are missed elsewhere.
+
+        Raises:
+            DatabaseDown: nothing can be stored.
+        """
+        self.store.must_answer()
+        with self._changing:
+            yield
 
     def _beside(self) -> list[Snapshot]:
         """Return the sets that are answered from beside the served one, with what was given."""

@@ -11,7 +11,8 @@ import psycopg
 from psycopg import sql
 
 from beauty_rec.search.pgvector.server import postgres
-from beauty_rec.serving.state.connection import STATEMENT_SECONDS, Change, limit
+from beauty_rec.serving.state.connection import Change
+from beauty_rec.serving.state.session import STATEMENT_SECONDS, Session, limit
 from beauty_rec.serving.state.shown.tables import SHOWN
 
 INDEX_CLUSTER = "postgres"
@@ -88,7 +89,7 @@ def has(connection: psycopg.Connection[Any], table: str) -> bool:
     return found is not None and found[0] is not None
 
 
-def scrub(connection: psycopg.Connection[Any], *, at_leisure: bool) -> bool:
+def scrub(connection: Session, *, at_leisure: bool) -> bool:
     """Take deleted personal rows out of the server's files; return whether that was possible.
 
     A deleted row stays in its table's file until that is written anew, and in the write-ahead log
@@ -108,7 +109,7 @@ def scrub(connection: psycopg.Connection[Any], *, at_leisure: bool) -> bool:
     return is_out
 
 
-def _written_anew(connection: psycopg.Connection[Any], *, at_leisure: bool) -> bool:
+def _written_anew(connection: Session, *, at_leisure: bool) -> bool:
     """Write the tables, statistics and the log anew; return whether all of it is allowed."""
     limit(connection, "statement_timeout", 0 if at_leisure else HELD_SECONDS)
     for table in PERSONAL:

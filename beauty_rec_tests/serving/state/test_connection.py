@@ -2,13 +2,18 @@
 
 import os
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from beauty_rec.recommender.online.people import Past
-from beauty_rec.serving.state import database
+from beauty_rec.search.pgvector.postmaster import status_lines
+from beauty_rec.search.pgvector.server import postgres
+from beauty_rec.serving.state import connection, database, session
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
 from beauty_rec_tests.serving.state.test_store import ITEM
@@ -70,3 +75,86 @@ def test_events_are_read_some_at_a_time(store: Store, monkeypatch: pytest.Monkey
     for user in ("U0", "U1"):
         store.drop_events(user, None, None)
     assert list(store.given_events()) == []
+
+
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "LOOK_SECONDS", 2)
+
+
+@contextmanager
+def hanging(folder: Path) -> Iterator[None]:
+    """Stop all processes of the store's PostgreSQL while this lasts."""
+    server = psutil.Process(int(status_lines(folder / STORE / "cluster")[0]))
+    processes = [server, *server.children()]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def wait_until(store: Store, *, healthy: bool, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while store.healthy != healthy:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("looks_often")
+def test_a_database_that_hangs_is_away_until_it_goes_on(store: Store, folder: Path) -> None:
+    store.keep_open()
+    with hanging(folder):
+        wait_until(store, healthy=False, seconds=5)
+        begun = time.monotonic()
+        with pytest.raises(DatabaseDown, match="away"):
+            store.put_items([ITEM])
+        assert time.monotonic() - begun < 0.5
+    wait_until(store, healthy=True, seconds=20)
+    store.put_items([ITEM])
+    assert store.items() == [ITEM]
+
+
+@pytest.mark.usefixtures("looks_often")
+def test_a_database_that_hangs_is_away_while_a_statement_waits_for_it(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "STATEMENT_SECONDS", 4.0)
+    store.open()  # with that limit
+    store.keep_open()
+    said: list[str] = []
+
+    def ask() -> None:
+        try:
+            store.read("SELECT pg_sleep(1)")
+        except DatabaseDown as error:
+            said.append(str(error))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.3)
+    with hanging(folder):
+        wait_until(store, healthy=False, seconds=5)
+        asking.join(10)
+        assert said == ["the database went away"]
+
+
+@pytest.mark.usefixtures("looks_often")
+def test_a_slow_statement_is_not_taken_for_a_database_that_hangs(store: Store) -> None:
+    store.keep_open()
+    before = store.read(PID)
+    store.read("SELECT pg_sleep(3)")
+    assert store.healthy
+    assert store.read(PID) == before
+
+
+def test_a_connection_string_says_itself_how_it_is_kept_alive(store: Store, folder: Path) -> None:
+    with (
+        postgres(folder / STORE) as address,
+        session.open_session(f"{address} keepalives_idle=99") as opened,
+    ):
+        said = opened.info.get_parameters()
+    assert (said["keepalives_idle"], said["keepalives_interval"]) == ("99", "5")
