@@ -2,7 +2,7 @@
 
 The counts are of this process since its start, for ``/metrics``; every label is bounded: kinds,
 orders, sources and types are those of the code, positions are 1 to 10 and ``11+``, and versions are
-the latest five.
+the five that were shown last.
 """
 
 import asyncio
@@ -27,6 +27,8 @@ from beauty_rec.serving.state.shown.impression import Impression, Kind, impressi
 from beauty_rec.serving.state.shown.writer import ImpressionLog
 
 MOST_VERSIONS = 5
+MOST_CHOSEN = 50_000
+"""Marks of shown items as clicked or as bought that are remembered: some 15 MB."""
 LAST_POSITION = 10
 PREFIX = "beauty_rec_"
 SLOT = ["version", "variant", "kind", "order", "position"]
@@ -38,16 +40,21 @@ class Counts:
     """Of one version and variant, by what further labels say.
 
     Attributes:
+        since_ms: when the first of its answers was shown.
         shown: items by kind, order and position; ``events``: the same, and the type.
         found: items by source; ``owed``: events by source and type.
         items: that were shown.
+        chosen: shown items that were clicked, put into the cart or bought, each once, and those of
+            them that were bought.
     """
 
+    since_ms: int
     shown: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     events: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     owed: Counter[tuple[str, str]] = field(default_factory=Counter)
     items: set[str] = field(default_factory=set)
+    chosen: Counter[str] = field(default_factory=Counter)
 
 
 class ShownAnswers(Collector):
@@ -64,7 +71,8 @@ class ShownAnswers(Collector):
             max(settings.look_days, settings.impression_days),
         )
         self._is_kept = settings.impressions and not engine.store.read_only
-        self._counts: OrderedDict[tuple[str, str], Counts] = OrderedDict()
+        self._counts: OrderedDict[str, dict[str, Counts]] = OrderedDict()
+        self._chosen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._given: Counter[str] = Counter()
         self._unattributed = 0
         # Held while it is looked who has left and the answer handed over, so that nobody is
@@ -161,30 +169,41 @@ class ShownAnswers(Collector):
             f"{PREFIX}source_events", "The same events by source.", labels=[*SOURCE, "type"]
         )
         labels = ["version", "variant"]
-        ctr = GaugeMetricFamily(f"{PREFIX}ctr", "Clicks by shown item.", labels=labels)
+        chosen = {
+            what: CounterMetricFamily(f"{PREFIX}{what}_items", about, labels=labels)
+            for what, about in (
+                ("clicked", "Shown items that were clicked, put into the cart or bought."),
+                ("bought", "Shown items that were bought."),
+            )
+        }
+        ctr = GaugeMetricFamily(
+            f"{PREFIX}ctr", "Share of the shown items that was clicked.", labels=labels
+        )
         conversion = GaugeMetricFamily(
-            f"{PREFIX}conversion", "Purchases by shown item.", labels=labels
+            f"{PREFIX}conversion", "Share of the shown items that was bought.", labels=labels
         )
         coverage = GaugeMetricFamily(
             f"{PREFIX}coverage", "Share of the catalogue that was shown.", labels=labels
         )
         catalogue = max(1, len(self._engine.shop.catalogue))
-        for name, counts in self._counts.items():
+        each = (((v, n), c) for v, own in self._counts.items() for n, c in own.items())
+        for name, counts in each:
             for slot, count in counts.shown.items():
                 shown.add_metric([*name, *slot], count)
             for place, count in counts.events.items():
                 events.add_metric([*name, *place], count)
             for by, count in counts.found.items():
                 found.add_metric([*name, by], count)
-            done: Counter[str] = Counter()
             for (source, kind), count in counts.owed.items():
                 owed.add_metric([*name, source, kind], count)
-                done[kind] += count
+            for what, family in chosen.items():
+                family.add_metric(name, counts.chosen[what])
             if slots := counts.found.total():
-                ctr.add_metric(name, sum(done[kind] for kind in CLICKS) / slots)
-                conversion.add_metric(name, sum(done[kind] for kind in CONVERSIONS) / slots)
+                ctr.add_metric(name, counts.chosen["clicked"] / slots)
+                conversion.add_metric(name, counts.chosen["bought"] / slots)
             coverage.add_metric(name, len(counts.items) / catalogue)
         yield from (shown, found, events, owed, ctr, conversion, coverage)
+        yield from chosen.values()
         given = CounterMetricFamily(f"{PREFIX}events", "Events given.", labels=["type"])
         for kind, count in self._given.items():
             given.add_metric([kind], count)
@@ -204,21 +223,33 @@ class ShownAnswers(Collector):
         position = impression.position(event.parent_asin) if impression is not None else None
         if impression is None or position is None:
             return False
-        counts, done = self._counts_of(impression), event.as_past(0).type
-        counts.events[impression.kind, impression.order, _bucket(position), done] += 1
-        counts.owed[impression.sources[position - 1], done] += 1
+        counts = self._counts.get(impression.version, {}).get(impression.variant)
+        if counts is not None:  # else it is of a version whose turn is over
+            done = event.as_past(0).type
+            counts.events[impression.kind, impression.order, _bucket(position), done] += 1
+            counts.owed[impression.sources[position - 1], done] += 1
+            if impression.time_ms >= counts.since_ms:  # else it is not among the shown ones
+                self._choose(counts, impression.recommendation_id, event.parent_asin, done)
         return True
 
+    def _choose(self, counts: Counts, name: str, parent_asin: str, done: str) -> None:
+        """Count a shown item as clicked and as bought, each once, as the pipeline does."""
+        for what, types in (("clicked", CLICKS), ("bought", CONVERSIONS)):
+            one = (name, parent_asin, what)
+            if done not in types or one in self._chosen:
+                continue
+            self._chosen[one] = None
+            counts.chosen[what] += 1
+            if len(self._chosen) > MOST_CHOSEN:
+                self._chosen.popitem(last=False)
+
     def _counts_of(self, impression: Impression) -> Counts:
-        name = (impression.version, impression.variant)
-        if name not in self._counts:
-            self._counts[name] = Counts()
-            versions = list(dict.fromkeys(version for version, _ in self._counts))
-            if len(versions) > MOST_VERSIONS:
-                old = versions[0]
-                for known in [known for known in self._counts if known[0] == old]:
-                    del self._counts[known]
-        return self._counts[name]
+        """Return the counts of what an answer shows, whose version is the latest by that."""
+        own = self._counts.setdefault(impression.version, {})
+        self._counts.move_to_end(impression.version)
+        if len(self._counts) > MOST_VERSIONS:
+            self._counts.popitem(last=False)
+        return own.setdefault(impression.variant, Counts(impression.time_ms))
 
 
 def _kind_of(question: Question) -> Kind:

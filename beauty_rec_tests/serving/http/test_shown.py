@@ -1,5 +1,6 @@
 """What answers showed, through HTTP: ids, impressions, and events that name them."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from beauty_rec.recommender.online.people import Past
-from beauty_rec.recommender.online.requests import RecommendRequest
+from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
 from beauty_rec.serving.http.app import create_app
 from beauty_rec.serving.http.shown import ShownAnswers
 from beauty_rec.serving.state.database import GivenEvent
@@ -177,11 +178,67 @@ def test_labels_are_bounded(client: TestClient) -> None:
     assert 0 < ctr < 1
 
 
+def samples(shown: ShownAnswers, name: str) -> dict[str, float]:
+    """Samples of a metric by version."""
+    return {
+        sample.labels["version"]: sample.value
+        for family in shown.collect()
+        for sample in family.samples
+        if sample.name == f"beauty_rec_{name}"
+    }
+
+
+def show(shown: ShownAnswers, version: str) -> str:
+    """Show an answer of a version, with two items; return its id."""
+    items = [{"parent_asin": "A"}, {"parent_asin": "B"}]
+    answer = {"version": version, "order": "fused", "items": items}
+    shown.note(answer, RecommendRequest(), is_seen=True)
+    return str(answer["recommendation_id"])
+
+
+def tell(shown: ShownAnswers, name: str, kind: str, item: str = "A") -> None:
+    told = {"user_id": "u", "parent_asin": item, "type": kind, "recommendation_id": name}
+    assert asyncio.run(shown.attribute([NewEvent.model_validate(told)])) == (1, 0)
+
+
 def test_counts_keep_the_latest_versions_only(engine: Engine) -> None:
     shown = ShownAnswers(engine)
     for number in range(7):
-        answer = {"version": f"set {number}", "order": "fused", "items": [{"parent_asin": "A"}]}
-        shown.note(answer, RecommendRequest(), is_seen=True)
-    families = {family.name: family for family in shown.collect()}
-    versions = [sample.labels["version"] for sample in families["beauty_rec_ctr"].samples]
-    assert versions == [f"set {number}" for number in range(2, 7)]
+        show(shown, f"set {number}")
+    assert [*samples(shown, "ctr")] == [f"set {number}" for number in range(2, 7)]
+
+
+def test_late_clicks_on_older_sets_leave_the_served_one_its_counts(engine: Engine) -> None:
+    shown = ShownAnswers(engine)
+    older = [show(shown, f"set {number}") for number in range(5)]
+    show(shown, "served")
+    tell(shown, older[0], "click")
+    assert [*samples(shown, "ctr")] == [*(f"set {number}" for number in range(1, 5)), "served"]
+    for number in range(5, 9):  # it is shown all along, as on a way back to it
+        show(shown, f"set {number}")
+        show(shown, "served")
+    assert "served" in samples(shown, "ctr")
+
+
+def test_a_shown_item_is_clicked_once_and_bought_once(engine: Engine) -> None:
+    shown = ShownAnswers(engine)
+    name = show(shown, "one")
+    for kind in ("click", "click", "cart", "purchase", "purchase", "click"):
+        tell(shown, name, kind)
+    assert samples(shown, "ctr") == samples(shown, "conversion") == {"one": 0.5}
+    assert samples(shown, "clicked_items_total") == {"one": 1}
+    tell(shown, name, "view", "B")
+    assert samples(shown, "ctr") == {"one": 0.5}
+    tell(shown, name, "click", "B")
+    assert (samples(shown, "ctr"), samples(shown, "conversion")) == ({"one": 1.0}, {"one": 0.5})
+
+
+def test_clicks_on_what_was_shown_before_the_start_are_no_part_of_the_rate(
+    engine: Engine,
+) -> None:
+    before, shown = ShownAnswers(engine), ShownAnswers(engine)
+    with before.kept():
+        name = show(before, "one")
+    show(shown, "one")
+    tell(shown, name, "click")
+    assert samples(shown, "ctr") == {"one": 0.0}

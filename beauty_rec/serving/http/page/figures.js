@@ -35,20 +35,15 @@ export function interval(successes, trials) {
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
 
-const CLICKS = ["click", "cart", "purchase"];
-
-/** Shown items, clicks and purchases by version and variant: the latest version last. */
+/** Shown items, and those of them that were clicked and bought, by version and variant: the latest version last. */
 export function rates(metrics) {
   const rows = new Map();
-  const row = ({ version, variant }) => {
-    const key = `${version}\n${variant}`;
-    if (!rows.has(key)) rows.set(key, { version, variant, shown: 0, clicks: 0, purchases: 0 });
-    return rows.get(key);
-  };
-  for (const { labels, value } of metrics.get("beauty_rec_found_items_total") ?? []) row(labels).shown += value;
-  for (const { labels, value } of metrics.get("beauty_rec_source_events_total") ?? []) {
-    if (CLICKS.includes(labels.type)) row(labels).clicks += value;
-    if (labels.type === "purchase") row(labels).purchases += value;
+  for (const [name, what] of [["found", "shown"], ["clicked", "clicks"], ["bought", "purchases"]]) {
+    for (const { labels: { version, variant }, value } of metrics.get(`beauty_rec_${name}_items_total`) ?? []) {
+      const key = `${version}\n${variant}`;
+      if (!rows.has(key)) rows.set(key, { version, variant, shown: 0, clicks: 0, purchases: 0 });
+      rows.get(key)[what] += value;
+    }
   }
   return [...rows.values()];
 }
