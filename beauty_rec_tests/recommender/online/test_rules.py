@@ -1,15 +1,18 @@
 """What the shop's rules make of an answer, and what is said of a file that is not valid."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from beauty_rec.items.domain import load_domain
 from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.rules.apply import ShopRules
 from beauty_rec.recommender.online.rules.file import RulesError, parse_rules
+from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER
 
@@ -141,6 +144,24 @@ def test_a_rule_has_its_time_and_its_asks(engine: Engine, condition: str, is_on:
 def test_what_is_wrong_with_a_file_is_said(text: str, said: str) -> None:
     with pytest.raises(RulesError, match=said):
         parse_rules(text, "rules.toml")
+
+
+def categories(rule_filter: Filter) -> Iterator[str]:
+    """Yield every category that a filter names, at any depth."""
+    named = rule_filter.category or ()
+    yield from (named,) if isinstance(named, str) else named
+    parts = [rule_filter.not_, *(rule_filter.any_of or ()), *(rule_filter.all_of or ())]
+    for part in parts:
+        if part is not None:
+            yield from categories(part)
+
+
+def test_the_example_names_categories_of_the_sample() -> None:
+    rules = parse_rules(EXAMPLE.read_text(encoding="utf-8"), "x")
+    filters = [found for one in rules if (found := getattr(one, "filter", None)) is not None]
+    named = {name for one in filters for name in categories(one)}
+    assert named
+    assert named <= load_domain("beauty").std["category"].values.keys()
 
 
 def test_the_example_is_valid_and_works(engine: Engine) -> None:
