@@ -52,6 +52,7 @@ from beauty_rec.settings.secrets import (
     is_secret_name,
     readable_dsn,
     redacted,
+    redaction,
     refuse_secret,
 )
 from beauty_rec.settings.settings import (
@@ -117,6 +118,7 @@ __all__ = [
     "readable_dsn",
     "records_in_postgres",
     "redacted",
+    "redaction",
     "refuse_secret",
     "secret_variables",
     "visible_gpus",

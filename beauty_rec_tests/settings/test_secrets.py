@@ -17,7 +17,7 @@ from beauty_rec.orchestration.code_location import build_definitions
 from beauty_rec.orchestration.stage.stage import stage
 from beauty_rec.orchestration.storage.dagster_home import open_instance
 from beauty_rec.serving.http.telemetry import JsonLines
-from beauty_rec.settings import LanguageSettings, Settings, child_environment, redacted
+from beauty_rec.settings import LanguageSettings, Settings, child_environment, redacted, secrets
 from beauty_rec.settings.secrets import refuse_secret
 
 SECRET = "hunter2/planted"  # 15 characters: too few for serve.api_key
@@ -154,6 +154,25 @@ def test_a_log_line_holds_no_secret() -> None:
     assert json.loads(line)["event"] == "no route to " + redacted(DSN)
     assert hidden(line)
     assert "plain word" not in line
+
+
+def test_lines_look_through_the_environment_again_only_where_it_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = "of no setting"  # settings of other tests are known to the process
+
+    def is_hidden() -> bool:
+        said = {"name": "t", "msg": f"failed: {secret}", "more": ["a", {"b": secret}]}
+        return secret not in JsonLines().format(logging.makeLogRecord(said))
+
+    assert not is_hidden()
+    monkeypatch.setenv("HF_TOKEN", secret)
+    assert is_hidden()
+    looks = secrets._of_environment.cache_info().misses
+    assert all(is_hidden() for _ in range(5))
+    assert secrets._of_environment.cache_info().misses == looks
+    monkeypatch.setenv("HF_TOKEN", "another one")
+    assert not is_hidden()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from beauty_rec.settings import redacted
+from beauty_rec.settings import redaction
 
 LOG = logging.getLogger("beauty_rec.serving")
 _PLAIN = frozenset(vars(logging.makeLogRecord({})))
@@ -30,17 +31,17 @@ class JsonLines(logging.Formatter):
         line.update({n: v for n, v in vars(record).items() if n not in _PLAIN})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(_hidden(line)).decode()
+        return orjson.dumps(_hidden(line, redaction())).decode()
 
 
-def _hidden(value: Any) -> Any:
-    """Return a value for JSON, no text of it with a secret."""
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+    """Return a value for JSON, no text of it with a secret, before JSON escapes a part of one."""
     if isinstance(value, dict):
-        return {str(name): _hidden(part) for name, part in value.items()}
+        return {str(name): _hidden(part, hide) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_hidden(part) for part in value]
+        return [_hidden(part, hide) for part in value]
     plain = value is None or isinstance(value, bool | int | float)
-    return value if plain else redacted(str(value))
+    return value if plain else hide(str(value))
 
 
 def log_as_json() -> None:
