@@ -15,7 +15,7 @@ from beauty_rec.serving.http.operators.operations import Operations, operations_
 from beauty_rec.serving.http.routes.responses import READ, Json, problems
 from beauty_rec.serving.http.shops.metrics import Together
 from beauty_rec.serving.http.shops.several import Shops, shop_of
-from beauty_rec.serving.http.shops.shop import Shop
+from beauty_rec.serving.http.shops.shop import Shop, ShopAway
 
 PAGE = Path(__file__).parents[1] / "page"
 FEW = problems()
@@ -68,7 +68,10 @@ def add_inside(router: APIRouter) -> None:
     @router.get("/operations", response_model=Operations, responses=READ, tags=["operations"])
     async def operations(http: Request) -> Operations:
         """The state of the server in one answer, with the reasons of refusals; needs the key."""
-        return operations_of(shop_of(http).engine)
+        shop = shop_of(http)
+        if shop.fault is not None:
+            raise ShopAway(f"nothing is served: {shop.fault}")
+        return operations_of(shop.engine)
 
 
 def add_shops(app: FastAPI, shops: Shops) -> None:

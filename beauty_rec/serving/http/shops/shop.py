@@ -40,7 +40,7 @@ class Shop:
         self.name, self._read = name, read
         self.metrics = ShopMetrics()
         self.fault: str | None = None
-        """Why it is not open; None when it is, or was not tried."""
+        """Why it is not open, for who holds the key; None when it is, or was not tried."""
         self.is_busy: Callable[[], bool] = lambda: False
         """Whether the server computes anything now; what nobody waits for makes way."""
         self._again = 0.0
@@ -67,9 +67,10 @@ class Shop:
 
     @property
     def ready(self) -> list[str]:
-        """Return why the shop is not ready; nothing when it is."""
+        """Return why the shop is not ready; nothing when it is. Anybody may know it."""
         if self._engine is None:
-            return [f"nothing is served: {self.fault or 'it is being opened'}"]
+            why = "it is being opened" if self.fault is None else "the log says why"
+            return [f"nothing is served; {why}"]
         return self._engine.ready
 
     def open(self, begin: Callable[[Engine], object] = lambda _: None) -> bool:
@@ -131,7 +132,7 @@ class Shop:
 
     @property
     def _away(self) -> ShopAway:
-        return ShopAway(f"the shop {self.name!r} is away; GET /readyz says why")
+        return ShopAway(f"the shop {self.name!r} is away; the log says why")
 
     def _have(self, engine: Engine) -> None:
         self.shown = ShownAnswers(engine, lambda: self.is_busy())

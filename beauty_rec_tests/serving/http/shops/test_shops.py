@@ -202,12 +202,16 @@ def test_a_broken_shop_takes_no_other_down(engine: Engine, tmp_path: Path) -> No
         ready = client.get("/readyz")
         assert ready.status_code == 200
         assert ready.json()["status"] == "partly ready"
-        assert [r.partition(":")[0] for r in ready.json()["reasons"]] == ["soaps"]
+        assert ready.json()["reasons"] == ["soaps: nothing is served; the log says why"]
         assert client.get("/v1/shops/soaps/readyz").status_code == 503
         for method, path in (("POST", "recommend"), ("GET", "version"), ("GET", "sample-users")):
             away = client.request(method, f"/v1/shops/soaps/{path}", json={"k": 1})
             assert away.status_code == 503
             assert away.headers["retry-after"]
+            assert str(tmp_path) not in away.text
+        with_key = client.get("/v1/shops/soaps/operations", headers=by_key(SOAP_KEY))
+        assert with_key.status_code == 503
+        assert str(tmp_path / "settings.json") in with_key.json()["detail"]
         assert client.post("/v1/shops/perfumes/recommend", json={"k": 1}).status_code == 200
         figures = client.get("/metrics").text
         assert 'beauty_rec_ready{shop="soaps"} 0.0' in figures
@@ -237,7 +241,7 @@ def test_a_shop_that_opens_late_is_had_once_it_has_answered(
     monkeypatch.setattr(module, "try_out", trial)
     monkeypatch.setattr(Engine, "close", closing)
     late._look()
-    assert late.ready == ["nothing is served: it cannot answer"]
+    assert late.ready == ["nothing is served; the log says why"]
     assert len(closed) == 1
     late._look()
     assert (late.is_open, late.fault, faults, len(closed)) == (True, None, [], 1)
