@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import Store
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.experiment import commands
@@ -186,3 +187,37 @@ def test_before_the_store_is_read_an_answer_is_nobodys(
     monkeypatch.undo()
     all_is_written(client, shop)
     assert kept(shop, "recommendation_id", answer["recommendation_id"]) == [(None, "recommend")]
+
+
+def test_a_deletion_holds_where_the_database_goes_away_after_it(
+    client: TestClient, shop: Engine, between: list[Callable[[], Any]]
+) -> None:
+    user = "deleted just in time"
+    buy(client, shop, user)
+
+    def lose() -> None:
+        with pytest.raises(DatabaseDown):
+            shop.store.read("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    between.append(lose)
+    assert client.delete(f"/v1/users/{user}").json()["events"] == 1
+    assert shop.shop.past(user, None) is None
+    assert shop.is_nobody(user)
+    until(lambda: shop.store.healthy)
+    assert shop.store.forgotten().at(user) is not None
+
+
+def test_a_deletion_that_fails_leaves_nothing_to_be_written_of_the_user(
+    client: TestClient, shop: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, delete = "deleted without a word", Store.forget
+
+    def unconfirmed(self: Store, *given: Any) -> Any:
+        by_recommend(client, user)
+        delete(self, *given)
+        raise DatabaseDown("the database went away")
+
+    monkeypatch.setattr(Store, "forget", unconfirmed)
+    assert client.delete(f"/v1/users/{user}").status_code == 503
+    all_is_written(client, shop)
+    assert kept(shop, "user_id", user) == []

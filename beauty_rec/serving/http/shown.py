@@ -128,13 +128,16 @@ class ShownAnswers(Collector):
     def leaving(self, user_id: str) -> Iterator[None]:
         """Write nothing while a user is forgotten; then drop what was not written of the user.
 
-        An answer that is noted later finds that the user has left.
+        An answer that is noted later finds that the user has left. Also where the deletion fails:
+        it may have been made, and its confirmation lost.
         """
         with self._log.held():
-            yield
-            with self._noting:
-                self.shadow.forget(user_id)  # first: what it answered goes to the log
-                self._log.forget(user_id)
+            try:
+                yield
+            finally:
+                with self._noting:
+                    self.shadow.forget(user_id)  # first: what it answered goes to the log
+                    self._log.forget(user_id)
 
     async def attribute(self, events: Sequence[NewEvent]) -> tuple[int, int]:
         """Count stored events; return how many name an answer that showed their item, or did not.

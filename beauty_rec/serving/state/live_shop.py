@@ -145,9 +145,11 @@ class LiveShop:
         with self._change(), leaving or nullcontext():
             done = self._shop.past(user_id, None) or []
             known_ms = max((event.time_ms for event in done), default=0)
-            _, events = self.store.forget(user_id, known_ms)
+            mark, events = self.store.forget(user_id, known_ms)
             since = {user: past for user, past in self._shop.since.items() if user != user_id}
-            self._shop = replace(self._shop, since=since, forgotten=self.store.forgotten())
+            # By the mark: the database may go away before it could be read again.
+            forgotten = Forgotten.of([*self._shop.forgotten, mark])
+            self._shop = replace(self._shop, since=since, forgotten=forgotten)
             version = self._shop.manifest.set
         return {"events": events, "erased": self._scrubbed(), "version": version}
 
