@@ -6,7 +6,7 @@ A change is stored first, then another snapshot takes the shop's place in one as
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -202,11 +202,15 @@ class LiveShop:
             self._shop = self._shop.with_events(done)
             return self._shop.manifest.set, kept
 
-    def change_to(self, base: Snapshot) -> None:
-        """Serve another set, with all that was given; until then the one before takes changes."""
+    def change_to(self, base: Snapshot, also: Callable[[], None] = lambda: None) -> None:
+        """Serve another set, with all that was given; until then the one before takes changes.
+
+        ``also`` changes what else belongs to it.
+        """
         self._make_known(base)
         with self._changing:
             self._begin(base)
+            also()
         self._fill_in()
         self._rows.forget_others([base, *self._beside()], list(self._given.values()))
 
@@ -224,7 +228,7 @@ class LiveShop:
 
     @contextmanager
     def _change(self) -> Iterator[None]:
-        """Store something, and change the shop by it: one after the other.
+        """Store something and change the shop by it, one after the other.
 
         While the database is away nobody waits for the turn: waiting threads are missed elsewhere.
 

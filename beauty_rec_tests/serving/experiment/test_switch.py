@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from beauty_rec.recommender.online.experiments.file import AnswerSettings
 from beauty_rec.recommender.online.requests import NewItem, RecommendRequest
 from beauty_rec.recommender.online.stock.new_items import make_rows
 from beauty_rec.retriever.encoder import TextEncoder
@@ -95,3 +96,21 @@ def test_given_items_are_added_to_a_set_beside_as_they_come(
     shop = beside.shop(pinned.given)
     assert "M7" not in shop.space.row_of
     assert shop.catalogue.card(shop.space.row_of["M8"])["title"] == "A walnut soap"
+
+
+def test_a_set_is_released_with_its_settings_at_once(
+    shop: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before what was made for others is dropped, which takes as long as the database does."""
+    before, plain = shop.released, shop._plain
+    promoted = AnswerSettings(diversity=0.3, explore=0.1)
+    then: list[tuple[object, bool, float]] = []
+
+    def dropping(*_: object) -> None:
+        then.append((shop.released, shop._explorer is not None, shop.serve.diversity))
+
+    monkeypatch.setattr(GivenRows, "forget_others", dropping)
+    shop.release(plain, promoted)
+    shop.release(plain, before)
+    served = shop.settings.serve.diversity
+    assert then == [(promoted, True, 0.3), (before, False, served)]

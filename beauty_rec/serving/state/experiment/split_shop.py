@@ -42,8 +42,12 @@ class SplitShop(LiveShop):
         """Serve a set with these settings of answers to everybody, with all that was given."""
         if base is not self._plain:
             self.experiments.hold(self._plain, self._given, self._rows)
-        self.change_to(_ordered(base, settings))
-        self.released, self._explorer, self._plain = settings, _explorer(settings), base
+        explorer = _explorer(settings)
+
+        def released() -> None:
+            self.released, self._explorer, self._plain = settings, explorer, base
+
+        self.change_to(_ordered(base, settings), released)
 
     def recommend(self, requests: Sequence[RecommendRequest]) -> list[dict[str, Any]]:
         """Answer each request as the variant of its user does, all of a variant together.
