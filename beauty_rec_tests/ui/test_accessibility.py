@@ -92,4 +92,5 @@ def test_views_are_reached_by_keyboard_alone(page: Page) -> None:
     page.locator(".skip").focus()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "results"
+    assert not page.url.endswith("#results")  # the address stays that of the view
     expect(page.get_by_role("region", name="Answer")).to_be_visible()

@@ -1,10 +1,11 @@
 """A shop's day on the page: rules at work, filters, feeds, similar items, variants."""
 
 import json
+import re
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from beauty_rec_tests.recommender.served_set import KEY
 from beauty_rec_tests.serving.live import LiveServer
@@ -93,6 +94,29 @@ def test_every_feed_has_its_items_and_figures(page: Page) -> None:
     page.get_by_label("Occasion").fill("gymm")
     page.keyboard.press("Enter")
     expect(page.locator("#status")).to_contain_text("the nearest are gym")
+
+
+def test_a_feed_that_waits_does_not_take_the_place_of_the_next(
+    page: Page, server: LiveServer
+) -> None:
+    first, held = re.compile(r"/feeds/popular\?k=24"), list[Route]()
+    page.route(first, lambda route: held.append(route))
+    page.goto("about:blank")
+    page.goto(f"{server.url}/#/feeds/bought-together")  # where no item was seen yet
+    page.wait_for_function("document.body.dataset.view === 'feeds'")
+    page.evaluate("location.hash = '#/feeds/trending'")
+    expect(page.get_by_role("heading", name="Trending", exact=True)).to_be_visible()
+    with page.expect_response(first):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(page.get_by_role("heading", name="Trending", exact=True)).to_be_visible()
+    page.unroute(first)
+    page.route(first, lambda route: route.fulfill(
+        status=503, content_type="application/problem+json",
+        body='{"title":"Not now","detail":"more requests wait than may"}'))  # fmt: skip
+    page.goto("about:blank")
+    page.goto(f"{server.url}/#/feeds/bought-together")
+    expect(page.locator("#status")).to_contain_text("more requests wait than may")
 
 
 def test_because_you_bought_has_shelves_or_says_why_not(page: Page, server: LiveServer) -> None:

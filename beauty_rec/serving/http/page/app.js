@@ -1,7 +1,7 @@
 // The page: which view the address names, and the state of the server in its head.
 
 import { ask } from "./api.js";
-import { $ } from "./dom.js";
+import { $, fail, overtake } from "./dom.js";
 import { feed, similar } from "./feeds.js";
 import { startFilters } from "./filters.js";
 import { recommend, search, startShopper } from "./shopper.js";
@@ -14,7 +14,6 @@ const parts = () => location.hash.slice(2).split("/").map(decodeURIComponent);
 
 /** Show the view that the address names. */
 async function route() {
-  if (location.hash && !location.hash.startsWith("#/")) return; // a place on the page
   const [view, what, ...rest] = parts();
   const known = ["feeds", "similar", "search", "operator"].includes(view) ? view : "shop";
   if (document.body.dataset.view !== known) $("stages").replaceChildren();
@@ -27,8 +26,19 @@ async function route() {
   if (known === "feeds") return feed(what, rest[0] || null);
   if (known === "similar") return similar(what, rest.join("/"));
   if (known === "search") return search([what, ...rest].join("/"));
-  if (known === "operator") return (await import("./operator.js")).operate(isOperating);
+  if (known === "operator") return openOperator();
   return recommend();
+}
+
+/** Load the operator's view, which few need, and show it unless the user went on meanwhile. */
+async function openOperator() {
+  const isLatest = overtake();
+  try {
+    const { operate } = await import("./operator.js");
+    return isLatest() ? operate(isOperating) : undefined;
+  } catch (error) {
+    return isLatest() ? fail(error) : undefined;
+  }
 }
 
 /** Go to a view; to the present one: show it anew. */
@@ -54,6 +64,10 @@ async function status() {
 }
 
 addEventListener("hashchange", route);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address stays that of the view
+  $("results").focus();
+});
 $("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("query").value.trim();

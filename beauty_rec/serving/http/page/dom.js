@@ -37,11 +37,18 @@ const variant = ({ experiment, variant: name, version }) =>
 
 let asked = 0;
 
-/** Let what was asked before come to nothing: what is shown now asks nothing, or asks otherwise. */
+/**
+ * Let what was asked before come to nothing: what is shown now asks nothing, or asks otherwise.
+ * The function that it returns says whether nothing has overtaken it since.
+ */
 export function overtake() {
-  asked += 1;
+  const turn = ++asked;
   $("results").setAttribute("aria-busy", "false");
+  return () => turn === asked;
 }
+
+/** Say what went wrong. */
+export const fail = (error) => say(error.message || "The server cannot be reached.", true);
 
 /** Show one thing at a time: a later question overtakes an earlier one. */
 export async function show(what, question, draw) {
@@ -57,7 +64,7 @@ export async function show(what, question, draw) {
     $("notes").replaceChildren(...(answer.notes ?? []).map((note) => el("li", {}, note)));
   } catch (error) {
     if (turn !== asked) return;
-    say(error.message || "The server cannot be reached.", true);
+    fail(error);
     $("notes").replaceChildren();
   } finally {
     if (turn === asked) results.setAttribute("aria-busy", "false");

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { hits, naming, seen } from "./cards.js";
-import { $, el, overtake, say, show, tabs } from "./dom.js";
+import { $, el, fail, overtake, say, show, tabs } from "./dom.js";
 import { filters } from "./filters.js";
 
 const COUNT = 12;
@@ -48,7 +48,16 @@ export async function feed(name, about = null) {
     return say("Choose a sample shopper: this feed is about what they bought.");
   }
   if (name === "bought-together") {
-    if (!seen.size) await fill();
+    if (!seen.size) {
+      const isLatest = overtake();
+      try {
+        await fill();
+      } catch (error) {
+        if (isLatest()) fail(error);
+        return undefined;
+      }
+      if (!isLatest()) return undefined;
+    }
     about ??= [...seen.keys()].at(-1) ?? null;
     if (about === null) {
       overtake();
