@@ -97,7 +97,9 @@ def _look(
         found["metrics"] = dropped(state.metrics, figures) if figures else dict(stood)
         if figures and not found["metrics"]:
             state.metrics = figures
-    before = {key: fault.line for kind in state.faults.values() for key, fault in kind.items()}
+    # Of what is looked at now: a fault that is not looked for any more is not over.
+    known = [state.faults.get(kind, {}) for kind in found]
+    before = {key: fault.line for kind in known for key, fault in kind.items()}
     after = {key: fault.line for kind in found.values() for key, fault in kind.items()}
     state.looked, state.faults = now, found
     new = [f"🔴 {line}" for key, line in after.items() if key not in before]

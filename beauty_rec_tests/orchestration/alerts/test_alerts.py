@@ -181,6 +181,21 @@ def test_a_stale_set_is_said_until_another_is_published(watch: Watch, hook: Webh
     assert [line[0] for line in hook.lines] == ["🔴", "🔴", "🟢", "🟢"]
 
 
+def test_a_fault_that_is_not_looked_for_any_more_is_not_resolved(
+    watch: Watch, hook: Webhook
+) -> None:
+    publish(watch, 51)
+    watch.tick()
+    assert [line[0] for line in hook.lines] == ["🔴"]
+    every = watch.settings
+    some = every.alerts.model_copy(update={"on": ("run",)})
+    watch.settings = every.model_copy(update={"alerts": some})
+    assert watch.tick() == "nothing new"
+    watch.settings = every
+    watch.tick()
+    assert [line[0] for line in hook.lines] == ["🔴", "🔴"]
+
+
 def test_a_set_is_not_stale_where_a_refresh_found_nothing_new(watch: Watch, hook: Webhook) -> None:
     root = publish(watch, 51).parent
     note_checked(root)
