@@ -3,8 +3,6 @@
 ``make test-ui`` runs these. They need Chromium (``apt-get install chromium``).
 """
 
-import re
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -32,8 +30,17 @@ def test_a_learned_order_says_how_likely_an_item_is(page: Page) -> None:
     page.get_by_role("button", name="Recommend").click()
     expect(page.locator(".card .foot").first).to_contain_text("likely")
     expect(page.get_by_role("region", name="Answer")).to_contain_text("DeepFM")
-    served = page.locator(".stage.chosen header p")
-    expect(served).to_have_attribute("title", re.compile("chosen by hand"))
+    page.get_by_text("Why this order").click()
+    expect(page.locator(".stage.chosen header details p")).to_contain_text("chosen by hand")
+
+
+def test_each_view_has_a_title_of_its_own(page: Page) -> None:
+    for address, title in {
+        "#/": "For you", "#/feeds/popular": "Popular", "#/search/rose%20soap": "“rose soap”",
+        "#/operator": "Operator",
+    }.items():  # fmt: skip
+        page.evaluate("address => { location.hash = address; }", address)
+        expect(page).to_have_title(f"{title} · beauty_rec")
 
 
 def test_a_sample_shopper_brings_a_past_and_reasons(page: Page) -> None:

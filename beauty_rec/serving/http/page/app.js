@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { $, fail, overtake } from "./dom.js";
-import { feed, similar } from "./feeds.js";
+import { feed, similar, titleOf } from "./feeds.js";
 import { startFilters } from "./filters.js";
 import { recommend, search, startShopper } from "./shopper.js";
 
@@ -12,12 +12,19 @@ const isOperating = () => document.body.dataset.view === "operator";
 /** What the address says after #/, in parts. */
 const parts = () => location.hash.slice(2).split("/").map(decodeURIComponent);
 
+/** What a view is called, in the browser's tabs and history. */
+const NAMES = {
+  shop: () => "For you", feeds: titleOf, similar: () => "Similar items",
+  search: (...text) => `“${text.join("/")}”`, operator: () => "Operator",
+};
+
 /** Show the view that the address names. */
 async function route() {
   const [view, what, ...rest] = parts();
   const known = ["feeds", "similar", "search", "operator"].includes(view) ? view : "shop";
   if (document.body.dataset.view !== known) $("stages").replaceChildren();
   document.body.dataset.view = known;
+  document.title = `${NAMES[known](what, ...rest)} · beauty_rec`;
   for (const link of document.querySelectorAll("#views a")) {
     const own = link.hash.split("/")[1] || "shop";
     if (own === known) link.setAttribute("aria-current", "page");

@@ -27,6 +27,9 @@ const LIKE = {
   baskets: ["By baskets", "Taken by the same buyers"],
 };
 
+/** What a feed is called; an unknown one is the first. */
+export const titleOf = (name) => (FEEDS[name] ?? FEEDS.trending)[0];
+
 function frame(label, bar, title, what, ...rest) {
   $("stages").className = "stages one";
   $("stages").replaceChildren(el("section", { class: "stage", "aria-label": label },

@@ -104,7 +104,8 @@ function drawStages(answer) {
 
 function stage(n, title, what, kind, list, why) {
   return el("section", { class: `stage ${kind}`, "aria-label": title },
-    el("header", {}, el("h2", {}, el("b", { "aria-hidden": "true" }, n), title), el("p", { title: why || null }, what)),
+    el("header", {}, el("h2", {}, el("b", { "aria-hidden": "true" }, n), title), el("p", {}, what),
+      why ? el("details", {}, el("summary", {}, "Why this order"), el("p", {}, why)) : ""),
     list);
 }
 
