@@ -16,6 +16,8 @@ from beauty_rec.recommender.online.feeds.question import FeedQuestion, UnfitFeed
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.search import SearchQuestion
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
+from beauty_rec.serving.http.document import add_document
+from beauty_rec.serving.http.hosts import is_own
 from beauty_rec.serving.http.middleware import Guard
 from beauty_rec.serving.http.problems import add_handlers
 from beauty_rec.serving.http.rate import Rate
@@ -149,6 +151,7 @@ def create_shops_app(listed: Sequence[Shop], given: Settings) -> FastAPI:
     app.router.routes.extend(state.routes)
     add_metrics(app.router, lambda _: [(metrics.registry, None), *registries_of(shops)])
     add_page(app)
+    add_document(app, is_own=is_own(settings.host))
     app.add_middleware(Guard, given=given, metrics=metrics, rate=rate, shops=shops)
     if tracing.tracing():
         app.add_middleware(Traced)
