@@ -24,10 +24,12 @@ from scipy.stats import norm
 from beauty_rec.measures.intervals import LEVEL, Interval
 
 LEAST_EVENTS = 10
-"""Of the numerator on each side, or four times as many on both together; fewer decide nothing.
+"""Of the numerator on each side; or, expected on either, twice as many. Fewer decide nothing.
 
-By the second rule a side without any event can be found worse. Its own variance is 0 then, but that
-of the other side is there, and 40 events that all fall on one of two equal sides are no chance.
+Expected are those of both sides by the side's part of what was shown. By this second rule a side
+without any event can be found worse: its own variance is 0 then, but that of the other side is
+there, and where 20 are expected none is no chance. Of a side with a hundredth of the users 40
+events of both would expect less than one, and its variance of 0 be taken for certainty.
 """
 
 
@@ -109,10 +111,8 @@ def compare_rates(
     difference = variant.rate - control.rate
     lift = difference / control.rate if control.y else math.nan
     v = variant.variance + control.variance
-    enough = min(variant.users, control.users) >= least_users and (
-        min(variant.y, control.y) >= LEAST_EVENTS or variant.y + control.y >= 4 * LEAST_EVENTS
-    )
-    if not enough or not v > 0:
+    users = min(variant.users, control.users)
+    if users < least_users or not _enough(variant, control) or not v > 0:
         return Comparison(difference, lift, (-math.inf, math.inf), 1.0, decides=False)
     pooled = (variant.y + control.y) / (variant.x + control.x)
     mixing = (expected_lift * pooled) ** 2
@@ -121,3 +121,12 @@ def compare_rates(
     level = math.log(comparisons / alpha)
     spread = math.sqrt(v * (v + mixing) / mixing * (2 * level + math.log((v + mixing) / v)))
     return Comparison(difference, lift, (difference - spread, difference + spread), p, decides=True)
+
+
+def _enough(variant: RatioSums, control: RatioSums) -> bool:
+    """Return whether both sides have enough events, or would have by what they showed."""
+    if min(variant.y, control.y) >= LEAST_EVENTS:
+        return True
+    shown = variant.x + control.x
+    least = min(variant.x, control.x) / shown if shown else 0.0
+    return (variant.y + control.y) * least >= 2 * LEAST_EVENTS

@@ -99,7 +99,7 @@ def test_little_data_decides_nothing(users: int) -> None:
     ("clicks", "decides"),
     [((9, 30), False), ((0, 39), False), ((10, 10), True), ((0, 40), True), ((9, 31), True)],
 )
-def test_ten_clicks_on_each_side_or_forty_together_decide(
+def test_ten_clicks_on_each_side_or_twenty_expected_decide(
     clicks: tuple[int, int], decides: bool
 ) -> None:
     shown = np.full(500, 10.0)
@@ -110,6 +110,37 @@ def test_ten_clicks_on_each_side_or_forty_together_decide(
         assert 1e-4 < found.p < 0.01  # of two equal sides one has all 40 with a chance of 2e-12
     if not decides:
         assert found.p == 1
+
+
+@pytest.mark.parametrize(("clicks", "decides"), [(40, False), (1999, False), (2000, True)])
+def test_of_a_small_share_the_clicks_that_it_would_have_count(clicks: int, decides: bool) -> None:
+    small = RatioSums(1_000, 0, 1_000, 0, 1_000, 0)
+    large = RatioSums(99_000, clicks, 99_000, clicks, 99_000, clicks)
+    assert compare_rates(small, large, expected_lift=0.2).decides is decides
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+@pytest.mark.parametrize("rate", [0.001, 0.01])
+def test_a_small_share_with_rare_clicks_keeps_the_level(share: float, rate: float) -> None:
+    random, looks, found = np.random.default_rng(7), 30, []
+    for _ in range(200):
+        comers = [round(400_000 * part / looks) for part in (share, 1 - share)]
+        came = [np.arange(1, looks + 1) * each for each in comers]
+        clicks = [random.binomial(each, rate, looks).cumsum() for each in comers]
+        of_looks = zip(*clicks, *came, strict=True)
+        found.append(
+            any(
+                compare_rates(
+                    RatioSums(a, y, a, y, a, y),
+                    RatioSums(b, z, b, z, b, z),
+                    expected_lift=0.2,
+                    least_users=100,
+                ).p
+                < 0.05
+                for y, z, a, b in np.array(list(of_looks)).tolist()
+            )
+        )
+    assert np.mean(found) <= 0.05
 
 
 def test_the_variance_counts_users_and_not_items() -> None:
