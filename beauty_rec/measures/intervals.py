@@ -43,10 +43,13 @@ def bootstrap_intervals(
     clusters: NDArray[np.int64] | None = None,
     samples: int = 1_000,
     seed: int = 13,
+    signed: bool = False,
 ) -> list[Interval]:
     """Return the percentile bootstrap intervals of the means of M metrics, ``values`` ``[Q, M]``.
 
-    (NaN, NaN) below two clusters, which tell no spread. Efron and Tibshirani, An Introduction to
+    (NaN, NaN) below two clusters, which tell no spread. Where all clusters are 0, or all 1, there
+    is nothing to draw from, and few clusters do not make it certain: the interval is Wilson's, of
+    as many trials as there are clusters. Efron and Tibshirani, An Introduction to
     the Bootstrap, 1993, chapter 13. All metrics are resampled by the same draws. The same seed
     gives the same intervals, whatever the order of the values.
 
@@ -55,6 +58,7 @@ def bootstrap_intervals(
         clusters: int ``[Q]``, whose queries are drawn together, such as a user's; None: each alone.
         samples: how many are drawn.
         seed: of the draws.
+        signed: the values are differences: 0 is no end of their scale.
     """
     metrics = values.shape[1]
     sums, sizes = cluster_sums(values, clusters)
@@ -69,7 +73,11 @@ def bootstrap_intervals(
         means.append(drawn[:, :metrics] / drawn[:, metrics:])
     ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     low, high = np.quantile(np.concatenate(means), ends, axis=0)
-    return list(zip(low.tolist(), high.tolist(), strict=True))
+    found = list(zip(low.tolist(), high.tolist(), strict=True))
+    for metric, own in enumerate([] if signed else sums.T):
+        if not own.any() or (own == sizes).all():
+            found[metric] = wilson_interval(len(sums) if own.any() else 0, len(sums))
+    return found
 
 
 def ends_of(interval: Interval) -> list[float] | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from scipy.stats import norm
 
-from beauty_rec.measures.intervals import LEVEL, Interval
+from beauty_rec.measures.intervals import LEVEL, Interval, wilson_interval
 
 LEAST_EVENTS = 10
 """Of the numerator on each side; or, expected on either, twice as many. Fewer decide nothing.
@@ -65,7 +65,12 @@ class RatioSums:
         return max(0.0, squares) * n / (n - 1) / (self.x * self.x)
 
     def interval(self, level: float = LEVEL) -> Interval:
-        """Return the interval of the rate at one moment, within 0 and 1."""
+        """Return the interval of the rate at one moment, within 0 and 1.
+
+        Where no user has a y, or all have nothing else, it is Wilson's of as many trials as users.
+        """
+        if self.users > 1 and self.rate in (0.0, 1.0):
+            return wilson_interval(self.rate * self.users, self.users, level)
         spread = float(norm.ppf(0.5 + level / 2)) * math.sqrt(self.variance)
         return max(0.0, self.rate - spread), min(1.0, self.rate + spread)
 

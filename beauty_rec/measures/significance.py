@@ -93,7 +93,9 @@ def compare(
     # The deep NDCG is reported, and nothing is decided by it.
     tested = [metric for metric in ours if metric != f"ndcg@{DEEP_CUT}"]
     differences = np.column_stack([ours[metric] - theirs[metric] for metric in tested])
-    intervals = bootstrap_intervals(differences, clusters=clusters, samples=samples, seed=seed)
+    intervals = bootstrap_intervals(
+        differences, clusters=clusters, samples=samples, seed=seed, signed=True
+    )
     found: dict[str, dict[str, float | list[float] | None]] = {}
     for metric, interval in zip(tested, intervals, strict=True):
         if metric.startswith("recall@") and clusters is None:

@@ -46,7 +46,18 @@ def test_bootstrap_is_seeded_and_blind_to_order():
 def test_intervals_without_data_or_variation():
     assert all(math.isnan(end) for end in wilson_interval(0, 0))
     assert all(math.isnan(end) for end in bootstrap_interval(np.empty(0)))
-    assert bootstrap_interval(np.zeros(5)) == (0.0, 0.0)
+    assert bootstrap_interval(np.zeros(5), signed=True) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_mean_at_an_end_of_the_scale_has_the_width_of_its_clusters(value: float) -> None:
+    clusters = np.arange(60) // 2
+    low, high = bootstrap_interval(np.full(60, value), clusters=clusters)
+    assert (low, high) == wilson_interval(30 * value, 30)
+    assert high - low == pytest.approx(0.114, abs=0.001)  # about 3 of 30
+    mixed = np.column_stack([np.full(60, value), clusters < 15])
+    both = bootstrap_intervals(mixed.astype(np.float64), clusters=clusters)
+    assert both == [(low, high), bootstrap_interval(mixed[:, 1].copy(), clusters=clusters)]
 
 
 def test_one_cluster_tells_no_spread() -> None:
@@ -99,4 +110,4 @@ def test_metrics_are_resampled_together() -> None:
     for column, interval in zip(both.T, found, strict=True):
         alone = bootstrap_interval(column.copy(), clusters=clusters, samples=4_000)
         np.testing.assert_allclose(interval, alone, atol=0.01)
-    assert found[2] == (0.0, 0.0)
+    assert found[2] == wilson_interval(0, 40)

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from beauty_rec.measures.intervals import wilson_interval
 from beauty_rec.measures.sequential import RatioSums, compare_rates
 
 RATE, SPREAD = 0.1, 12.0
@@ -150,3 +151,10 @@ def test_the_variance_counts_users_and_not_items() -> None:
     assert np.sqrt(np.mean([each.variance for each in rates])) == pytest.approx(real, rel=0.1)
     low, high = np.transpose([each.interval() for each in rates])
     assert np.mean((low <= RATE) & (high >= RATE)) == pytest.approx(0.95, abs=0.03)
+
+
+def test_a_rate_at_an_end_of_the_scale_has_the_width_of_its_users() -> None:
+    none, all_of_them = RatioSums(50, 0, 500, 0, 5e3, 0), RatioSums(50, 500, 500, 5e3, 5e3, 5e3)
+    assert none.interval() == wilson_interval(0, 50)
+    assert all_of_them.interval() == wilson_interval(50, 50)
+    assert RatioSums(1, 0, 10, 0, 100, 0).interval() == (0.0, 1.0)  # one user tells no spread
