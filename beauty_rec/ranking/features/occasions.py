@@ -16,10 +16,12 @@ def said_in(events: pl.DataFrame) -> pl.Series:
 def occasions(events: pl.DataFrame) -> list[str]:
     """Return the most frequent contexts, sorted; of equally frequent ones the first by name.
 
-    Nothing where more than every second event says something else: those are free texts.
+    Nothing where of the events with a context more than every second says something else: those are
+    free texts, however many events say nothing.
     """
-    counts = said_in(events).drop_nulls().value_counts(name="events")
-    if len(counts) > len(events) / 2:
+    said = said_in(events).drop_nulls()
+    counts = said.value_counts(name="events")
+    if len(counts) > len(said) / 2:
         return []
     frequent = counts.sort("events", "context", descending=[True, False])["context"]
     return sorted(frequent.head(MOST))

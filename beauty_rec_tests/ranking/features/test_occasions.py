@@ -32,6 +32,7 @@ def test_few_occasions_are_all_kept_in_their_order() -> None:
 def test_free_texts_are_no_occasions(events: int) -> None:
     texts = [f"text {number}" for number in range(events * 6 // 10)]
     assert occasions(said([*texts, *(["gift"] * (events - len(texts)))])) == []
+    assert occasions(said([*texts, *([None] * 9 * events)])) == [], "most events say nothing"
 
 
 def test_a_table_of_few_events_tells_the_occasions_of_the_training_apart() -> None:
