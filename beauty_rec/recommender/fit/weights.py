@@ -1,4 +1,4 @@
-"""Weights of the sources, chosen on valid by NDCG@100: by the whole list that is found.
+"""Weights of the sources, chosen by NDCG@100: by the whole list that is found.
 
 The ranks of the answers are a step function of the weights: so they are searched one by one over a
 grid, from several starts, until none helps. A weight moves only for a better score, and then to the
@@ -87,7 +87,7 @@ def choose_weights(
     """Return the best weights that were found, and their NDCG@100.
 
     Args:
-        judged: candidates of valid.
+        judged: candidates of out-of-fold train; of valid for texts, see ``orders.py``.
         names: of the columns.
         free: the columns that may have a weight; the others stay as ``start`` has them, or 0.
         start: weights to begin with.
