@@ -51,7 +51,8 @@ def answer_sections(
 
     Args:
         answers: ``recommendations``: one row for each event and scenario, with ``rank_<order>`` of
-            its answer (null: not among the candidates), ``kind`` of the ask and ``order`` served.
+            its answer (infinite: not among its candidates; null: not asked), ``kind`` of the ask
+            and ``order`` served.
         events: ``review_id, parent_asin, user_id, cold``.
         in_train: ids of the items that occur in train.
         settings: bootstrap samples and seed.
@@ -89,7 +90,8 @@ def answer_sections(
 def answer_ranks(answers: pl.DataFrame) -> dict[str, Ranks]:
     """Return the ranks of the answers by block, float64 ``[Q]``; infinity where there is none.
 
-    An order without any answer was not asked and is left out, but for what is served.
+    An order without any rank was not asked and is left out, but for what is served. One that was
+    asked and never had the answer has infinite ranks, and is measured.
     """
     names: Mapping[str, str] = {**BLOCKS, SERVED: SERVED}
     columns = {block: f"rank_{order}" for order, block in names.items()}

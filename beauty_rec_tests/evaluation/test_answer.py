@@ -82,7 +82,37 @@ def test_blocks_hold_every_order_by_its_name_and_the_groups() -> None:
     assert set(found["served"]["versus"]) == {"user_tower", "search"}
     assert set(VERSUS["served"]) == {*BLOCKS.values(), *SIMPLE}
     missing = answer_ranks(answers(user_tower=np.full(ASKS, np.inf)))
-    assert missing == {}  # an order that answers nothing was not asked
+    assert missing == {}  # null everywhere: it was not asked
+
+
+def test_a_part_that_was_asked_and_never_had_the_answer_is_measured() -> None:
+    """Its figures are 0, and what is served is held against it; what is never asked has none."""
+    lists = drawn_lists(60, 9, 3)
+    scores, places = lists.scores.copy(), {name: SOURCES.index(name) for name in SOURCES}
+    hits = hits_by(lists, places["popular"], 0.5, 3)
+    scores[:, places["lexical"]] = np.nan
+    scores[hits, places["item_to_item"]] = np.nan
+    events = pl.DataFrame(
+        {"review_id": lists.review_ids, "user_id": lists.review_ids, "cold": False}
+    )
+    events = events.with_columns(parent_asin=pl.lit("i0"))
+
+    def measured(kind: Kind, found: np.ndarray) -> dict[str, Any]:
+        told = replace(lists, scores=found)
+        frame = ordered_lists(told, [kind] * 60, hits, Orders.plain(), {}, 9, {})
+        return answer_sections(frame, events, pl.Series(["i0"]), MEASURED)["with_text"]
+
+    by_text = measured("text", scores)
+    for part in ("lexical", "item_to_item"):
+        assert by_text[part]["recall@100"] == 0
+        assert by_text[part]["intervals"]["recall@100"][1] > 0.05
+        assert by_text["served"]["versus"][part]["ndcg@10"]["difference"] > 0
+    never = {"search", "lexical", "titles", "hybrid"}
+    assert not never & {*measured("nothing", scores)}
+    of_train = scores.copy()  # whose texts are not asked
+    of_train[:, [places[name] for name in ("text_retriever", "lexical", "titles")]] = np.nan
+    assert not never & {*measured("occasion", of_train)}
+    assert {"popular", "item_to_item"} <= {*measured("occasion", of_train)}
 
 
 def test_what_loses_to_one_of_its_parts_is_refused() -> None:

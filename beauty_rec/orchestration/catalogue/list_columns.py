@@ -53,7 +53,8 @@ def _of_recommendations() -> dict[str, Column]:
     }
     for order in ORDERS:
         read = (order,) if order in SOURCES else TEXT_SOURCES if order == "hybrid" else SOURCES
-        found[f"rank_{order}"] = f"of the answer, from 1, by {order}; ties share", _scores_of(*read)
+        said = f"of the answer, from 1, by {order}; ties share; null: not asked"
+        found[f"rank_{order}"] = said, _scores_of(*read)
     for order in LISTED:
         found[f"top_{order}"] = f"the first ten items by {order}", "user_candidates.parent_asin"
     found["rank_served"] = "of the answer in the list as served", every

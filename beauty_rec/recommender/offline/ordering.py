@@ -16,7 +16,7 @@ from beauty_rec.recommender.offline.lists import ROWS_AT_ONCE, CandidateLists, a
 from beauty_rec.recommender.offline.split_asks import SplitAsks
 from beauty_rec.recommender.orders import KINDS, ORDERS, Kind, Orders
 from beauty_rec.recommender.path import kind_of
-from beauty_rec.recommender.sources import SOURCES
+from beauty_rec.recommender.sources import SOURCES, TEXT_SOURCES
 from beauty_rec.search.near_ties import ranked, ranks_in_lists
 
 
@@ -91,11 +91,13 @@ def ordered_lists(
         ``review_id, scenario, kind, order, parent_asin`` (list, best first), ``score`` and
         ``probability`` (lists; of the served order's model, or else the DeepFM's; null without
         one), ``top_<order>`` (of
-        :data:`LISTED`: the first ten items), and ``rank_<order>``, also ``rank_served``: float64
-        from 1, ties in the middle, null where the order has no answer. A source alone has none of
-        which it says nothing; what is served lists these items, too, after the others.
+        :data:`LISTED`: the first ten items), and ``rank_<order>``: float64 from 1, ties in the
+        middle, infinite where the order does not have the answer, null where it cannot be asked.
+        A source alone has none of which it says nothing; what is served lists these items, too,
+        after the others. ``rank_served`` is null where the answer is not in the list.
     """
     values = lists.values
+    asked = _asked(lists, kinds, orders, learned)
     scores: dict[str, NDArray[np.float32]] = {}
     ranks: dict[str, NDArray[np.float64]] = {}
     listed: dict[str, NDArray[np.float64]] = {}
@@ -107,7 +109,8 @@ def ordered_lists(
         if name in SOURCES:
             own = own.copy()
             own[np.isnan(lists.scores[:, SOURCES.index(name)])] = np.nan
-        ranks[name] = _ranks(own, lists.ask, hits, len(lists))
+        found = _ranks(own, lists.ask, hits, len(lists))
+        ranks[name] = np.where(asked[name], np.where(np.isnan(found), np.inf, found), np.nan)
     starts = np.searchsorted(lists.ask, np.arange(len(lists) + 1))
     served = np.full(len(lists), np.nan)
     best: list[NDArray[np.int64]] = []
@@ -163,6 +166,32 @@ def ordered_lists(
             **dict.fromkeys((f"top_{order}" for order in tops), pl.List(pl.String)),
         },
     ).with_columns(pl.selectors.starts_with("rank_").fill_nan(None))
+
+
+def _asked(
+    lists: CandidateLists,
+    kinds: Sequence[Kind],
+    orders: Orders,
+    learned: Mapping[str, NDArray[np.float32]],
+) -> dict[str, NDArray[np.bool_]]:
+    """Return which asks each order could answer, bool ``[Q]``, though it may not have.
+
+    What reads texts is not asked without one, and not at all of train; where it is asked, the
+    encoder says something of every candidate.
+    """
+    columns = [SOURCES.index(name) for name in TEXT_SOURCES]
+    texts = not np.isnan(lists.scores[:, columns]).all()
+    found: dict[str, NDArray[np.bool_]] = {}
+    for order in ORDERS:
+        able: list[Kind] = []
+        for kind in KINDS:
+            reads = set(orders.weights_of(order, kind))
+            if not texts or kind == "nothing":
+                reads -= set(TEXT_SOURCES)
+            if reads and learned.keys() >= set(orders.needs(order, kind)):
+                able.append(kind)
+        found[order] = np.array([kind in able for kind in kinds], dtype=bool)
+    return found
 
 
 def _scores(

@@ -103,8 +103,11 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
         here = np.flatnonzero(lists.ask == ask)
         kind = kinds[ask]
         for order in ORDERS:
-            if not orders.weights_of(order, kind) or not hits[here].any():
+            if not orders.weights_of(order, kind):
                 assert row[f"rank_{order}"] is None
+                continue
+            if not hits[here].any():
+                assert row[f"rank_{order}"] == np.inf
                 continue
             needed = {"reranked": chance[here]} if order == "reranked" else {}
             own = orders.scores(order, kind, lists.values[here], needed)
@@ -112,7 +115,7 @@ def test_ordered_lists_have_every_rank_of_the_answer() -> None:
                 own[np.isnan(lists.scores[here, SOURCES.index(order)])] = np.nan
             answer = own[hits[here]][0]
             if np.isnan(answer):
-                assert row[f"rank_{order}"] is None
+                assert row[f"rank_{order}"] == np.inf
                 continue
             level = np.isclose(own, answer, atol=1e-7, rtol=0).sum()
             assert row[f"rank_{order}"] == (own > answer + 1e-7).sum() + (level + 1) / 2
@@ -146,7 +149,7 @@ def test_a_source_does_not_find_what_others_brought() -> None:
     hits = np.arange(len(lists.ask)) % 9 == np.where(lists.ask < 10, 2, 7)
     orders = replace(Orders.plain(), served=dict.fromkeys(Orders.plain().served, "item_to_item"))
     frame = ordered_lists(lists, ["nothing"] * 20, hits, orders, {}, 9, {})
-    assert frame["rank_item_to_item"].to_list() == [2.5] * 10 + [None] * 10
+    assert frame["rank_item_to_item"].to_list() == [2.5] * 10 + [np.inf] * 10
     assert frame["rank_served"].to_list() == [2.5] * 10 + [7.0] * 10
     assert frame["parent_asin"].list.len().to_list() == [9] * 20
 
