@@ -61,17 +61,16 @@ def retrieval_queries(
         split_reviews: reviews of all splits.
         keywords: of the reviews of ``split``; one without any keyword asks nothing.
         split: which reviews ask.
-        settings: the cap of the split holds for each kind.
+        settings: the cap of the split holds for each kind, and that of keywords beside it.
     """
+    some, caps = settings.keyword_queries, ("max_queries", "train_queries")
+    least = {cap: min(some, getattr(settings, cap)) for cap in caps}
     return {
         REVIEW_TEXT: split_queries(split_reviews, split, settings),
         KEYWORDS: split_queries(
             keywords.with_columns(split=pl.lit(split), text=keyword_query()),
             split,
-            # Keywords are a second look: a sample of them tells enough.
-            settings.model_copy(
-                update={"min_query_chars": 1, "max_queries": max(1, settings.train_queries // 2)}
-            ),
+            settings.model_copy(update={"min_query_chars": 1, **least}),
         ),
     }
 

@@ -10,7 +10,7 @@ SYNTHETIC: dict[str, Any] = {
     "serve": {"sample_users": 12},  # they are nobody
     "item_tower": {"epochs": 4, "min_steps": 200},
     "ranking": {"trial_seeds": 3, "trial_epochs": 3},
-    "evaluation": {"train_queries": 500},
+    "evaluation": {"train_queries": 500, "keyword_queries": 250},
     "user_tower": {"batch_size": 64},  # 4,800 events are few steps in batches of 256
 }
 PROFILES: dict[str, dict[str, Any]] = {

@@ -300,5 +300,8 @@ class EvaluationSettings(Group):
         30_000, ge=1, description="out-of-fold events of train, from which the reranker learns"
     )
     train_queries: int = Field(1_000, ge=1, description="of train, to see overfitting")
+    keyword_queries: int = Field(
+        500, ge=1, description="per split, asked in keywords: a second look, for which some will do"
+    )
     bootstrap_samples: int = Field(1_000, ge=100, description="of the intervals")
     seed: int = Field(13, description="of every random draw but those of the tests")

@@ -122,6 +122,24 @@ def test_the_cap_of_a_split_holds_for_either_kind(
     }
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_keywords_ask_up_to_a_cap_of_their_own(split: str) -> None:
+    texts = [f"a text of some length, number {row}" for row in range(60)]
+    reviews = pl.DataFrame(
+        {"review_id": texts, "parent_asin": texts, "text": texts, "split": split}
+    )
+    keywords = pl.DataFrame({"review_id": texts, "parent_asin": texts})
+    keywords = keywords.with_columns(
+        pl.lit(["mint"]).alias(name) for name in ("who", "when", "why")
+    )
+    for most in (7, 30):
+        # How many of train are asked by their texts says nothing of the keywords of other splits.
+        some = SETTINGS.model_copy(update={"keyword_queries": most, "train_queries": 40})
+        asked = retrieval_queries(reviews, keywords, split, some)  # type: ignore[arg-type]
+        assert asked[KEYWORDS].height == most
+        assert asked[REVIEW_TEXT].height == (40 if split == "train" else 60)
+
+
 def test_sections_are_of_their_own_queries(reviews: pl.DataFrame, keywords: pl.DataFrame) -> None:
     asked = retrieval_queries(reviews, keywords, "test", SETTINGS)
     first = np.array([1.0, 0.0], dtype=np.float32)

@@ -206,7 +206,7 @@ def _by_keywords(sections: Mapping[str, Mapping[str, Block]]) -> list[str]:
         if block.get("queries")
     ]
     head = ["Split", "Method", "Queries", *(f"{title_of(m)} [95%]" for m in KEY_METRICS)]
-    text = "The query is a review's keywords in place of its text."
+    text = "The query is a review's keywords in place of its text, of a sample of the reviews."
     return ["## Retrieval by keywords", text, table(head, rows, left=2)] if rows else []
 
 

@@ -37,7 +37,7 @@ CANDIDATES = 100
 @stage(
     group="retriever",
     io="frames",
-    settings=("encoder", "evaluation.train_queries", *QUERIES),
+    settings=("encoder", "evaluation.train_queries", "evaluation.keyword_queries", *QUERIES),
     reads={"split_reviews": ["own", "train", "items"]},
     partitions_def=splits,
     kinds=("chroma", "polars"),
