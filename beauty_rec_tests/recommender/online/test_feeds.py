@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from beauty_rec.recommender.online.feeds.answer import feed
 from beauty_rec.recommender.online.feeds.question import FeedName, FeedQuestion, UnfitFeed
-from beauty_rec.recommender.online.people import Past
+from beauty_rec.recommender.online.people import Past, People
 from beauty_rec.recommender.online.search import similar
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
@@ -238,6 +239,32 @@ def test_new_arrivals_are_the_latest_first(shop: Snapshot) -> None:
     ]
     assert ages[0] == -1
     assert ages == sorted(ages)
+
+
+def test_what_sold_after_train_is_no_arrival_and_popular(shop: Snapshot) -> None:
+    """The item table counts train alone; the set holds the events since, too."""
+    name, now = shop.space.ids[-1], int(time.time() * 1000)
+    assert name in names(feed(shop, FeedQuestion("new-arrivals", k=1)))
+    assert name not in names(feed(shop, FeedQuestion("popular", k=1_000)))
+    table = [
+        {"user_id": user, "parent_asin": past.parent_asin, "rating": 5.0, "timestamp": past.time_ms}
+        for user, past in [
+            *events_of(shop),
+            *((f"late{user:03}", Past(name, 5.0, now - 2 * DAY_MS)) for user in range(200)),
+        ]
+    ]
+    events = pl.DataFrame(table).sort("user_id", "timestamp")
+    night = replace(shop, people=People.of(events, pl.DataFrame({"user_id": ["nobody"]})))
+    first = feed(night, FeedQuestion("popular"))["items"][0]
+    assert first["parent_asin"] == name
+    assert first["score"] == pytest.approx(np.log1p(200 / 0.1))
+    newest = feed(night, FeedQuestion("new-arrivals", k=1_000))["items"]
+    unsold = [item["parent_asin"] for item in newest if not item["figures"]]
+    assert name not in unsold
+    assert not {*unsold} & {event.parent_asin for _, event in events_of(shop)}
+    (own,) = (item for item in newest if item["parent_asin"] == name)
+    assert own["figures"]["days_since_first_sold"] == pytest.approx(2, abs=0.01)
+    assert newest.index(own) == len(unsold)
 
 
 @pytest.mark.parametrize(

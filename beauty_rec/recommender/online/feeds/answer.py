@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from beauty_rec.corpus.text import clean_text
 from beauty_rec.events.arrays import DAY_MS
 from beauty_rec.ranking.features.build import Query
-from beauty_rec.ranking.features.item_events import NEVER
+from beauty_rec.ranking.features.context_events import FLOOR
 from beauty_rec.recommender.online.emptiness import why_nothing_left
 from beauty_rec.recommender.online.events import CHOICES, meaning_of
 from beauty_rec.recommender.online.feeds.emptiness import why_no_item, why_no_shelf
@@ -23,6 +23,7 @@ from beauty_rec.recommender.online.search import UNSHOWN
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.understood import Understood, asks_of
 from beauty_rec.recommender.path import kind_of
+from beauty_rec.recommender.sources.arrivals import FADES_DAYS
 from beauty_rec.settings import ServeSettings
 
 DEFAULTS = ServeSettings()
@@ -145,16 +146,18 @@ def _trending(asked: _Asked) -> list[dict[str, Any]]:
 
 
 def _new_arrivals(asked: _Asked) -> list[dict[str, Any]]:
-    rows, scores = _of_source(asked, "new_arrivals", None)
-    table = asked.shop.path.table
-    first = table.events.first_ms[table.rows(asked.shop.space.ids)]
-
-    def figures(place: int) -> dict[str, float]:
-        if first[place] == NEVER:
-            return {}
-        return {"days_since_first_sold": (asked.now_ms - int(first[place])) / DAY_MS}
-
-    return asked.listed(rows, scores, figures)
+    """Of all events of the set: the item table may count those of train alone."""
+    tallies, space = asked.shop.people.tallies, asked.shop.space
+    rows = space.rows(tallies.names)
+    age = np.full(len(space), -1.0)
+    here = rows >= 0
+    age[rows[here]] = np.maximum(asked.now_ms - tallies.first_ms[here], 0) / DAY_MS
+    scores = np.where(age < 0, 1.0, np.exp(-age / FADES_DAYS))
+    return asked.listed(
+        np.arange(len(space)),
+        scores,
+        lambda place: {} if age[place] < 0 else {"days_since_first_sold": age[place]},
+    )
 
 
 def _popular(asked: _Asked) -> list[dict[str, Any]]:
@@ -163,7 +166,7 @@ def _popular(asked: _Asked) -> list[dict[str, Any]]:
     if context is not None and context.lower() not in known:
         near = get_close_matches(context.lower(), list(known), 5, 0) or ["none"]
         raise UnfitFeed("context", f"no occasion {context!r}; the nearest are {', '.join(near)}")
-    rows, scores = _of_source(asked, "popular", context)
+    rows, scores = _in_all(asked) if context is None else _within(asked, context)
     sold = np.flatnonzero(scores > 1e-6)
     return asked.listed(rows[sold], scores[sold], lambda place: {})
 
@@ -218,12 +221,18 @@ def _company(asked: _Asked, name: str) -> list[dict[str, Any]]:
     )
 
 
-def _of_source(
-    asked: _Asked, name: str, context: str | None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return all rows, and what a source of candidates says of each to anybody."""
+def _in_all(asked: _Asked) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the rows of what was ever sold, and how much of late, of all events of the set."""
     shop = asked.shop
-    source = next(source for source in shop.path.sources if source.name == name)
+    tallies = shop.people.tallies
+    sold = tallies.sold(shop.path.tower.popular_half_life_days)
+    return shop.space.rows(tallies.names), np.log1p(sold / FLOOR)
+
+
+def _within(asked: _Asked, context: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return all rows, and what is popular within an occasion: the people's events tell none."""
+    shop = asked.shop
+    source = next(source for source in shop.path.sources if source.name == "popular")
     assert not hasattr(source, "vectors")
     query = Query(asked.now_ms, [], context, {})
     nobody = Understood(RecommendRequest(), query, [], np.zeros(0, np.int64), [])

@@ -1,7 +1,7 @@
 """Counts of who took what and when, over the events of a set and of what came since."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -94,6 +94,7 @@ class Tallies:
     items: NDArray[np.int32]
     times: NDArray[np.int64]
     names: list[str]
+    _sold: dict[float, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
     def trends(self, since: Iterable[tuple[str, int]]) -> Trends:
         """Return the trends as of the 20th latest event that is known; later ones count in full.
@@ -124,6 +125,21 @@ class Tallies:
 
         recent, usual = counted(self._recent, RECENT_DAYS), counted(self._usual, USUAL_DAYS)
         return Trends(names, recent, usual)
+
+    def sold(self, half_life_days: float) -> NDArray[np.float64]:
+        """Return the decayed events of each item, as of the 20th latest event."""
+        if half_life_days not in self._sold:
+            age = np.maximum(self._present - self.times, 0) / DAY_MS
+            sold = np.bincount(self.items, decay(age, half_life_days), len(self.names))
+            self._sold[half_life_days] = sold.astype(np.float64)
+        return self._sold[half_life_days]
+
+    @cached_property
+    def first_ms(self) -> NDArray[np.int64]:
+        """Unix ms of each item's first event."""
+        first = np.full(len(self.names), np.iinfo(np.int64).max)
+        np.minimum.at(first, self.items, self.times)
+        return first
 
     def together(self, name: str) -> Together:
         """Return what the buyers of an item took as well."""
