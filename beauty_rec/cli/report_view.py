@@ -93,7 +93,7 @@ def _table(
 ) -> Table:
     measured = {method: block for method, block in section.items() if block}
     first = next(iter(measured.values()))
-    facts = f"{first['queries']:,} queries"
+    facts = f"{first['queries']:,} queries" + (", not held out" if split not in HELD_OUT else "")
     for group, word in (("answerable", "answerable"), ("in_train", "of answers in train")):
         share = (first.get(group) or {}).get("share")
         if share is not None:

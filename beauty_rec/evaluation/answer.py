@@ -46,6 +46,8 @@ def answer_sections(
     in_train: pl.Series,
     settings: EvaluationSettings,
     baselines: Mapping[Scenario, pl.DataFrame] | None = None,
+    *,
+    held_out: bool = True,
 ) -> dict[Scenario, dict[str, Block]]:
     """Return the report's blocks of one split by scenario.
 
@@ -57,6 +59,7 @@ def answer_sections(
         in_train: ids of the items that occur in train.
         settings: bootstrap samples and seed.
         baselines: by scenario, ``review_id`` and the ranks of each baseline that answers there.
+        held_out: as of :func:`~beauty_rec.evaluation.recommendation.recommendation_section`.
     """
     known = events.select(
         "review_id",
@@ -76,7 +79,7 @@ def answer_sections(
         cold, seen = rows["cold"].to_numpy(), rows["seen"].to_numpy()
         found[scenario] = split_section(
             ranks,
-            versus=VERSUS,
+            versus=VERSUS if held_out else {},
             groups={"warm": ~cold, "cold": cold, "in_train": seen, "not_in_train": ~seen},
             clusters=rows["user_id"].rank("dense").to_numpy().astype(np.int64),
             samples=settings.bootstrap_samples,
@@ -160,6 +163,8 @@ def ranking_document(
     items: Vectors,
     settings: EvaluationSettings,
     recencies: Recencies = Recencies(),  # noqa: B008  # it is frozen
+    *,
+    held_out: bool = True,
 ) -> dict[str, Any]:
     """Return ``recommendation``, ``answer`` and ``reranker`` of one split, for the report.
 
@@ -170,6 +175,7 @@ def ranking_document(
         items: item vectors, whose ids are the catalogue.
         settings: bootstrap samples and seed.
         recencies: how long the past counts in popularity, chosen on valid.
+        held_out: as of :func:`~beauty_rec.evaluation.recommendation.recommendation_section`.
     """
     train = reviews.filter(split="train")
     # As the events were known: with their occasion where the data have any.
@@ -196,6 +202,7 @@ def ranking_document(
         reviews,
         items,
         settings,
+        held_out=held_out,
     )
     section["recent_popularity"]["recency"] = str(recencies.overall)
     section["context_popularity"]["recency"] = str(recencies.context)
@@ -211,6 +218,7 @@ def ranking_document(
             scenario: plain if reads_occasion(scenario, reviews) else plain.drop(WITHIN)
             for scenario in answers["scenario"].unique()
         },
+        held_out=held_out,
     )
     for scenario, blocks in sections.items():
         served = answers.filter(scenario=scenario)["parent_asin"]

@@ -57,6 +57,8 @@ def recommendation_section(
     split_reviews: pl.DataFrame,
     items: Vectors,
     settings: EvaluationSettings,
+    *,
+    held_out: bool = True,
 ) -> dict[str, Block]:
     """Return the report's blocks of one split: accuracy, warm and cold apart, beyond accuracy.
 
@@ -69,13 +71,15 @@ def recommendation_section(
         split_reviews: of which train says how popular an item is.
         items: item vectors, for the diversity within a list; their ids are the catalogue.
         settings: bootstrap samples and seed.
+        held_out: the events are none of train, which the simple methods have counted: there nothing
+            is tested.
     """
     cold = events["cold"].to_numpy()
     train = split_reviews.filter(split="train")
     in_train = events["parent_asin"].is_in(train["parent_asin"].unique().implode()).to_numpy()
     section = split_section(
         ranks,
-        versus=VERSUS,
+        versus=VERSUS if held_out else {},
         groups={"warm": ~cold, "cold": cold, "in_train": in_train, "not_in_train": ~in_train},
         clusters=events["user_id"].rank("dense").to_numpy().astype(np.int64),
         samples=settings.bootstrap_samples,

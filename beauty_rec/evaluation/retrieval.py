@@ -17,7 +17,7 @@ from beauty_rec.artifacts import Vectors
 from beauty_rec.evaluation.baselines import BM25
 from beauty_rec.evaluation.block import Block, split_section
 from beauty_rec.evaluation.popularity import popularity_scores
-from beauty_rec.evaluation.report.document import KEYWORD_METHODS
+from beauty_rec.evaluation.report.document import KEYWORD_METHODS, RETRIEVAL_METHODS
 from beauty_rec.events.asked import split_queries
 from beauty_rec.events.places import answer_set, rows_of
 from beauty_rec.items.text import keyword_query
@@ -121,32 +121,37 @@ def retrieval_ranks(
 
 
 def retrieval_sections(
-    ranks: pl.DataFrame, settings: EvaluationSettings
+    ranks: pl.DataFrame, settings: EvaluationSettings, *, held_out: bool = True
 ) -> dict[str, dict[str, Block]]:
     """Return the report's blocks of one split by kind of query, then by method.
 
     Args:
         ranks: of :func:`retrieval_ranks`, with the kind of each query as ``query_type``.
         settings: of the intervals and tests.
+        held_out: the queries are none of train, whose words are in the item texts: there nothing is
+            tested.
     """
+    versus = VERSUS if held_out else {}
+    asked = {REVIEW_TEXT: RETRIEVAL_METHODS, KEYWORDS: KEYWORD_METHODS}
     return {
-        REVIEW_TEXT: _section(ranks.filter(query_type=REVIEW_TEXT), settings),
-        KEYWORDS: _section(ranks.filter(query_type=KEYWORDS), settings, KEYWORD_METHODS),
+        kind: _section(ranks.filter(query_type=kind), settings, methods, versus)
+        for kind, methods in asked.items()
     }
 
 
 def _section(
-    ranks: pl.DataFrame, settings: EvaluationSettings, methods: Sequence[str] | None = None
+    ranks: pl.DataFrame,
+    settings: EvaluationSettings,
+    methods: Sequence[str],
+    versus: Mapping[str, Sequence[str]],
 ) -> dict[str, Block]:
     measured = [name.removeprefix("rank_") for name in ranks.columns if name.startswith("rank_")]
     by_method = {
-        method: ranks[f"rank_{method}"].to_numpy()
-        for method in measured
-        if methods is None or method in methods
+        method: ranks[f"rank_{method}"].to_numpy() for method in measured if method in methods
     }
     return split_section(
         by_method,
-        versus=VERSUS,
+        versus=versus,
         groups={"answerable": ranks["answerable"].to_numpy()},
         samples=settings.bootstrap_samples,
         seed=settings.seed,

@@ -288,6 +288,10 @@ def test_each_list_is_looked_at_under_its_own_name() -> None:
     # Nobody is told an occasion there.
     assert {*SIMPLE} - {*answer} == {"context_popularity"}
     assert {*answer["served"]["versus"]} == {*answer} - {"served"}
+    of_train = ranking_document(lists, events, reviews, items, MEASURED, held_out=False)
+    blocks = [*of_train["recommendation"].values(), *of_train["answer"]["without_text"].values()]
+    assert not any("versus" in block for block in blocks)
+    assert of_train["recommendation"]["item_cf"]["ndcg@10"] == section["item_cf"]["ndcg@10"]
     assert answer["popularity"]["ndcg@10"] == pytest.approx(section["popularity"]["ndcg@10"])
     served = answer["served"]
     assert served["beyond_accuracy"]["coverage@10"] == pytest.approx(0.8)

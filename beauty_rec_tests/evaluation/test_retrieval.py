@@ -164,6 +164,8 @@ def test_sections_are_of_their_own_queries(reviews: pl.DataFrame, keywords: pl.D
     assert sections[KEYWORDS]["text_retriever"]["answerable"]["share"] == 1
     assert sections[KEYWORDS]["text_retriever"]["mrr"] == pytest.approx((1 + 1 / 2) / 2)
     assert set(sections[KEYWORDS]["text_retriever"]["versus"]) == {"bm25", "base_encoder"}
+    for blocks in retrieval_sections(ranks, SETTINGS, held_out=False).values():
+        assert not any("versus" in block for block in blocks.values())  # of train nothing is tested
 
 
 def test_a_split_without_keywords_has_a_section_of_no_queries(reviews: pl.DataFrame) -> None:

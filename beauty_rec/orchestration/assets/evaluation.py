@@ -131,8 +131,10 @@ def retrieval_metrics(
     """Recall@k, MRR and NDCG of each method, with intervals and paired tests."""
     from beauty_rec.evaluation.retrieval import KEYWORDS, REVIEW_TEXT, retrieval_sections
 
-    sections = retrieval_sections(retrieval_candidates, settings.evaluation)
     split = context.partition_key
+    sections = retrieval_sections(
+        retrieval_candidates, settings.evaluation, held_out=split != "train"
+    )
     by_keywords = metrics_metadata(sections[KEYWORDS], f"Retrieval by keywords, {split}")
     context.add_asset_metadata(
         {

@@ -220,7 +220,13 @@ def ranking_metrics(
     _, valid = known_events(split_reviews, "valid", settings, user_tower)
     recencies = Recencies.chosen(AskedEvents.of(valid, reviews, item_vectors.ids))
     document = ranking_document(
-        recommendations, events, reviews, item_vectors, settings.evaluation, recencies
+        recommendations,
+        events,
+        reviews,
+        item_vectors,
+        settings.evaluation,
+        recencies,
+        held_out=split != "train",
     )
     context.add_asset_metadata(
         {

@@ -222,6 +222,19 @@ def test_a_split_that_chose_is_not_shown_in_bold(section, dataset):
             assert (shown in bold) == is_bold, (split, shown)
 
 
+def test_train_is_shown_and_not_judged(section, dataset):
+    """Its baselines have counted the asked events: a model that loses to them there is no worse."""
+    blocks = {name: {**block, "versus": {}} for name, block in section.items()}
+    report = build_report(dataset, retrieval={"train": blocks}, recommendation={"train": blocks})
+    page, text = markdown_page(report), terminal_text(report)
+    assert page.count("300 queries (a sample of train, to see overfitting; not held out: ") == 2
+    assert text.count("300 queries, not held out") == 2
+    for shown in (page, text):
+        assert not {"▲", "▼", "△", "▽"} & {*shown}
+    assert "LOSES" not in page
+    assert "**text_retriever**" not in page
+
+
 def test_what_is_served_stands_beside_the_best_order_and_the_best_baseline(dataset):
     random = np.random.default_rng(8)
     served = random.integers(1, 50, 300).astype(float)
