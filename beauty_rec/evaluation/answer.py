@@ -190,13 +190,12 @@ def ranking_document(
     rows = pl.concat([rows, bare.filter(~pl.col("review_id").is_in(rows["review_id"].implode()))])
     rows = events.select("review_id").join(rows, on="review_id", how="left", maintain_order="left")
     known = answer_ranks(rows)
-    missing = np.full(events.height, np.inf)
     baselines = baseline_ranks(events, reviews, items.ids, recencies)
     section = recommendation_section(
         events,
         {
             **baselines,
-            **{method: known.get(method, missing) for method in LISTED},
+            **{method: known[method] for method in LISTED if method in known},
         },
         {method: rows[f"top_{method}"] for method in LISTED if method in known},
         reviews,

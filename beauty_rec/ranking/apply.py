@@ -11,9 +11,10 @@ from beauty_rec.ranking.deepfm import DeepFM
 from beauty_rec.ranking.examples import Examples
 from beauty_rec.ranking.features.build import FeatureBuilder
 from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.ranking.gbdt import Gbdt, unavailable
 from beauty_rec.ranking.ranker import Ranker
-from beauty_rec.ranking.reranker import Reranker
+from beauty_rec.ranking.reranker import FEATURES, MODEL, Reranker
 
 TABLE = "items"
 VOCABULARY = "vocabulary.json"
@@ -26,7 +27,8 @@ def load_rankers(
 ) -> tuple[dict[str, Ranker], FeatureBuilder]:
     """Return the models of :func:`~beauty_rec.ranking.fit.fit_rankers` and their features' builder.
 
-    The models are named ``reranked`` (DeepFM) and, where it was trained, ``gbdt``.
+    The models are named ``reranked`` (DeepFM) and, where it was trained, ``gbdt``; there is none
+    where there was nothing to learn from.
 
     Args:
         folder: of the reranker.
@@ -36,17 +38,20 @@ def load_rankers(
     Raises:
         ValueError: the vocabulary in the folder is not the one that the reranker was trained with.
     """
-    reranker, known = Reranker.load(folder), Vocabulary.load(folder / VOCABULARY)
-    if (known.version, len(known)) != (reranker.spec.vocabulary_version, reranker.rows):
+    spec, known = FeatureSpec.load(folder / FEATURES), Vocabulary.load(folder / VOCABULARY)
+    reranker = Reranker.load(folder) if (folder / MODEL).exists() else None
+    rows = len(known) if reranker is None else reranker.rows
+    if (known.version, len(known)) != (spec.vocabulary_version, rows):
         raise ValueError(f"{folder} has another vocabulary than its reranker was trained with")
     if vocabulary is not None:
         known = known.carried_on(vocabulary)
-        reranker = reranker.grown(known)
-    models: dict[str, Ranker] = {"reranked": reranker}
+        spec = spec.model_copy(update={"vocabulary_version": known.version})
+        reranker = reranker and reranker.grown(known)
+    models: dict[str, Ranker] = {} if reranker is None else {"reranked": reranker}
     if (folder / GBDT).exists() and unavailable() is None:
         models["gbdt"] = Gbdt.load(folder / GBDT)
     table = ItemTable.load(folder / TABLE)
-    return models, FeatureBuilder(reranker.spec, known, table)
+    return models, FeatureBuilder(spec, known, table)
 
 
 @torch.inference_mode()

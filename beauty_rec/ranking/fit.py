@@ -1,7 +1,7 @@
 """Learning to order candidates: the DeepFM and the trees, from out-of-fold parts of train."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,21 @@ from beauty_rec.ranking.features.build import (
 )
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
 from beauty_rec.ranking.gbdt import train_gbdt, unavailable
+from beauty_rec.ranking.reranker import FEATURES
 from beauty_rec.ranking.train import train_reranker
 from beauty_rec.ranking.transfer import try_transfer
+
+UNLEARNED: Mapping[str, Any] = {
+    "epochs": [],
+    "best": {},
+    "judged_by": "valid",
+    "examples": 0,
+    "positives": 0,
+    "trees": 0,
+    "note": "no ask of train has its answer among its candidates: no order is learned",
+    "transfer": None,
+}
+"""The log where there is nothing to learn from."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +74,14 @@ def fit_rankers(
             on; emptied at the end.
         device: that the DeepFM is trained on.
 
+    Where no ask of train has its answer among its candidates, as in a very small shop, nothing is
+    trained: the item table alone is written, with the features' statistics of valid.
+
     Returns:
         ``epochs``: one row of figures each; ``best``: that of the kept one; ``transfer``: short
         trainings with and without transfer, where ``settings.ablation`` asks for them: the better
         kind on valid is what was trained; ``judged_by``: what chose it; ``examples``,
-        ``positives`` of train; ``trees``; ``note``: why there are none.
+        ``positives`` of train; ``trees``; ``note``: why there are none, or no model at all.
     """
     settings, vocabulary, spec = knowledge.settings, knowledge.vocabulary, knowledge.spec
     features: list[Features] = []
@@ -76,11 +92,17 @@ def fit_rankers(
         rows = training_rows(fold.labels, fold.candidates.query_row, settings.negatives, draw)
         features.append(builder.build(fold.queries, fold.candidates.take(rows)))
         labels.append(fold.labels[rows])
+    table = knowledge.table(valid.until_ms)
+    held_out = FeatureBuilder(spec, vocabulary, table).build(valid.queries, valid.candidates)
+    target.mkdir(parents=True, exist_ok=True)
+    table.save(target / TABLE)
+    vocabulary.save(target / VOCABULARY)
+    if not any(map(len, labels)):
+        spec.fitted(held_out.raw).save(target / FEATURES)
+        return dict(UNLEARNED)
     joined, chosen = join_features(features), np.concatenate(labels)
     features.clear()
     spec = spec.fitted(joined.raw)
-    table = knowledge.table(valid.until_ms)
-    held_out = FeatureBuilder(spec, vocabulary, table).build(valid.queries, valid.candidates)
     train = Examples(joined, chosen, spec)
     judged = Examples(held_out, valid.labels, spec)
     size = len(vocabulary)
@@ -90,8 +112,6 @@ def fit_rankers(
         served = settings.model_copy(update={"transfer": trial.helps})
     trained = train_reranker(train, judged, spec, size, served, embeddings, checkpoints, device)
     trained.reranker.save(target)
-    table.save(target / TABLE)
-    vocabulary.save(target / VOCABULARY)
     log = {
         "epochs": trained.history,
         "best": _best(trained.history),

@@ -20,6 +20,8 @@ from beauty_rec.ranking.features.build import Features
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
 
+FEATURES, MODEL = "features.json", "reranker.json"
+
 
 @dataclass(frozen=True)
 class Reranker:
@@ -64,19 +66,19 @@ class Reranker:
         """Write into ``folder``, made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.model.state_dict(), folder / "model.safetensors")
-        self.spec.save(folder / "features.json")
+        self.spec.save(folder / FEATURES)
         document = {
             "rows": self.rows,
             "calibration": self.calibration,
             "settings": self.settings.model_dump(mode="json"),
         }
-        write_text_atomic(folder / "reranker.json", json.dumps(document, indent=1) + "\n")
+        write_text_atomic(folder / MODEL, json.dumps(document, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Reranker":
         """Read what :meth:`save` wrote."""
-        document = json.loads((folder / "reranker.json").read_text(encoding="utf-8"))
-        spec = FeatureSpec.load(folder / "features.json")
+        document = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+        spec = FeatureSpec.load(folder / FEATURES)
         settings = RankingSettings.model_validate(document["settings"])
         model = DeepFM(document["rows"], fields_of(spec), settings)
         model.load_state_dict(load_file(folder / "model.safetensors"))

@@ -117,6 +117,7 @@ def reranker(
                 trees=log["trees"],
                 **log["best"],
             ),
+            **({"note": log["note"]} if log["note"] else {}),
             **transfer_metadata(log["transfer"]),
             **orders_metadata(orders),
         }

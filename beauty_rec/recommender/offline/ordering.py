@@ -26,7 +26,7 @@ class OrderedSplit:
 
     Attributes:
         frame: of :func:`ordered_lists`.
-        labels, probabilities: of every candidate, by the DeepFM.
+        labels, probabilities: of every candidate, by the DeepFM; of none where there is none.
         shifts: of each feature, in deviations of its train values.
         alone: largest difference of a feature that is built for one request.
     """
@@ -64,7 +64,8 @@ def order_split(
     sample = Candidates(some.ask, some.items, retrieval(some.values))
     shifts, alone = feature_skew(builder, queries[:ASKS_AT_ONCE], sample)
     frame = ordered_lists(asks.lists, kinds, hits, orders, learned, LENGTH, models)
-    return OrderedSplit(frame, hits, learned["reranked"], shifts, alone)
+    judged = learned.get("reranked", np.zeros(0, np.float32))
+    return OrderedSplit(frame, hits[: len(judged)], judged, shifts, alone)
 
 
 def ordered_lists(
