@@ -11,7 +11,7 @@ from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.serving.http.doors import engine_with
 from beauty_rec_tests.serving.http.test_contract import KEYED
 
-KEY = [{"api_key": []}, {"bearer": []}]
+KEY: list[dict[str, list[str]]] = [{"api_key": []}, {"bearer": []}]
 OPEN = {"GET /healthz", "GET /readyz"}
 
 
