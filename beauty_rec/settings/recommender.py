@@ -151,8 +151,8 @@ class ItemIndexSettings(Group):
         None, description="of a database with pgvector 0.8 or newer; unset: an embedded server"
     )
     type: VectorType = Field("vector", description="halfvec: half the memory, rounded scores")
-    m: int = Field(24, ge=2, le=100, description="links of a node")
-    ef_construction: int = Field(200, ge=8, le=1000, description="at least twice m")
+    m: int = Field(20, ge=2, le=100, description="links of a node")
+    ef_construction: int = Field(100, ge=8, le=1000, description="at least twice m")
     ef_search: int = Field(
         400,
         ge=8,

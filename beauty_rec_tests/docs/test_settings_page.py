@@ -32,7 +32,7 @@ def test_every_setting_of_a_group_is_explained(group: str) -> None:
 def test_bounds_choices_and_defaults_stand_as_an_operator_writes_them() -> None:
     for row in (
         "| `serve.port` | `8000` | integer, ≥ 0, ≤ 65,535 | 0: any free one |",
-        "| `item_index.m` | `24` | integer, ≥ 2, ≤ 100 | links of a node |",
+        "| `item_index.m` | `20` | integer, ≥ 2, ≤ 100 | links of a node |",
         "| `llm.serve` | `false` | true or false | ",
         "| `llm.backend` | `rules` | `rules` or `openai` | ",
         "| `ranking.hidden` | `[64, 32]` | list of integers, each ≥ 1, length ≥ 1 | ",
