@@ -135,7 +135,7 @@ def test_a_models_folder_means_the_same_in_every_folder(
         ("recommendation.folds=[0.8", "--set recommendation.folds: no JSON"),
         ("serve=" + "[" * 100_000, "--set serve: no JSON"),
         ("item_index.m=150", "item_index.m.*less than or equal to 100"),
-        ("item_index.ef_construction=40", "ef_construction must be at least twice m"),
+        ("item_index.ef_construction=30", "ef_construction must be at least twice m"),
         ("profile=huge", "profile.*sample.*full"),
         ("gpu.visible_devices=[-1]", "visible_devices.*greater than or equal to 0"),
         ("fine_tune.learning_rate=inf", "fine_tune.learning_rate.*finite"),

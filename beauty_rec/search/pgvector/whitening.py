@@ -97,13 +97,16 @@ def _axes(asked: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _directions(asked: NDArray[np.float64]) -> int:
-    """Return how many axes of the even rows hold all but ``LEFT_OUT`` of the odd rows' squares."""
+    """Return how many axes of the even rows hold all but ``LEFT_OUT`` of the odd rows' squares.
+
+    All of the space where none do.
+    """
     learned, held = asked[::2], asked[1::2]
-    along = np.square(held @ _axes(learned)[1].T).sum(axis=0)
-    if not along.any():
-        return len(along)
-    beyond = along[::-1].cumsum()[::-1]  # each axis and those after it
-    return int(np.count_nonzero(beyond > LEFT_OUT * beyond[0]))
+    axes = np.linalg.svd(learned, full_matrices=False)[2]
+    along, whole = np.square(held @ axes.T).sum(axis=0), np.square(held).sum()
+    missed = whole - along.cumsum()
+    enough = np.flatnonzero(missed <= LEFT_OUT * whole)
+    return int(enough[0]) + 1 if whole and len(enough) else int(asked.shape[1])
 
 
 def _squares(block: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -78,7 +78,7 @@ def test_what_an_older_set_has_no_field_for_is_left_out_of_it(
 def test_settings_of_a_set_that_cannot_be_changed_to_are_not_at_work(
     sets: TwoSets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_: object) -> None:
+    def fails(*_: object) -> None:
         raise RuntimeError("no room for it")
 
     with Engine.open(sets.settings) as engine:
