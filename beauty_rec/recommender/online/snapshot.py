@@ -128,9 +128,24 @@ class Snapshot:
         new = {user: distinct([*self.since.get(user, ()), *done]) for user, done in events.items()}
         return replace(self, since={**self.since, **new})
 
+    def with_past(self, user_id: str, past: Sequence[Past]) -> "Snapshot":
+        """Return the snapshot in which a user has done ``past`` since, and nothing else."""
+        others = {user: done for user, done in self.since.items() if user != user_id}
+        return replace(self, since=others | ({user_id: list(past)} if past else {}))
+
     def profile(self, user_id: str) -> dict[str, Any]:
         """Return a user's profile, column → value; empty when there is none."""
         return {} if self.forgotten.at(user_id) is not None else self.people.profile(user_id)
+
+    def state_of(self, parent_asin: str) -> dict[str, Any]:
+        """Return whether an item is hidden and in stock, and its price, as they are answered."""
+        said = {"parent_asin": parent_asin, "version": self.manifest.set}
+        row = self.space.row_of.get(parent_asin)
+        if row is None:  # it was given, and its vectors are not made yet
+            return said
+        card = self.catalogue.card(row)
+        hidden = bool(self.catalogue.hidden[row])
+        return {**said, "hidden": hidden, "in_stock": card["in_stock"], "price": card["price"]}
 
     def with_states(self, states: Mapping[str, ItemState]) -> "Snapshot":
         """Return the snapshot in which items are as ``states`` says, by id, and no other is."""

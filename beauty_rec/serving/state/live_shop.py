@@ -127,7 +127,7 @@ class LiveShop:
             state = self.store.put_state(parent_asin, said)
             self._states = {**self._states, parent_asin: state}
             self._shop = self._shop.with_states(self._states)
-            return self._state_of(self._shop, parent_asin)
+            return self._shop.state_of(parent_asin)
 
     def forget(
         self, user_id: str, leaving: AbstractContextManager[object] | None = None
@@ -146,10 +146,9 @@ class LiveShop:
             done = self._shop.past(user_id, None) or []
             known_ms = max((event.time_ms for event in done), default=0)
             mark, events = self.store.forget(user_id, known_ms)
-            since = {user: past for user, past in self._shop.since.items() if user != user_id}
             # By the mark: the database may go away before it could be read again.
             forgotten = Forgotten.of([*self._shop.forgotten, mark])
-            self._shop = replace(self._shop, since=since, forgotten=forgotten)
+            self._shop = replace(self._shop.with_past(user_id, []), forgotten=forgotten)
             version = self._shop.manifest.set
         return {"events": events, "erased": self._scrubbed(), "version": version}
 
@@ -169,8 +168,7 @@ class LiveShop:
                 if parent_asin not in (None, event.parent_asin)
                 or time_ms not in (None, event.time_ms)
             ]
-            since = {user: past for user, past in self._shop.since.items() if user != user_id}
-            self._shop = replace(self._shop, since=since | ({user_id: left} if left else {}))
+            self._shop = self._shop.with_past(user_id, left)
             version = self._shop.manifest.set
         return {"events": events, "erased": not events or self._scrubbed(), "version": version}
 
@@ -330,20 +328,6 @@ class LiveShop:
         for name in names:
             if name not in self._given:
                 self._row(self._shop, name)
-
-    @staticmethod
-    def _state_of(shop: Snapshot, parent_asin: str) -> dict[str, Any]:
-        row = shop.space.row_of.get(parent_asin)
-        if row is None:  # it was given, and its vectors are not made yet
-            return {"parent_asin": parent_asin, "version": shop.manifest.set}
-        card = shop.catalogue.card(row)
-        return {
-            "parent_asin": parent_asin,
-            "hidden": bool(shop.catalogue.hidden[row]),
-            "in_stock": card["in_stock"],
-            "price": card["price"],
-            "version": shop.manifest.set,
-        }
 
     def _scrubbed(self) -> bool:
         try:
