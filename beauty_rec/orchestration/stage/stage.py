@@ -140,7 +140,7 @@ def _measured(
             changed = {} if given is None or used is None else differences(given, used)
             tags = _overridden_tags(context, changed)
             if used is not None:
-                kwargs["settings"] = used if device is None else device.applied_to(used)
+                kwargs["settings"] = device.applied_to(used)
             version = _USED_VERSION.set(tags.get(CODE_VERSION_TAG))
             try:
                 value = function(context, *args, **kwargs)
@@ -154,7 +154,7 @@ def _measured(
                 raise
             finally:
                 _USED_VERSION.reset(version)
-        context.add_asset_metadata(cost if device is None else cost | device.figures)
+        context.add_asset_metadata(cost | device.figures)
         return dg.Output(value, tags=tags)
 
     def in_its_turn(
@@ -174,9 +174,10 @@ def _measured(
 
 
 @contextmanager
-def _lent(gpu: GpuResource | None, count: int) -> Iterator[Device | None]:
+def _lent(gpu: GpuResource | None, count: int) -> Iterator[Device]:
+    """Yield what a step runs on: of a GPU that it was not lent another step has the memory."""
     if gpu is None:
-        yield None
+        yield Device("cpu", "auto")
         return
     with gpu.lend(count) as device:
         yield device

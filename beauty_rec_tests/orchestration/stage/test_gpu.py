@@ -147,7 +147,7 @@ def test_a_step_is_lent_as_many_gpus_as_it_takes_of_those_it_may_use(tmp_path: P
 
 
 @pytest.mark.usefixtures("four_cards")
-def test_a_stage_takes_the_gpus_that_its_settings_say(tmp_path: Path) -> None:
+def test_a_stage_takes_the_gpus_that_its_settings_say_and_another_none(tmp_path: Path) -> None:
     @stage(
         group="raw",
         io="documents",
@@ -159,10 +159,15 @@ def test_a_stage_takes_the_gpus_that_its_settings_say(tmp_path: Path) -> None:
         """Says what it was lent."""
         return {"gpus": settings.gpu.visible_devices}
 
+    @stage(group="raw", io="documents", settings=("encoder",))
+    def counted(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dict:
+        """Says where its encoder is loaded; somebody else may hold the GPU's memory."""
+        return {"device": settings.encoder.device}
+
     settings = Settings(data_dir=tmp_path)
     store = ArtifactStore(url=str(tmp_path), scratch=str(tmp_path))
     definitions = dg.Definitions(
-        assets=for_settings([tuned], settings),
+        assets=for_settings([tuned, counted], settings),
         resources={
             **{"settings": settings, "store": store, "gpu": GpuResource(visible_devices=[1, 3])},
             **io_managers(store),
@@ -174,3 +179,4 @@ def test_a_stage_takes_the_gpus_that_its_settings_say(tmp_path: Path) -> None:
             typed = {"ops": {"tuned": {"config": {"fine_tune": {"processes": processes}}}}}
             run = job.execute_in_process(typed, instance)
             assert run.output_for_node("tuned")["gpus"] == lent
+            assert run.output_for_node("counted")["device"] == "cpu"
