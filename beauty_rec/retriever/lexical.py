@@ -1,4 +1,4 @@
-"""Lexical retrieval: BM25 over item texts, with English stemming and stop words.
+"""Lexical retrieval: BM25 over the words of item texts (see :mod:`.words`).
 
 Lucene's form with k1 1.5 and b 0.75. Robertson and Zaragoza, The Probabilistic Relevance Framework:
 BM25 and Beyond, 2009.
@@ -13,16 +13,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import bm25s
 import numpy as np
-import Stemmer
 from numpy.typing import NDArray
 from scipy import sparse
 
 from beauty_rec.artifacts import atomic_path
+from beauty_rec.retriever.words import words_of
 
 K1, B = 1.5, 0.75
 
@@ -158,27 +157,3 @@ class LexicalIndex:
             {},
             facts.get("pairs", False),
         )
-
-
-def words_of(texts: Sequence[str], pairs: bool) -> list[list[str]]:
-    """Return the stems of each text; with ``pairs`` those of each two neighbours together, too.
-
-    >>> words_of(["a polish for nails"], True)
-    [['polish', 'nail', 'polish nail']]
-    """
-    found = stems(texts)
-    if not pairs:
-        return found
-    return [[*own, *(f"{one} {next_}" for one, next_ in pairwise(own))] for own in found]
-
-
-def stems(texts: Sequence[str]) -> list[list[str]]:
-    """Return the stems of the words of each text, stop words left out."""
-    found: list[list[str]] = bm25s.tokenize(
-        list(texts),
-        stopwords="english",
-        stemmer=Stemmer.Stemmer("english"),
-        return_ids=False,
-        show_progress=False,
-    )
-    return found

@@ -6,7 +6,8 @@ import bm25s
 import numpy as np
 import pytest
 
-from beauty_rec.retriever.lexical import K1, B, LexicalIndex, stems
+from beauty_rec.retriever.lexical import K1, B, LexicalIndex
+from beauty_rec.retriever.words import stems
 
 WORDS = [
     "rose",
@@ -88,3 +89,25 @@ def test_an_index_survives_the_disk(tmp_path: Path, texts: list[str]) -> None:
         np.testing.assert_array_equal(
             again.with_texts(*later).scores(QUERIES), index.with_texts(*later).scores(QUERIES)
         )
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "other"),
+    [
+        ("vitamin c", "Vitamin C serum", "Vitamin E serum"),
+        ("a K-beauty toner", "K beauty toner", "Beauty toner"),
+        ("洗发水", "玫瑰洗发水", "玫瑰水"),
+        ("シャンプーを", "保湿シャンプー", "保湿クリーム"),
+        ("샴푸를 찾아요", "순한 샴푸", "순한 크림"),
+    ],
+)
+def test_what_tells_two_items_apart_is_a_word(asked: str, found: str, other: str) -> None:
+    for pairs in (False, True):
+        index = LexicalIndex.build(["found", "other"], [found, other], pairs=pairs)
+        best, rest = index.scores([asked])[0]
+        assert best > rest
+
+
+def test_a_word_of_no_meaning_is_none() -> None:
+    index = LexicalIndex.build(["s", "i", "t"], ["Size S dress", "I", "Don't"])
+    assert index.scores(["women's, women’s, I don't"])[0].tolist()[:2] == [0, 0]
