@@ -72,7 +72,7 @@ class OnCard(Tensor):
                 strides=value.stride(),
                 storage_offset=value.storage_offset(),
                 dtype=value.dtype,
-                device="meta",
+                device=torch.device("meta"),
             )
         made.value = value
         return made
@@ -101,11 +101,11 @@ class OnCard(Tensor):
     def untyped_storage(self) -> torch.UntypedStorage:
         return self.value.untyped_storage()
 
-    def __repr__(self, **_: object) -> str:
+    def __repr__(self) -> str:  # type: ignore[override]
         return f"OnCard({self.value!r})"
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> object:
         return _computed(func, args, kwargs or {})
@@ -159,8 +159,10 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> object:
             return leaf.value
         return here if isinstance(leaf, torch.device) and (there or card) else leaf
 
-    named = {key: value for key, value in kwargs.items() if key != "pin_memory" or not there}
-    out = func(*_mapped(local, args), **dict(zip(named, _mapped(local, [*named.values()]))))
+    named = {key: _mapped(local, value) for key, value in kwargs.items()}
+    if there:
+        named.pop("pin_memory", None)
+    out = func(*_mapped(local, args), **named)
     if not there:
         return args[0] if name == "aten::copy_" else out
     given = {id(tensor.value): tensor for tensor in card}
