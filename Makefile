@@ -55,7 +55,7 @@ test-api: $(READY)  ## 7,000 drawn requests against the OpenAPI document (some m
 test-faults: $(READY)  ## damage, BEAUTY_REC_KILLS=50 kills and fuzzed input at length (40 min)
 	$(BIN)/python -m pytest -m faults --timeout 3600 beauty_rec_tests
 
-test-full: $(READY)  ## the full profile on tiny models of its kinds, no hub, no GPU (3 to 5 min)
+test-full: $(READY)  ## the full profile on tiny models of its kinds, no hub, and the graph on a stand-in for a GPU (4 to 8 min)
 	$(BIN)/python -m pytest -m full beauty_rec_tests/full
 
 test-ray: $(READY_TEST)  ## assets through a local Ray that shares only the artifact store, with two workers (4 min)
