@@ -79,3 +79,19 @@ def test_the_best_popularity_column_is_found_as_by_the_ranks_of_each_user(
         recalls.append(float((ranks <= 10).mean()))
     best, recall = best_popularity(items, 3, events, rows, 10)
     assert (best, recall) == (int(np.argmax(recalls)), max(recalls))
+
+
+def test_of_equal_popularity_columns_the_second_is_taken(data: UserTowerData) -> None:
+    events, items = data.events, len(data.item_vectors.ids)
+    last, first = np.zeros((items, 3), np.float32), np.zeros((items, 3), np.float32)
+    last[:, 2] = first[:, 0] = np.bincount(events.item, minlength=items)
+    for columns, matrix, best in (
+        (3, np.zeros((items, 3), np.float32), 1),  # nothing is found by any
+        (3, np.repeat(last[:, 2:], 3, axis=1), 1),
+        (1, last[:, 2:], 0),
+        (3, first, 0),
+        (3, last, 2),
+    ):
+        shop = ItemMatrix(Vectors(data.item_vectors.ids, matrix), 0, columns, 0, 0)
+        assert best_popularity(shop, columns, events, data.valid, 10)[0] == best
+        assert best_popularity(shop, columns, events, data.valid[:0], 10)[0] == min(1, columns - 1)

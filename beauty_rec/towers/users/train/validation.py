@@ -46,11 +46,13 @@ def best_popularity(
 ) -> tuple[int, float | None]:
     """Return which of the first ``columns`` statistics ranks best by itself, and its Recall@k.
 
-    Without held-out events it is the second (not the fastest, which is noise), and ``None``.
+    Where another finds no more it is the second (the fastest is noise); without held-out events
+    there is no recall.
     """
     rows, seen = _queries(events, rows)
+    best = min(1, columns - 1)
     if not len(rows):
-        return min(1, columns - 1), None
+        return best, None
     answers = events.item[rows]
     known = np.flatnonzero(answers >= 0)  # an answer without a row is not found
     left_out = _marked([seen[row] for row in known], len(items.matrix))
@@ -61,7 +63,8 @@ def best_popularity(
         / len(rows)
         for column in range(items.tower, items.tower + columns)
     ]
-    best = int(np.argmax(recalls))
+    if max(recalls) > recalls[best]:
+        best = int(np.argmax(recalls))
     return best, recalls[best]
 
 
