@@ -2,9 +2,10 @@ import datetime
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 
-from beauty_rec.events.arrays import DAY_MS
+from beauty_rec.events.arrays import DAY_MS, read_events
 from beauty_rec.settings import UserTowerSettings
 from beauty_rec.towers.users.statistics import StatisticsSpec, month_of
 from beauty_rec.towers.users.train.data import UserTowerData
@@ -70,8 +71,46 @@ def test_scaled_by_train(data: UserTowerData, people: np.ndarray, spec: Statisti
     columns = spec.at(data.events, data.train, people, as_of)
     assert columns.dtype == np.float32
     assert np.isfinite(columns).all()
-    assert abs(columns).max() <= 6
+    assert abs(columns).max() < 8
     assert columns.shape == (60, len(spec.mean))
+
+
+def test_the_best_of_many_items_that_hardly_sell_keep_their_order(small: UserTowerSettings) -> None:
+    """The deviation of a column is tiny there: hundreds of them lie beyond six of it."""
+    items, best = 100_000, 200
+    rng = np.random.default_rng(5)
+    sold = np.minimum(rng.zipf(1.7, 5_000), 500)
+    item = np.repeat(rng.permutation(items)[: len(sold)], sold)
+    names = pl.Series([f"i{row}" for row in range(items)])
+    events = read_events(
+        pl.DataFrame(
+            {
+                "review_id": [f"r{row}" for row in range(len(item))],
+                "user_id": [f"u{row % 99}" for row in range(len(item))],
+                "parent_asin": names[item],
+                "timestamp": 10**12 - rng.integers(0, 700 * DAY_MS, len(item)),
+                "rating": 5.0,
+                "context": pl.Series(np.where(rng.random(len(item)) < 0.5, "work", "gym")),
+            }
+        ),
+        names.to_list(),
+    )
+    rows, nobody = np.arange(len(item)), np.zeros((99, 0), np.float32)
+    few = small.model_copy(update={"half_lives_days": (20, 180)})
+    spec = StatisticsSpec.fit(events, rows, nobody, 0, 10**12, few)
+    raw = np.concatenate(list(spec.blocks(events, rows, nobody, 10**12)), axis=1)
+    found = spec.at(events, rows, nobody, 10**12)
+    beyond = np.abs(raw - spec.mean) > 6 * np.array(spec.deviation)
+    assert beyond[:, 0].sum() > best, "what sells at all"
+    for column in range(raw.shape[1]):
+        order = np.argsort(-raw[:, column], kind="stable")[:best]
+        steps = np.diff(found[order, column].astype(np.float64))
+        apart = np.diff(raw[order, column]) < -1e-4
+        assert (steps <= 0).all()
+        assert (steps[apart] < 0).all()
+    scaled = (raw - spec.mean) / np.array(spec.deviation)
+    assert found[~beyond].tobytes() == scaled[~beyond].astype(np.float32).tobytes()
+    assert np.abs(found).max() < 12
 
 
 def test_no_event_at_all_is_finite(
