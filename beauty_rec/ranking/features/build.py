@@ -20,7 +20,7 @@ from beauty_rec.items.vocabulary import PAD, UNKNOWN, Vocabulary
 from beauty_rec.ranking.features.history import HistoryIds, history_ids
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.ranking.features.item_table import Described, ItemTable
-from beauty_rec.ranking.features.spec import RETRIEVAL, FeatureSpec
+from beauty_rec.ranking.features.spec import PROFILE, RETRIEVAL, FeatureSpec
 
 QUERIES_AT_ONCE = 512
 """Whose features are built together."""
@@ -208,7 +208,7 @@ class FeatureBuilder:
         for place, name in enumerate(self.spec.numbers):
             values = np.array([_number(q.profile.get(name)) for q in queries], dtype=np.float32)
             scaled = self.spec.scaled_number(place, values)
-            columns[f"profile_{name}"] = values[query_row]
+            columns[PROFILE + name] = values[query_row]
             columns[f"fit_{name}"] = self.table.events.profile_fit(
                 place, scaled, query_row, item_row
             )

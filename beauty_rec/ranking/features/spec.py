@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.items.event_evidence import buyer_steps
 from beauty_rec.items.vocabulary import Vocabulary
+from beauty_rec.measures.outliers import believable
 from beauty_rec.ranking.features.occasions import occasions
 from beauty_rec.settings import RankingSettings
 
@@ -21,6 +22,8 @@ None reads a text. In train an item's text holds what its own buyers wrote, and 
 seen their reviews, so a learned order would trust a text far beyond its worth.
 """
 PRICE = "log_price"
+PROFILE = "profile_"
+"""What the name of a number of the user begins with."""
 DENSE = (
     *RETRIEVAL,
     *(PRICE, "log_count", "log_age_days"),
@@ -122,7 +125,7 @@ class FeatureSpec(BaseModel):
             *self._known(DENSE),
             *self.popularity,
             *self.in_context,
-            *(f"profile_{name}" for name in self.numbers),
+            *(PROFILE + name for name in self.numbers),
             *(f"fit_{name}" for name in self.numbers),
         ]
 
@@ -130,7 +133,7 @@ class FeatureSpec(BaseModel):
     def flagged(self) -> list[int]:
         """Columns of :attr:`raw` that get a missing-value flag: one for all that miss together."""
         raw = self.raw
-        profile = [f"profile_{name}" for name in self.numbers]
+        profile = [PROFILE + name for name in self.numbers]
         return [raw.index(name) for name in (*self._known(FLAGGED), *self.in_context[:1], *profile)]
 
     @property
@@ -150,13 +153,15 @@ class FeatureSpec(BaseModel):
     def fitted(self, raw: NDArray[np.float32]) -> "FeatureSpec":
         """Return the spec with mean, deviation and bins of each column of ``raw`` [N, len(raw)].
 
-        NaN is left out; a column without a value gets 0 and 1, a constant one deviation 1. Edges
+        NaN is left out; a column without a value gets 0 and 1, a constant one deviation 1. What
+        people typed counts up to :func:`~beauty_rec.measures.outliers.believable` limits. Edges
         are quantiles: of a value that many candidates share, several fall together.
         """
         known = ~np.isnan(raw)
+        cut = self._believed(raw)
         count = np.maximum(known.sum(0), 1)
-        mean = np.where(known, raw, 0).sum(0, dtype=np.float64) / count
-        square = np.where(known, np.square(raw - mean), 0).sum(0, dtype=np.float64) / count
+        mean = np.where(known, cut, 0).sum(0, dtype=np.float64) / count
+        square = np.where(known, np.square(cut - mean), 0).sum(0, dtype=np.float64) / count
         std = np.where(square > 1e-12, np.sqrt(square), 1.0)
         edges: list[list[float]] = []
         if self.dense_bins:
@@ -167,6 +172,15 @@ class FeatureSpec(BaseModel):
                 for column in columns
             ]
         return self.model_copy(update={"mean": mean.tolist(), "std": std.tolist(), "edges": edges})
+
+    def _believed(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``raw``, cut where people typed a number; all else is counted."""
+        limits = np.tile(np.array([-np.inf, np.inf], np.float32), (raw.shape[1], 1))
+        for place, name in enumerate(self.raw):
+            if name == PRICE or name.startswith(PROFILE):
+                column = raw[:, place]
+                limits[place] = believable(column[~np.isnan(column)])
+        return np.clip(raw, *limits.T)
 
     @property
     def bin_rows(self) -> int:
@@ -218,6 +232,7 @@ def _scales(
     buyers = profiles.join(reviews.select("user_id").unique(), on="user_id", how="semi")
     numeric = [buyers[name].alias("value").cast(pl.Float64) for name in numbers]
     known = [values.drop_nulls().drop_nans() for values in numeric]
+    known = [values.clip(*believable(values.to_numpy())) for values in known]
     means = [float(values.mean() or 0.0) for values in known]  # type: ignore[arg-type]
     deviations = [float(values.std() or 0.0) for values in known]  # type: ignore[arg-type]
     return means, [value if value > 1e-6 else 1.0 for value in deviations]

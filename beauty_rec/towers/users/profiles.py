@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.measures.outliers import believable
+
 MAX_VALUES = 20
 """A text column with more values than this is an open field and is left out."""
 
@@ -32,6 +34,7 @@ class ProfileEncoder:
         numeric = [c for c in columns if profiles[c].dtype.is_numeric()]
         numbers = [_finite(known[c]) for c in numeric]
         numbers = [x[~np.isnan(x)] for x in numbers]
+        numbers = [np.clip(x, *believable(x)) for x in numbers]
         values = {
             c: sorted(known[c].alias("value").drop_nulls().unique().to_list())
             for c in columns

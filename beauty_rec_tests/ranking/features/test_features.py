@@ -135,6 +135,40 @@ def test_missing_values_are_flagged_and_filled() -> None:
     assert known.std() == pytest.approx(1, abs=1e-5)
 
 
+def test_one_typing_error_takes_a_number_from_nobody() -> None:
+    heights = np.random.default_rng(0).normal(170, 9, 2_000)
+    names = [f"u{n}" for n in range(2_000)]
+
+    def layout(heights: np.ndarray) -> FeatureSpec:
+        people = pl.DataFrame({"user_id": names, "height_cm": heights})
+        bought = pl.DataFrame(
+            {"user_id": names, "context": pl.Series([None] * 2_000, dtype=pl.String)}
+        )
+        return FeatureSpec.layout(shop.builder().vocabulary, people, bought, shop.SETTINGS)
+
+    clean = layout(heights)
+    assert clean.number_mean == [pytest.approx(heights.mean())]
+    assert clean.number_std == [pytest.approx(heights.std(ddof=1))]
+    for error in (17_000.0, 8_801_234_567_890.0):
+        spoilt = layout(np.array([error, *heights[1:]]))
+        assert spoilt.number_mean == pytest.approx(clean.number_mean, abs=0.1)
+        assert spoilt.number_std == pytest.approx(clean.number_std, abs=0.5)
+
+
+def test_the_odd_value_of_one_ask_does_not_set_a_scale() -> None:
+    spec = shop.builder().spec
+    raw = np.random.default_rng(0).normal(size=(5_000, len(spec.raw))).astype(np.float32)
+    clean = spec.fitted(raw)
+    np.testing.assert_allclose(clean.std, raw.std(0), rtol=1e-5)
+    typed = [spec.raw.index(name) for name in ("log_price", "profile_height_cm")]
+    raw[0], raw[1, typed] = 1e6, np.nan
+    spoilt = spec.fitted(raw)
+    for figures in ("mean", "std"):
+        found, want = (np.array(getattr(one, figures)) for one in (spoilt, clean))
+        np.testing.assert_allclose(found[typed], want[typed], atol=0.02)
+        assert (np.delete(found, typed) > 100).all(), "a count is believed"
+
+
 def test_bins_hold_equal_shares_and_those_who_lack_a_value_have_their_own() -> None:
     made = shop.builder(shop.SETTINGS.model_copy(update={"dense_bins": 4}))
     spec, count = made.spec, len(made.spec.raw)

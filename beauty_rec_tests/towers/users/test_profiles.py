@@ -59,3 +59,18 @@ def test_align_keeps_the_order_and_gives_nulls() -> None:
 
 def test_json_round_trip(encoder: ProfileEncoder) -> None:
     assert ProfileEncoder.from_json(encoder.to_json()) == encoder
+
+
+@pytest.mark.parametrize("error", [17_000.0, 8_801_234_567_890.0])
+def test_one_typing_error_takes_a_column_from_nobody(error: float) -> None:
+    heights = np.random.default_rng(0).normal(170, 9, 2_000)
+    people = pl.DataFrame({"user_id": [f"u{n}" for n in range(2_000)], "height": heights})
+    clean = ProfileEncoder.fit(people, people["user_id"].to_list())
+    assert clean.mean == [float(heights.mean())]
+    assert clean.deviation == [float(heights.std())]
+    heights[0] = error
+    spoilt = ProfileEncoder.fit(
+        people.with_columns(height=pl.Series(heights)), people["user_id"].to_list()
+    )
+    asked = [{"height": 155.0}, {"height": 170.0}, {"height": 188.0}]
+    np.testing.assert_allclose(spoilt.encode_plain(asked), clean.encode_plain(asked), atol=0.06)
