@@ -23,7 +23,7 @@ import polars as pl
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.events.asked import split_events
-from beauty_rec.events.folds import with_context
+from beauty_rec.events.occasions import with_told_contexts
 from beauty_rec.events.places import rows_of
 from beauty_rec.measures.metrics import ndcg_at, recall_at
 from beauty_rec.orchestration.storage.dagster_home import open_instance
@@ -64,7 +64,7 @@ class Shop:
         if not (data / "models" / "user_tower").exists():
             raise SystemExit(f"{data} holds no run; make one: beauty-rec run --data-dir {data}")
         split_reviews = pl.read_parquet(processed / "split_reviews.parquet", glob=False)
-        reviews = with_context(split_reviews, settings)
+        reviews = with_told_contexts(split_reviews, settings)
         encoder = TextEncoder.load(data / "models" / "text_retriever", settings.encoder)
         return cls(
             settings,

@@ -82,7 +82,7 @@ class AnswerPath:
         return kind_of(text, self.builder.table, self.reads_texts)
 
     def tower_reads(self, text: str | None) -> bool:
-        """Whether the user tower was trained to understand such a text."""
+        """Whether the user tower is told such a text."""
         return tower_reads(text, self.table, self.reads_texts)
 
     def answer(
@@ -220,5 +220,8 @@ def kind_of(text: str | None, table: ItemTable, reads_texts: bool) -> Kind:
 
 
 def tower_reads(text: str | None, table: ItemTable, reads_texts: bool) -> bool:
-    """Whether a user tower was trained to understand such a text."""
+    """Whether a user tower is told such a text: an occasion, or any that it was trained with.
+
+    It is trained as it is asked: see :func:`~beauty_rec.events.occasions.with_told_contexts`.
+    """
     return reads_texts or kind_of(text, table, reads_texts) == "occasion"

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from beauty_rec.events.arrays import DAY_MS
+from beauty_rec.events.occasions import said_in
 from beauty_rec.ranking.features.co_purchase import co_purchase
 from beauty_rec.ranking.features.context_events import ContextEvents, only_appends
-from beauty_rec.ranking.features.occasions import said_in
 from beauty_rec.ranking.features.spec import FeatureSpec
 from beauty_rec.settings import RankingSettings
 from beauty_rec.towers.users.statistics import decay, log_lift, weighted_counts

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from beauty_rec.artifacts import write_text_atomic
+from beauty_rec.events.occasions import occasions
 from beauty_rec.items.event_evidence import buyer_steps
 from beauty_rec.items.vocabulary import Vocabulary
 from beauty_rec.measures.outliers import believable
-from beauty_rec.ranking.features.occasions import occasions
 from beauty_rec.settings import RankingSettings
 
 RETRIEVAL = ("user_tower", "item_to_item", "popular", "new_arrivals")

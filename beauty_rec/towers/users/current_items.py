@@ -31,8 +31,8 @@ def current_items(
 
     Args:
         tower: of :meth:`~beauty_rec.towers.users.served.ServedUserTower.save`.
-        reviews: rows of split_reviews, their context as the tower knows it; only those of train
-            are read.
+        reviews: rows of split_reviews; only those of train are read, and of their contexts only
+            those that the tower has columns of, whatever else was said since.
         profiles: ``user_profiles``.
         item_vectors: of the item tower, ``[N, D]``.
         item_texts: of the text retriever; read if the tower has a text block.

@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors, atomic_path
-from beauty_rec.events.folds import FOLDS, with_context
+from beauty_rec.events.folds import FOLDS
+from beauty_rec.events.occasions import with_told_contexts
 from beauty_rec.retriever.contexts import context_vectors
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.settings import Settings
@@ -59,7 +60,7 @@ def train_with_folds(
     Returns:
         The log of the served tower.
     """
-    reviews, precision = with_context(reviews, settings), settings.encoder.precision
+    reviews, precision = with_told_contexts(reviews, settings), settings.encoder.precision
     encoder = TextEncoder.load(text_retriever, settings.encoder)
     contexts = context_vectors(encoder, reviews["context"])
     ids = item_vectors.ids

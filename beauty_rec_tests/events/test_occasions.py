@@ -3,9 +3,10 @@
 import polars as pl
 import pytest
 
+from beauty_rec.events.occasions import MOST, occasions, with_told_contexts
 from beauty_rec.ranking.features.item_table import ItemTable
-from beauty_rec.ranking.features.occasions import MOST, occasions
 from beauty_rec.ranking.features.spec import FeatureSpec
+from beauty_rec.settings import Settings
 from beauty_rec_tests.ranking import small_shop as shop
 
 
@@ -46,3 +47,19 @@ def test_a_table_of_few_events_tells_the_occasions_of_the_training_apart() -> No
     ]
     assert [table.events.contexts for table in first] == [["wedding"], ["wedding", "work"]]
     assert FeatureSpec.model_validate(made.spec.model_dump()).contexts == made.spec.contexts
+
+
+def test_a_tower_is_told_the_occasions_of_train_and_free_texts_where_they_are_its_context() -> None:
+    rows = [
+        ("train", " Work", "a"), ("train", "work", "b"), ("train", "date", "c"),
+        ("train", "date", ""), ("train", None, "d"), ("valid", "WORK", "e"),
+        ("valid", "for my sister", "f"), ("valid", "", "g"), ("valid", None, "h"),
+    ]  # fmt: skip
+    reviews = pl.DataFrame(rows, schema=["split", "context", "text"], orient="row")
+    told = with_told_contexts(reviews, Settings())["context"].to_list()
+    assert told == [" Work", "work", "date", "date", None, "WORK", None, None, None]
+    asked_for = reviews.with_columns(context=pl.col("text"))
+    assert with_told_contexts(asked_for, Settings())["context"].null_count() == len(rows)
+    reads = Settings(recommendation={"context_from": "review_text"})
+    found = with_told_contexts(reviews, reads)["context"].to_list()
+    assert found == ["a", "b", "c", None, "d", "e", "f", "g", "h"]

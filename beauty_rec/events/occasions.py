@@ -2,6 +2,9 @@
 
 import polars as pl
 
+from beauty_rec.events.folds import with_context
+from beauty_rec.settings import Settings
+
 MOST = 200
 """Occasions that are told apart: the most frequent ones."""
 
@@ -25,3 +28,21 @@ def occasions(events: pl.DataFrame) -> list[str]:
         return []
     frequent = counts.sort("events", "context", descending=[True, False])["context"]
     return sorted(frequent.head(MOST))
+
+
+def with_told_contexts(reviews: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the reviews with the contexts that a user tower is told.
+
+    They are the occasions of train. Any other text is one of the shopper's own, which the sources
+    that read texts look for; a tower that learned from such would be asked without them. Where an
+    event's own text stands for its context it is told every one.
+
+    Args:
+        reviews: rows of ``split_reviews``, those of train among them.
+        settings: of the run.
+    """
+    reviews = with_context(reviews, settings)
+    if settings.reads_texts:
+        return reviews
+    known = said_in(reviews).is_in(occasions(reviews.filter(split="train")))
+    return reviews.with_columns(context=pl.when(known).then(pl.col("context")))
