@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli import load_settings
@@ -42,6 +43,14 @@ def test_given_beats_environment_beats_memory_beats_preset(
     assert settings.fine_tune.epochs == 7
     assert settings.fine_tune.batch_size == 8
     assert settings.encoder.model == "BAAI/bge-m3"
+
+
+@pytest.mark.parametrize(
+    "group", ["item_tower", "user_tower", "ranking", "fine_tune", "evaluation", "sample"]
+)
+def test_a_negative_seed_is_refused_before_anything_is_drawn(group: str) -> None:
+    with pytest.raises(ValidationError, match="seed"):
+        Settings.model_validate({group: {"seed": -1}})
 
 
 def test_what_was_told_is_remembered(tmp_path: Path) -> None:

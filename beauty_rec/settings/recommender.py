@@ -64,7 +64,7 @@ class ItemTowerSettings(Group):
     collapse_cosine: float = Field(
         0.95, gt=0, le=1, description="a larger mean cosine of different items is a collapse"
     )
-    seed: int = Field(13, description="of every random draw")
+    seed: int = Field(13, ge=0, description="of every random draw")
 
     _anywhere = field_validator("title_encoder")(folder_or_name)
 
@@ -135,7 +135,7 @@ class UserTowerSettings(Group):
         min_length=1,
         description="of the cosine with the history's tower vectors; the best on valid is kept",
     )
-    seed: int = Field(13, description="of every random draw")
+    seed: int = Field(13, ge=0, description="of every random draw")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "UserTowerSettings":
@@ -271,7 +271,7 @@ class RankingSettings(Group):
     weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
     epochs: int = Field(30, ge=0, description="passes over the examples, at most")
     patience: int = Field(3, ge=1, description="epochs without a lower valid log loss")
-    seed: int = Field(13, description="of every random draw")
+    seed: int = Field(13, ge=0, description="of every random draw")
 
 
 class ListSettings(Group):
@@ -304,4 +304,4 @@ class EvaluationSettings(Group):
         500, ge=1, description="per split, asked in keywords: a second look, for which some will do"
     )
     bootstrap_samples: int = Field(1_000, ge=100, description="of the intervals")
-    seed: int = Field(13, description="of every random draw but those of the tests")
+    seed: int = Field(13, ge=0, description="of every random draw but those of the tests")

@@ -95,7 +95,7 @@ class FineTuneSettings(Group):
     processes: int = Field(
         1, ge=1, le=64, description="that train together, each on a GPU of its own or all on CPUs"
     )
-    seed: int = Field(13, description="of every random draw")
+    seed: int = Field(13, ge=0, description="of every random draw")
 
     @model_validator(mode="after")
     def _agree(self) -> "FineTuneSettings":
