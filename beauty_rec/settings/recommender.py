@@ -110,11 +110,16 @@ class UserTowerSettings(Group):
     batch_size: int = Field(256, ge=2, description="events")
     learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
     weight_decay: float = Field(1e-3, ge=0, description="of AdamW")
-    patience: int = Field(2, ge=1, description="epochs without a better valid Recall@100")
+    patience: int = Field(2, ge=1, description="epochs without a better valid Recall@candidates")
     max_valid_queries: int = Field(
         20_000, ge=1, description="drawn by the seed; fewer where there are many items"
     )
-    candidates: int = Field(100, ge=1, description="items found for an event")
+    candidates: int = Field(
+        100,
+        ge=1,
+        description="the k of the valid Recall@k that stops the training and chooses the weights; "
+        "how many items are found is ranking.depth",
+    )
     text_weights: tuple[Weight, ...] = Field(
         (0, 2, 5, 10, 20, 40, 80),
         min_length=1,

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from beauty_rec.artifacts import Vectors
 from beauty_rec.orchestration.assets.raw import hidden_items_file
 from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
-from beauty_rec.orchestration.catalogue.trainings import epochs_metadata
+from beauty_rec.orchestration.catalogue.trainings import epochs_metadata, user_tower_metadata
 from beauty_rec.orchestration.checks import verdicts
 from beauty_rec.orchestration.checks.make import facts_check, vector_checks
 from beauty_rec.orchestration.stage.embedding import KeptQueries
@@ -214,26 +213,7 @@ def user_tower(
         device_of(settings.encoder.device),
         Path(store.scratch),
     )
-    reached: dict[str, Any] = {}
-    if log["valid_recall"] is not None:
-        reached["valid recall@100"] = float(log["valid_recall"])
-    context.add_asset_metadata(
-        epochs_metadata(
-            "User tower",
-            log["epochs"],
-            ("loss", "valid_recall", "valid recall@100"),
-            settings.user_tower,
-            parameters=log["parameters"],
-            train_events=log["train_events"],
-            best_epoch=log["best_epoch"],
-            text_weight=float(log["text_weight"]),
-            past_weight=float(log["past_weight"]),
-            past_text_weight=float(log["past_text_weight"]),
-            newcomer_weight=float(log["newcomer_weight"]),
-            columns=", ".join(log["columns"]),
-            **reached,
-        )
-    )
+    context.add_asset_metadata(user_tower_metadata(log, settings.user_tower))
     return target
 
 

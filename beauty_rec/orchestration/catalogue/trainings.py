@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from beauty_rec.orchestration.catalogue.markdown import image_markdown
+from beauty_rec.settings import UserTowerSettings
 
 if TYPE_CHECKING:
     from beauty_rec.ranking.transfer import TransferTrial
@@ -75,6 +76,19 @@ def epochs_metadata(
         found["training"] = dg.MetadataValue.md(image_markdown("Training", plot))
     found["model_card"] = dg.MetadataValue.md(model_card(name, epochs, hyper_parameters, facts))
     return found
+
+
+def user_tower_metadata(log: Mapping[str, Any], settings: UserTowerSettings) -> dict[str, Any]:
+    """Return what :func:`epochs_metadata` says of the log of a user tower's training."""
+    recall = f"recall@{settings.candidates}"
+    figures: dict[str, Any] = {name: log[name] for name in ("parameters", "train_events")}
+    figures |= {"best_epoch": log["best_epoch"], "columns": ", ".join(log["columns"])}
+    for name in ("text_weight", "past_weight", "past_text_weight", "newcomer_weight"):
+        figures[name] = float(log[name])
+    if log["valid_recall"] is not None:
+        figures[f"valid {recall}"] = float(log["valid_recall"])
+    shown = ("loss", f"valid_{recall}")
+    return epochs_metadata("User tower", log["epochs"], shown, settings, **figures)
 
 
 def transfer_metadata(trial: "TransferTrial | None") -> dict[str, Any]:

@@ -75,7 +75,8 @@ def train_user_tower(
             temporary files.
 
     Returns:
-        ``epochs``: loss, valid_recall@100, seconds of each; ``best_epoch``; the chosen weights;
+        ``epochs``: loss, valid_recall@k (k: ``settings.candidates``), seconds of each;
+        ``best_epoch``; the chosen weights; ``valid_recall`` with them;
         ``popularity``, the best such column on valid, and ``popularity_recall``, which epoch 0 is;
         ``columns``, ``parameters``, ``train_events``, ``as_of_ms``.
 
