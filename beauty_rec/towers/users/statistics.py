@@ -18,8 +18,8 @@ from beauty_rec.settings import UserTowerSettings
 
 YEAR_DAYS = 365.2425
 MONTHS = 12
-STRAIGHT = 6.0
-"""Standard deviations up to which a column is as it is: a count's tail must not rule the score."""
+LIMIT = 6.0
+"""Standard deviations kept of a column: a tail must not rule the score."""
 FLOOR = 0.3
 """Events that a logarithm of a count starts from."""
 
@@ -97,12 +97,12 @@ class StatisticsSpec:
             as_of_ms: Unix milliseconds; later events do not count.
         """
         found = np.empty((len(events.item_ids), len(self.mean)), np.float32)
-        start = 0
+        start, counts = 0, len(self.half_lives_days)
         for block in self.blocks(events, rows, people, as_of_ms):
             part = slice(start, start + block.shape[1])
             block -= np.array(self.mean[part])
             block /= np.array(self.deviation[part])
-            found[:, part] = bent(block)
+            found[:, part] = _limited(block, max(0, counts - start))
             start = part.stop
         return found
 
@@ -120,7 +120,7 @@ class StatisticsSpec:
         found[counts + 3 : counts + 3 + lifts] = 0
         found[len(found) - 1 - tags : len(found) - 1] = 0
         scaled = (found - np.array(self.mean)) / np.array(self.deviation)
-        return bent(scaled).astype(np.float32)
+        return _limited(scaled, counts).astype(np.float32)
 
     def blocks(
         self,
@@ -167,15 +167,19 @@ class StatisticsSpec:
         return cls(**kept)
 
 
-def bent(scaled: Floats) -> Floats:
-    """Return z-scores whose tails, beyond :data:`STRAIGHT`, grow by their logarithm alone.
+def _limited(scaled: Floats, counts: int) -> Floats:
+    """Return z-scores cut at :data:`LIMIT`; those of the first ``counts`` columns keep their order.
 
-    They keep their order. Where most items never sell, a deviation is so small that hundreds of
-    best sellers lie beyond any number of them: cut there, they would all be equal.
+    Where most items never sell, the deviation of a count is so small that hundreds of best sellers
+    lie beyond any limit: cut there, they would all be equal. A lift as far off is of an event or
+    two, and says no more than that it is far.
+
+    >>> _limited(np.array([[3.0, 60.0, 60.0]]), 2).round(2).tolist()
+    [[3.0, 10.01, 6.0]]
     """
-    found, far = scaled.copy(), np.abs(scaled) > STRAIGHT
-    tail = scaled[far]
-    found[far] = np.copysign(STRAIGHT + np.log1p(np.abs(tail) - STRAIGHT), tail)
+    found = np.clip(scaled, -LIMIT, LIMIT)
+    beyond = np.maximum(np.abs(scaled[..., :counts]) - LIMIT, 0)
+    found[..., :counts] += np.copysign(np.log1p(beyond), scaled[..., :counts])
     return found
 
 

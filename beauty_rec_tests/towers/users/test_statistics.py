@@ -102,7 +102,7 @@ def test_the_best_of_many_items_that_hardly_sell_keep_their_order(small: UserTow
     found = spec.at(events, rows, nobody, 10**12)
     beyond = np.abs(raw - spec.mean) > 6 * np.array(spec.deviation)
     assert beyond[:, 0].sum() > best, "what sells at all"
-    for column in range(raw.shape[1]):
+    for column in range(2):  # the rest are shares of few events: cut
         order = np.argsort(-raw[:, column], kind="stable")[:best]
         steps = np.diff(found[order, column].astype(np.float64))
         apart = np.diff(raw[order, column]) < -1e-4
@@ -111,6 +111,7 @@ def test_the_best_of_many_items_that_hardly_sell_keep_their_order(small: UserTow
     scaled = (raw - spec.mean) / np.array(spec.deviation)
     assert found[~beyond].tobytes() == scaled[~beyond].astype(np.float32).tobytes()
     assert np.abs(found).max() < 12
+    assert np.abs(found[:, 2:]).max() <= 6
 
 
 def test_no_event_at_all_is_finite(
