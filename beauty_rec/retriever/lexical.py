@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from beauty_rec.artifacts import atomic_path
-from beauty_rec.retriever.words import words_of
+from beauty_rec.retriever.words import numbered, words_of
 
 K1, B = 1.5, 0.75
 
@@ -58,27 +58,22 @@ class LexicalIndex:
         cls, ids: Sequence[str], texts: Sequence[str], *, pairs: bool = False
     ) -> "LexicalIndex":
         """Index ``texts``, of the items ``ids``; a text may be empty."""
-        tokens = words_of(texts, pairs)
-        lengths = [len(words) for words in tokens]
-        if not any(lengths):
+        words, rows, numbers = numbered(texts, pairs)
+        size = len(texts)
+        if not words:
             empty = np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
-            return cls(list(ids), {}, *empty, 1.0, len(lengths), {}, pairs)
-        # Numbered by us: the package numbers a set, whose order is another in every process.
-        words = {word: number for number, word in enumerate(sorted({w for t in tokens for w in t}))}
-        index = bm25s.BM25(k1=K1, b=B)
-        numbered = [[words[word] for word in text] for text in tokens]
-        index.index((numbered, words), create_empty_token=False, show_progress=False)
-        return cls(
-            list(ids),
-            words,
-            np.asarray(index.scores["indptr"], dtype=np.int64),
-            np.asarray(index.scores["indices"], dtype=np.int32),
-            np.asarray(index.scores["data"], dtype=np.float32),
-            float(np.mean(lengths)),
-            len(lengths),
-            {},
-            pairs,
-        )
+            return cls(list(ids), {}, *empty, 1.0, size, {}, pairs)
+        lengths = np.bincount(rows, minlength=size)
+        mean_length = float(lengths.mean())
+        posted, counts = np.unique(numbers * size + rows, return_counts=True)
+        numbers, rows = np.divmod(posted, size)
+        start = np.append(0, np.cumsum(np.bincount(numbers, minlength=len(words))))
+        scale = K1 * (1 - B + B * lengths / mean_length)
+        shares = counts / (scale[rows] + counts)
+        idf = _idf(size, start).astype(np.float32)
+        data = (idf[numbers] * shares).astype(np.float32)
+        rows = rows.astype(np.int32)
+        return cls(list(ids), words, start, rows, data, mean_length, size, {}, pairs)
 
     def scores(self, queries: Sequence[str], *, room: int = 0) -> NDArray[np.float32]:
         """Return float32 ``[Q, N + room]``; 0 where query and text share no word."""
@@ -113,12 +108,7 @@ class LexicalIndex:
 
     @cached_property
     def _idf(self) -> NDArray[np.float64]:
-        """``log(1 + (N - n + 0.5) / (n + 0.5))`` of each word, n texts of N having it.
-
-        The last is that of all words which no text had.
-        """
-        having = np.append(np.diff(self.start), 0)
-        return np.asarray(np.log(1 + (self.size - having + 0.5) / (having + 0.5)))
+        return _idf(self.size, self.start)
 
     def save(self, folder: Path) -> None:
         """Write ``words.json``, ``ids.json`` and the postings as ``.npy``, atomically."""
@@ -157,3 +147,12 @@ class LexicalIndex:
             {},
             facts.get("pairs", False),
         )
+
+
+def _idf(size: int, start: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return ``log(1 + (N - n + 0.5) / (n + 0.5))`` of each word, n texts of N having it.
+
+    The last is that of all words which no text had.
+    """
+    having = np.append(np.diff(start), 0)
+    return np.asarray(np.log(1 + (size - having + 0.5) / (having + 0.5)))

@@ -6,11 +6,13 @@ every two neighbouring characters are a word, as in Lucene's CJK analysis.
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import bm25s
+import numpy as np
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN
+from numpy.typing import NDArray
 
 WORD = r"(?u)\b\w\w+\b|(?<![\w'’])[^\W\d_](?!\w)"
 """A single letter tells a vitamin C from an E; what follows an apostrophe tells nothing."""
@@ -38,15 +40,46 @@ def words_of(texts: Sequence[str], pairs: bool) -> list[list[str]]:
 
 def stems(texts: Sequence[str]) -> list[list[str]]:
     """Return the stems of the words of each text, stop words left out."""
-    found: list[list[str]] = bm25s.tokenize(
+    numbers, known = _stemmed(texts)
+    names = {number: stem for stem, number in known.items()}
+    return [[names[number] for number in text] for text in numbers]
+
+
+def numbered(
+    texts: Sequence[str], pairs: bool
+) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the words of :func:`words_of`, numbered as they sort, and each that stands in a text.
+
+    The latter as (text, word), two int64 arrays; words in no order.
+    """
+    numbers, known = _stemmed(texts)
+    names = sorted(known, key=known.__getitem__)
+    lengths = np.fromiter(map(len, numbers), np.int64, len(numbers))
+    found = np.fromiter(chain.from_iterable(numbers), np.int64, lengths.sum())
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    if pairs:
+        first = np.flatnonzero(rows[1:] == rows[:-1])
+        both = found[first] * len(names) + found[first + 1]
+        kinds, kind = np.unique(both, return_inverse=True)
+        found, rows = np.append(found, len(names) + kind), np.append(rows, rows[first])
+        ones, others = (half.tolist() for half in np.divmod(kinds, max(1, len(names))))
+        names += [f"{names[one]} {names[next_]}" for one, next_ in zip(ones, others, strict=True)]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    place = np.empty(len(names), np.int64)
+    place[order] = np.arange(len(names))
+    return {names[at]: number for number, at in enumerate(order)}, rows, place[found]
+
+
+def _stemmed(texts: Sequence[str]) -> tuple[list[list[int]], dict[str, int]]:
+    """Return :func:`stems` as numbers, which are others in every process, and their numbering."""
+    found = bm25s.tokenize(
         [text if text.isascii() else UNSPACED.sub(_spaced, text) for text in texts],
         token_pattern=WORD,
         stopwords=STOP_WORDS,
         stemmer=Stemmer.Stemmer("english"),
-        return_ids=False,
         show_progress=False,
     )
-    return found
+    return found.ids, found.vocab
 
 
 def _spaced(run: re.Match[str]) -> str:

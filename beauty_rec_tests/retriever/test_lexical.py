@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from beauty_rec.retriever.lexical import K1, B, LexicalIndex
-from beauty_rec.retriever.words import stems
+from beauty_rec.retriever.words import stems, words_of
 
 WORDS = [
     "rose",
@@ -51,6 +51,18 @@ def test_scores_are_those_of_the_library() -> None:
         np.testing.assert_allclose(scores, wanted, rtol=1e-5, atol=1e-6)
     assert not found[2:4].any()
     assert not found[:, -2:].any()  # an empty text, and one of stop words
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_postings_are_those_of_the_library(pairs: bool) -> None:
+    index = LexicalIndex.build(IDS, TEXTS, pairs=pairs)
+    numbered = [[index.words[word] for word in said] for said in words_of(TEXTS, pairs)]
+    library = bm25s.BM25(k1=K1, b=B)
+    library.index((numbered, index.words), create_empty_token=False, show_progress=False)
+    for name, found in (("indptr", index.start), ("indices", index.rows), ("data", index.data)):
+        np.testing.assert_array_equal(found, library.scores[name])
+    assert index.mean_length == np.mean([len(said) for said in numbered])
+    assert [index.start.dtype, index.rows.dtype, index.data.dtype] == ["int64", "int32", "float32"]
 
 
 def test_a_text_that_comes_later_scores_as_if_it_had_been_there() -> None:
