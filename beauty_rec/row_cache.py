@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import atomic_path, content_hash, link_or_copy, write_text_atomic
 
@@ -23,6 +25,9 @@ Reuse = Callable[[pl.Series, Callable[[list[int]], pl.DataFrame]], pl.DataFrame]
 """Keys of rows, and what computes some of them: → one row for each key, in order."""
 KEY, MAKER, UNUSED = "reuse_key", "reuse_maker", "reuse_unused"
 _FILE, _ROW = "reuse_file", "reuse_row"
+_HASH, _CHECK = "reuse_hash", "reuse_check"
+ROW_GROUP = 8_192
+"""Rows of a file that are read together: a batch's are a few of them."""
 KEEP_UNUSED = 3
 """Times that a file is written anew with a row that was not asked for, before it is dropped."""
 
@@ -115,9 +120,11 @@ class ReusedRows:
                     if path == self._path:
                         self._own = self._files[-1]
         self._old = len(self._files)
-        empty = pl.DataFrame(schema={KEY: pl.String, _FILE: pl.UInt32, _ROW: pl.UInt32})
-        known = [empty, *(self._keys(number) for number in range(self._old))]
-        self._known = Places(pl.concat(known).unique(KEY, keep="first", maintain_order=True))
+        self._taken = [self._none_of(number) for number in range(self._old)]
+        self._known = Places()
+        # Where several have a row, its own file's is the one that is taken.
+        for number in sorted(range(self._old), key=lambda n: self._files[n] == self._own):
+            self._known.add(self._keys(number))
 
     def __enter__(self) -> "ReusedRows":
         return self
@@ -144,7 +151,7 @@ class ReusedRows:
             pl.lit(self._maker).alias(MAKER),
             pl.lit(0, dtype=pl.Int32).alias(UNUSED),
         )
-        wanted = places.drop_nulls(_FILE).unique(KEY)
+        wanted = places.drop_nulls(_FILE).unique([_FILE, _ROW], maintain_order=True)
         kept = [
             self._read(int(number), part[_ROW]).select(computed.columns)
             for (number,), part in wanted.partition_by(_FILE, as_dict=True).items()
@@ -167,39 +174,51 @@ class ReusedRows:
         part = pl.scan_parquet(self._files[number], glob=False).slice(first, last - first + 1)
         return part.collect()[rows.cast(pl.Int64) - first]
 
+    def _none_of(self, number: int) -> NDArray[np.bool_]:
+        """Return a mark for each row of a file: that it is written again already."""
+        rows = pl.scan_parquet(self._files[number], glob=False).select(pl.len()).collect().item()
+        return np.zeros(rows, np.bool_)
+
     def _keep(self, rows: pl.DataFrame, computed: pl.DataFrame, wanted: pl.DataFrame) -> None:
-        """Write the rows that are not written yet; those that are not worth it stay unknown."""
-        written = wanted.filter(pl.col(_FILE) >= self._old)
-        rows = rows.join(written, on=KEY, how="anti", maintain_order="left")
+        """Write the rows that are not written yet; those that are not worth it stay unknown.
+
+        Those of before keep their places until the end.
+        """
+        written = [wanted.filter(pl.col(_FILE) >= self._old).select(KEY)]
+        for (number,), part in wanted.partition_by(_FILE, as_dict=True).items():
+            if number < self._old:
+                places = part[_ROW].to_numpy()
+                written.append(part.filter(self._taken[number][places]).select(KEY))
+                self._taken[number][places] = True
         if self._worth_keeping is not None:
-            worthless = computed.filter(~self._worth_keeping)
-            rows = rows.join(worthless, on=KEY, how="anti", maintain_order="left")
+            written.append(computed.filter(~self._worth_keeping).select(KEY))
+        rows = rows.join(pl.concat(written), on=KEY, how="anti", maintain_order="left")
         self._files.append(Path(self._drafts.name) / f"{len(self._files):06d}.parquet")
         rows = rows.with_columns(pl.lit(0, dtype=pl.Int32).alias(UNUSED))
         rows.write_parquet(self._files[-1], compression="lz4")
-        own = (
-            rows.select(KEY)
-            .with_row_index(_ROW)
-            .select(
+        own = rows.with_row_index(_ROW).join(computed, on=KEY, how="semi")
+        self._known.add(
+            own.select(
                 KEY,
                 pl.lit(len(self._files) - 1, dtype=pl.UInt32).alias(_FILE),
                 pl.col(_ROW).cast(pl.UInt32),
             )
         )
-        self._known.add(own)
 
     def _write(self) -> None:
         """Write the file anew: the rows of this time, then those that may be asked for again."""
         parts = [pl.scan_parquet(path, glob=False) for path in self._files[self._old :]]
         if self._own is not None and parts:
-            used = pl.concat(parts, how="diagonal").select(KEY)
-            left = pl.scan_parquet(self._own, glob=False).filter(pl.col(MAKER) == self._maker)
-            left = left.join(used, on=KEY, how="anti").with_columns(pl.col(UNUSED) + 1)
-            parts.append(left.filter(pl.col(UNUSED) <= KEEP_UNUSED))
+            left = pl.Series(~self._taken[self._files.index(self._own)]).arg_true()
+            rows = pl.scan_parquet(self._own, glob=False, row_index_name=_ROW)
+            rows = rows.filter(pl.col(_ROW).is_in(left.implode()), pl.col(MAKER) == self._maker)
+            rows = rows.drop(_ROW).with_columns(pl.col(UNUSED) + 1)
+            parts.append(rows.filter(pl.col(UNUSED) <= KEEP_UNUSED))
         if not parts:
             return
         made = Path(self._drafts.name) / "new.parquet"
-        pl.concat(parts, how="diagonal").sink_parquet(made, compression="zstd")
+        whole = pl.concat(parts, how="diagonal")
+        whole.sink_parquet(made, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
         with _turn(self._path.parent, fcntl.LOCK_EX):
             with atomic_path(self._path) as draft:
                 made.replace(draft)
@@ -210,37 +229,48 @@ class Places:
     """Where rows stand, by key: a file, and a row in it.
 
     Sorted runs, merged as they grow: to look some keys up, or to add some, takes no pass over all
-    that are known (a log-structured merge, O'Neil et al. 1996).
+    that are known (a log-structured merge, O'Neil et al. 1996). Of a key two hashes are kept, by
+    the first of which it is found: numbers are sorted and compared in less time than texts.
     """
 
-    def __init__(self, rows: pl.DataFrame) -> None:
-        """Args: rows: ``reuse_key``, ``reuse_file``, ``reuse_row``; each key once."""
+    def __init__(self) -> None:
         self._runs: list[pl.DataFrame] = []
-        self.add(rows)
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Take further rows in; they take the place of those of the same keys."""
+        """Take rows in; they take the place of those of the same keys.
+
+        Args:
+            rows: ``reuse_key``, ``reuse_file``, ``reuse_row``; each key once.
+        """
         if not rows.height:
             return
-        self._runs.append(rows.sort(KEY).rechunk())
+        self._runs.append(_hashed(rows).drop(KEY).sort(_HASH).rechunk())
         while len(self._runs) > 1 and self._runs[-2].height < 2 * self._runs[-1].height:
-            later = self._runs.pop()
-            earlier = self._runs.pop().join(later, on=KEY, how="anti", maintain_order="left")
-            self._runs.append(earlier.merge_sorted(later, KEY).rechunk())
+            later, earlier = self._runs.pop(), self._runs.pop()
+            earlier = earlier.join(later, on=[_HASH, _CHECK], how="anti", maintain_order="left")
+            self._runs.append(earlier.merge_sorted(later, _HASH).rechunk())
 
     def of(self, keys: pl.Series) -> pl.DataFrame:
         """Return the keys, in their order, with the place of each; null for an unknown one."""
-        found = pl.DataFrame({KEY: keys}, schema={KEY: pl.String}).with_columns(
-            pl.lit(None, dtype=pl.UInt32).alias(_FILE), pl.lit(None, dtype=pl.UInt32).alias(_ROW)
+        asked = _hashed(pl.DataFrame({KEY: keys}, schema={KEY: pl.String}))
+        found = asked.select(
+            KEY,
+            pl.lit(None, dtype=pl.UInt32).alias(_FILE),
+            pl.lit(None, dtype=pl.UInt32).alias(_ROW),
         )
-        keys = found[KEY]
         for run in self._runs:
-            nearest = run[run[KEY].search_sorted(keys, "left").clip(0, run.height - 1)]
-            known = nearest[KEY] == keys
+            nearest = run[run[_HASH].search_sorted(asked[_HASH], "left").clip(0, run.height - 1)]
+            known = (nearest[_HASH] == asked[_HASH]) & (nearest[_CHECK] == asked[_CHECK])
             found = found.with_columns(
                 nearest[name].zip_with(known, found[name]) for name in (_FILE, _ROW)
             )
         return found
+
+
+def _hashed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with the hashes of their keys, which are others in other versions of Polars."""
+    key = pl.col(KEY)
+    return rows.with_columns(key.hash(0).alias(_HASH), key.hash(1).alias(_CHECK))
 
 
 @contextmanager

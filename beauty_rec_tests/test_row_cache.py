@@ -200,7 +200,7 @@ def test_places_are_those_of_a_dictionary() -> None:
     draw = np.random.default_rng(1)
     schema = {"reuse_key": pl.String, "reuse_file": pl.UInt32, "reuse_row": pl.UInt32}
     wanted: dict[str, tuple[int, int]] = {}
-    places = Places(pl.DataFrame(schema=schema))
+    places = Places()
     for file in range(40):
         keys = [f"{key:03x}" for key in draw.choice(4_000, draw.integers(60), replace=False)]
         rows = range(len(keys))
