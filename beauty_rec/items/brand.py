@@ -7,10 +7,10 @@ the names that other titles begin with.
 Names are compared by their stems ("Burt's Bees" is "Burts Bee"), and told as they are written.
 """
 
-import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from beauty_rec.items.phrase_finder import words
 from beauty_rec.keywords.schema import normalise
@@ -40,15 +40,13 @@ def find_brands(clues: Sequence[BrandClues], common: set[str]) -> list[str | Non
         clues: one per item.
         common: words that no brand is made of alone (the lexicon's single words).
     """
-    titles = [list(map(sys.intern, words(clue.title))) for clue in clues]  # one copy of a word
-    written: dict[tuple[str, ...], Counter[str]] = {}
-    stated: list[list[tuple[str, ...]]] = []
-    for clue in clues:
-        stated.append([])
-        for raw in clue.stated:
-            if len(raw) <= MAX_BRAND_CHARS and (name := tuple(words(raw))):
-                stated[-1].append(name)
-                written.setdefault(name, Counter())[normalise(raw)] += 1
+    titles = [words(clue.title) for clue in clues]
+    said = Counter(raw for clue in clues for raw in clue.stated)  # most names are of many items
+    named = {raw: tuple(words(raw)) for raw in said if len(raw) <= MAX_BRAND_CHARS}
+    stated = [[name for raw in clue.stated if (name := named.get(raw))] for clue in clues]
+    written: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for raw, name in named.items():
+        written[name][normalise(raw)] += said[raw]
     given: Counter[tuple[str, ...]] = Counter()
     confirmed: Counter[tuple[str, ...]] = Counter()
     for title, names in zip(titles, stated, strict=True):
@@ -62,7 +60,7 @@ def find_brands(clues: Sequence[BrandClues], common: set[str]) -> list[str | Non
     ]
     for clue, found in zip(clues, chosen, strict=True):
         if found is not None and found not in given:
-            written.setdefault(found, Counter())[_as_written(clue.title, found)] += 1
+            written[found][_as_written(clue.title, found)] += 1
     best = {n: min(forms, key=lambda form: (-forms[form], form)) for n, forms in written.items()}
     return [None if found is None else best[found] for found in chosen]
 
@@ -107,23 +105,32 @@ def _is_short(name: tuple[str, ...]) -> bool:
 
 def _stands_in(name: tuple[str, ...], title: list[str]) -> bool:
     size = len(name)
-    return any(tuple(title[i : i + size]) == name for i in range(len(title) - size + 1))
+    return name[0] in title and any(
+        tuple(title[i : i + size]) == name for i in range(len(title) - size + 1)
+    )
 
 
 def _leading_names(titles: list[list[str]], common: set[str]) -> set[tuple[str, ...]]:
     """Return names that at least two titles begin with and few hold elsewhere."""
-    anywhere = Counter(word for title in titles for word in set(title))
+    anywhere = Counter(chain.from_iterable(map(set, titles)))
     first = Counter(title[0] for title in titles if title)
-    longer: dict[str, Counter[tuple[str, ...]]] = {}
+    leads = {
+        word: count
+        for word, count in first.items()
+        if count >= 2
+        and word not in common
+        and not word.isdigit()
+        and count >= 0.8 * anywhere[word]
+    }
+    longer: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for title in titles:
-        for size in range(2, min(MAX_BRAND_WORDS, len(title)) + 1):
-            longer.setdefault(title[0], Counter())[tuple(title[:size])] += 1
+        if title and title[0] in leads:
+            for size in range(2, min(MAX_BRAND_WORDS, len(title)) + 1):
+                longer[title[0]][tuple(title[:size])] += 1
     names = set()
-    for word, count in first.items():
-        if count < 2 or word in common or word.isdigit() or count < 0.8 * anywhere[word]:
-            continue
+    for word, count in leads.items():
         name: tuple[str, ...] = (word,)
-        for lead, carried in sorted(longer.get(word, Counter()).items(), key=lambda x: len(x[0])):
+        for lead, carried in sorted(longer[word].items(), key=lambda x: len(x[0])):
             # A longer name is the name when all but few of its titles carry it.
             known = lead[-1] in common and len(lead[-1]) > 1
             if lead[:-1] == name and carried >= 0.9 * count and not known:

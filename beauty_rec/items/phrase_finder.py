@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _LATIN = "a-z0-9ß-öø-ɏ"
 _MARKED = "\u0900-\u0963\u0966-\u0eff\u1780-\u17d3"
@@ -32,6 +33,7 @@ def words(text: str) -> list[str]:
     return [_singular(word) for word in _WORD.findall(text)]
 
 
+@lru_cache(maxsize=1 << 16)  # texts repeat their words
 def _singular(word: str) -> str:
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
