@@ -38,41 +38,37 @@ def telling_keywords(
 
     Twice over all of them: what all items say is held against what each one says.
     """
-    if keywords is None:
-        return telling(pl.DataFrame(schema=_EVIDENCE), settings)
-    said, asked = keywords.lazy(), reviews.select("review_id")
-    said = said.select("review_id", "parent_asin", *KEYWORD_FIELDS)
-    none = pl.Series([], dtype=pl.String)
-    ranges = list(item_ranges(none, said))
-    totals, events = pl.DataFrame(schema={"value": pl.String, "total": pl.Int64}), 0
-    for within in ranges:
-        own = _keyword_evidence(said.filter(within).collect(), asked)
-        counted = own.group_by("value").agg(total=pl.col("n").sum().cast(pl.Int64))
-        totals = pl.concat([totals, counted]).group_by("value").agg(pl.col("total").sum())
-        events += int(own.unique("parent_asin")["events"].cast(pl.Int64).sum())
-    share = totals.select("value", q=pl.col("total") / max(1, events))
     parts = [telling(pl.DataFrame(schema=_EVIDENCE), settings)]
-    for within in ranges:
-        own = _keyword_evidence(said.filter(within).collect(), asked)
+    if keywords is None:
+        return parts[0]
+    said = _distinct_keywords(keywords.lazy(), reviews.select("review_id"))
+    events = said.select(pl.len()).collect(engine="streaming").item()
+    totals = said.explode("value").group_by("value").agg(total=pl.len())
+    share = totals.select("value", q=pl.col("total") / max(1, events)).collect(engine="streaming")
+    for within in item_ranges(pl.Series([], dtype=pl.String), keywords.lazy()):
+        own = _keyword_evidence(said.filter(within).collect())
         parts.append(_kept(own.join(share, on="value", how="left"), settings))
     return pl.concat(parts)
 
 
-def _keyword_evidence(keywords: pl.DataFrame, reviews: pl.DataFrame) -> pl.DataFrame:
+def _distinct_keywords(keywords: pl.LazyFrame, reviews: pl.DataFrame) -> pl.LazyFrame:
+    """Return (parent_asin, value list[str]): what each of some reviews says, if it says any."""
+    nothing = pl.lit([], dtype=pl.List(pl.String))
+    said = pl.concat_list(pl.col(field).fill_null(nothing) for field in KEYWORD_FIELDS)
+    rows = keywords.join(reviews.lazy(), on="review_id", how="semi")
+    rows = rows.select("parent_asin", value=said.list.drop_nulls().list.unique())
+    return rows.filter(pl.col("value").list.len() > 0)
+
+
+def _keyword_evidence(said: pl.DataFrame) -> pl.DataFrame:
     """Return (parent_asin, field="keywords", value, n, events).
 
     n of an item's reviews have the keyword; ``events`` of them have any.
     """
-    parts = [
-        keywords.select("review_id", "parent_asin", value=field).explode("value")
-        for field in KEYWORD_FIELDS
-    ]
-    rows = pl.concat(parts).drop_nulls("value").unique()
-    rows = rows.join(reviews, on="review_id", how="semi")
-    said = rows.group_by("parent_asin").agg(events=pl.col("review_id").n_unique())
-    counts = _count(rows.with_columns(field=pl.lit("keywords"))).drop("events")
-    counts = counts.join(said, on="parent_asin").cast({"events": pl.UInt32})
-    return counts.select(list(_EVIDENCE)).sort(by=list(_EVIDENCE))
+    events = said.group_by("parent_asin").agg(events=pl.len())
+    counts = said.explode("value").group_by("parent_asin", "value").agg(n=pl.len())
+    counts = counts.with_columns(field=pl.lit("keywords")).join(events, on="parent_asin")
+    return counts.select(list(_EVIDENCE)).cast({"n": pl.UInt32, "events": pl.UInt32})
 
 
 def event_evidence(
@@ -148,9 +144,8 @@ def buyer_labels(profiles: pl.DataFrame, steps: dict[str, float]) -> dict[str, p
         elif name in steps:
             step = steps[name]
             values = own.fill_nan(None)
-            label = pl.Series(
-                [None if v is None else band(v, step) for v in values], dtype=pl.String
-            )
+            bands = {v: band(v, step) for v in values.drop_nulls().unique()}
+            label = pl.Series([bands.get(v) for v in values], dtype=pl.String)
         else:
             continue
         labels[f"buyer_{name}"] = pl.DataFrame({"user_id": profiles["user_id"], "label": label})
@@ -219,4 +214,4 @@ def _count(rows: pl.DataFrame) -> pl.DataFrame:
     counts = rows.group_by("parent_asin", "field", "value").agg(n=pl.len().cast(pl.UInt32))
     counts = counts.with_columns(events=pl.col("n").sum().over("parent_asin", "field"))
     counts = counts.cast({"events": pl.UInt32})
-    return counts.select(list(_EVIDENCE)).sort(by=list(_EVIDENCE))
+    return counts.select(list(_EVIDENCE)).sort("parent_asin", "field", "value")
