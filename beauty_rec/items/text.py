@@ -91,10 +91,10 @@ class ItemTextBuilder:
         if attributes is not None:
             self._summaries = dict(attributes.select("parent_asin", "summary").iter_rows())
         # Not Python lists, which take ten times the room: some millions of keywords are usual.
-        self._said = train_keywords.select(
-            "review_id", "parent_asin", keywords=_all_keywords()
-        ).sort("parent_asin", maintain_order=True)
-        counts = self._said.group_by("parent_asin", maintain_order=True).len()
+        said = train_keywords.select("review_id", "parent_asin", keywords=_all_keywords())
+        said = said.sort("parent_asin", maintain_order=True)
+        self._review_ids, self._said = said["review_id"], said["keywords"].rechunk()
+        counts = said.group_by("parent_asin", maintain_order=True).len()
         ends = counts.with_columns(end=pl.col("len").cum_sum())
         self._ends = {asin: (end, count) for asin, count, end in ends.iter_rows()}
         self._background = background or word_background(train_keywords)
@@ -112,24 +112,21 @@ class ItemTextBuilder:
     def keywords(self, parent_asin: str, without: str | None = None) -> list[str]:
         """Return the item's keywords, most telling first, without those of review ``without``."""
         latest = self._latest(parent_asin, self._settings.max_reviews + 1)  # one may be left out
-        reviews = [
-            keywords
-            for review_id, keywords in latest.select("review_id", "keywords").iter_rows()
-            if review_id != without
-        ]
+        ids, said = (column.slice(*latest).to_list() for column in (self._review_ids, self._said))
+        reviews = [own for name, own in zip(ids, said, strict=True) if name != without]
         ranked = rank_keywords(reviews[-self._settings.max_reviews :], self._background)
         return ranked[: self._settings.max_keywords]
 
     def contents(self, ids: Iterable[str]) -> Iterator[tuple[object, ...]]:
         """Yield what the text of each item depends on, the background apart."""
         for item in ids:
-            said = self._latest(item, self._settings.max_reviews)["keywords"].to_list()
+            said = self._said.slice(*self._latest(item, self._settings.max_reviews)).to_list()
             yield self.title(item), self._summaries.get(item), self._features.get(item), said
 
-    def _latest(self, item: str, most: int) -> pl.DataFrame:
-        """Return what the latest reviews of an item say, at most so many."""
+    def _latest(self, item: str, most: int) -> tuple[int, int]:
+        """Return where the latest reviews of an item stand: the first, and how many, at most."""
         end, count = self._ends.get(item, (0, 0))
-        return self._said[end - min(count, most) : end]
+        return end - min(count, most), min(count, most)
 
     def texts(self, ids: Sequence[str]) -> pl.DataFrame:
         """Return ``title, text, keywords`` of each item; the tokenizer is asked for all at once."""
