@@ -138,9 +138,9 @@ def _changed_copy(
     batch = client.get_max_batch_size()
     for start in range(0, len(change.deletes), batch):
         collection.delete(ids=change.deletes[start : start + batch])
-    for start in range(0, len(change.upserts), batch):
-        part = change.upserts[start : start + batch]
-        collection.upsert(
+    for start in range(0, len(change.adds), batch):
+        part = change.adds[start : start + batch]
+        collection.add(
             ids=[vectors.ids[row] for row in part], embeddings=np.array(vectors.matrix[part])
         )
     client.close()

@@ -1,8 +1,9 @@
 """A new version of a ChromaDB index from the one before: a copy, changed where they differ.
 
 The copy spares building the graph anew, which is most of the work. Each version keeps a digest of
-every entry's vector; what has another digest, is new or is gone is upserted or deleted. The served
-version itself is never written to.
+every entry's vector; what has another digest, is new or is gone is deleted, added or both. To move
+a node, as an upsert does, takes several times as long as to link a new one, since its neighbours
+are linked anew as well. The served version itself is never written to.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ class Entries:
     Attributes:
         settings: it was built with.
         digests: of each entry's vector, by id.
-        changed: entries upserted or deleted since the graph was built as a whole.
+        changed: entries changed, added or deleted since the graph was built as a whole.
     """
 
     settings: dict[str, Any]
@@ -61,10 +62,10 @@ class Entries:
 
 @dataclass(frozen=True)
 class Difference:
-    """Rows to upsert, ids to delete, and the entries afterwards."""
+    """Ids to delete, rows to add then, and the entries afterwards."""
 
-    upserts: list[int]
     deletes: list[str]
+    adds: list[int]
     entries: Entries
 
 
@@ -78,16 +79,17 @@ def difference(old: Entries, wanted: Entries, rows: Sequence[int]) -> Difference
     """
     if old.settings != wanted.settings or not old.digests:
         return None
-    upserts = [
+    adds = [
         row
         for row, (name, digest) in zip(rows, wanted.digests.items(), strict=True)
         if old.digests.get(name) != digest
     ]
-    deletes = [name for name in old.digests if name not in wanted.digests]
-    changed = old.changed + len(upserts) + len(deletes)
+    deletes = [name for name, digest in old.digests.items() if wanted.digests.get(name) != digest]
+    gone = sum(name not in wanted.digests for name in deletes)
+    changed = old.changed + len(adds) + gone
     if changed > LARGEST_CHANGE * len(old.digests):
         return None
-    return Difference(upserts, deletes, Entries(wanted.settings, wanted.digests, changed))
+    return Difference(deletes, adds, Entries(wanted.settings, wanted.digests, changed))
 
 
 def copy_version(served: Path, folder: Path) -> None:

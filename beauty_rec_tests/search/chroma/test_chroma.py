@@ -179,6 +179,9 @@ def test_few_changes_are_made_in_a_copy(tmp_path: Path, monkeypatch: pytest.Monk
         old = index.search(first.matrix[:1], 1)
         assert old.ids[0] != ["item 0"]  # its vector is another now
         assert before.search(first.matrix[:1], 1).ids[0] == ["item 0"]
+        kept = index._collection.get(include=["embeddings"])
+        vectors = dict(zip(kept["ids"], kept["embeddings"], strict=True))
+        np.testing.assert_allclose([vectors[item] for item in second.ids], second.matrix, rtol=1e-6)
 
 
 def test_items_of_one_vector_part_and_meet_in_a_copy(tmp_path: Path) -> None:
