@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import threshold
 
 from beauty_rec.recommender.asks import Asks
-from beauty_rec.recommender.scored import Common, CommonScores, Scored
+from beauty_rec.recommender.scored import Common, CommonScores, Scored, are_in
 from beauty_rec.recommender.sources import AnySource
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.search.near_ties import SLACK, ranked
@@ -18,6 +19,9 @@ from beauty_rec.search.top import leading
 
 Own = torch.Tensor | Scored
 """What a source says of every item to one ask."""
+OTHERS = 4
+"""Of so many places of a source with items that are alike to it one is of its other items: on valid
+of the sample the source finds more than with none for these, and all sources find as much."""
 REFERENCE = 100
 """The candidate of a source that its scale ends with, however many are asked for."""
 
@@ -83,6 +87,7 @@ def find_candidates(
                 [None if block is None else block[row] for block in scores],
                 [None if asked is None else asked[row] for asked in queries],
                 [True if chosen is None else s.name in chosen[number] for s in sources],
+                [getattr(source, "alike", None) for source in sources],
                 space,
                 some.seen[row],
                 hidden,
@@ -159,6 +164,7 @@ def _union(
     given: Sequence[Own | None],
     queries: Sequence[NDArray[np.float32] | None],
     chosen: Sequence[bool],
+    alike: Sequence[NDArray[np.int64] | None],
     space: ItemSpace,
     seen: NDArray[np.int64],
     gone: NDArray[np.int64],
@@ -168,23 +174,29 @@ def _union(
     pinned: Sequence[NDArray[np.int64]],
 ) -> Found:
     hidden = np.sort(np.concatenate([seen, gone]))
-    apart = allowed is not None or bool(pinned)  # what looks at single rows needs all scores
-    scores = [own if own is None else _hidden(own, hidden, dense=apart) for own in given]
+    single = allowed is not None or bool(pinned)  # what looks at single rows needs all scores
+    scores = [own if own is None else _hidden(own, hidden, dense=single) for own in given]
     tops = np.full((len(scores), 2), np.nan, np.float32)
     parts: list[NDArray[np.int64]] = []
     passing = None if allowed is None else np.flatnonzero(allowed)
     for column, own in enumerate(scores):
         if own is None:
             continue
-        most = max(depth, REFERENCE)
-        if isinstance(own, torch.Tensor):
+        most, ties = max(depth, REFERENCE), alike[column]
+        if ties is not None and len(ties):
+            apart = partial(_apart, own, ties, scores, queries, space, hidden)
+            rows, values = apart(REFERENCE, None)
+        elif isinstance(own, torch.Tensor):
             rows, values = _best(own, queries[column], space, most)
         else:
             rows, values = own.best(hidden, most)
         if len(rows):
             tops[column] = values[0], values[:REFERENCE][-1]
         if chosen[column]:
-            if passing is not None and isinstance(own, torch.Tensor):
+            if ties is not None and len(ties):
+                if passing is not None or depth != REFERENCE:
+                    rows, _ = apart(depth, passing)
+            elif passing is not None and isinstance(own, torch.Tensor):
                 rows, _ = _best(own, queries[column], space, depth, passing)
             parts.append(rows[:depth])
     union = _distinct(np.concatenate([np.zeros(0, np.int64), *parts]))
@@ -206,6 +218,37 @@ def _union(
         exact = here if query is None else space.exact(union, query)
         table[:, column] = np.where(np.isfinite(here), exact, np.nan)
     return Found(union, table, tops)
+
+
+def _apart(
+    own: Own,
+    alike: NDArray[np.int64],
+    scores: Sequence[Own | None],
+    queries: Sequence[NDArray[np.float32] | None],
+    space: ItemSpace,
+    hidden: NDArray[np.int64],
+    depth: int,
+    passing: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return rows and scores of a source's best, most of them of the rows that are alike to it.
+
+    These are in the order of the first source that has a query, or of the rows if none has; one
+    place in :data:`OTHERS` is of the other rows. Where either are short, the others fill up.
+    """
+    if isinstance(own, torch.Tensor):
+        every, others = own, own.clone()
+        others[torch.from_numpy(alike)] = -torch.inf
+        rows, values = _best(others, None, space, depth, passing)
+    else:
+        every = own.dense(hidden)
+        rows, values = own.best(hidden, depth)
+    asked = next((column for column, query in enumerate(queries) if query is not None), None)
+    judge, query = (every, None) if asked is None else (scores[asked], queries[asked])
+    assert isinstance(judge, torch.Tensor)
+    among = alike if passing is None else alike[are_in(alike, passing)]
+    ties, _ = _best(judge, query, space, depth - min(len(rows), depth // OTHERS), among)
+    best, left = every[torch.from_numpy(ties)].numpy(), depth - len(ties)
+    return np.concatenate([ties, rows[:left]]), np.concatenate([best, values[:left]])
 
 
 def _distinct(rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -230,7 +273,8 @@ def _common(
 
         def make(number: int = number) -> Common:
             one, depth = asks.part(slice(number, number + 1)), max(depths[number], REFERENCE)
-            return Common(source.scores(one, space)[0], gone, depth)  # type: ignore[union-attr]
+            said = source.scores(one, space)[0]  # type: ignore[union-attr]
+            return Common(said, gone, depth, getattr(source, "alike", None))
 
         key = (source.name, source.key(query))  # type: ignore[union-attr]
         found.append(common.of(key, gone, make))

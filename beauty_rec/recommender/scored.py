@@ -70,12 +70,16 @@ class Few:
 
 
 class Common:
-    """What a source says to all asks of one kind: its best are sought once for all of them."""
+    """What a source says to all asks of one kind: its best are sought once for all of them.
 
-    def __init__(self, scores: Scores, gone: Rows, depth: int) -> None:
+    Rows that are ``alike`` to it are none of these: which of them are good is another's to say.
+    """
+
+    def __init__(self, scores: Scores, gone: Rows, depth: int, alike: Rows | None = None) -> None:
         self._scores = threshold(torch.from_numpy(scores), 0.0, -torch.inf)
+        self._alike = np.zeros(0, np.int64) if alike is None else alike
         seen = self._scores.clone()
-        seen[torch.from_numpy(gone)] = -torch.inf
+        seen[torch.from_numpy(np.concatenate([gone, self._alike]))] = -torch.inf
         self._rows, self._values = leading(seen.numpy(), depth + SLACK + SPARE)
         self._all = len(self._rows) < depth + SLACK + SPARE
         self._usual = depth, _first(self._rows, self._values, depth)
@@ -92,7 +96,9 @@ class Common:
             return self._usual[1]
         if self._all or int(kept.sum()) >= depth + SLACK:
             return _first(self._rows[kept], self._values[kept], depth)
-        rows, values = leading(self.dense(hidden).numpy(), depth + SLACK)
+        every = self.dense(hidden)
+        every[torch.from_numpy(self._alike)] = -torch.inf
+        rows, values = leading(every.numpy(), depth + SLACK)
         return _first(rows, values, depth)
 
     def at(self, rows: Rows) -> Scores:

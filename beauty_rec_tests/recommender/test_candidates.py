@@ -71,14 +71,21 @@ def said(source: AnySource, asks: Asks, space: ItemSpace) -> np.ndarray:
     return scores
 
 
+def parts(near: np.ndarray, rest: np.ndarray, depth: int) -> np.ndarray:
+    """The first of two lists: three quarters of the one, or as many as the other leaves places."""
+    first = near[: depth - min(len(rest), depth // 4)]
+    return np.concatenate([first, rest[: depth - len(first)]])
+
+
 def loop(
     scores: Sequence[np.ndarray],
     hidden: set[int],
     depth: int,
     allowed: np.ndarray | None,
     brings: Sequence[bool],
+    alike: Sequence[set[int]],
 ) -> Found:
-    """Candidates of one ask, by the definition."""
+    """Candidates of one ask, by the definition; the first source is the user tower."""
     union: set[int] = set()
     tops = np.full((len(scores), 2), np.nan, np.float32)
     for column, own in enumerate(scores):
@@ -86,11 +93,17 @@ def loop(
             [row for row in range(len(own)) if row not in hidden and not np.isnan(own[row])],
             dtype=np.int64,
         )
-        order = rows[ranked(own[rows].astype(np.float32), rows)]
-        if len(order):
-            tops[column] = own[order[0]], own[order[:REFERENCE][-1]]
+        tied = np.isin(rows, [*alike[column]])
+        near, rest = (
+            part[ranked(by[part].astype(np.float32), part)]
+            for part, by in ((rows[tied], scores[0]), (rows[~tied], own))
+        )
+        found = parts(near, rest, REFERENCE)
+        if len(found):
+            tops[column] = own[found].max(), own[found].min()
         if brings[column]:
-            union |= set(order[allowed[order]][:depth] if allowed is not None else order[:depth])
+            ok = np.ones(len(own), bool) if allowed is None else allowed
+            union |= {*parts(near[ok[near]], rest[ok[rest]], depth).tolist()}
     rows = np.array(sorted(union), dtype=np.int64)
     return Found(rows, np.stack([own[rows] for own in scores], axis=1).astype(np.float32), tops)
 
@@ -114,6 +127,7 @@ def test_candidates_are_the_best_of_every_source(shop: Snapshot, asks: Asks, dep
             depth,
             allowed[row],
             [name in chosen[row] for name in SOURCES],
+            [{*getattr(source, "alike", np.zeros(0, int)).tolist()} for source in sources],
         )
         assert own.rows.tolist() == wanted.rows.tolist()
         np.testing.assert_allclose(own.scores, wanted.scores, rtol=1e-5, atol=1e-5)
@@ -147,14 +161,48 @@ def test_what_is_kept_between_asks_follows_what_is_gone(shop: Snapshot, asks: As
         assert not set(gone.tolist()) & set(kept.rows.tolist())
 
 
+def arrivals_of(shop: Snapshot, sold: Sequence[int]) -> ArrivalsSource:
+    """The source of new arrivals, where the rows ``sold`` alone have a first event, a day each."""
+    table, space = shop.path.builder.table, shop.space
+    first = np.full_like(table.events.first_ms, np.iinfo(np.int64).max)
+    for day, row in enumerate(sold):
+        first[table.row_of[space.ids[row]]] = AT - (1 + day) * 86_400_000
+    table = replace(table, events=replace(table.events, first_ms=first))
+    return ArrivalsSource(table, table.rows(space.ids))
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_most_new_arrivals_are_unsold_ones_that_the_user_tower_likes(
+    shop: Snapshot, asks: Asks, filtered: bool
+) -> None:
+    some, depth = asks.part(slice(2, 3)), 20
+    unseen = np.setdiff1d(np.arange(len(shop.space)), some.seen[0])
+    sold = unseen[[150, 20, 90]].tolist()
+    source, tower = arrivals_of(shop, sold), shop.path.sources[0]
+    allowed = np.ones(len(shop.space), bool)
+    if filtered:
+        allowed[[sold.pop(1), *unseen[100:140]]] = False
+    found = next(
+        find_candidates(
+            [tower, source], some, shop.space, depth, chosen=[["new_arrivals"]],
+            allowed=[allowed] if filtered else None,
+        )
+    )  # fmt: skip
+    likes = said(tower, some, shop.space)[0].astype(np.float32)
+    left = np.setdiff1d(np.flatnonzero(allowed), [*sold, *some.seen[0].tolist()])
+    best = left[ranked(likes[left], left)][: depth - len(sold)]
+    assert set(found.rows.tolist()) == {*sold, *best.tolist()}
+    assert (found.scores[np.isin(found.rows, best), 1] == 1).all()
+    many = arrivals_of(shop, unseen[:160:2].tolist())
+    found = next(find_candidates([tower, many], some, shop.space, depth, chosen=[["new_arrivals"]]))
+    assert set(unseen[:10:2]) == set(found.rows[found.scores[:, 1] < 1])  # the latest
+
+
 def test_of_items_that_score_alike_the_first_rows_are_candidates(
     shop: Snapshot, asks: Asks
 ) -> None:
     """A real shop has tens of thousands of items that nobody has bought: all are as new."""
-    table = shop.path.builder.table
-    first = np.full_like(table.events.first_ms, np.iinfo(np.int64).max)
-    unsold = replace(table, events=replace(table.events, first_ms=first))
-    source = ArrivalsSource(unsold, unsold.rows(shop.space.ids))
+    source = arrivals_of(shop, sold=[])
     for depth in (3, 40, 100, 200):
         for found in find_candidates([source], asks, shop.space, depth):
             left = np.setdiff1d(np.arange(len(shop.space)), found.rows)

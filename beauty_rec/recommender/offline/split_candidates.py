@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from beauty_rec.artifacts import Vectors
 from beauty_rec.events.arrays import read_events
 from beauty_rec.events.asked import known_events
 from beauty_rec.events.folds import fold_of, starts_of
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
+from beauty_rec.recommender.candidates import REFERENCE
 from beauty_rec.recommender.offline.lists import CandidateLists
 from beauty_rec.recommender.offline.scenarios import (
     asked_events,
@@ -21,7 +23,7 @@ from beauty_rec.recommender.offline.scenarios import (
     split_lists,
 )
 from beauty_rec.recommender.offline.shelves import fold_shelf, served_shelf
-from beauty_rec.recommender.sources import SOURCES
+from beauty_rec.recommender.sources import KINDS, SOURCES
 from beauty_rec.retriever.contexts import EncodesContexts, context_vectors
 from beauty_rec.retriever.item_words import ItemWords
 from beauty_rec.settings import Settings, Split
@@ -133,7 +135,24 @@ def found_shares(lists: CandidateLists, reviews: pl.DataFrame) -> dict[str, floa
         total = max(1, int(asks.sum()))
         shares[f"{scenario} found"] = float(mine.sum() / total)
         for column, name in enumerate(SOURCES):
-            own = lists.scores[mine, column]
-            last = lists.tops[lists.ask[mine], column, 1]
-            shares[f"{scenario} found by {name}"] = float((own >= last).sum() / total)
+            found = int(_found_by(lists, column, np.flatnonzero(mine)).sum())
+            shares[f"{scenario} found by {name}"] = found / total
     return shares
+
+
+def _found_by(lists: CandidateLists, column: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows of the lists a source has among its candidates."""
+    own = lists.scores[rows, column]
+    best, last = lists.tops[lists.ask[rows], column].T
+    found: NDArray[np.bool_] = own >= last
+    if hasattr(KINDS[column], "alike"):  # of its best it has those that the user tower likes most
+        tower = SOURCES.index("user_tower")
+        for number in np.flatnonzero(found & (own == best)):
+            ask = lists.ask[rows[number]]
+            table = lists.scores[slice(*np.searchsorted(lists.ask, [ask, ask + 1]))]
+            others = (table[:, column] >= last[number]) & (table[:, column] < best[number])
+            above = (table[:, column] == best[number]) & (
+                table[:, tower] > lists.scores[rows[number], tower]
+            )
+            found[number] = above.sum() < REFERENCE - others.sum()
+    return found

@@ -24,6 +24,8 @@ class ArrivalsSource:
     """``exp(-age / 60 days)`` since an item's first event; 1 for an item that has none.
 
     The age is that at the beginning of the ask's day, so the asks of a day get the same scores.
+    Items without an event are ``alike``: which of them an ask is answered with is the user tower's
+    to say, and those that have sold of late have places beside them.
 
     ``places``: int64 ``[N]``, the row of the table of each item of the space.
     """
@@ -47,6 +49,11 @@ class ArrivalsSource:
     def key(self, query: Query) -> int:
         """Return the day: asks of one get the same scores."""
         return query.time_ms // DAY_MS
+
+    @cached_property
+    def alike(self) -> NDArray[np.int64]:
+        """The rows of the space without an event, ascending."""
+        return np.flatnonzero(self.table.events.first_ms[self.places] == NEVER)
 
     @cached_property
     def _fresh(self) -> tuple[int, NDArray[np.float32]]:

@@ -45,6 +45,10 @@ class ScoreSource(Source, Protocol):
     It may also have ``few(asks, space)``, where it knows few items of each ask (see
     :class:`~beauty_rec.recommender.scored.Few`), or ``key(query)``, where asks of one key get the
     same scores: batches of asks are faster by either.
+
+    It may have ``alike``, int64 rows, ascending: items that it knows nothing of but that they are
+    its best. Three quarters of its candidates are of these, in the order of the first source that
+    asks the item matrix, which is the user tower; the rest are the best of its other items.
     """
 
     def scores(self, asks: Asks, space: ItemSpace) -> NDArray[np.float32]:

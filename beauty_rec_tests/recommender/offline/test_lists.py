@@ -201,3 +201,25 @@ def test_shares_count_whose_answer_is_found() -> None:
     said = ~np.isnan(lists.scores[[4 * ask for ask in range(6)]])
     for column, name in enumerate(SOURCES):
         assert shares[f"with_text found by {name}"] == pytest.approx(said[:, column].sum() / 10)
+
+
+def test_of_items_that_are_alike_the_source_has_found_those_that_the_tower_likes() -> None:
+    """120 unsold items and 20 sold ones: of the hundred places 80 are the unsold ones'."""
+    columns = [SOURCES.index(name) for name in ("user_tower", "new_arrivals")]
+    scores = np.full((280, len(SOURCES)), np.nan, np.float32)
+    scores[:, columns[0]] = np.tile(np.arange(140) % 120, 2)
+    scores[:, columns[1]] = np.tile(np.r_[np.ones(120), np.linspace(0.9, 0.5, 20)], 2)
+    tops = np.full((2, len(SOURCES), 2), np.nan, np.float32)
+    tops[:, columns[1]] = 1, 0.5
+    names = [f"i{row}" for row in range(140)]
+    lists = CandidateLists(
+        ["r0", "r1"],
+        ["without_text"] * 2,
+        np.repeat([0, 1], 140),
+        pl.Series(names * 2, dtype=pl.Categorical),
+        scores,
+        tops,
+    )
+    for answers, share in ((("i39", "i40"), 0.5), (("i119", "i139"), 1), (("i0", "i39"), 0)):
+        asked = pl.DataFrame({"review_id": ["r0", "r1"], "parent_asin": answers})
+        assert found_shares(lists, asked)["without_text found by new_arrivals"] == share
