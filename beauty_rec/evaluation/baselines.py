@@ -11,6 +11,7 @@ import Stemmer
 from scipy.sparse import csr_array
 
 from beauty_rec.evaluation.popularity import tie_breaker
+from beauty_rec.events.arrays import MAX_USER_EVENTS, latest_of_users
 from beauty_rec.events.places import item_lists, rows_of
 from beauty_rec.ranking.features.co_purchase import Company
 from beauty_rec.search.ranks import (
@@ -23,9 +24,13 @@ from beauty_rec.search.ranks import (
 
 
 def item_similarity(train: pl.DataFrame, ids: list[str]) -> Company:
-    """Return the train users of each item: by their cosine two items are alike."""
+    """Return the train users of each item: by their cosine two items are alike.
+
+    Of a user the latest events count, as of everybody whose past is read.
+    """
     users = train["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
-    return Company.of(users, rows_of(train["parent_asin"], ids), len(ids))
+    near = latest_of_users(users, train["timestamp"].to_numpy(), MAX_USER_EVENTS)
+    return Company.of(users[near], rows_of(train["parent_asin"], ids)[near], len(ids))
 
 
 def item_cf_ranks(

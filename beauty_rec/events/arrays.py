@@ -18,6 +18,8 @@ DAY_MS = 86_400_000
 """Milliseconds of a day."""
 MAX_TAG_VALUES = 20
 """A column of ``extras`` with more values than this is an open field, no tag."""
+MAX_USER_EVENTS = 1_000
+"""Of one user that a history reaches back, where ``ranking.max_user_events`` is not told."""
 FIRST_EVENTS = 100
 """The earliest, by which an open field is known early."""
 
@@ -74,7 +76,7 @@ class Events:
         return replace(self, item_ids=item_ids, item=codes[self.item])
 
     def seen(self, row: int) -> NDArray[np.int64]:
-        """Return the items (codes, -1 left out) of all events before event ``row``."""
+        """Return the items (codes, -1 left out) of the history of event ``row``."""
         items = self.item[self.by_user[self.start[row] : self.end[row]]]
         return items[items >= 0]
 
@@ -83,6 +85,7 @@ def read_events(
     reviews: pl.DataFrame,
     item_ids: Sequence[str],
     tag_values: Mapping[str, list[str]] | None = None,
+    max_user_events: int = MAX_USER_EVENTS,
 ) -> Events:
     """Return the events of ``reviews`` (columns of `raw_reviews`; ``extras`` may be absent).
 
@@ -92,6 +95,7 @@ def read_events(
         tag_values: further columns to read and their values, other values being none; by default
             those of ``extras`` that hold text, but for fields that are seen to be open. Whoever
             learns from some of the events has to choose among them by these alone.
+        max_user_events: the latest earlier events of a user that are a history.
 
     Raises:
         ValueError: ``item_ids`` repeat.
@@ -104,7 +108,7 @@ def read_events(
     user = rows_of(reviews["user_id"], users)
     time = reviews["timestamp"].to_numpy().astype(np.int64)
     tags, values = _tags(reviews, tag_values)
-    by_user, start, end = _histories(user, time)
+    by_user, start, end = _histories(user, time, max_user_events)
     return Events(
         item_ids=list(item_ids),
         users=users,
@@ -122,8 +126,22 @@ def read_events(
     )
 
 
+def latest_of_users(
+    user: NDArray[np.int64], time: NDArray[np.int64], most: int
+) -> NDArray[np.bool_]:
+    """Return which events are among the ``most`` latest of their user, bool ``[n]``.
+
+    Of events of one instant the later rows are the later ones.
+    """
+    order = np.lexsort((time, user))
+    ends = np.cumsum(np.bincount(user))
+    kept = np.empty(len(user), bool)
+    kept[order] = np.arange(len(user)) >= ends[user[order]] - most
+    return kept
+
+
 def _histories(
-    user: NDArray[np.int64], time: NDArray[np.int64]
+    user: NDArray[np.int64], time: NDArray[np.int64], most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     by_user = np.lexsort((time, user))
     sorted_user, sorted_time = user[by_user], time[by_user]
@@ -133,7 +151,7 @@ def _histories(
     start, end = np.empty_like(by_user), np.empty_like(by_user)
     start[by_user] = np.maximum.accumulate(np.where(new_user, place, 0))
     end[by_user] = np.maximum.accumulate(np.where(new_time, place, 0))
-    return by_user, start, end
+    return by_user, np.maximum(start, end - most), end
 
 
 def _tags(

@@ -29,6 +29,7 @@ def split_events(
         max_queries=asked.max_queries if since_ms is None else asked.train_events,
         seed=asked.seed,
         since_ms=since_ms,
+        max_user_events=settings.ranking.max_user_events,
     )
 
 

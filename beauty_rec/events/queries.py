@@ -8,6 +8,7 @@ import hashlib
 import numpy as np
 import polars as pl
 
+from beauty_rec.events.arrays import MAX_USER_EVENTS, latest_of_users
 from beauty_rec.settings import Split
 
 MAX_HISTORY = 50
@@ -68,6 +69,7 @@ def recommendation_queries(
     max_queries: int | None = None,
     seed: int = 13,
     since_ms: int | None = None,
+    max_user_events: int = MAX_USER_EVENTS,
 ) -> pl.DataFrame:
     """Return the recommendation queries of a split: each event of a user with what came before.
 
@@ -76,12 +78,15 @@ def recommendation_queries(
     user had before is no query.
 
     What is beyond ``max_queries``, or before ``since_ms`` (Unix ms), is left out before histories
-    are made: all of train's take the square of what a user has done.
+    are made: all of train's take the square of what a user has done. For the same reason no more
+    than the latest ``max_user_events`` of a user are asked, and no more than so many events before
+    an ask are ``seen``.
 
     Returns:
         ``review_id, user_id, parent_asin, timestamp, context, history, history_ratings,
         history_timestamps, seen, cold``, sorted by ``review_id``. ``seen``: all earlier items, each
-        once, not only those of the history; ``cold``: there are none.
+        once, not only those of the history (at most ``max_user_events`` back);
+        ``cold``: there are none.
     """
     events = (
         split_reviews.lazy()
@@ -98,8 +103,11 @@ def recommendation_queries(
     asked = (pl.col("split") == split) & ~pl.col("repeat")
     if since_ms is not None:
         asked &= pl.col("timestamp") >= since_ms
-    queries = sample_events(events.filter(asked), max_queries, seed=seed)
-    recent = _earlier_events(queries, max_history)
+    own = events.filter(asked)
+    user, time = own["user_id"].rank("dense").to_numpy().astype(np.int64) - 1, own["timestamp"]
+    own = own.filter(latest_of_users(user, time.to_numpy(), max_user_events))
+    queries = sample_events(own, max_queries, seed=seed)
+    recent = _earlier_events(queries, min(max_history, max_user_events))
     history = (
         recent.with_columns(events[recent["at"]].select("parent_asin", "rating", "timestamp"))
         .group_by("query", maintain_order=True)
@@ -109,7 +117,7 @@ def recommendation_queries(
             history_timestamps="timestamp",
         )
     )
-    everything = _earlier_events(queries, None)
+    everything = _earlier_events(queries, max_user_events)
     seen = (
         everything.with_columns(events[everything["at"]].select(seen="parent_asin"))
         .unique(["query", "seen"], maintain_order=True)
@@ -130,10 +138,28 @@ def recommendation_queries(
     )
 
 
-def _earlier_events(queries: pl.DataFrame, limit: int | None) -> pl.DataFrame:
+def crowded(reviews: pl.LazyFrame, most: int) -> str | None:
+    """Return a warning of the users who have more than ``most`` events; None where nobody has.
+
+    Of their ids it shows the first two characters: it stands in logs.
+    """
+    counts = reviews.group_by("user_id").len().filter(pl.col("len") > most)
+    found = counts.sort("len", "user_id", descending=[True, False]).collect()
+    if found.is_empty():
+        return None
+    named = [f"{user[:2]}… has {events:,}" for user, events in found.head(3).iter_rows()]
+    more = f" and {len(found) - 3:,} more" if len(found) > 3 else ""
+    return (
+        f"users with more than ranking.max_user_events = {most:,} events: {', '.join(named)}{more}"
+        ". Their latest are a history, company of one another and asks; the others count for what "
+        "sells alone. A guest checkout is no user: give its events a user_id each"
+    )
+
+
+def _earlier_events(queries: pl.DataFrame, limit: int) -> pl.DataFrame:
     """Return (query, at): rows of the sorted events before each query, the last ``limit``."""
     earlier = queries["earlier"].to_numpy()
-    kept = earlier if limit is None else np.minimum(earlier, limit)
+    kept = np.minimum(earlier, limit)
     first = queries["start"].to_numpy() + earlier - kept
     # Positions 0, 1, … within each query: a global count less the count before the query.
     within = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)

@@ -214,6 +214,13 @@ class RankingSettings(Group):
     history_length: int = Field(
         50, ge=1, description="latest past items of a user, in answers and where they are measured"
     )
+    max_user_events: int = Field(
+        1_000,
+        ge=100,
+        description="latest events of one user that are a history, company of one another, and "
+        "asks of a split: more are those of a guest checkout or a robot, whose work would grow "
+        "with their square",
+    )
     history_std: int = Field(8, ge=1, description="STD ids kept of a history, by count")
     history_re: int = Field(24, ge=1, description="RE ids kept of a history, by count")
     half_lives_days: tuple[Days, ...] = Field(

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from beauty_rec.events.arrays import FIRST_EVENTS, read_events
+from beauty_rec.events.arrays import FIRST_EVENTS, latest_of_users, read_events
 
 
 def frame(rows: list[tuple[str, str, int]]) -> pl.DataFrame:
@@ -30,6 +30,21 @@ def test_histories_by_loops() -> None:
         assert [rows[r][2] for r in mine] == times
         assert set(mine) <= set(earlier)
         assert list(found[row][: 5 - len(mine)]) == [-1] * (5 - len(mine))
+
+
+def test_a_history_reaches_back_over_the_latest_events_alone() -> None:
+    rows = [("u", f"i{n % 7}", n) for n in range(50)] + [("v", "i1", 3), ("v", "i2", 4)]
+    items = [f"i{n}" for n in range(7)]
+    events = read_events(frame(rows), items, max_user_events=4)
+    assert events.seen(49).tolist() == [45 % 7, 46 % 7, 47 % 7, 48 % 7]
+    assert events.histories(np.array([49]), 50).tolist() == [[45, 46, 47, 48]]
+    assert events.seen(2).tolist() == [0, 1]
+    whole, same = read_events(frame(rows), items), read_events(frame(rows), items, None, 50)
+    np.testing.assert_array_equal(whole.start, same.start)
+    user, time = events.user[::-1], events.time_ms[::-1]
+    kept = latest_of_users(user, time, 4)[::-1]
+    assert np.flatnonzero(kept).tolist() == [46, 47, 48, 49, 50, 51]
+    assert latest_of_users(user[:0], time[:0], 4).tolist() == []
 
 
 def test_events_of_one_moment_do_not_see_one_another() -> None:

@@ -6,7 +6,12 @@ import pytest
 
 from beauty_rec.events.asked import split_events
 from beauty_rec.events.places import answer_set, item_lists, rows_of
-from beauty_rec.events.queries import recommendation_queries, sample_events, text_queries
+from beauty_rec.events.queries import (
+    crowded,
+    recommendation_queries,
+    sample_events,
+    text_queries,
+)
 from beauty_rec.settings import Settings
 
 
@@ -100,12 +105,35 @@ def test_events_from_a_moment_on_are_drawn_among_themselves(many):
     assert some.equals(sample_events(late, 20))
 
 
-def test_a_user_of_many_events_costs_no_more_than_the_events_that_are_asked():
+def test_a_user_of_many_events_is_asked_the_latest_and_remembers_as_many():
     """Of 30,000 events of one user all histories would hold 450 million."""
-    rows = [("u", f"i{n}", n, "train") for n in range(30_000)]
-    found = recommendation_queries(reviews_of(rows), "train", since_ms=100, max_queries=20)
-    assert len(found) == 20
-    assert found["seen"].list.len().to_list() == found["timestamp"].to_list()
+    rows = [("u", f"i{n}", n, "train") for n in range(30_000)] + [("v", "i3", 5, "train")]
+    for many, settings in ((1_000, Settings()), (100, Settings(ranking={"max_user_events": 100}))):
+        found = split_events(reviews_of(rows), "train", settings).sort("timestamp")
+        assert found["timestamp"].to_list() == [5, *range(30_000 - many, 30_000)]
+        assert set(found["seen"].list.len()[1:]) == {many}
+        assert set(found["seen"][-1]) == {f"i{n}" for n in range(29_999 - many, 29_999)}
+        drawn = recommendation_queries(reviews_of(rows), "train", since_ms=29_100, max_queries=20)
+        assert len(drawn) == 20
+
+
+def test_nothing_is_left_out_of_users_with_as_many_events_as_are_allowed(many):
+    most = many["user_id"].value_counts()["count"].max()
+    for split in ("train", "valid", "test"):
+        whole = recommendation_queries(many, split)
+        assert recommendation_queries(many, split, max_user_events=most).equals(whole)
+    assert crowded(many.lazy(), most) is None
+    assert len(recommendation_queries(many, "train", max_user_events=3)) < len(
+        recommendation_queries(many, "train")
+    )
+
+
+def test_a_user_of_too_many_events_is_named_without_the_id():
+    rows = [("guest-checkout", f"i{n}", n, "train") for n in range(12)] + [("v", "i", 1, "test")]
+    warning = crowded(reviews_of(rows).lazy(), 10)
+    assert warning is not None
+    assert "gu… has 12" in warning
+    assert "guest-" not in warning
 
 
 def test_a_history_is_as_long_as_the_service_reads_it():

@@ -195,7 +195,10 @@ def recommendations(
 @stage(
     group=GROUP,
     io="documents",
-    settings=("evaluation", "recommendation", "ranking.history_length"),
+    settings=(
+        *("evaluation", "recommendation"),
+        *("ranking.history_length", "ranking.max_user_events"),
+    ),
     reads={"split_reviews": ["own", "train", "valid", "items"]},
     partitions_def=splits,
     kinds=("numpy",),

@@ -146,7 +146,7 @@ def user_profiles(
 @stage(
     group=GROUP,
     io="frames",
-    settings=("corpus",),
+    settings=("corpus", "ranking.max_user_events"),
     kinds=("parquet", "polars"),
 )
 def split_reviews(
@@ -157,6 +157,7 @@ def split_reviews(
 ) -> Path:
     """Reviews with their split, cut by time; rows of one instant are on one side of a cut."""
     from beauty_rec.corpus import split as time_split
+    from beauty_rec.events.queries import crowded
 
     times = raw_reviews.select("timestamp").collect()["timestamp"]
     cuts = time_split.cut_times(times, settings.corpus)
@@ -164,6 +165,8 @@ def split_reviews(
     write_rows(time_split.split_reviews(raw_reviews, cuts), draft)
     reviews = pl.scan_parquet(draft, glob=False)
     context.set_data_version(context.asset_key, dg.DataVersion(encode_parts(_versions(reviews))))
+    if warning := crowded(reviews, settings.ranking.max_user_events):
+        context.log.warning(warning)
     counts = reviews.group_by("split").len().collect(engine="streaming")
     rows = {f"rows_{split}": int(counts.filter(split=split)["len"].sum()) for split in SPLITS}
     context.add_asset_metadata(

@@ -27,6 +27,7 @@ from beauty_rec.settings import Settings
 GROUP = "towers"
 EVENTS = (
     "ranking.history_length",
+    "ranking.max_user_events",
     "evaluation.min_query_chars",
     "evaluation.max_queries",
     "evaluation.train_events",
@@ -38,7 +39,7 @@ EVENTS = (
 @stage(
     group=GROUP,
     io="models",
-    settings=("item_tower", "attributes", "encoder.precision"),
+    settings=("item_tower", "attributes", "encoder.precision", "ranking.max_user_events"),
     reads={"split_reviews": ["train", "valid"]},
     kinds=("pytorch",),
     gpu=True,
@@ -86,7 +87,7 @@ def item_tower(
         target,
         texts=aligned(base_embeddings, features.ids),
         held_out=(
-            read_events(reviews, features.ids),
+            read_events(reviews, features.ids, max_user_events=settings.ranking.max_user_events),
             np.flatnonzero(reviews["split"].to_numpy() == "valid"),
         ),
         checkpoints=store.checkpoints("item_tower", used_code_version(context)),

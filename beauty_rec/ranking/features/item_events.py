@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from beauty_rec.events.arrays import DAY_MS
+from beauty_rec.events.arrays import DAY_MS, latest_of_users
 from beauty_rec.events.occasions import said_in
 from beauty_rec.ranking.features.co_purchase import co_purchase
 from beauty_rec.ranking.features.context_events import ContextEvents, only_appends
@@ -77,7 +77,7 @@ class ItemEvents:
             profiles: ``user_profiles``.
             spec: its contexts and half-lives, and the scale of its profile numbers.
             as_of_ms: the moment, Unix ms, that ages are counted from.
-            settings: ``prior_events``, ``neighbours``.
+            settings: ``prior_events``, ``neighbours``, ``max_user_events``.
         """
         size = items + 1
         age = (as_of_ms - events["timestamp"].to_numpy()) / DAY_MS
@@ -90,6 +90,7 @@ class ItemEvents:
         first = np.full(size, NEVER, dtype=np.int64)
         np.minimum.at(first, item, events["timestamp"].to_numpy())
         user = events["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
+        near = latest_of_users(user, events["timestamp"].to_numpy(), settings.max_user_events)
         return cls(
             log_count=np.log1p(np.bincount(item, minlength=size)).astype(np.float32),
             log_popularity=_stack(popularity, (0, size)),
@@ -97,7 +98,9 @@ class ItemEvents:
             in_context=ContextEvents.build(item, size, context, len(contexts), fading, prior),
             first_ms=first,
             fit=_fit(events, item, size, profiles, spec, decay(age, settings.fit_half_life), prior),
-            similar=co_purchase(user, item, size, shrinkage=prior, neighbours=settings.neighbours),
+            similar=co_purchase(
+                user[near], item[near], size, shrinkage=prior, neighbours=settings.neighbours
+            ),
             contexts=contexts,
         )
 

@@ -79,7 +79,8 @@ def split_candidates(
         for scenario in scenarios_of(reviews, settings.reads_texts)
     }
     texts = context_vectors(encoder, pl.concat([part["context"] for part in asked.values()]))
-    found, known = [], read_events(reviews, shelf.space.ids)
+    most = settings.ranking.max_user_events
+    found, known = [], read_events(reviews, shelf.space.ids, max_user_events=most)
     for scenario, part in asked.items():
         found.append(
             split_lists(
@@ -99,7 +100,8 @@ def _of_folds(
 ) -> CandidateLists:
     settings, found = inputs.settings, []
     texts = context_vectors(encoder, events["context"])
-    known = read_events(reviews, reviews["parent_asin"].unique().sort().to_list())
+    items = reviews["parent_asin"].unique().sort().to_list()
+    known = read_events(reviews, items, max_user_events=settings.ranking.max_user_events)
     past = inputs.past
     for start, inside in fold_of(events, starts_of(user_tower)):
         shelf = fold_shelf(

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beauty_rec.ranking.features.co_purchase import Company, co_purchase
-from beauty_rec.ranking.features.item_events import BIN_WIDTH, BINS, SMOOTHING_BINS
+from beauty_rec.ranking.features.item_events import BIN_WIDTH, BINS, SMOOTHING_BINS, ItemEvents
 from beauty_rec.ranking.features.item_table import ItemTable
+from beauty_rec.settings import RankingSettings
 from beauty_rec_tests.ranking import small_shop as shop
 
 EVENTS = st.lists(st.tuples(st.integers(0, 5), st.integers(-1, 4)), max_size=30)
@@ -38,6 +39,21 @@ def test_co_purchase_keeps_the_nearest() -> None:
     for row, kept in zip(whole, pruned, strict=True):
         assert np.count_nonzero(kept) <= 3
         np.testing.assert_allclose(np.sort(kept)[-3:], np.sort(row)[-3:])
+
+
+def test_one_user_of_many_events_is_company_of_the_latest_alone() -> None:
+    user, days = ["guest"] * 150 + ["v", "v"], [*range(150), 0, 1]
+    events = pl.DataFrame({"user_id": user, "timestamp": [day * shop.DAY for day in days]})
+    item = np.array([*range(150), 3, 4])
+    profiles, spec = shop.profiles(), shop.builder().spec
+    found = ItemEvents.build(
+        events, item, 150, profiles, spec, 150 * shop.DAY, RankingSettings(max_user_events=100)
+    )
+    company = np.diff(found.similar.indptr)
+    assert (company[[3, 4]] == 1).all()  # of another user
+    assert not np.delete(company[:50], [3, 4]).any()
+    assert (company[50:150] == 99).all()
+    assert np.expm1(found.log_count[:3]) == pytest.approx(1)  # each has been sold all the same
 
 
 def test_history_similarity_sums_over_the_history() -> None:
