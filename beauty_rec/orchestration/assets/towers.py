@@ -94,6 +94,8 @@ def item_tower(
         device=device,
         precision=settings.encoder.precision,
     )
+    for note in log["notes"]:
+        context.log.warning(note)
     context.add_asset_metadata(
         epochs_metadata(
             "Item tower",
@@ -106,6 +108,7 @@ def item_tower(
             items=len(features),
             values=inputs.vocabulary_size,
             items_with_category=int((inputs.classes >= 0).sum()),
+            distinct_items=log["distinct"],
             table_correlation=log["table_correlation"],
             table_std=log["table_std"],
             chosen_attribute_share=float(log["attribute_share"]),
@@ -307,5 +310,5 @@ checks = [
         "The table of attribute values moved, and items of one category came nearer each other.",
         blocking=True,
     ),
-    *vector_checks(item_vectors),
+    *vector_checks(item_vectors, judged=True),  # by the training, which knows if items are alike
 ]

@@ -101,11 +101,12 @@ def history_check(
 
 
 def vector_checks(
-    asset: dg.AssetsDefinition, *, baseline: bool = False
+    asset: dg.AssetsDefinition, *, judged: bool = False
 ) -> list[dg.AssetChecksDefinition]:
     """Return the checks of an asset of item vectors: both stop what follows.
 
-    A ``baseline`` is what it is: that its vectors lie close together is worth a warning.
+    A baseline is what it is, and a training may have ``judged`` already: that such vectors lie
+    close together is worth a warning.
     """
     return [
         value_check(
@@ -125,7 +126,7 @@ def vector_checks(
                 vectors, settings.checks.max_mean_cosine
             ),
             "Vectors of different items do not lie on one point.",
-            blocking=not baseline,
+            blocking=not judged,
         ),
     ]
 

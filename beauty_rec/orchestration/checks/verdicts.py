@@ -87,14 +87,20 @@ def not_collapsed(vectors: Vectors, limit: float) -> Verdict:
 
 
 def item_tower_learned(facts: Facts, checks: CheckSettings) -> Verdict:
-    """The table must have left its start, and purity the tower's random start."""
+    """The table must have left its start, and purity the tower's random start.
+
+    Where nothing tells two items apart, or no value is to be learned, there is nothing to judge.
+    """
     moved, limit = facts.get("table_correlation"), checks.max_table_correlation
     if moved is None:
         return Verdict(True, "not trained yet")
+    if facts.get("distinct_items", 2) < 2 or not np.isfinite(moved):
+        text = "warning: the items have no titles and values by which a tower could tell them apart"
+        return Verdict(True, text)
     purity, start = facts.get("purity", np.nan), facts.get("purity of random start", np.nan)
     known = facts.get("items_with_category", 0)
     judged = known >= checks.min_purity_items and np.isfinite(purity) and np.isfinite(start)
-    stands, no_purer = not moved <= limit, judged and purity <= start
+    stands, no_purer = moved > limit, judged and purity <= start
     text = f"the table's start and end correlate by {moved:.3f} (allowed: {limit:g})"
     if judged:
         text += f"; purity {purity:.3f}, at the random start {start:.3f}"

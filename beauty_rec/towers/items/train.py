@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from beauty_rec.artifacts import atomic_path
 from beauty_rec.events.arrays import Events
+from beauty_rec.measures.vectors import mean_cosine
 from beauty_rec.settings import ItemTowerSettings
 from beauty_rec.towers.items.attribute_space import attribute_space, attribute_vectors
 from beauty_rec.towers.items.features import MASK, PAD, ItemFeatures
@@ -69,11 +70,13 @@ def train_item_tower(
     Returns:
         ``epochs``: loss, seconds and what :meth:`Looked.of_tower` gives; ``references``: the same
         of ``random_start``, ``attributes`` and ``text``; ``table_correlation`` of start and end
-        and ``table_std``; ``steps``, ``parameters``; ``attribute_share``, with
+        and ``table_std``; ``steps``, ``parameters``; ``distinct`` items and ``notes``, what to warn
+        of; ``attribute_share``, with
         ``recall_by_share`` and the ``share_queries`` that chose it.
 
     Raises:
-        CollapseError: the mean cosine of different items exceeds ``collapse_cosine``.
+        CollapseError: the mean cosine of different items exceeds ``collapse_cosine``, and that of
+            what is read of them does not come near it.
     """
     features = inputs.features
     with seeded(settings.seed):
@@ -90,6 +93,14 @@ def train_item_tower(
     }
     if texts is not None:
         references["text"] = looked.of_vectors(torch.from_numpy(texts[looked.rows]))
+
+    notes: list[str] = []
+    if len(distinct) < 2:
+        notes.append("nothing tells two items apart: give them titles or attributes")
+    given = [references["random_start"]["mean_cosine"]]
+    given += [] if texts is None else [mean_cosine(texts[looked.rows])]
+    # As unlike as twice what a collapse leaves: no training can hold such items apart.
+    alike = 1 - max(given) < 2 * (1 - settings.collapse_cosine)
 
     model = torch.nn.ModuleDict({"tower": tower})
     if titles.trained:
@@ -116,7 +127,7 @@ def train_item_tower(
         report = looked.of_tower(tower, titles)
         seconds = round(perf_counter() - began, 2)
         epochs.append({"epoch": epoch, "loss": loss, **report, "seconds": seconds})
-        if report["mean_cosine"] > settings.collapse_cosine:
+        if report["mean_cosine"] > settings.collapse_cosine and not alike:
             raise CollapseError(
                 f"after epoch {epoch} different items have a mean cosine of "
                 f"{report['mean_cosine']:.3f} (limit {settings.collapse_cosine}): lower the "
@@ -126,6 +137,11 @@ def train_item_tower(
             state = {"epochs": epochs}
             save_checkpoint(checkpoints, epoch, model, optimizer, fingerprint, state)
 
+    if alike and epochs and epochs[-1]["mean_cosine"] > settings.collapse_cosine:
+        notes.append(
+            f"different items have a mean cosine of {epochs[-1]['mean_cosine']:.3f}: what is read "
+            f"of them has one of {max(given):.3f}; more attributes would tell them apart"
+        )
     end, used = tower.embedding.weight.detach(), used_ids(features)
     moved = table_moved(start, end.cpu(), used[used != PAD])
     end[torch.from_numpy(np.setdiff1d(np.arange(len(end)), used))] = 0.0
@@ -138,6 +154,8 @@ def train_item_tower(
         "epochs": epochs,
         "references": references,
         **moved,
+        "distinct": len(distinct),
+        "notes": notes,
         "steps": settings.epochs * steps_of_epoch(len(distinct), settings),
         "parameters": sum(p.numel() for p in tower.parameters()),
         "attribute_share": choice.share,

@@ -134,7 +134,9 @@ def test_skew_names_the_feature_that_moved() -> None:
     [
         ({}, True),
         ({"table_correlation": 0.96}, False),
-        ({"table_correlation": float("nan")}, False),
+        ({"table_correlation": float("nan")}, True),
+        ({"table_correlation": 1.0, "distinct_items": 1}, True),
+        ({"table_correlation": 1.0, "distinct_items": 2}, False),
         ({"purity": 0.3}, False),
         ({"purity": 0.2, "items_with_category": 10}, True),
         ({"purity": float("nan")}, True),

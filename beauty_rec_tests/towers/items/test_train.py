@@ -16,6 +16,7 @@ from beauty_rec.towers.items.features import MASK, ItemFeatures, item_features
 from beauty_rec.towers.items.inputs import ItemInputs
 from beauty_rec.towers.items.losses import simcse_loss
 from beauty_rec.towers.items.model import ItemTower
+from beauty_rec.towers.items.report import Looked
 from beauty_rec.towers.items.served import item_vectors, load_item_tower, value_rows
 from beauty_rec.towers.items.title_states import TitleReader
 from beauty_rec.towers.items.train import CollapseError, train_item_tower
@@ -174,11 +175,44 @@ def test_a_frozen_title_encoder_keeps_its_bytes_and_a_trained_one_moves(
         assert all(same) is not trained
 
 
-def test_a_collapse_fails(features: ItemFeatures, tmp_path: Path) -> None:
-    settings = SETTINGS.model_copy(update={"collapse_cosine": 0.001})
+def reported(monkeypatch: pytest.MonkeyPatch, *cosines: float) -> None:
+    """Let the reports of the random start and of the epochs say these mean cosines."""
+    said, of_tower = iter(cosines), Looked.of_tower
+    monkeypatch.setattr(
+        Looked, "of_tower", lambda self, *read: of_tower(self, *read) | {"mean_cosine": next(said)}
+    )
+
+
+def test_a_collapse_fails(
+    features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported(monkeypatch, 0.3, 0.96)
     with pytest.raises(CollapseError, match="mean cosine"):
-        train_item_tower(known(features), reader(features), settings, tmp_path / "t")
+        train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t")
     assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("start", [0.92, 0.3])
+def test_items_that_are_read_as_nearly_one_are_worth_a_warning(
+    features: ItemFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: float
+) -> None:
+    """A shop of forty rose soaps: their start, or their texts, lie as close as a collapse."""
+    reported(monkeypatch, start, 0.96, 0.96, 0.999)
+    texts = np.ones((len(features), 4), np.float32) / 2 if start < 0.9 else None
+    log = train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t", texts=texts)
+    assert log["distinct"] > 2
+    [note] = log["notes"]
+    assert "0.999" in note
+    assert (tmp_path / "t").exists()
+
+
+def test_items_that_nothing_tells_apart_are_worth_a_warning(tmp_path: Path) -> None:
+    ids = [f"i{row}" for row in range(5)]
+    std, re = np.full((5, 2), 3), np.tile([5, 6], (5, 1))
+    features = item_features(ids, std, re, dict.fromkeys(ids, ""))
+    log = train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t")
+    assert log["distinct"] == 1
+    assert ["nothing tells" in note for note in log["notes"]] == [True]
 
 
 def test_a_tower_of_before_the_attribute_space_answers_without_one(
