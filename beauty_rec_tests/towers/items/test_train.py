@@ -198,7 +198,7 @@ def test_items_that_are_read_as_nearly_one_are_worth_a_warning(
 ) -> None:
     """A shop of forty rose soaps: their start, or their texts, lie as close as a collapse."""
     reported(monkeypatch, start, 0.96, 0.96, 0.999)
-    texts = np.ones((len(features), 4), np.float32) / 2 if start < 0.9 else None
+    texts = np.full((len(features), 4), 0.5, np.float32) if start < 0.9 else None
     log = train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t", texts=texts)
     assert log["distinct"] > 2
     [note] = log["notes"]
