@@ -12,7 +12,7 @@ from beauty_rec.ranking.apply import load_rankers
 from beauty_rec.ranking.features.build import Candidates, Query
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
 from beauty_rec.ranking.fit import Asked, fit_rankers
-from beauty_rec.recommender.fit.orders import Labelled, fit_orders
+from beauty_rec.recommender.fit.orders import ENOUGH_TO_JUDGE, Labelled, fit_orders
 from beauty_rec.recommender.learned import retrieval
 from beauty_rec.recommender.offline.lists import CandidateLists
 from beauty_rec.recommender.offline.ordering import probabilities
@@ -98,18 +98,32 @@ def _folds(train: SplitAsks, starts: Sequence[int]) -> Iterator[Asked]:
 
 
 def _judged(valid: SplitAsks, queries: Sequence[Query]) -> Asked:
-    """Return asks of valid as the events were known: at most :data:`MOST_JUDGED` of them."""
+    """Return asks of valid as the events were known: at most :data:`MOST_JUDGED` of them.
+
+    Where few have an occasion, those of the other events are added, as both are learned from.
+    """
     main = valid.lists.scenarios[0] if valid.lists.scenarios else "without_text"
     with_occasion = main == "with_text" and "review_text" in valid.lists.scenarios
     wanted = "with_text" if with_occasion or _labelled(queries, valid) else "without_text"
-    asks = np.array([scenario == wanted for scenario in valid.lists.scenarios], dtype=bool)
-    chosen = np.flatnonzero(asks)
-    if len(chosen) > MOST_JUDGED:
-        kept = np.linspace(0, len(chosen) - 1, MOST_JUDGED).astype(np.int64)
-        asks = np.zeros(len(asks), bool)
-        asks[chosen[kept]] = True
+    scenarios = np.array(valid.lists.scenarios, dtype=object)
+    chosen = _spread(np.flatnonzero(scenarios == wanted), MOST_JUDGED)
+    if wanted == "with_text" and len(chosen) < ENOUGH_TO_JUDGE:
+        known, names = {valid.lists.review_ids[row] for row in chosen}, valid.lists.review_ids
+        others = [row for row in np.flatnonzero(scenarios == "without_text")
+                  if names[row] not in known]  # fmt: skip
+        rest = np.array(others, dtype=np.int64)
+        chosen = np.concatenate([chosen, _spread(rest, MOST_JUDGED - len(chosen))])
+    asks = np.zeros(len(scenarios), bool)
+    asks[chosen] = True
     own = [query for query, keep in zip(queries, asks, strict=True) if keep]
     return _asked(valid.lists.asked(asks), own, valid.hits()[asks[valid.lists.ask]], None)
+
+
+def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return at most so many of the rows, evenly spread."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def _labelled(queries: Sequence[Query], valid: SplitAsks) -> bool:

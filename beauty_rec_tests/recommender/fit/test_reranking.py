@@ -1,6 +1,9 @@
 """A shop too small to learn from still has an answer."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -8,9 +11,11 @@ import pytest
 
 from beauty_rec.evaluation.block import with_reranker
 from beauty_rec.ranking.apply import load_rankers
+from beauty_rec.ranking.features.build import Query
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
 from beauty_rec.ranking.features.spec import FeatureSpec
-from beauty_rec.recommender.fit.reranking import fit_reranking
+from beauty_rec.recommender.fit.reranking import _judged, fit_reranking
+from beauty_rec.recommender.offline.lists import CandidateLists
 from beauty_rec.recommender.offline.ordering import order_split
 from beauty_rec.recommender.offline.split_asks import SplitAsks
 from beauty_rec.recommender.orders import LEARNED, Orders
@@ -75,3 +80,22 @@ def test_where_no_ask_of_train_has_its_answer_a_plain_order_is_served(
     assert ordered.frame["rank_reranked"].is_null().all()
     frame = with_reranker(ordered.frame, ordered.labels, ordered.probabilities)
     assert frame["reranker"].struct.field("examples").to_list() == [0] * valid
+
+
+@pytest.mark.parametrize("texts", [0, 1, 12, 499, 500, 900])
+def test_few_asks_with_an_occasion_do_not_stop_the_learning_alone(texts: int) -> None:
+    """Train has asks of both kinds; from enough with an occasion on these alone are looked at."""
+    plain = drawn_lists(1_000, 2, 2, scenario="without_text")
+    parts = [drawn_lists(texts, 2, 1, scenario="with_text")] if texts else []
+    lists = CandidateLists.joined([*parts, plain])
+    lists = replace(lists, review_ids=[f"r{n}" for size in (texts, 1_000) for n in range(size)])
+    queries = [
+        Query(0, [], "gym" if scenario == "with_text" else None, {}) for scenario in lists.scenarios
+    ]
+    hits = np.zeros(len(lists.ask), bool)
+    valid: Any = SimpleNamespace(lists=lists, hits=lambda: hits)
+    judged = _judged(valid, queries)
+    asked = [query.context for query in judged.queries]
+    assert asked.count("gym") == texts
+    # The events with an occasion are not asked a second time without it.
+    assert asked.count(None) == (0 if texts >= 500 else 1_000 - texts)
