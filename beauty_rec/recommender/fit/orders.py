@@ -99,21 +99,22 @@ def fit_orders(train: Labelled, valid: Labelled) -> Orders:
         if kind != "text" and alone.asks < ENOUGH_TO_JUDGE:
             alike = [other for other in KINDS if other != "text"]
             judged = valid.of_kinds(alike, scales)
+        users = valid.users[valid.are(alike)]
+        halves = kind == "text" and _halves_suffice(judged, users)
         if kind == "text":
-            own = _text_weights(judged, names, list(valid.learned), searched=_enough(judged))
+            own = _text_weights(judged, names, list(valid.learned), searched=halves)
         else:
             own = _weights(kind, train.of_kinds(alike, {}), list(valid.learned))
         for order, chosen in own.items():
             weights[order][kind] = chosen
         found = Orders(weights, scales, {}, {}, {})
-        users = valid.users[valid.are(alike)]
         fitted = gains = _gains(judged, found, kind, names)
-        if kind == "text":
+        if halves:
             gains = _cross_fitted(judged, users, names, list(valid.learned))
         measured[kind] = {order: float(values.mean()) for order, values in gains.items()}
         if gains:
             best, why = champion(gains, users)
-            if kind == "text" and _enough(judged):
+            if halves:
                 why += "; each half of the users by weights of the other half"
             if judged.asks > alone.asks:
                 others = " and ".join(other for other in alike if other != kind)
@@ -167,16 +168,27 @@ def _cross_fitted(
     on it, which are ahead of others there by the search alone (two-fold cross-fitting: Chernozhukov
     et al., Double/debiased machine learning, 2018). What is served has the weights of all.
     """
-    people = np.unique(users)
-    drawn = np.random.default_rng(0).permutation(people)[: len(people) // 2]
-    half, searched = np.isin(users, drawn), _enough(valid)
+    half = _half(users)
     found: dict[str, NDArray[np.float64]] = {}
     for asked in (half, ~half):
-        weights = _text_weights(valid.part(~asked), names, learned, searched=searched)
+        weights = _text_weights(valid.part(~asked), names, learned, searched=True)
         orders = Orders({order: {"text": own} for order, own in weights.items()}, {}, {}, {}, {})
         for order, gains in _gains(valid.part(asked), orders, "text", names).items():
             found.setdefault(order, np.zeros(valid.asks))[asked] = gains
     return found
+
+
+def _half(users: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which asks are of the one half of the users, bool ``[Q]``."""
+    people = np.unique(users)
+    drawn = np.random.default_rng(0).permutation(people)[: len(people) // 2]
+    return np.isin(users, drawn)
+
+
+def _halves_suffice(valid: Judged, users: NDArray[np.int64]) -> bool:
+    """Whether each half of the users has answers enough to choose weights by."""
+    mine = _half(users)[valid.answered]
+    return bool(min(mine.sum(), (~mine).sum()) >= ENOUGH)
 
 
 def _text_weights(

@@ -116,8 +116,18 @@ def test_orders_score_as_their_weights_say(tmp_path: Path) -> None:
 
 def test_what_is_ahead_by_its_search_alone_is_not_served() -> None:
     """Words alone know the answers: any other weight is a fit to these asks, p = .02 on them."""
-    asks = labelled(["text"] * 150, 9, column=LEXICAL, noise=2.0)
+    asks = labelled(["text"] * 240, 9, column=LEXICAL, noise=2.0)
     orders = fit_orders(labelled([], 1), asks)
     assert orders.served["text"] == "lexical"
     assert "weights of the other half" in orders.reasons["text"]
     assert orders.weights["fused"]["text"].keys() > {"lexical"}, "of all asks, for whoever asks"
+
+
+def test_weights_are_searched_where_each_half_of_the_users_has_answers_enough() -> None:
+    for count, searched in ((190, False), (240, True)):
+        orders = fit_orders(labelled([], 1), labelled(["text"] * count, 9))
+        assert ("weights of the other half" in orders.reasons["text"]) is searched
+        assert (orders.weights["fused"]["text"] != DEFAULT["text"]) is searched
+    asks = labelled(["text"] * 240, 9)
+    of_one = fit_orders(labelled([], 1), replace(asks, users=np.maximum(asks.users, 180)))
+    assert "weights of the other half" not in of_one.reasons["text"]
