@@ -23,15 +23,16 @@ def drop_forgotten(definitions: dg.Definitions) -> None:
     Raises:
         ManifestError: the newest set cannot answer without them.
     """
-    from beauty_rec.serving.lists import drop_kept_lists
-    from beauty_rec.serving.state.forgetting import drop_sets
-
     held = Holdings.of(definitions)
     if held is None:
         return
     data_dir = held.settings.data_dir
     forgotten = Forgotten.load(taken_path(data_dir, "forgotten"))
     if len(forgotten):
+        # With torch and all that answers: not for a run that has nobody to forget.
+        from beauty_rec.serving.lists import drop_kept_lists
+        from beauty_rec.serving.state.forgetting import drop_sets
+
         drop_sets(held.settings, forgotten)
         drop_kept_lists(data_dir, forgotten)
         _drop_lists(held.resources["store"], data_dir, forgotten)
