@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 LEVEL = 0.95
 _DRAWS_AT_A_TIME = 4_000_000
@@ -26,7 +26,7 @@ def wilson_interval(successes: float, trials: int, level: float = LEVEL) -> Inte
     """
     if trials == 0:
         return float("nan"), float("nan")
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(ndtri(0.5 + level / 2))
     p = successes / trials
     centre = p + z * z / (2 * trials)
     spread = z * np.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))

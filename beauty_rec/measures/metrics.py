@@ -12,7 +12,6 @@ np.float64(0.4166666666666667)
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 Ranks = NDArray[np.float64]
 """The rank of one answer a query, from 1; ties share their mean rank."""
@@ -54,6 +53,8 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
     Equal scores count one half (Mann-Whitney U). NaN when one of the two classes is missing.
     """
+    from scipy.stats import rankdata
+
     positive = np.asarray(labels).astype(bool)
     places = rankdata(np.asarray(scores))
     hits = int(positive.sum())

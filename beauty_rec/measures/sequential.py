@@ -19,7 +19,7 @@ analytics, KDD 2018, https://arxiv.org/abs/1803.06336), which counts a user who 
 import math
 from dataclasses import dataclass
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from beauty_rec.measures.intervals import LEVEL, Interval, wilson_interval
 
@@ -71,7 +71,7 @@ class RatioSums:
         """
         if self.users > 1 and self.rate in (0.0, 1.0):
             return wilson_interval(self.rate * self.users, self.users, level)
-        spread = float(norm.ppf(0.5 + level / 2)) * math.sqrt(self.variance)
+        spread = float(ndtri(0.5 + level / 2)) * math.sqrt(self.variance)
         return max(0.0, self.rate - spread), min(1.0, self.rate + spread)
 
 

@@ -7,7 +7,6 @@ adjusted for the number of comparisons.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from beauty_rec.measures.intervals import bootstrap_intervals, cluster_sums, draws, ends_of
 from beauty_rec.measures.metrics import DEEP_CUT, Ranks, per_query
@@ -25,6 +24,8 @@ def mcnemar(hits: NDArray[np.float64], baseline_hits: NDArray[np.float64]) -> fl
     Only queries that one method hits and the other misses count; under the hypothesis they are
     fair coin tosses (McNemar, Psychometrika 1947). 1.0 when there is none.
     """
+    from scipy.stats import binomtest
+
     _check_pairs(hits, baseline_hits)
     won = int(np.count_nonzero(hits > baseline_hits))
     lost = int(np.count_nonzero(hits < baseline_hits))

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.stats import rankdata
 from tqdm import tqdm
 
 from beauty_rec.search.exact import unseen_scores
@@ -94,6 +93,8 @@ def ranks_of_static_scores(
     Raises:
         ValueError: an answer outside 0..N-1.
     """
+    from scipy.stats import rankdata
+
     if len(answers) and (answers.min() < 0 or answers.max() >= len(scores)):
         raise ValueError(f"answers must lie between 0 and {len(scores) - 1}")
     ranks = rankdata(-scores)[answers] if len(answers) else np.empty(0)
