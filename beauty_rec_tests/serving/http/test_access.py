@@ -33,7 +33,8 @@ CHANGES = {
 KEYS: dict[str, dict[bytes, bytes]] = {
     "none": {},
     "empty": {b"x-api-key": b"", b"authorization": b"Bearer "},
-    "wrong": {b"x-api-key": b"wrong", b"authorization": b"Bearer " + KEY.encode() + b"x"},
+    "wrong": {b"x-api-key": b"wrong"},
+    "longer": {b"authorization": b"Bearer " + KEY.encode() + b"x"},
     "scheme": {b"authorization": b"Basic " + KEY.encode()},
 }
 
