@@ -79,6 +79,14 @@ def run_killed(settings: Settings, monkeypatch: pytest.MonkeyPatch, chunks: int)
             run(settings)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """The lists of the same set in another folder, by a run that ended."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "data"
+    shutil.copytree(data, folder)
+    return run(Settings(data_dir=folder, lists=ON))[0]
+
+
 @contextmanager
 def store_of(folder: Path) -> Iterator[Store]:
     store = Store(folder / STORE, None)
@@ -116,9 +124,10 @@ def test_off_is_an_empty_table_of_the_same_columns(shop: Path) -> None:
     assert figures["users"] == 0
 
 
-def test_a_run_goes_on_where_another_ended(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_goes_on_where_another_ended(
+    shop: Path, undisturbed: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = Settings(data_dir=shop, lists=ON)
-    undisturbed, _ = run(settings)
     run_killed(settings, monkeypatch, 3)
     found, figures = run(settings)
     assert figures["users_kept"] == 75
@@ -129,10 +138,9 @@ def test_a_run_goes_on_where_another_ended(shop: Path, monkeypatch: pytest.Monke
 
 
 def test_who_is_forgotten_meanwhile_is_in_no_list_and_moves_nobody(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Path, undisturbed: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(data_dir=shop, lists=ON)
-    undisturbed, _ = run(settings)
     leaves = undisturbed["user_id"][0]
     run_killed(settings, monkeypatch, 1)
     with store_of(shop) as store:
@@ -143,12 +151,11 @@ def test_who_is_forgotten_meanwhile_is_in_no_list_and_moves_nobody(
 
 
 def test_what_changed_since_the_kill_is_in_all_lists(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Path, undisturbed: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text("")
     settings = Settings(data_dir=shop, lists=ON, serve={"rules": rules})
-    undisturbed, _ = run(settings)
     first, (item, second) = undisturbed["user_id"][0], undisturbed["parent_asin"][:2].to_list()
 
     run_killed(settings, monkeypatch, 3)
@@ -181,8 +188,7 @@ def test_what_changed_since_the_kill_is_in_all_lists(
 
 
 @pytest.mark.faults
-def test_after_kill_9_a_run_goes_on(shop: Path) -> None:
-    undisturbed, _ = run(Settings(data_dir=shop, lists=ON))
+def test_after_kill_9_a_run_goes_on(shop: Path, undisturbed: pl.DataFrame) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", BY_HAND, str(shop)],
         env=child_environment(PYTHONPATH=os.pathsep.join(sys.path)),
