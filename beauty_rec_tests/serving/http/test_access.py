@@ -128,7 +128,8 @@ def test_no_odd_path_writes_without_the_key(
 ) -> None:
     """Of the six apps each tries a wrong key with another method: together they try all."""
     asked = 0
-    for turn, settings in enumerate(({}, {"api_key": None}, {"host": "0.0.0.0"}), first):
+    chosen: list[dict[str, Any]] = [{}, {"api_key": None}, {"host": "0.0.0.0"}]
+    for turn, settings in enumerate(chosen, first):
         inner = create_app(engine_with(engine, **settings))
         app: ASGIApp = Starlette(routes=[Mount(prefix, inner)]) if prefix else inner
         keys = {**KEYS, "off": {b"x-api-key": KEY.encode()}} if "api_key" in settings else KEYS
