@@ -17,6 +17,8 @@ from beauty_rec.settings import Settings
 from beauty_rec.verified import keeps
 
 FILE = "shop.id"
+CONNECT_SECONDS = 5
+"""After which a database that says nothing is away."""
 
 
 def claim(settings: Settings) -> None:
@@ -25,21 +27,25 @@ def claim(settings: Settings) -> None:
     Raises:
         RuntimeError: it is another shop's; the message names that one's folder and the remedy.
     """
-    dsn, folder = settings.item_index.dsn, settings.data_dir
+    dsn = settings.item_index.dsn
     if dsn is None or not keeps():
+        return
+    with (
+        suppress(psycopg.OperationalError),
+        connect(dsn.get_secret_value(), CONNECT_SECONDS) as connection,
+        connection.transaction(),
+    ):
+        claim_by(connection, settings)
+
+
+def claim_by(connection: psycopg.Connection[Any], settings: Settings) -> None:
+    """Do as :func:`claim` over a connection that is in a transaction."""
+    folder = settings.data_dir
+    if settings.item_index.dsn is None or not keeps():
         return
     shops = [name for name in (settings.storage.url, _id(folder)) if name]
     if not shops:  # nothing can be kept there, so nothing is built there
         return
-    with (
-        suppress(psycopg.OperationalError),
-        connect(dsn.get_secret_value()) as connection,
-        connection.transaction(),
-    ):
-        _claim(connection, shops, folder)
-
-
-def _claim(connection: psycopg.Connection[Any], shops: list[str], folder: Path) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec owner'))")
     connection.execute("SET LOCAL client_min_messages = warning")  # not that it exists already
     connection.execute("CREATE TABLE IF NOT EXISTS database_owner (shop text, folder text)")

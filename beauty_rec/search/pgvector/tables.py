@@ -48,9 +48,14 @@ class Served:
     checksum: str | None
 
 
-def connect(dsn: str) -> psycopg.Connection[Any]:
-    """Return a connection in autocommit; close it, or use it as a context."""
-    return psycopg.connect(dsn, autocommit=True)
+def connect(dsn: str, seconds: int | None = None) -> psycopg.Connection[Any]:
+    """Return a connection in autocommit; close it, or use it as a context.
+
+    Args:
+        dsn: of the database.
+        seconds: to wait for it; None: as its DSN says.
+    """
+    return psycopg.connect(dsn, autocommit=True, connect_timeout=seconds)
 
 
 def ensure_schema(connection: psycopg.Connection[Any], name: str) -> None:

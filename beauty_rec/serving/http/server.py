@@ -31,7 +31,7 @@ def serve(settings: Settings, shops: Mapping[str, ReadSettings] | None = None) -
         ConnectionError: the address is taken.
         FileNotFoundError: nothing was published yet; the message names the remedy.
         ManifestError: the set is not what its manifest says.
-        RuntimeError: none of several shops can be opened.
+        RuntimeError: none of several shops can be opened, or the database is another shop's.
     """
     given = settings.serve
     if not is_own(given.host) and given.api_key is None:

@@ -5,7 +5,7 @@ The embedded cluster is one of its own: that of the index can be made anew, this
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -17,8 +17,10 @@ from beauty_rec.corpus.forgotten import Forgotten, Mark, digest_of, new_salt
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
 from beauty_rec.recommender.online.stock.states import ItemState
+from beauty_rec.search.pgvector.owner import claim_by
 from beauty_rec.serving.state import tables
 from beauty_rec.serving.state.connection import Change, Connection
+from beauty_rec.settings import Settings
 
 LOG = logging.getLogger("beauty_rec.serving")
 STORE = "store"
@@ -46,7 +48,18 @@ class GivenEvent(NamedTuple):
 class Store(Connection):
     """The tables; see :class:`~beauty_rec.serving.state.connection.Connection`."""
 
+    _shop: Settings | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, on_open: Callable[[], None] = lambda: None) -> "Store":
+        """Return that of a shop, which no database of another one is taken for, ever."""
+        store = cls(settings.data_dir / STORE, settings.item_index.dsn, on_open)
+        store._shop = settings
+        return store
+
     def prepare(self, connection: psycopg.Connection[Any]) -> None:
+        if self._shop is not None:
+            claim_by(connection, self._shop)
         tables.prepare(connection, self._folder if self._dsn is None else None)
 
     def claim(self, connection: psycopg.Connection[Any]) -> bool:

@@ -81,6 +81,7 @@ class Engine(SplitShop):
             FileNotFoundError: nothing was published yet.
             ManifestError: the set is not what its manifest says.
             DatabaseDown: what was given before cannot be read.
+            RuntimeError: the database is another shop's.
             RulesError: the shop's rules are not valid.
         """
         engine = cls(settings)

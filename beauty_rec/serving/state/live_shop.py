@@ -7,9 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
+
+import psycopg
 
 from beauty_rec.corpus.forgotten import Forgotten
 from beauty_rec.corpus.intake.given import taken_path
@@ -23,8 +25,9 @@ from beauty_rec.recommender.online.stock.new_items import (
     refuse_unknown,
 )
 from beauty_rec.recommender.online.stock.states import ItemState
+from beauty_rec.search.pgvector.owner import claim
 from beauty_rec.serving.state.connection import DatabaseDown
-from beauty_rec.serving.state.database import STORE, GivenEvent, Store
+from beauty_rec.serving.state.database import GivenEvent, Store
 from beauty_rec.serving.state.experiment.beside import Given
 from beauty_rec.serving.state.given import GivenRows
 from beauty_rec.settings import Settings
@@ -42,6 +45,9 @@ class LiveShop:
     Args:
         settings: of the data folder.
         base: the set.
+
+    Raises:
+        RuntimeError: the database is another shop's.
     """
 
     def __init__(self, settings: Settings, base: Snapshot) -> None:
@@ -59,7 +65,10 @@ class LiveShop:
         self._states: dict[str, ItemState] = {}
         self._closing = threading.Event()
         self._filling: threading.Thread | None = None
-        self.store = Store(settings.data_dir / STORE, settings.item_index.dsn, self.restore)
+        self.store = Store.of(settings, self.restore)
+        if not self.store.read_only:
+            with suppress(psycopg.Error):  # the store says why it cannot be had
+                claim(settings)
         self._rows = GivenRows(self.store, settings)
 
     def wait(self) -> None:

@@ -64,7 +64,7 @@ def made_store(settings: Settings) -> Iterator[Store]:
         RuntimeError: the database is another shop's.
     """
     claim(settings)
-    store = Store(settings.data_dir / STORE, settings.item_index.dsn)
+    store = Store.of(settings)
     try:
         store.open()
         yield store

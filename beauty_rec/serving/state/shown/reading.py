@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
+from beauty_rec.search.pgvector.owner import claim
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.serving.state.database import STORE
 from beauty_rec.serving.state.shown.tables import SELECT, SHOWN
@@ -83,6 +84,7 @@ def _reading(settings: Settings) -> Iterator[psycopg.Connection[Any] | None]:
     if dsn is None and not (place / "cluster" / "PG_VERSION").exists():
         yield None
         return
+    claim(settings)
     with postgres(place, dsn) as address, psycopg.connect(address) as connection:
         is_there = connection.execute("SELECT to_regclass('serving_impressions')").fetchone()
         if is_there is None or is_there[0] is None:
