@@ -12,6 +12,7 @@ from typing import Literal
 from beauty_rec.artifacts import existing
 from beauty_rec.cli.inputs import report_path
 from beauty_rec.settings import Settings, offline
+from beauty_rec.verified import nothing_kept
 
 LOW_DISK_GB = 5
 
@@ -153,13 +154,13 @@ def _built(settings: Settings) -> Iterator[Finding]:
     from beauty_rec.orchestration.code_location import build_definitions
     from beauty_rec.orchestration.refresh.refresh import plan
     from beauty_rec.orchestration.refresh.staleness import Look
-    from beauty_rec.orchestration.storage.dagster_home import open_instance
+    from beauty_rec.orchestration.storage.dagster_home import open_copy
     from beauty_rec.orchestration.storage.holdings import Holdings
 
-    definitions = build_definitions(settings)
-    graph = definitions.resolve_asset_graph()
-    steps = plan(definitions)
-    with open_instance(settings.data_dir) as instance:
+    with nothing_kept(), open_copy(settings.data_dir) as instance:
+        definitions = build_definitions(settings)
+        graph = definitions.resolve_asset_graph()
+        steps = plan(definitions)
         look = Look(instance, graph, holdings=Holdings.of(definitions))
         faults = {step: look.fault(step.key, step.partition) for step in steps}
         stale = [step for step in steps if look.stale(step.key, step.partition) is not None]

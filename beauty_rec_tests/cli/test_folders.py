@@ -1,5 +1,6 @@
 """Folders that are full or read-only: one line, and what needs no writing works."""
 
+import re
 import resource
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from beauty_rec.cli import app
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.sample import has_sample, write_sample
 from beauty_rec.settings import SampleSettings, Settings, child_environment
+from beauty_rec_tests.plain_user import beauty_rec_plainly
 from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
 
 SMALL = ("--set", "sample.reviews=100", "--set", "sample.items=20")
@@ -73,6 +75,18 @@ def test_a_dry_run_writes_nothing(folder: Path, tmp_path: Path) -> None:
     before = content(folder)
     again = run("--dry-run")
     assert [line.split()[0] for line in again.stdout.splitlines()] == ["fresh", "fresh"]
+    assert content(folder) == before
+
+
+def test_a_read_only_folder_is_examined_and_stays_as_it_is(folder: Path) -> None:
+    built = beauty_rec("run", "--data-dir", folder / "d", *SMALL, *RAW)
+    assert built.returncode == 0, built.stderr
+    for path in (folder / "d", *(folder / "d").rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = content(folder)
+    examined = beauty_rec_plainly("doctor", "--data-dir", folder / "d")
+    assert re.search(r"^\w+ +artifacts ", examined.stdout, re.MULTILINE), examined.stderr
+    assert "damaged:" not in examined.stdout + examined.stderr
     assert content(folder) == before
 
 

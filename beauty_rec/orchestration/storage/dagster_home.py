@@ -51,6 +51,15 @@ storage:
 COPIED = ("history", "history/runs", "schedules")
 KEPT = ("runs.db", "index.db", "schedules.db")
 """The databases that cover all runs, with their logs; the others hold the events of one run."""
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+REFUSED = {
+    sqlite3.SQLITE_READONLY: "cannot be written to; see who may read and write there",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened or written to; see who may read and write there",
+    sqlite3.SQLITE_PERM: "cannot be opened; see who may read and write there",
+    sqlite3.SQLITE_FULL: "have no room; make room, or name another --data-dir",
+    sqlite3.SQLITE_BUSY: "are in use by another process for too long; try again",
+}
+"""What SQLite refuses of records that are as they should be."""
 
 
 def dagster_home(data_dir: Path) -> Path:
@@ -125,7 +134,7 @@ def open_instance(data_dir: Path) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def _named(home: Path) -> Iterator[None]:
-    """Have an error of a damaged database say which file it is.
+    """Have an error of a damaged database say which file it is, and any other what is the matter.
 
     Raises:
         RuntimeError: in its place; the message has the remedy.
@@ -140,16 +149,23 @@ def _named(home: Path) -> Iterator[None]:
                         f"{file}, of Dagster's records, is damaged ({fault}): move it away and run "
                         "again; what is then unknown is built anew, and what was given is kept"
                     ) from error
+        if (said := REFUSED.get(_code(error.orig))) is not None:
+            raise RuntimeError(f"Dagster's records in {home} {said} ({error.orig})") from error
         raise
 
 
+def _code(error: BaseException | None) -> int:
+    """Return the kind of an error of SQLite, without what is added to it; 0 where it has none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
 def _fault(file: Path) -> str | None:
-    """Return what SQLite finds wrong with a database, None where nothing is."""
+    """Return what SQLite finds wrong with a database, None where nothing is, or none can tell."""
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as opened:
             (said,) = opened.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
-        return str(error)
+        return str(error) if _code(error) in DAMAGED else None
     return None if said == "ok" else str(said)
 
 

@@ -4,6 +4,7 @@ An address may hold a password, and Dagster keeps for good what is typed into it
 or not. So no address is a field of a run's config: they come from the settings, as dependencies.
 """
 
+import errno
 import logging
 import shutil
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from beauty_rec.search.protocol import IndexVersion
 
 LOG = logging.getLogger("beauty_rec.storage")
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What a folder says that is read-only, or another user's."""
 
 
 class TextIndexResource(dg.ConfigurableResource[Any]):
@@ -160,8 +163,16 @@ class ItemIndexResource(dg.ConfigurableResource[Any]):
     def fault(self, version: str, settings: ItemIndexSettings, verified: Verified) -> str | None:
         """Return what keeps the served version from being ``version`` as it was built, or None.
 
-        Of a server that is away nothing is said.
+        Of a server that is away nothing is said, nor of a cluster that may not be started.
         """
+        try:
+            return self._fault(version, settings, verified)
+        except OSError as error:
+            if settings.dsn is None and error.errno in NOT_OURS:
+                return None
+            raise
+
+    def _fault(self, version: str, settings: ItemIndexSettings, verified: Verified) -> str | None:
         import psycopg
 
         from beauty_rec.search.pgvector.cluster import cluster_fault

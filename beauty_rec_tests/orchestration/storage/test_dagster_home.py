@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy
 
 from beauty_rec.orchestration.storage.dagster_home import (
     dagster_home,
@@ -57,6 +58,28 @@ def test_a_damaged_database_is_named_with_the_remedy(tmp_path: Path, name: str) 
             look(opened, tmp_path)
     file.unlink()
     assert look(open_instance, tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [("?mode=ro&uri=true", "cannot be written to"), ("", "are in use")]
+)
+def test_records_that_are_whole_are_not_called_damaged(
+    tmp_path: Path, options: str, said: str
+) -> None:
+    assert look(open_instance, tmp_path) == 0
+    file = tmp_path / "dagster" / "history" / "runs.db"
+    url = f"sqlite:///file:{file}{options}" if options else f"sqlite:///{file}"
+    engine = sqlalchemy.create_engine(url, connect_args={"timeout": 0.1})
+    with closing(sqlite3.connect(file)) as other:
+        if not options:
+            other.execute("BEGIN IMMEDIATE")
+        with (
+            pytest.raises(RuntimeError, match=f"records in {tmp_path}/dagster {said}") as refused,
+            open_instance(tmp_path),
+            engine.begin() as connection,
+        ):
+            connection.execute(sqlalchemy.text("DELETE FROM runs"))
+    assert "damaged" not in str(refused.value)
 
 
 def test_records_are_copied_as_of_one_moment_while_others_write(
