@@ -17,7 +17,7 @@ from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.state.database import STORE
 from beauty_rec.settings import child_environment
 from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
-from beauty_rec_tests.serving.live import Crowd, LiveServer, free_port
+from beauty_rec_tests.serving.live import PATIENCE_S, Crowd, LiveServer, free_port
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,28 @@ def test_a_signal_under_load_loses_no_request(folder: Path, tmp_path: Path) -> N
     assert {response.status_code for response in crowd.answers} == {200}
     # Who came after the end was not let in; nobody was let in and left without an answer.
     assert {error.split("(")[0] for error in crowd.errors} == {"ConnectError"}
+
+
+def test_of_two_servers_that_start_at_once_one_has_the_port(folder: Path, tmp_path: Path) -> None:
+    port = free_port()
+    servers = [LiveServer(folder, port, tmp_path / f"log{number}") for number in range(2)]
+    try:
+        deadline = time.monotonic() + 2 * PATIENCE_S
+        while all(server.process.poll() is None for server in servers):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        ended = next(n for n, server in enumerate(servers) if server.process.poll() is not None)
+        assert servers[ended].process.returncode == 2
+        said = (tmp_path / f"log{ended}").read_text()
+        assert f"cannot serve at 127.0.0.1:{port}: Address already in use" in said
+        assert '"serving"' not in said
+        other = servers[1 - ended]
+        other.wait("/readyz", 200)
+        other.process.terminate()
+        assert other.process.wait(20) == 128 + signal.SIGTERM
+    finally:
+        for server in servers:
+            server.close()
 
 
 def test_a_port_that_is_taken_is_one_line_at_once(folder: Path) -> None:

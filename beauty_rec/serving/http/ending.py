@@ -46,7 +46,8 @@ class Server(uvicorn.Server):
         await asyncio.sleep(DRAIN_SECONDS)
         for server in self.servers:
             for listening in server.sockets:
-                _let_nobody_queue(listening)
+                if listening is not None:  # uvloop has none of a door that never opened
+                    _let_nobody_queue(listening)
         await asyncio.sleep(DRAIN_SECONDS)  # in which those who queue are let in
         for server in self.servers:
             server.close()

@@ -67,11 +67,6 @@ def _serve(settings: Settings, several: Mapping[str, ReadSettings], door: socket
         if not any(shop.is_open for shop in shops):
             said = "; ".join(f"{shop.name}: {shop.fault}" for shop in shops)
             raise RuntimeError(f"no shop can be served: {said}")
-        host, port = door.getsockname()[:2]
-        for shop in shops:
-            if shop.is_open:
-                shown = f"[{host}]" if ":" in host else host
-                _log_serving(f"http://{shown}:{port}/", shop.name, shop.engine)
         config = uvicorn.Config(
             create_shops_app(shops, settings),
             log_config=None,
@@ -81,6 +76,15 @@ def _serve(settings: Settings, several: Mapping[str, ReadSettings], door: socket
             **bounds(settings.serve),
         )
         set_aside()
+        try:
+            door.listen(config.backlog)
+        except OSError as error:  # another server began to listen meanwhile
+            raise _refusal(settings.serve.host, settings.serve.port, error) from error
+        host, port = door.getsockname()[:2]
+        for shop in shops:
+            if shop.is_open:
+                shown = f"[{host}]" if ":" in host else host
+                _log_serving(f"http://{shown}:{port}/", shop.name, shop.engine)
         Server(config).run(sockets=[door])
 
 
@@ -93,6 +97,8 @@ def _log_serving(address: str, shop: str | None, engine: Engine) -> None:
 @contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
     """Yield a socket of the address, before anything is loaded; it does not listen yet.
+
+    Until one listens, several may have the address.
 
     Raises:
         ConnectionError: the address is taken, or none of this machine's.
@@ -108,6 +114,10 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         try:
             door.bind(address)
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise ConnectionError(f"cannot serve at {host}:{port}: {reason}") from error
+            raise _refusal(host, port, error) from error
         yield door
+
+
+def _refusal(host: str, port: int, error: OSError) -> ConnectionError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return ConnectionError(f"cannot serve at {host}:{port}: {reason}")
