@@ -18,6 +18,7 @@ from beauty_rec.cli.inputs import (
     load_settings,
     make_sample_if_needed,
     refuse_read_only,
+    refuse_without_reviews,
     refuse_without_sample,
     report_path,
     shop_pairs,
@@ -125,6 +126,7 @@ def run(
         profiles=profiles,
         hidden_items=hidden_items,
     )
+    refuse_without_reviews(chosen)
     if dry_run:
         lines = dry_lines(chosen, select, partition, force=force, train=train, measure=measure)
         for line in lines:
@@ -221,6 +223,7 @@ def plan(
     chosen = load_settings(
         data_dir, settings, profile=profile, reviews=reviews, items=items, profiles=profiles
     )
+    refuse_without_reviews(chosen)
     refuse_without_sample(chosen)
     lacking = False
     for line in plan_lines(make_plan(chosen)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from beauty_rec.artifacts import existing
-from beauty_rec.cli.inputs import report_path
+from beauty_rec.cli.inputs import report_path, without_reviews
 from beauty_rec.settings import Settings, offline
 from beauty_rec.verified import nothing_kept
 
@@ -105,6 +105,9 @@ def _encoders(settings: Settings) -> Iterator[Finding]:
 
 
 def _inputs(settings: Settings) -> Iterator[Finding]:
+    if (fault := without_reviews(settings)) is not None:
+        yield Finding("fail", "inputs", fault)
+        return
     if settings.reviews is None:
         yield Finding("note", "inputs", "none named: the synthetic sample is used")
         return

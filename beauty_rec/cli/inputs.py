@@ -215,6 +215,31 @@ def refuse_read_only(folder: Path) -> None:
         raise PermissionError(f"{there} is read-only: nothing can be built there")
 
 
+def without_reviews(settings: Settings) -> str | None:
+    """Return what is wrong with files that say something of reviews which are not named, or None.
+
+    Else the synthetic shop would be built, and they be read by nobody.
+    """
+    alone = [kind for kind in ("items", "profiles") if getattr(settings, kind) is not None]
+    if settings.reviews is not None or not alone:
+        return None
+    back = " ".join(f"--set {kind}=null" for kind in alone)
+    return (
+        f"{' and '.join(alone)} are named without reviews: name --reviews FILE, or take them back "
+        f"with {back}"
+    )
+
+
+def refuse_without_reviews(settings: Settings) -> None:
+    """Raise where items or profiles are named, and no reviews.
+
+    Raises:
+        ValueError: the message names the remedy.
+    """
+    if (fault := without_reviews(settings)) is not None:
+        raise ValueError(fault)
+
+
 def refuse_without_sample(settings: Settings) -> None:
     """Raise where the synthetic sample would be read and is not written yet.
 
