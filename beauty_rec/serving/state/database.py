@@ -6,6 +6,7 @@ The embedded cluster is one of its own: that of the index can be made anew, this
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -27,6 +28,16 @@ STORE = "store"
 """Folder of the embedded cluster, below the data folder."""
 EVENTS_AT_ONCE = 20_000
 """Events that a statement reads: one that read them all could take longer than it may."""
+
+
+def has_store(folder: Path) -> bool:
+    """Whether an embedded store stands in a folder that may be written to; no other is opened."""
+    if Store(folder, None).read_only:
+        return False
+    try:
+        return (folder / "cluster" / "PG_VERSION").exists()
+    except PermissionError:  # it is another user's, and the error of its opening says so
+        return True
 
 
 class KeptRow(NamedTuple):

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from beauty_rec.artifacts import write_text_atomic
@@ -15,7 +16,7 @@ from beauty_rec.corpus.intake.given import GivenKind, taken_path
 from beauty_rec.recommender.online.events import CHOICES
 from beauty_rec.search.pgvector.owner import claim
 from beauty_rec.serving.state.connection import DatabaseDown
-from beauty_rec.serving.state.database import STORE, Store
+from beauty_rec.serving.state.database import STORE, Store, has_store
 from beauty_rec.settings import Settings
 from beauty_rec.verified import keeps
 
@@ -25,16 +26,18 @@ LOG = logging.getLogger("beauty_rec.serving")
 def take(settings: Settings, kind: GivenKind) -> str:
     """Write what the store holds now, where anything may be written; return it.
 
-    Nothing, and no file, where there is nothing. While the database is away, what was taken last
-    stays.
+    Nothing, and no file, where there is nothing. While the database is away, and in a folder that
+    is read-only, what was taken last stays.
     """
     path = taken_path(settings.data_dir, kind)
     try:
         with open_store(settings) as store:
+            if store is None and Store.of(settings).read_only:
+                return _taken(path)
             text = "" if store is None else _text(store, kind)
     except DatabaseDown as error:
         LOG.warning("not taken in", extra={"event": "shop_not_read", "error": str(error)})
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return _taken(path)
     if keeps():
         if text:
             write_text_atomic(path, text)
@@ -45,10 +48,8 @@ def take(settings: Settings, kind: GivenKind) -> str:
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store | None]:
-    """Yield the store of a data folder; None where there is none yet."""
-    folder, dsn = settings.data_dir / STORE, settings.item_index.dsn
-    is_there = dsn is not None or (folder / "cluster" / "PG_VERSION").exists()
-    if not is_there or (dsn is None and Store(folder, dsn).read_only):
+    """Yield the store of a data folder; None where there is none yet, or none may be opened."""
+    if settings.item_index.dsn is None and not has_store(settings.data_dir / STORE):
         yield None
         return
     with made_store(settings) as store:
@@ -70,6 +71,10 @@ def made_store(settings: Settings) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def _taken(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _text(store: Store, kind: GivenKind) -> str:
