@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.serving.published.kept import EXPERIMENT
-from beauty_rec.serving.published.release import known_sets
+from beauty_rec.serving.published.manifest import known_sets
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.settings import PACKAGED_ENCODER, Settings
 from beauty_rec_tests.recommender.synthetic_set import Size, load_encoder, publish_synthetic

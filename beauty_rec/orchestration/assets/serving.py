@@ -65,6 +65,7 @@ def serving_manifest(
     from beauty_rec.ranking.apply import VOCABULARY as RERANKED_IDS
     from beauty_rec.ranking.features.knowledge import ItemKnowledge
     from beauty_rec.recommender.online.sets import parts
+    from beauty_rec.recommender.online.sets.manifest import PLACE_IN_TIME
     from beauty_rec.recommender.orders import Orders
     from beauty_rec.serving.published.publishing import Frames, publish_run
     from beauty_rec.towers.users.current_items import restated
@@ -149,7 +150,7 @@ def serving_manifest(
             **manifest.metrics,
         }
     )
-    return manifest.model_dump(exclude={"created_at"})
+    return manifest.model_dump(exclude=set(PLACE_IN_TIME))
 
 
 def _headlines(

@@ -26,8 +26,8 @@ from beauty_rec.artifacts import (
     sweep_drafts,
     write_text_atomic,
 )
-from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
-from beauty_rec.serving.published.kept import in_use, keep_manifest, sweep_manifests
+from beauty_rec.recommender.online.sets.manifest import PLACE_IN_TIME, Manifest, ManifestError
+from beauty_rec.serving.published.kept import MANIFESTS, in_use, keep_manifest, sweep_manifests
 from beauty_rec.verified import Verified
 
 REMEDY = "run: beauty-rec run"
@@ -56,7 +56,8 @@ def publish(
         keep: sets that stay, this one among them; older ones are deleted, but for those that an
             experiment or a release speaks of.
         trial: asks the set in a folder; what it raises keeps the set from being served.
-        created_at: of a set whose models are older than this call; None: now.
+        created_at: of the newest set, whose models this one has and whose place it takes; None:
+            it is a set of now.
         measured: see :class:`Manifest`; None: nothing is known of it.
 
     Raises:
@@ -76,6 +77,10 @@ def publish(
         for part, path in parts.items():  # a link is a change, too, but not of the content
             verified.wrote(path, files[part])
             verified.wrote(folder / part, files[part])
+    newest = None
+    with suppress(FileNotFoundError, ManifestError):
+        newest = read_manifest(root)
+    takes_its_place = newest is not None and (created_at is not None or newest.set == name)
     manifest = Manifest(
         format=FORMAT,
         set=name,
@@ -85,6 +90,7 @@ def publish(
         facts=dict(facts),
         metrics=dict(metrics),
         measured=dict(measured or {}),
+        before=newest and (newest.before if takes_its_place else newest.set),
     )
     try:
         trial(folder, manifest)
@@ -94,11 +100,11 @@ def publish(
         raise
     sweep_drafts(root / VERSIONS)
     os.utime(folder)  # the newest set is the one that was published last
-    with suppress(FileNotFoundError, ManifestError):  # of one that an older program published
-        keep_manifest(root, read_manifest(root))
+    if newest is not None:  # which an older program may have published
+        keep_manifest(root, newest)
     keep_manifest(root, manifest)
     write_text_atomic(root / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
-    _drop_old(root, name, keep)
+    _drop_old(root, keep)
     return manifest
 
 
@@ -127,6 +133,32 @@ def read_manifest(root: Path) -> Manifest:
             f"{path} has format {manifest.format}, this program reads {FORMAT}; {REMEDY}"
         )
     return manifest
+
+
+def known_sets(root: Path) -> list[Manifest]:
+    """Return the manifests of all sets that are kept, the latest published first.
+
+    From the newest on, each names the one before it, whatever the clock said; the sets of older
+    versions, which name none, follow by their dates. The newest is one of them, also where an
+    older version published it and kept no manifest.
+    """
+    name: str | None = None
+    with suppress(FileNotFoundError, ManifestError):
+        name = read_manifest(root).set
+    found: dict[str, tuple[str, int, Manifest]] = {}
+    for path in (*(root / MANIFESTS).glob("*.json"), root / MANIFEST):
+        try:
+            manifest = Manifest.model_validate_json(path.read_bytes())
+            at = (root / VERSIONS / manifest.set).stat().st_mtime_ns
+            found[manifest.set] = (manifest.created_at, at, manifest)
+        except (OSError, ValidationError):  # swept in this moment, or not one of ours
+            continue
+    ordered: list[Manifest] = []
+    while name in found:
+        ordered.append(found.pop(name)[-1])
+        name = ordered[-1].before
+    others = sorted(found.values(), key=lambda each: each[:2], reverse=True)
+    return [*ordered, *(one for *_, one in others)]
 
 
 def set_folder(root: Path, manifest: Manifest) -> Path:
@@ -186,7 +218,7 @@ def fault(root: Path, published: Mapping[str, Any], verified: Verified) -> str |
         return f"{root / MANIFEST} is missing"
     except ManifestError as error:
         return str(error).partition("; ")[0]
-    if manifest.model_dump(mode="json", exclude={"created_at"}) != published:
+    if manifest.model_dump(mode="json", exclude=set(PLACE_IN_TIME)) != published:
         return f"{root / MANIFEST} is not what was published"
     return fault_of_set(root / VERSIONS / manifest.set, manifest.parts, verified.content_hash)
 
@@ -203,10 +235,12 @@ def _link(source: Path, target: Path) -> None:
     link_or_copy(source, target)
 
 
-def _drop_old(root: Path, served: str, keep: int) -> None:
+def _drop_old(root: Path, keep: int) -> None:
     """Delete all but the latest sets. A server that still reads one keeps its open files."""
     folders = [path for path in (root / VERSIONS).iterdir() if not path.name.startswith(".")]
-    folders.sort(key=lambda path: (path.name == served, path.stat().st_mtime), reverse=True)
+    folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    place = {manifest.set: number for number, manifest in enumerate(known_sets(root))}
+    folders.sort(key=lambda path: place.get(path.name, len(place)))
     used = in_use(root)
     for old in folders[keep:]:
         if old.name not in used:

@@ -17,8 +17,8 @@ from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.recommender.online.experiments.file import AnswerSettings, remedy
 from beauty_rec.recommender.online.sets.manifest import Manifest, ManifestError
 from beauty_rec.recommender.online.values import Model
-from beauty_rec.serving.published.kept import MANIFESTS, RELEASE
-from beauty_rec.serving.published.manifest import MANIFEST, VERSIONS, read_manifest
+from beauty_rec.serving.published.kept import RELEASE
+from beauty_rec.serving.published.manifest import known_sets, read_manifest
 
 LOG = logging.getLogger("beauty_rec.serving")
 LATEST = "latest"
@@ -112,22 +112,6 @@ def read_release(root: Path) -> Release | None:
         ) from error
     except OSError as error:
         raise ManifestError(f"{path} cannot be read ({error.strerror}); move it away") from error
-
-
-def known_sets(root: Path) -> list[Manifest]:
-    """Return the manifests of all sets that are kept, the latest published first.
-
-    The newest is one of them, also where an older version published it and kept no manifest.
-    """
-    found: dict[str, tuple[str, int, Manifest]] = {}
-    for path in (root / MANIFEST, *(root / MANIFESTS).glob("*.json")):
-        try:
-            manifest = Manifest.model_validate_json(path.read_bytes())
-            at = (root / VERSIONS / manifest.set).stat().st_mtime_ns
-            found[manifest.set] = (manifest.created_at, at, manifest)
-        except (OSError, ValidationError):  # swept in this moment, or not one of ours
-            continue
-    return [one for *_, one in sorted(found.values(), key=lambda each: each[:2], reverse=True)]
 
 
 def manifest_of(root: Path, name: str) -> Manifest:

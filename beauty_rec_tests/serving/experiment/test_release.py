@@ -1,13 +1,17 @@
 """What is served after promotions, rollbacks and publications, and what may be swept."""
 
 import json
+import os
+import time
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 
 from beauty_rec.recommender.online.experiments.file import AnswerSettings
+from beauty_rec.serving.published import manifest as manifests
 from beauty_rec.serving.published.kept import EXPERIMENT, MANIFESTS, RELEASE
-from beauty_rec.serving.published.manifest import MANIFEST, VERSIONS, publish
+from beauty_rec.serving.published.manifest import MANIFEST, VERSIONS, known_sets, publish
 from beauty_rec.serving.published.release import UnknownSet, promote, rollback, served
 
 BOLD = AnswerSettings(diversity=0.3)
@@ -92,6 +96,53 @@ def test_going_back_twice_never_goes_forth(shop: Shop, monkeypatch: pytest.Monke
     assert shop.serves == first != third
     with pytest.raises(UnknownSet, match=f"no set from before {first} is kept"):
         rollback(shop.root)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_clock_that_went_back_hides_no_set(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    first = shop.publish("1")
+    clock_of(monkeypatch, hours=-3)
+    second = shop.publish("2")
+    if not named:  # an older version published both
+        for path in (shop.root / MANIFEST, *(shop.root / MANIFESTS).iterdir()):
+            document = json.loads(path.read_text())
+            del document["before"]
+            path.write_text(json.dumps(document))
+    assert [manifest.set for manifest in known_sets(shop.root)] == [second, first]
+    assert rollback(shop.root).set == first
+    rollback(shop.root, "latest")
+    third = shop.publish("3")
+    assert {path.name for path in (shop.root / VERSIONS).iterdir()} >= {third, second}
+    (shop.root / RELEASE).unlink()
+    assert rollback(shop.root).set == second
+
+
+def test_a_set_that_is_published_again_is_the_newest_once(shop: Shop) -> None:
+    first, second = shop.publish("1"), shop.publish("2")
+    assert [shop.publish("1"), shop.publish("1")] == [first, first]
+    assert [manifest.set for manifest in known_sets(shop.root)] == [first, second]
+    assert rollback(shop.root).set == second
+    with pytest.raises(UnknownSet, match=f"no set from before {second} is kept"):
+        rollback(shop.root)
+
+
+def clock_of(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    """Have the clock be so many hours off from now on: what it says, and the times of folders."""
+    off, utime = timedelta(hours=hours), os.utime
+
+    class Clock:
+        @staticmethod
+        def now(zone: tzinfo) -> datetime:
+            return datetime.now(zone) + off
+
+    def touch(path: Path) -> None:
+        at = time.time() + off.total_seconds()
+        utime(path, (at, at))
+
+    monkeypatch.setattr(manifests, "datetime", Clock)
+    monkeypatch.setattr(os, "utime", touch)
 
 
 def test_what_is_named_is_not_swept(shop: Shop) -> None:

@@ -16,7 +16,7 @@ class Manifest(BaseModel):
 
     format: int
     set: str
-    """Names the content: 16 hex digits of a hash of all that follows but ``created_at``."""
+    """Names the content: 16 hex digits of a hash of what it holds."""
     created_at: str
     """When it was first published, ISO 8601 in UTC."""
     parts: dict[str, str]
@@ -29,3 +29,9 @@ class Manifest(BaseModel):
     """Headline figures of the models, as they were measured last."""
     measured: dict[str, str] = {}
     """Split → the day on which its events were asked for them, ISO 8601 in UTC."""
+    before: str | None = None
+    """The set that was the newest until this one was; None: there was none, or nobody knows."""
+
+
+PLACE_IN_TIME = frozenset({"created_at", "before"})
+"""What a manifest says of when its set was published, not of what the set is."""

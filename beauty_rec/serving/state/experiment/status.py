@@ -9,8 +9,8 @@ from typing import Any
 
 from beauty_rec.recommender.online.experiments.file import Experiment, ExperimentError
 from beauty_rec.recommender.online.sets.manifest import ManifestError
-from beauty_rec.serving.published.manifest import read_manifest
-from beauty_rec.serving.published.release import Served, known_sets, served
+from beauty_rec.serving.published.manifest import known_sets, read_manifest
+from beauty_rec.serving.published.release import Served, served
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.experiment.figures import (
     Counted,
