@@ -92,6 +92,6 @@ def load_domain(name: str) -> Domain:
     if not file.is_file():
         raise ValueError(f"no domain {name!r}: give one of {', '.join(SHIPPED)} or a TOML file")
     try:
-        return Domain.model_validate(tomllib.loads(file.read_text("utf-8")))
+        return Domain.model_validate(tomllib.loads(file.read_text("utf-8-sig")))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"domain {name!r}: {error}") from error

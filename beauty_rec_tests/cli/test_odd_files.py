@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from beauty_rec.cli.terminal import say, write_any_text
 from beauty_rec.corpus.forgotten_record import RECORD, read_record
 from beauty_rec.corpus.hidden import read_hidden
 from beauty_rec.items.domain import load_domain
+from beauty_rec.recommender.online.experiments.file import parse_experiment
 from beauty_rec.serving.state import transfer
+from beauty_rec.serving.state.rules import read_rules
 from beauty_rec.settings import Settings
 
 LINE = '{"item": {"parent_asin": "B1"}}'
@@ -113,6 +116,21 @@ def test_a_path_means_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.Mo
     assert Settings(storage={"url": "s3://bucket/~shop"}).storage.url == "s3://bucket/~shop"
     with pytest.raises(ValueError, match=r"~nobody-here.*Write the folder out"):
         load_settings(Path("~nobody-here/shop"))
+
+
+def test_a_mark_at_the_beginning_of_a_toml_file_is_no_fault(tmp_path: Path) -> None:
+    """As Windows' Notepad writes one."""
+    path = tmp_path / "own.toml"
+    rule = '[[rules]]\nname = "first"\ndo = "pin"\nplace = 1\nitems = ["B1"]\n'
+    path.write_text(rule, encoding="utf-8-sig")
+    text, [found] = read_rules(path)
+    assert (text, found.name) == (rule, "first")
+    variants = "[variants.a]\nshare = 0.5\n[variants.b]\nshare = 0.5\ndiversity = 0.4\n"
+    path.write_text(f'name = "bold"\n{variants}', encoding="utf-8-sig")
+    assert parse_experiment(path.read_text(encoding="utf-8"), str(path)).name == "bold"
+    shipped = files("beauty_rec.items") / "domains" / "beauty.toml"
+    path.write_text(shipped.read_text("utf-8"), encoding="utf-8-sig")
+    assert load_domain(str(path)) == load_domain("beauty")
 
 
 def test_a_file_is_no_data_folder(tmp_path: Path) -> None:

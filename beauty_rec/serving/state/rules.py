@@ -36,7 +36,7 @@ def read_rules(path: Path) -> tuple[str, list[AnyRule]]:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise RulesError(f"{path}: more than {MAX_BYTES:,} bytes; shorten it")
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")  # editors of Windows begin a file with a mark
     except OSError as error:
         said = error.strerror or str(error)
         raise RulesError(f"{path}: {said}; put the file there, or unset serve.rules") from None

@@ -158,7 +158,8 @@ def parse_experiment(text: str, where: str) -> Experiment:
     if len(text) > MAX_BYTES:
         raise ExperimentError(f"{where}: more than {MAX_BYTES:,} characters; shorten it")
     try:
-        return Experiment.model_validate(tomllib.loads(text))
+        plain = text.removeprefix("\ufeff")  # a mark, by which editors of Windows begin a file
+        return Experiment.model_validate(tomllib.loads(plain))
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{where}: not TOML: {error}; correct that line") from None
     except RecursionError:
