@@ -21,10 +21,10 @@ from beauty_rec.evaluation.recommendation import (
 )
 from beauty_rec.evaluation.yardsticks import POPULARITIES, WITHIN, Recencies, reads_occasion
 from beauty_rec.measures.metrics import Ranks
-from beauty_rec.measures.significance import ALPHA
+from beauty_rec.measures.significance import beyond_chance
 from beauty_rec.recommender.offline.ordering import LISTED
 from beauty_rec.recommender.offline.scenarios import Scenario, has_contexts
-from beauty_rec.recommender.orders import ORDERS
+from beauty_rec.recommender.orders import CHALLENGERS, ORDERS
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.settings import EvaluationSettings
 
@@ -132,7 +132,8 @@ def refuse_worse_than_parts(answer: Mapping[str, Mapping[str, Block]]) -> None:
         best = max((section[name].get("ndcg@10") or 0.0 for name in orders), default=0.0)
         for name in (*orders, *POPULARITIES):
             test = ((served.get("versus") or {}).get(name) or {}).get("ndcg@10")
-            if test is None or test["difference"] >= 0 or test["p"] >= ALPHA:
+            tests = CHALLENGERS if name in orders else 1
+            if test is None or test["difference"] >= 0 or not beyond_chance(test["p"], tests):
                 continue
             if section[name]["ndcg@10"] <= best:
                 raise WorseThanItsParts(

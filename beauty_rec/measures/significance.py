@@ -18,6 +18,18 @@ CLUSTERED_FLIPS = 2_000
 the seed are a setting: what is served, what is refused and the report test the same."""
 
 
+def beyond_chance(p: float, tests: int = 1) -> bool:
+    """Tell whether a p-value says so, as one of several tests of which any may decide.
+
+    Bonferroni's: of so many tests without a difference one in 1 / :data:`ALPHA` families errs at
+    most (Dunn, Multiple comparisons among means, JASA 1961).
+
+    >>> beyond_chance(0.047), beyond_chance(0.047, tests=4)
+    (True, False)
+    """
+    return p * tests < ALPHA
+
+
 def mcnemar(hits: NDArray[np.float64], baseline_hits: NDArray[np.float64]) -> float:
     """Return the exact two-sided p-value that two methods hit equally often.
 

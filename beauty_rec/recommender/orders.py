@@ -26,6 +26,8 @@ Learned = Literal["gbdt", "reranked"]
 LEARNED: tuple[Learned, ...] = ("gbdt", "reranked")
 COMBINED = ("hybrid", "fused", *LEARNED)
 ORDERS = (*SOURCES, *COMBINED)
+CHALLENGERS = len(COMBINED)
+"""Orders that may take the place of another by a test each: one of them leads by luck often."""
 FILE = "orders.json"
 
 DEFAULT: dict[Kind, dict[str, float]] = {

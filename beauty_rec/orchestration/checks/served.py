@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from beauty_rec.orchestration.catalogue.metrics import ORDER
+from beauty_rec.orchestration.catalogue.metrics import ORDER, PARTS
 from beauty_rec.orchestration.checks.verdicts import JUDGED, Facts, Verdict
 
 
@@ -19,12 +19,14 @@ def loses_to_none(now: Mapping[str | None, Facts], against: str) -> Verdict:
         against: the name of what it is held against.
     """
     from beauty_rec.evaluation.answer import CHOOSE_ANEW
-    from beauty_rec.measures.significance import ALPHA
+    from beauty_rec.measures.significance import beyond_chance
+    from beauty_rec.recommender.orders import CHALLENGERS
 
     remedy = (
         f"; choose among the orders anew: {CHOOSE_ANEW}; where none of them is as good, train "
         "anew: beauty-rec run --train always"
     )
+    several = CHALLENGERS if against == PARTS else 1  # as they are chosen, see champion.py
     figures: dict[str, Any] = {}
     lost: list[str] = []
     led: list[str] = []
@@ -33,7 +35,7 @@ def loses_to_none(now: Mapping[str | None, Facts], against: str) -> Verdict:
             asked = f"{split} {scenario.replace('_', ' ')}"
             best = max(tests, key=lambda other: tests[other]["other"])
             for other, test in tests.items():
-                loses = test["other"] > test["served"] and test["p"] < ALPHA
+                loses = test["other"] > test["served"] and beyond_chance(test["p"], several)
                 if loses or other == best:
                     figures[f"{asked}: served"] = test["served"]
                     figures[f"{asked}: {other}"] = test["other"]

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from beauty_rec.measures.significance import ALPHA, CLUSTERED_FLIPS, sign_flip_test
-from beauty_rec.recommender.orders import COMBINED, ORDERS
+from beauty_rec.measures.significance import CLUSTERED_FLIPS, beyond_chance, sign_flip_test
+from beauty_rec.recommender.orders import CHALLENGERS, COMBINED, ORDERS
 from beauty_rec.recommender.sources import SOURCES
 
 LEVEL = 1e-9
@@ -43,7 +43,7 @@ def champion(
     for order in (name for name in COMBINED if name in gains and name != best):
         p = sign_flip_test(gains[order], gains[best], clusters=users)
         facts.append(f"{order} {means[order]:.4f} (p = {p:.2f})")
-        if means[order] > means[best] and p < ALPHA:
+        if means[order] > means[best] and beyond_chance(p, CHALLENGERS):
             best = order
     return best, f"NDCG@10 on valid: {', '.join(facts)}"
 
@@ -76,13 +76,16 @@ def unbeaten(
     reached = [name for name in baselines or () if means[name] <= top]
 
     def better(own: str, others: Collection[str]) -> tuple[str, float] | None:
-        """Return the best of the others that beats an order beyond chance, and p."""
+        """Return the best of the others that beats an order beyond chance, and p.
+
+        Orders are challengers of one another; plain popularity is what none may be worse than.
+        """
         for other in sorted(others, key=lambda name: -means[name]):
             if means[other] > means[own]:
                 p = sign_flip_test(
                     everything[other], everything[own], clusters=users, samples=CLUSTERED_FLIPS
                 )
-                if p < ALPHA:
+                if beyond_chance(p, CHALLENGERS if other in gains else 1):
                     return other, p
         return None
 

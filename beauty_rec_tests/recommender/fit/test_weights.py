@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from beauty_rec.measures.metrics import ndcg_at
+from beauty_rec.measures.significance import sign_flip_test
 from beauty_rec.recommender.fit.champion import champion, unbeaten
 from beauty_rec.recommender.fit.weights import GRID, Judged, choose_weights
 
@@ -91,6 +92,20 @@ def test_the_champion_is_the_simplest_that_none_beats_beyond_chance() -> None:
     assert why == f"NDCG@10 on valid: user_tower {better.mean():.4f}"
     with pytest.raises(ValueError, match="no order"):
         champion({})
+
+
+def test_one_of_several_that_is_ahead_by_what_one_alone_would_prove_is_not_served() -> None:
+    """Seven asks won and none lost: p = .016; one of four is as lucky every sixteenth time."""
+    base, ahead = np.zeros(600), np.zeros(600)
+    ahead[:7] = 1.0
+    assert 0.0125 < sign_flip_test(ahead, base) < 0.05
+    gains = {"user_tower": base, "gbdt": ahead}
+    assert champion(gains)[0] == unbeaten("user_tower", gains)[0] == "user_tower"
+    # Plain popularity, which the served order may not lose to, is not one of them.
+    sold = {"popularity": ahead}
+    assert unbeaten("user_tower", gains, None, sold)[0] == "gbdt"
+    ahead[:9] = 1.0
+    assert champion(gains)[0] == unbeaten("user_tower", gains)[0] == "gbdt"
 
 
 def test_many_asks_of_one_user_are_one_proof() -> None:
