@@ -173,6 +173,6 @@ checks = [
         lambda frame, _: verdicts.no_empty(frame, "query"),
         "Every pair asks something.",
     ),
-    *vector_checks(base_embeddings, judged=True),
+    *vector_checks(base_embeddings, baseline=True),
     *vector_checks(item_embeddings),
 ]

@@ -146,7 +146,7 @@ def item_vectors(
     """L2-normalised tower vectors of all items; values newer than the tower get rows in it."""
     from beauty_rec.items.vocabulary import Vocabulary
     from beauty_rec.towers.items.inputs import item_inputs
-    from beauty_rec.towers.items.served import VOCABULARY, todays_item_tower
+    from beauty_rec.towers.items.served import VOCABULARY, items_alike, todays_item_tower
     from beauty_rec.towers.items.titles import read_item_vectors
     from beauty_rec.training.device import device_of
 
@@ -174,6 +174,7 @@ def item_vectors(
         {
             **neighbours_metadata(vectors, merged_items),
             "values_since_training": len(known) - trained_with,
+            "items_alike": items_alike(item_tower),
         }
     )
     return vectors
@@ -182,7 +183,7 @@ def item_vectors(
 @stage(
     group=GROUP,
     io="models",
-    settings=("user_tower", "encoder", "recommendation"),
+    settings=("user_tower", "encoder", "recommendation", "ranking.max_user_events"),
     reads={"split_reviews": ["train", "valid"]},
     kinds=("pytorch",),
     gpu=True,
@@ -310,5 +311,5 @@ checks = [
         "The table of attribute values moved, and items of one category came nearer each other.",
         blocking=True,
     ),
-    *vector_checks(item_vectors, judged=True),  # by the training, which knows if items are alike
+    *vector_checks(item_vectors, learned=True),
 ]

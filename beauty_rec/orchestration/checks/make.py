@@ -101,13 +101,14 @@ def history_check(
 
 
 def vector_checks(
-    asset: dg.AssetsDefinition, *, judged: bool = False
+    asset: dg.AssetsDefinition, *, baseline: bool = False, learned: bool = False
 ) -> list[dg.AssetChecksDefinition]:
     """Return the checks of an asset of item vectors: both stop what follows.
 
-    A baseline is what it is, and a training may have ``judged`` already: that such vectors lie
-    close together is worth a warning.
+    A ``baseline`` is what it is: that its vectors lie close together is worth a warning. Those that
+    are ``learned`` may do so where the items themselves are alike, as their asset says.
     """
+    apart = "not_collapsed", "Vectors of different items do not lie on one point."
     return [
         value_check(
             asset,
@@ -118,15 +119,25 @@ def vector_checks(
             ),
             "Every vector is finite and of length 1.",
         ),
-        value_check(
+        facts_check(
             asset,
-            "not_collapsed",
+            apart[0],
+            lambda facts, settings: verdicts.learned_apart(
+                facts[None], settings.checks.max_mean_cosine
+            ),
+            apart[1],
+            blocking=True,
+        )
+        if learned
+        else value_check(
+            asset,
+            apart[0],
             Vectors,
             lambda vectors, settings: verdicts.not_collapsed(
                 vectors, settings.checks.max_mean_cosine
             ),
-            "Vectors of different items do not lie on one point.",
-            blocking=not judged,
+            apart[1],
+            blocking=not baseline,
         ),
     ]
 

@@ -77,7 +77,19 @@ def unit_vectors(vectors: Vectors, tolerance: float) -> Verdict:
 
 def not_collapsed(vectors: Vectors, limit: float) -> Verdict:
     """Different items must not lie on one point."""
-    found = mean_cosine(vectors.matrix)
+    return _kept_apart(mean_cosine(vectors.matrix), limit)
+
+
+def learned_apart(facts: Facts, limit: float) -> Verdict:
+    """Items must not lie on one point, unless what the tower read of them hardly differs."""
+    verdict = _kept_apart(facts.get("mean_cosine", 0.0), limit)  # none of fewer than two items
+    if verdict.passed or not facts.get("items_alike", False):
+        return verdict
+    text = f"warning: {verdict.text}; the items themselves are as alike: give them more attributes"
+    return Verdict(True, text, verdict.figures)
+
+
+def _kept_apart(found: float, limit: float) -> Verdict:
     return Verdict(
         bool(found <= limit),
         f"different items have a mean cosine of {found:.3f} (allowed: {limit:g}); a larger one "
@@ -89,18 +101,17 @@ def not_collapsed(vectors: Vectors, limit: float) -> Verdict:
 def item_tower_learned(facts: Facts, checks: CheckSettings) -> Verdict:
     """The table must have left its start, and purity the tower's random start.
 
-    Where nothing tells two items apart, or no value is to be learned, there is nothing to judge.
+    Where nothing tells two items apart, there is nothing to judge.
     """
     moved, limit = facts.get("table_correlation"), checks.max_table_correlation
     if moved is None:
         return Verdict(True, "not trained yet")
-    if facts.get("distinct_items", 2) < 2 or not np.isfinite(moved):
-        text = "warning: the items have no titles and values by which a tower could tell them apart"
-        return Verdict(True, text)
+    if facts.get("distinct_items", 2) < 2:
+        return Verdict(True, "warning: no title or value tells items apart: nothing is learned")
     purity, start = facts.get("purity", np.nan), facts.get("purity of random start", np.nan)
     known = facts.get("items_with_category", 0)
     judged = known >= checks.min_purity_items and np.isfinite(purity) and np.isfinite(start)
-    stands, no_purer = moved > limit, judged and purity <= start
+    stands, no_purer = not moved <= limit, judged and purity <= start
     text = f"the table's start and end correlate by {moved:.3f} (allowed: {limit:g})"
     if judged:
         text += f"; purity {purity:.3f}, at the random start {start:.3f}"

@@ -87,6 +87,12 @@ def load_item_tower(folder: Path) -> ItemTower:
     return tower.eval()
 
 
+def items_alike(folder: Path) -> bool:
+    """Tell whether what a tower read of its items was hardly other than a collapse leaves them."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return bool(config.get("items_alike", False))
+
+
 def todays_item_tower(folder: Path, vocabulary: Vocabulary) -> tuple[ItemTower, Vocabulary]:
     """Read a tower for the ids of today, and the vocabulary that it is to be asked with.
 

@@ -100,7 +100,7 @@ def train_item_tower(
     given = [references["random_start"]["mean_cosine"]]
     given += [] if texts is None else [mean_cosine(texts[looked.rows])]
     # As unlike as twice what a collapse leaves: no training can hold such items apart.
-    alike = 1 - max(given) < 2 * (1 - settings.collapse_cosine)
+    alike = len(distinct) < 2 or 1 - max(given) < 2 * (1 - settings.collapse_cosine)
 
     model = torch.nn.ModuleDict({"tower": tower})
     if titles.trained:
@@ -137,7 +137,7 @@ def train_item_tower(
             state = {"epochs": epochs}
             save_checkpoint(checkpoints, epoch, model, optimizer, fingerprint, state)
 
-    if alike and epochs and epochs[-1]["mean_cosine"] > settings.collapse_cosine:
+    if not notes and alike and epochs and epochs[-1]["mean_cosine"] > settings.collapse_cosine:
         notes.append(
             f"different items have a mean cosine of {epochs[-1]['mean_cosine']:.3f}: what is read "
             f"of them has one of {max(given):.3f}; more attributes would tell them apart"
@@ -147,7 +147,7 @@ def train_item_tower(
     end[torch.from_numpy(np.setdiff1d(np.arange(len(end)), used))] = 0.0
     choice = _choice(tower, titles, features, held_out, settings)
     tower.settings = settings.model_copy(update={"attribute_share": choice.share})
-    _save(tower, titles, features, target)
+    _save(tower, titles, features, target, alike=alike)
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return {
@@ -284,13 +284,16 @@ def _choice(
     return choose_share(learned, attributes, settings.attribute_shares, *held_out)
 
 
-def _save(tower: ItemTower, titles: TitleReader, features: ItemFeatures, target: Path) -> None:
+def _save(
+    tower: ItemTower, titles: TitleReader, features: ItemFeatures, target: Path, *, alike: bool
+) -> None:
     config = {
         "vocabulary": tower.embedding.num_embeddings,
         "std_fields": features.std.shape[1],
         "title_width": titles.width,
         "attributes": tower.space.shape[1],
         "settings": tower.settings.model_dump(mode="json"),
+        "items_alike": alike,
     }
     with atomic_path(target) as draft:
         draft.mkdir()

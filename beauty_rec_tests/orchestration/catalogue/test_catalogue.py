@@ -37,7 +37,7 @@ BLOCKING = {
     "base_embeddings": {"unit_vectors"},
     "item_embeddings": {"unit_vectors", "not_collapsed"},
     "item_tower": {"learned"},
-    "item_vectors": {"unit_vectors"},
+    "item_vectors": {"unit_vectors", "not_collapsed"},
     "text_index": {"holds_and_finds_every_item"},
     "item_index": {"holds_and_finds_every_item"},
 }

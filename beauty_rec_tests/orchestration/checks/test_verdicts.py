@@ -78,6 +78,18 @@ def test_a_collapse_is_seen() -> None:
     assert not verdicts.not_collapsed(units(point.tolist()), 0.9).passed
 
 
+def test_what_was_learned_may_lie_close_only_where_the_items_are_alike() -> None:
+    close = {"mean_cosine": 0.99}
+    assert verdicts.learned_apart({"mean_cosine": 0.3}, 0.9).text.startswith("different items")
+    assert not verdicts.learned_apart(close, 0.9).passed
+    assert not verdicts.learned_apart(close | {"items_alike": False}, 0.9).passed
+    assert not verdicts.learned_apart({"mean_cosine": float("nan")}, 0.9).passed
+    warned = verdicts.learned_apart(close | {"items_alike": True}, 0.9)
+    assert warned.passed
+    assert "0.990" in warned.text
+    assert verdicts.learned_apart({}, 0.9).passed, "one item"
+
+
 def test_a_metric_that_drops_on_one_split_warns() -> None:
     before: Facts = {
         "valid": {"x recall@100": 0.5},
@@ -134,7 +146,7 @@ def test_skew_names_the_feature_that_moved() -> None:
     [
         ({}, True),
         ({"table_correlation": 0.96}, False),
-        ({"table_correlation": float("nan")}, True),
+        ({"table_correlation": float("nan")}, False),
         ({"table_correlation": 1.0, "distinct_items": 1}, True),
         ({"table_correlation": 1.0, "distinct_items": 2}, False),
         ({"purity": 0.3}, False),

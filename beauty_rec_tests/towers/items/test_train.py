@@ -17,7 +17,12 @@ from beauty_rec.towers.items.inputs import ItemInputs
 from beauty_rec.towers.items.losses import simcse_loss
 from beauty_rec.towers.items.model import ItemTower
 from beauty_rec.towers.items.report import Looked
-from beauty_rec.towers.items.served import item_vectors, load_item_tower, value_rows
+from beauty_rec.towers.items.served import (
+    item_vectors,
+    items_alike,
+    load_item_tower,
+    value_rows,
+)
 from beauty_rec.towers.items.title_states import TitleReader
 from beauty_rec.towers.items.train import CollapseError, train_item_tower
 from beauty_rec.training.seeds import seeded
@@ -203,7 +208,7 @@ def test_items_that_are_read_as_nearly_one_are_worth_a_warning(
     assert log["distinct"] > 2
     [note] = log["notes"]
     assert "0.999" in note
-    assert (tmp_path / "t").exists()
+    assert items_alike(tmp_path / "t")
 
 
 def test_items_that_nothing_tells_apart_are_worth_a_warning(tmp_path: Path) -> None:
@@ -213,6 +218,7 @@ def test_items_that_nothing_tells_apart_are_worth_a_warning(tmp_path: Path) -> N
     log = train_item_tower(known(features), reader(features), SETTINGS, tmp_path / "t")
     assert log["distinct"] == 1
     assert ["nothing tells" in note for note in log["notes"]] == [True]
+    assert items_alike(tmp_path / "t")
 
 
 def test_a_tower_of_before_the_attribute_space_answers_without_one(
