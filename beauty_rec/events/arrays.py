@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from beauty_rec.events.extras import extra_columns
 from beauty_rec.events.places import rows_of
+from beauty_rec.settings import RankingSettings
 
 DAY_MS = 86_400_000
 """Milliseconds of a day."""
 MAX_TAG_VALUES = 20
 """A column of ``extras`` with more values than this is an open field, no tag."""
-MAX_USER_EVENTS = 1_000
-"""Of one user that a history reaches back, where ``ranking.max_user_events`` is not told."""
+MAX_USER_EVENTS: int = RankingSettings.model_fields["max_user_events"].default
+"""Of one user that a history reaches back, where nothing else is told."""
 FIRST_EVENTS = 100
 """The earliest, by which an open field is known early."""
 

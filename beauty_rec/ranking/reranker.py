@@ -70,7 +70,7 @@ class Reranker:
         document = {
             "rows": self.rows,
             "calibration": self.calibration,
-            "settings": self.settings.model_dump(mode="json", exclude={"max_user_events"}),
+            "settings": self.settings.model_dump(mode="json"),
         }
         write_text_atomic(folder / MODEL, json.dumps(document, indent=1) + "\n")
 

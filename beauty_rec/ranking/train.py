@@ -221,7 +221,7 @@ def _fingerprint(
         features = examples.features
         arrays += [features.user_ids, features.item_ids, features.user_row, features.item_row]
         arrays += [features.raw, examples.labels]
-    recipe = settings.model_dump(mode="json", exclude={"epochs", "patience", "max_user_events"})
+    recipe = settings.model_dump(mode="json", exclude={"epochs", "patience"})
     layout = spec.model_dump(mode="json")
     return fingerprint_of({"settings": recipe, "spec": layout, "rows": rows}, *arrays)
 

@@ -34,7 +34,7 @@ def test_a_tower_learns_from_occasions_and_from_free_texts_only_where_it_is_aske
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own = pl.lit("looking for ") + pl.col("review_id")
-    reviews = reviews.with_columns(text=own)
+    reviews = reviews.with_columns(text=own, user_id=pl.lit("guest"))
     if free:
         reviews = reviews.with_columns(context=own)
     encoder = SimpleNamespace(
@@ -52,8 +52,13 @@ def test_a_tower_learns_from_occasions_and_from_free_texts_only_where_it_is_aske
     with pytest.raises(Stopped):
         folds.train_with_folds(
             reviews, item_vectors, item_vectors, past, tmp_path, profiles,
-            Settings(recommendation={"context_from": context_from}), tmp_path / "t", tmp_path,
+            Settings(
+                recommendation={"context_from": context_from}, ranking={"max_user_events": 100}
+            ),
+            *(tmp_path / "t", tmp_path),
         )  # fmt: skip
     assert (
         len(read[0].events.contexts) == len(read[0].context_vectors.ids) == min(told, len(reviews))
     )
+    events = read[0].events
+    assert (events.end - events.start).max() == 100

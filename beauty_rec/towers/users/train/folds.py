@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from beauty_rec.artifacts import Vectors, atomic_path
+from beauty_rec.events.arrays import read_events
 from beauty_rec.events.folds import FOLDS
 from beauty_rec.events.occasions import with_told_contexts
 from beauty_rec.retriever.contexts import context_vectors
@@ -66,7 +67,10 @@ def train_with_folds(
     ids = item_vectors.ids
     with atomic_path(target) as draft:
         draft.mkdir()
-        served = user_tower_data(reviews, item_vectors, contexts, profiles, item_texts)
+        events = read_events(reviews, ids, max_user_events=settings.ranking.max_user_events)
+        served = user_tower_data(
+            reviews, item_vectors, contexts, profiles, item_texts, events=events
+        )
         log = train_user_tower(
             served,
             settings.user_tower,
@@ -84,7 +88,7 @@ def train_with_folds(
                 profiles,
                 Vectors(ids, aligned(past.texts(start), ids)),
                 train_until_ms=start,
-                events=served.events,
+                events=events,
             )
             own, kept = draft / str(start), checkpoints / str(start)
             # It has no valid events of its own: it takes what was chosen for the served tower.
@@ -93,9 +97,7 @@ def train_with_folds(
         asked = reviews.filter(split="valid")["review_id"].head(INDEX_QUERIES).to_list()
         items = current_items(draft / SERVED, reviews, profiles, item_vectors, item_texts)
         tower = ServedUserTower.load(draft / SERVED, items)
-        queries = event_requests(
-            tower, reviews, contexts, profiles, asked, events=served.events
-        ).vectors
+        queries = event_requests(tower, reviews, contexts, profiles, asked, events=events).vectors
         np.save(draft / QUERIES, queries)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return log
