@@ -87,7 +87,7 @@ def find_candidates(
                 [None if block is None else block[row] for block in scores],
                 [None if asked is None else asked[row] for asked in queries],
                 [True if chosen is None else s.name in chosen[number] for s in sources],
-                [getattr(source, "alike", None) for source in sources],
+                [_alike(source) for source in sources],
                 space,
                 some.seen[row],
                 hidden,
@@ -183,7 +183,7 @@ def _union(
         if own is None:
             continue
         most, ties = max(depth, REFERENCE), alike[column]
-        if ties is not None and len(ties):
+        if ties is not None:
             apart = partial(_apart, own, ties, scores, queries, space, hidden)
             rows, values = apart(REFERENCE, None)
         elif isinstance(own, torch.Tensor):
@@ -193,7 +193,7 @@ def _union(
         if len(rows):
             tops[column] = values[0], values[:REFERENCE][-1]
         if chosen[column]:
-            if ties is not None and len(ties):
+            if ties is not None:
                 if passing is not None or depth != REFERENCE:
                     rows, _ = apart(depth, passing)
             elif passing is not None and isinstance(own, torch.Tensor):
@@ -236,19 +236,27 @@ def _apart(
     place in :data:`OTHERS` is of the other rows. Where either are short, the others fill up.
     """
     if isinstance(own, torch.Tensor):
-        every, others = own, own.clone()
+        others = own.clone()
         others[torch.from_numpy(alike)] = -torch.inf
         rows, values = _best(others, None, space, depth, passing)
     else:
-        every = own.dense(hidden)
         rows, values = own.best(hidden, depth)
     asked = next((column for column, query in enumerate(queries) if query is not None), None)
-    judge, query = (every, None) if asked is None else (scores[asked], queries[asked])
-    assert isinstance(judge, torch.Tensor)
+    judge, query = (own, None) if asked is None else (scores[asked], queries[asked])
+    if not isinstance(judge, torch.Tensor):
+        assert judge is not None
+        judge = judge.dense(hidden)
     among = alike if passing is None else alike[are_in(alike, passing)]
     ties, _ = _best(judge, query, space, depth - min(len(rows), depth // OTHERS), among)
-    best, left = every[torch.from_numpy(ties)].numpy(), depth - len(ties)
+    best = own[torch.from_numpy(ties)].numpy() if isinstance(own, torch.Tensor) else own.at(ties)
+    left = depth - len(ties)
     return np.concatenate([ties, rows[:left]]), np.concatenate([best, values[:left]])
+
+
+def _alike(source: AnySource) -> NDArray[np.int64] | None:
+    """Return the rows that are ``alike`` to a source; None where there are none."""
+    rows: NDArray[np.int64] | None = getattr(source, "alike", None)
+    return None if rows is None or not len(rows) else rows
 
 
 def _distinct(rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -274,7 +282,7 @@ def _common(
         def make(number: int = number) -> Common:
             one, depth = asks.part(slice(number, number + 1)), max(depths[number], REFERENCE)
             said = source.scores(one, space)[0]  # type: ignore[union-attr]
-            return Common(said, gone, depth, getattr(source, "alike", None))
+            return Common(said, gone, depth, _alike(source))
 
         key = (source.name, source.key(query))  # type: ignore[union-attr]
         found.append(common.of(key, gone, make))
