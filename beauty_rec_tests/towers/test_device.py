@@ -53,7 +53,7 @@ def training(
 ) -> tuple[ModuleType, Train]:
     """A recipe, and a training by it into a folder, on a device."""
     if request.param == "users":
-        users = small.model_copy(update={"dropout": 0, "epochs": 2, "learning_rate": 1e-3})
+        users = small.model_copy(update={"dropout": 0, "epochs": 3, "learning_rate": 1e-3})
         train_only = replace(data, valid=data.valid[:0])  # every epoch counts
         return user_recipe, lambda folder, device: train_user_tower(
             train_only, users, folder, device=device, precision="float32"
@@ -61,7 +61,7 @@ def training(
     if request.param == "reranker":
         return reranker_recipe, reranking
     # A tower's dropout is drawn on the device; everything else is drawn on the CPU.
-    items = SETTINGS.model_copy(update={"dropout": 0, "min_steps": 20})
+    items = SETTINGS.model_copy(update={"dropout": 0, "min_steps": 60})
     return item_recipe, lambda folder, device: train_item_tower(
         known(features), reader(features), items, folder, device=device, precision="float32"
     )
@@ -71,9 +71,8 @@ def reranking(folder: Path, device: str) -> dict:
     """Train with dropout, whose draws are the CPU's, and with what a tower knows of the ids."""
     spec, words = shop.builder().spec, len(shop.vocabulary())
     known = np.random.default_rng(0).normal(size=(words, 4)).astype(np.float32)
-    settings = shop.SETTINGS.model_copy(update={"epochs": 2})
     trained = train_reranker(
-        *(examples(1, spec), examples(2, spec), spec, words, settings, known),
+        *(examples(1, spec), examples(2, spec), spec, words, shop.SETTINGS, known),
         device=device,
     )
     trained.reranker.save(folder)
