@@ -11,7 +11,7 @@ import pytest
 from beauty_rec.artifacts import Vectors
 from beauty_rec.events.asked import split_events
 from beauty_rec.recommender.asks import Asks
-from beauty_rec.recommender.candidates import REFERENCE, Found, find_candidates
+from beauty_rec.recommender.candidates import Found, find_candidates
 from beauty_rec.recommender.offline.ordering import ordered_lists, probabilities
 from beauty_rec.recommender.offline.scenarios import asked_events, hits_of, queries_of, split_lists
 from beauty_rec.recommender.offline.shelves import Shelf
@@ -20,6 +20,7 @@ from beauty_rec.recommender.online.requests import RecommendRequest
 from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.understood import asks_of, understand
 from beauty_rec.recommender.path import kind_of
+from beauty_rec.recommender.said import REFERENCE
 from beauty_rec.recommender.scored import CommonScores
 from beauty_rec.recommender.sources import SOURCES, AnySource, sources_of
 from beauty_rec.recommender.sources.arrivals import ArrivalsSource

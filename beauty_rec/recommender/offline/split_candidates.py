@@ -13,7 +13,6 @@ from beauty_rec.events.arrays import read_events
 from beauty_rec.events.asked import known_events
 from beauty_rec.events.folds import fold_of, starts_of
 from beauty_rec.ranking.features.knowledge import ItemKnowledge
-from beauty_rec.recommender.candidates import REFERENCE
 from beauty_rec.recommender.offline.lists import CandidateLists
 from beauty_rec.recommender.offline.scenarios import (
     asked_events,
@@ -23,6 +22,7 @@ from beauty_rec.recommender.offline.scenarios import (
     split_lists,
 )
 from beauty_rec.recommender.offline.shelves import fold_shelf, served_shelf
+from beauty_rec.recommender.said import REFERENCE
 from beauty_rec.recommender.sources import KINDS, SOURCES
 from beauty_rec.retriever.contexts import EncodesContexts, context_vectors
 from beauty_rec.retriever.item_words import ItemWords

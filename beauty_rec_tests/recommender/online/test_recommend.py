@@ -8,12 +8,12 @@ import pytest
 
 from beauty_rec.ranking.features.build import Candidates, Query
 from beauty_rec.ranking.features.spec import RETRIEVAL
-from beauty_rec.recommender.candidates import REFERENCE
 from beauty_rec.recommender.fusion import normalised
 from beauty_rec.recommender.online.recommend import recommend
 from beauty_rec.recommender.online.requests import NewEvent, RecommendRequest
 from beauty_rec.recommender.online.stock.filters import Filter
 from beauty_rec.recommender.online.stock.states import ItemState
+from beauty_rec.recommender.said import REFERENCE
 from beauty_rec.recommender.sources import SOURCES
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec_tests.recommender.served_set import USER

@@ -24,6 +24,7 @@ from beauty_rec.recommender.online.snapshot import Snapshot
 from beauty_rec.recommender.online.understood import Understood, asks_of
 from beauty_rec.recommender.path import kind_of
 from beauty_rec.recommender.sources.arrivals import FADES_DAYS
+from beauty_rec.recommender.sources.protocol import asks_matrix
 from beauty_rec.settings import ServeSettings
 
 DEFAULTS = ServeSettings()
@@ -233,7 +234,7 @@ def _within(asked: _Asked, context: str) -> tuple[NDArray[np.int64], NDArray[np.
     """Return all rows, and what is popular within an occasion: the people's events tell none."""
     shop = asked.shop
     source = next(source for source in shop.path.sources if source.name == "popular")
-    assert not hasattr(source, "vectors")
+    assert not asks_matrix(source)
     query = Query(asked.now_ms, [], context, {})
     nobody = Understood(RecommendRequest(), query, [], np.zeros(0, np.int64), [])
     scores = source.scores(asks_of(shop, [nobody]), shop.space)[0]
