@@ -23,8 +23,8 @@ from beauty_rec.search.top import leading
 from beauty_rec.towers.users.item_matrix import ItemMatrix, aligned
 
 SPARE_ROWS = 1_024
-AT_ONCE = 64
-"""Rows in float64: all of a request's would be memory that the system clears for each of them."""
+AT_ONCE = 1 << 15
+"""Values in float64: all of a request's would be memory that the system clears for each of them."""
 
 
 class SpareRows:
@@ -111,20 +111,20 @@ class ItemSpace:
         """Return the row of each of ``names``, int64; -1 for one that is not known."""
         return np.fromiter((self.row_of.get(name, -1) for name in names), np.int64, len(names))
 
-    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return float32 ``[len(rows), W]``, a copy."""
+    def vectors(self, rows: NDArray[np.int64], columns: slice = slice(None)) -> NDArray[np.float32]:
+        """Return float32 ``[len(rows), W]``, or these columns of them; a copy."""
         # NumPy takes few rows at once; PyTorch starts its threads for them.
-        first = len(self.matrix)
+        first, early = len(self.matrix), self.matrix.numpy()[:, columns]
         if len(self.ids) == first or not len(rows) or rows.max() < first:
-            return self.matrix.numpy()[rows]
-        found, late = np.empty((len(rows), self.width), np.float32), rows >= first
-        found[~late] = self.matrix.numpy()[rows[~late]]
-        found[late] = self.later.numpy()[rows[late] - first]
+            return early[rows]
+        found, late = np.empty((len(rows), early.shape[1]), np.float32), rows >= first
+        found[~late] = early[rows[~late]]
+        found[late] = self.later.numpy()[:, columns][rows[late] - first]
         return found
 
     def texts(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the unit text vectors float32 ``[len(rows), T]``; zeros for an item without."""
-        return self.vectors(rows)[:, self.text_start :]
+        return self.vectors(rows, slice(self.text_start, None))
 
     def text_queries(self, texts: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return queries ``[Q, W]`` that ask the text block alone for ``texts`` ``[Q, T]``."""
@@ -172,10 +172,13 @@ class ItemSpace:
 
     def exact(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return float32 ``[len(rows)]``: inner products, summed in float64."""
-        found, asked = np.empty(len(rows), np.float32), query.astype(np.float64)
-        for start in range(0, len(rows), AT_ONCE):
-            some = slice(start, start + AT_ONCE)
-            found[some] = self.vectors(rows[some]).astype(np.float64) @ asked
+        told = np.flatnonzero(query)  # a text asks the last block alone
+        columns = slice(told[0], told[-1] + 1) if len(told) else slice(0, 0)
+        found, asked = np.empty(len(rows), np.float32), query[columns].astype(np.float64)
+        step = AT_ONCE // max(1, len(asked)) + 1
+        for start in range(0, len(rows), step):
+            some = slice(start, start + step)
+            found[some] = self.vectors(rows[some], columns).astype(np.float64) @ asked
         return found
 
     def with_items(self, names: Sequence[str], vectors: NDArray[np.float32]) -> "ItemSpace":

@@ -72,12 +72,10 @@ def leading(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDA
 
 
 def _first(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return what :func:`leading` does; sorting is quicker where little is left over."""
-    if len(scores) <= 2 * k:
-        order = np.argsort(-scores, kind="stable")[:k]
-        values = scores[order]
-    else:
-        columns, best = top_k(scores[None], k)
-        order, values = columns[0], best[0]
-    known = int(np.count_nonzero(values > -np.inf))
-    return order[:known], values[:known]
+    """Return what :func:`leading` does, of few scores."""
+    edge = -np.inf
+    if 0 < k < len(scores):
+        edge = np.partition(scores, len(scores) - k)[len(scores) - k]
+    held = np.flatnonzero(scores >= edge if edge > -np.inf else scores > edge)
+    order = held[np.argsort(-scores[held], kind="stable")[:k]]
+    return order, scores[order]

@@ -30,7 +30,7 @@ class UserTowerSource:
         # The tower looks up the rows of the past alone: give it those, not the whole matrix.
         items = self.tower.items
         width = items.tower + items.statistics + items.text
-        local = space.vectors(rows)[:, :width] if len(rows) else np.zeros((1, width), np.float32)
+        local = space.vectors(rows, slice(width)) if len(rows) else np.zeros((1, width), np.float32)
         names = [space.ids[row] for row in rows] if len(rows) else [""]
         near = replace(
             self.tower,

@@ -127,7 +127,7 @@ def add_rows(shop: Snapshot, rows: Sequence[NewRow]) -> Snapshot:
     items = shop.path.tower.items
     tower, text = items.tower, items.tower + items.statistics
     places = shop.space.rows([row.card["parent_asin"] for row in rows])
-    statistics = shop.space.vectors(places)[:, tower:text]
+    statistics = shop.space.vectors(places, slice(tower, text))
     statistics[places < 0] = _unsold(shop)
     return shop.with_items(
         np.concatenate([vectors[:, :tower], statistics, vectors[:, tower:]], axis=1),
