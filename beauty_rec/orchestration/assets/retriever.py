@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from beauty_rec.artifacts import Vectors
+from beauty_rec.measures.vectors import mean_cosine
 from beauty_rec.orchestration.catalogue.samples import neighbours_metadata
 from beauty_rec.orchestration.catalogue.trainings import training_metadata
 from beauty_rec.orchestration.checks import verdicts
@@ -19,6 +20,10 @@ from beauty_rec.settings import Settings
 
 GROUP = "retriever"
 TEXTS = ("review_id", "parent_asin", "rating", "text", "split")  # what pairs and queries read
+CLOSE = 0.9
+"""Mean cosine of different items beyond which it is asked whether they were as alike before."""
+COMPARED = 500
+"""Of so many items at least, or of all, that is asked of the encoder of before."""
 QUERIES = ("evaluation.min_query_chars", "evaluation.max_queries", "evaluation.seed")
 
 
@@ -140,7 +145,13 @@ def item_embeddings(
     merged_items: pl.DataFrame,
 ) -> Vectors:
     """L2-normalised item vectors of the fine-tuned encoder."""
-    return _embed(context, encoder, text_retriever, merged_items, settings)
+    vectors = _embed(context, encoder, text_retriever, merged_items, settings)
+    if mean_cosine(vectors.matrix) > CLOSE:
+        texts = merged_items["text"].gather_every(max(1, merged_items.height // COMPARED))
+        base = encoder.load(settings.encoder.model, settings.encoder)
+        found = mean_cosine(base.encode_items(texts.to_list()))
+        context.add_asset_metadata({"mean_cosine_before_tuning": found})
+    return vectors
 
 
 def _embed(
@@ -174,5 +185,5 @@ checks = [
         "Every pair asks something.",
     ),
     *vector_checks(base_embeddings, baseline=True),
-    *vector_checks(item_embeddings),
+    *vector_checks(item_embeddings, learned=True),
 ]

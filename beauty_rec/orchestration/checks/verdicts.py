@@ -81,9 +81,14 @@ def not_collapsed(vectors: Vectors, limit: float) -> Verdict:
 
 
 def learned_apart(facts: Facts, limit: float) -> Verdict:
-    """Items must not lie on one point, unless what the tower read of them hardly differs."""
+    """Items must not lie on one point, unless they did before training.
+
+    Either the asset says so itself, or what the encoder made of their texts before it was
+    fine-tuned lay no more than twice as far apart as is allowed.
+    """
     verdict = _kept_apart(facts.get("mean_cosine", 0.0), limit)  # none of fewer than two items
-    if verdict.passed or not facts.get("items_alike", False):
+    before = facts.get("mean_cosine_before_tuning", 0.0)
+    if verdict.passed or not (facts.get("items_alike", False) or 1 - before < 2 * (1 - limit)):
         return verdict
     text = f"warning: {verdict.text}; the items themselves are as alike: give them more attributes"
     return Verdict(True, text, verdict.figures)

@@ -87,6 +87,8 @@ def test_what_was_learned_may_lie_close_only_where_the_items_are_alike() -> None
     warned = verdicts.learned_apart(close | {"items_alike": True}, 0.9)
     assert warned.passed
     assert "0.990" in warned.text
+    assert verdicts.learned_apart(close | {"mean_cosine_before_tuning": 0.85}, 0.9).passed
+    assert not verdicts.learned_apart(close | {"mean_cosine_before_tuning": 0.75}, 0.9).passed
     assert verdicts.learned_apart({}, 0.9).passed, "one item"
 
 
