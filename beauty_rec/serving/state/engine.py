@@ -242,7 +242,8 @@ class Engine(SplitShop):
                 with suppress(DatabaseDown):  # it is looked for, and spoken of, as long as we run
                     self.store.open()
             is_whole = self.is_whole  # before the shop is taken, which is grown in the background
-            return RulesKeeper(self.settings.serve.rules, self._shop, is_whole=is_whole)
+            path = self.settings.serve.rules
+            return RulesKeeper(path, self._shop, is_whole=is_whole, root=self.root)
         except BaseException:
             self.close()
             raise

@@ -3,9 +3,12 @@
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from weakref import ref
 
+from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.recommender.online.rules.apply import ShopRules, rows_of
 from beauty_rec.recommender.online.rules.file import (
     MAX_BYTES,
@@ -19,6 +22,8 @@ from beauty_rec.recommender.online.stock.catalogue import Catalogue
 from beauty_rec.recommender.online.stock.columns import UnknownFilter
 
 LOG = logging.getLogger("beauty_rec.serving")
+ACCEPTED = "rules.sha256"
+"""In the folder of the sets: the digest of the file that last fitted the shop."""
 MOST_MADE = 4
 """Sets that are answered from side by side for which the rules are kept ready."""
 
@@ -66,13 +71,23 @@ class RulesKeeper:
         shop: that the rules have to fit.
         is_whole: whether the shop has all that was given to it; a name that it does not know may
             otherwise be of an item that is still to come.
+        root: folder of the sets, where is noted which file fitted the shop: what it names may have
+            gone since, and a server that starts anew is to do as one that went on.
 
     Raises:
         RulesError: the file is not valid at the start, when there are none from before.
     """
 
-    def __init__(self, path: Path | None, shop: Snapshot, *, is_whole: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        shop: Snapshot,
+        *,
+        is_whole: bool = True,
+        root: Path | None = None,
+    ) -> None:
         self.path, self._lock = path, threading.Lock()
+        self._accepted = None if root is None else root / ACCEPTED
         self._text, self._rules = "", list[AnyRule]()
         self._made: list[tuple[ref[Catalogue], Sequence[AnyRule], ShopRules]] = []
         self.refused: str | None = None
@@ -85,8 +100,13 @@ class RulesKeeper:
             refuse_unknown(path, self._text, self._rules, shop)
         except RulesError as error:
             if is_whole:
-                raise
-            LOG.warning("rules", extra={"event": "rules_not_all_known", "error": str(error)})
+                if not self._fitted():
+                    raise
+                self._refuse(error)
+            else:
+                LOG.warning("rules", extra={"event": "rules_not_all_known", "error": str(error)})
+        else:
+            self._accept()
 
     def __len__(self) -> int:
         return len(self._rules)
@@ -114,18 +134,41 @@ class RulesKeeper:
             if is_whole or text != self._text:
                 refuse_unknown(self.path, text, rules, shop)
         except RulesError as error:
-            if str(error) != self.refused:
-                self.refusals += 1
-                LOG.error("rules", extra={"event": "rules_refused", "error": str(error)})
-            self.refused = str(error)
+            self._refuse(error)
             return False
-        self.refused = None
-        if text == self._text:
+        self.refused, is_new = None, text != self._text
+        if is_new:
+            self._text, self._rules = text, rules
+            self.loads += 1
+            LOG.info("rules", extra={"event": "rules_loaded", "rules": len(rules)})
+        if is_new or is_whole:
+            self._accept()
+        return is_new
+
+    def _refuse(self, error: RulesError) -> None:
+        if str(error) != self.refused:
+            self.refusals += 1
+            LOG.error("rules", extra={"event": "rules_refused", "error": str(error)})
+        self.refused = str(error)
+
+    def _accept(self) -> None:
+        """Note that the file fits the shop; a folder that cannot be written stops nobody."""
+        if self._accepted is not None and not self._fitted():
+            with suppress(OSError):
+                write_text_atomic(self._accepted, self._digest)
+
+    def _fitted(self) -> bool:
+        """Whether the file that was read is the one that last fitted the shop."""
+        if self._accepted is None:
             return False
-        self._text, self._rules = text, rules
-        self.loads += 1
-        LOG.info("rules", extra={"event": "rules_loaded", "rules": len(rules)})
-        return True
+        try:
+            return self._accepted.read_text(errors="replace") == self._digest
+        except OSError:
+            return False
+
+    @property
+    def _digest(self) -> str:
+        return sha256(self._text.encode()).hexdigest()
 
     def of(self, shop: Snapshot) -> ShopRules | None:
         """Return the rules made ready for a shop; None when there are none."""

@@ -105,6 +105,26 @@ def test_an_item_that_nobody_gave_stops_the_start(folder: Path, rules: Path) -> 
     assert not (folder / STORE / "cluster" / "postmaster.pid").exists()  # nothing is left running
 
 
+def test_an_item_that_has_gone_since_stops_no_restart(rules: Path, encoder: TextEncoder) -> None:
+    rules.write_text(PINS.replace("NEW1", "B010000003").split("\n\n")[0])
+    with tempfile.TemporaryDirectory(prefix="beauty-rec-rules-") as made:
+        settings = settings_of(Path(made), rules)
+        publish_synthetic(Path(made), Size(items=40, events=300, seed=1), encoder, encode=False)
+        with Engine.open(settings) as engine:
+            assert first_two(engine)[0] == "B010000003"
+            publish_synthetic(Path(made), Size(items=40, events=300, seed=2), encoder, encode=False)
+            assert engine.look()
+            assert engine.look_at_rules() is False
+            refused = engine.rules.refused or ""
+            assert "no item 'B010000003' here" in refused
+        with Engine.open(settings) as engine:  # goes on as the one before would have
+            assert (engine.rules.refused, engine.rules.refusals) == (refused, 1)
+            assert len(first_two(engine)) == 2
+        rules.write_text(PINS.replace("NEW1", "NEW9"))  # a file that never fitted
+        with pytest.raises(RulesError, match=UNKNOWN):
+            Engine(settings)
+
+
 @pytest.mark.parametrize("away", ["database", "read-only"])
 def test_what_cannot_be_told_does_not_stop_the_start(
     folder: Path, rules: Path, away: str, monkeypatch: pytest.MonkeyPatch
