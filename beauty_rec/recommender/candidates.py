@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 
 from beauty_rec.recommender.asks import Asks
 from beauty_rec.recommender.said import REFERENCE, Said, arrays_of, hear
-from beauty_rec.recommender.scored import CommonScores
+from beauty_rec.recommender.scored import CommonScores, Rows
 from beauty_rec.recommender.sources import AnySource
 from beauty_rec.recommender.space import ItemSpace
 from beauty_rec.search.ranks import chunks
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,8 @@ def _distinct(found: Sequence[Rows]) -> Rows:
 def _filled(union: Rows, said: Sequence[Said | None], passing: Rows, least: int) -> Rows:
     """Return the candidates with the best further rows of each source in turn, ``least`` in all."""
     for own in said:
-        missing = np.setdiff1d(passing, union, assume_unique=True)
-        if own is not None and len(union) < least and len(missing):
+        if own is not None and len(union) < least:
+            missing = np.setdiff1d(passing, union, assume_unique=True)
             union = np.union1d(union, own.best(least - len(union), missing)[0])
     return union
 

@@ -11,17 +11,26 @@ from numpy.typing import NDArray
 from torch.nn.functional import threshold
 
 from beauty_rec.recommender.asks import Asks
-from beauty_rec.recommender.scored import Common, CommonScores, Scored, are_in
+from beauty_rec.recommender.scored import (
+    Common,
+    CommonScores,
+    Rows,
+    Scored,
+    Scores,
+    are_in,
+    first_of,
+)
 from beauty_rec.recommender.sources import AnySource
 from beauty_rec.recommender.sources.protocol import (
     KeyedSource,
     ScoreSource,
+    VectorSource,
     asks_matrix,
     has_key,
     knows_few,
 )
 from beauty_rec.recommender.space import ItemSpace
-from beauty_rec.search.near_ties import SLACK, ranked
+from beauty_rec.search.near_ties import SLACK
 from beauty_rec.search.top import leading
 
 OTHERS = 4
@@ -29,9 +38,6 @@ OTHERS = 4
 of the sample the source finds more than with none for these, and all sources find as much."""
 REFERENCE = 100
 """The candidate of a source that its scale ends with, however many are asked for."""
-
-Rows = NDArray[np.int64]
-Scores = NDArray[np.float32]
 
 
 class Said(Protocol):
@@ -77,9 +83,7 @@ class Plain:
         """See :class:`Said`."""
         own = self.scores if among is None else self.scores[torch.from_numpy(among)]
         found, values = leading(own.numpy(), depth + SLACK)
-        rows = found if among is None else among[found]
-        order = ranked(values, rows)[:depth]
-        return rows[order], values[order]
+        return first_of(found if among is None else among[found], values, depth)
 
     def at(self, rows: Rows) -> Scores:
         """See :class:`Said`."""
@@ -167,7 +171,9 @@ def hear(
     asked = [source for source in sources if names is None or source.name in names]
     if not asks.has_text.any():
         asked = [source for source in asked if not source.reads_text]
-    columns: dict[str, Sequence[Said | None]] = _products(asked, asks, space, hidden)
+    columns: dict[str, Sequence[Said | None]] = _products(
+        [source for source in asked if asks_matrix(source)], asks, space, hidden
+    )
     for source in asked:
         if knows_few(source):
             columns[source.name] = list(map(Shared, source.few(asks, space), hidden))
@@ -197,18 +203,15 @@ def _able(source: AnySource, asks: Asks) -> NDArray[np.bool_]:
 
 
 def _products(
-    sources: Sequence[AnySource], asks: Asks, space: ItemSpace, hidden: Sequence[Rows]
+    sources: Sequence[VectorSource], asks: Asks, space: ItemSpace, hidden: Sequence[Rows]
 ) -> dict[str, Sequence[Said | None]]:
     """Return what the sources that ask the matrix say, by name."""
-    able = {source.name: _able(source, asks) for source in sources if asks_matrix(source)}
-    queries = {s.name: s.vectors(asks, space) for s in sources if asks_matrix(s)}
-    if not queries:
-        return {}
+    able = {source.name: _able(source, asks) for source in sources}
+    queries = {source.name: source.vectors(asks, space) for source in sources}
+    stacked = [queries[name][able[name]] for name in queries]
+    scores = iter(space.scores(np.concatenate(stacked)) if stacked else ())
     found: dict[str, Sequence[Said | None]] = {}
-    scores = iter(space.scores(np.concatenate([queries[name][able[name]] for name in queries])))
     for source in sources:
-        if not asks_matrix(source):
-            continue
         silent = source.silent(space)
         own: list[Said | None] = [None] * len(asks)
         for row in np.flatnonzero(able[source.name]).tolist():
@@ -271,6 +274,6 @@ def _without(scores: torch.Tensor, hidden: Rows) -> torch.Tensor:
 
 
 def _alike_to(source: AnySource) -> Rows | None:
-    """Return the rows that are ``alike`` to a source; None where there are none."""
-    rows: Rows | None = getattr(source, "alike", None)
+    """Return the rows that are ``alike`` to a source with a key; None where there are none."""
+    rows: Rows | None = getattr(source, "alike", None) if has_key(source) else None
     return None if rows is None or not len(rows) else rows

@@ -50,7 +50,7 @@ class Few:
     def best(self, hidden: Rows, depth: int) -> tuple[Rows, Scores]:
         """See :class:`Scored`."""
         kept = ~are_in(self.rows, hidden) & (self.scores > 0)
-        return _first(self.rows[kept], self.scores[kept], depth)
+        return first_of(self.rows[kept], self.scores[kept], depth)
 
     def at(self, rows: Rows) -> Scores:
         """See :class:`Scored`."""
@@ -82,7 +82,7 @@ class Common:
         seen[torch.from_numpy(np.concatenate([gone, self._alike]))] = -torch.inf
         self._rows, self._values = leading(seen.numpy(), depth + SLACK + SPARE)
         self._all = len(self._rows) < depth + SLACK + SPARE
-        self._usual = depth, _first(self._rows, self._values, depth)
+        self._usual = depth, first_of(self._rows, self._values, depth)
 
     @property
     def nbytes(self) -> int:
@@ -95,11 +95,11 @@ class Common:
         if depth == self._usual[0] and kept.all():
             return self._usual[1]
         if self._all or int(kept.sum()) >= depth + SLACK:
-            return _first(self._rows[kept], self._values[kept], depth)
+            return first_of(self._rows[kept], self._values[kept], depth)
         every = self.dense(hidden)
         every[torch.from_numpy(self._alike)] = -torch.inf
         rows, values = leading(every.numpy(), depth + SLACK)
-        return _first(rows, values, depth)
+        return first_of(rows, values, depth)
 
     def at(self, rows: Rows) -> Scores:
         """See :class:`Scored`."""
@@ -144,7 +144,7 @@ def are_in(rows: Rows, rising: Rows) -> NDArray[np.bool_]:
     return np.asarray(rising[place] == rows)
 
 
-def _first(rows: Rows, scores: Scores, depth: int) -> tuple[Rows, Scores]:
+def first_of(rows: Rows, scores: Scores, depth: int) -> tuple[Rows, Scores]:
     """Return the ``depth`` best, near ties in the order of the rows."""
     if len(rows) > depth + SLACK:
         highest = np.lexsort((rows, -scores))[: depth + SLACK]

@@ -99,12 +99,12 @@ class RulesKeeper:
         try:
             refuse_unknown(path, self._text, self._rules, shop)
         except RulesError as error:
-            if is_whole:
-                if not self._fitted():
-                    raise
+            if not is_whole:
+                LOG.warning("rules", extra={"event": "rules_not_all_known", "error": str(error)})
+            elif self._fitted():
                 self._refuse(error)
             else:
-                LOG.warning("rules", extra={"event": "rules_not_all_known", "error": str(error)})
+                raise
         else:
             self._accept()
 
