@@ -14,6 +14,8 @@ from beauty_rec.settings import SPLITS, CheckSettings, CorpusSettings
 
 Facts = Mapping[str, Any]
 """Metadata of a materialization, by name."""
+ONE_CATEGORY = 0.95
+"""Purity by chance from which on the neighbours' categories say nothing of a tower."""
 JUDGED = ("valid", "test")
 """Splits on which a model is held against others; of train it has seen the answers."""
 
@@ -106,7 +108,8 @@ def _kept_apart(found: float, limit: float) -> Verdict:
 def item_tower_learned(facts: Facts, checks: CheckSettings) -> Verdict:
     """The table must have left its start, and purity the tower's random start.
 
-    Where nothing tells two items apart, there is nothing to judge.
+    Where nothing tells two items apart, there is nothing to judge; nor is purity where nearly any
+    neighbour is of one's own category, as in a shop that sells one kind of thing.
     """
     moved, limit = facts.get("table_correlation"), checks.max_table_correlation
     if moved is None:
@@ -115,11 +118,15 @@ def item_tower_learned(facts: Facts, checks: CheckSettings) -> Verdict:
         return Verdict(True, "warning: no title or value tells items apart: nothing is learned")
     purity, start = facts.get("purity", np.nan), facts.get("purity of random start", np.nan)
     known = facts.get("items_with_category", 0)
-    judged = known >= checks.min_purity_items and np.isfinite(purity) and np.isfinite(start)
+    told = np.isfinite(purity) and np.isfinite(start)
+    single = facts.get("purity_by_chance", 0.0) >= ONE_CATEGORY
+    judged = told and known >= checks.min_purity_items and not single
     stands, no_purer = not moved <= limit, judged and purity <= start
     text = f"the table's start and end correlate by {moved:.3f} (allowed: {limit:g})"
     if judged:
         text += f"; purity {purity:.3f}, at the random start {start:.3f}"
+    elif single:
+        text += "; purity is not judged: nearly all items are of one category"
     else:
         text += f"; purity is not judged on {known:,} items with a category"
     if stands or no_purer:

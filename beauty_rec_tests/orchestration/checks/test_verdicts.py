@@ -154,6 +154,9 @@ def test_skew_names_the_feature_that_moved() -> None:
         ({"purity": 0.3}, False),
         ({"purity": 0.2, "items_with_category": 10}, True),
         ({"purity": float("nan")}, True),
+        ({"purity": 1.0, "purity of random start": 1.0, "purity_by_chance": 1.0}, True),
+        ({"purity": 0.97, "purity of random start": 0.98, "purity_by_chance": 0.96}, True),
+        ({"purity": 0.97, "purity of random start": 0.98, "purity_by_chance": 0.9}, False),
     ],
 )
 def test_an_item_tower_has_to_have_learned(changed: dict[str, float], passed: bool) -> None:
