@@ -21,11 +21,15 @@ CONNECT_SECONDS = 5
 """After which a database that says nothing is away."""
 
 
+class AnotherShops(RuntimeError):
+    """The database is another shop's; the message names that one's folder and the remedy."""
+
+
 def claim(settings: Settings) -> None:
     """Take the database that the settings name, if any, for their shop. Not one that is away.
 
     Raises:
-        RuntimeError: it is another shop's; the message names that one's folder and the remedy.
+        AnotherShops: it is.
     """
     dsn = settings.item_index.dsn
     if dsn is None or not keeps():
@@ -55,13 +59,13 @@ def claim_by(connection: psycopg.Connection[Any], settings: Settings) -> None:
         return
     owner, where = row[0], Path(row[1])
     if owner not in shops:
-        raise RuntimeError(
+        raise AnotherShops(
             f"the database of item_index.dsn is that of the shop in {where}: name another one for "
             f"{folder}; or, where that shop is no more, or is this one without its {FILE}, run in "
             "the database: DROP TABLE database_owner"
         )
     if len(shops) == 1 and _is_copy(folder, where):  # workers have no database of their own
-        raise RuntimeError(
+        raise AnotherShops(
             f"{folder} is a copy of {where}, whose database that of item_index.dsn is: name "
             f"another one for it, and delete {folder / FILE}"
         )

@@ -18,6 +18,7 @@ import psycopg
 from pydantic import SecretStr
 
 from beauty_rec.artifacts import existing
+from beauty_rec.search.pgvector.owner import AnotherShops
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.serving.state.session import CONNECT_SECONDS, Session, Silent, limit, open_session
 from beauty_rec.settings import redacted
@@ -31,7 +32,9 @@ LOOK_SECONDS = 3
 LOCK_SECONDS = 4.0
 """That a statement waits for a table; less than others wait for their turn meanwhile."""
 READ_ONLY = "the data folder is read-only: what was given before is not there, and nothing is kept"
+AWAY = "the database is away"
 ELSEWHERE = "another server has what was given, and is to end first"
+NOT_OURS = "the database is another shop's; the log names it"
 
 Change = tuple[str, Sequence[Sequence[Any]]]
 """A statement, and the values of each time that it is run."""
@@ -66,7 +69,7 @@ class Connection:
         self._done = threading.Event()
         self._lost = threading.Event()
         self._keeper: threading.Thread | None = None
-        self._claims = self._is_elsewhere = False
+        self._claims, self._why_away = False, AWAY
 
     @property
     def read_only(self) -> bool:
@@ -81,9 +84,7 @@ class Connection:
     @property
     def away(self) -> str:
         """Why nothing can be read or kept while that is so."""
-        if self.read_only:
-            return READ_ONLY
-        return ELSEWHERE if self._is_elsewhere else "the database is away"
+        return READ_ONLY if self.read_only else self._why_away
 
     def open(self) -> None:
         """Connect once.
@@ -245,13 +246,14 @@ class Connection:
                 self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('beauty_rec'))")
                 self.prepare(self._connection)
             limit(self._connection, "lock_timeout", LOCK_SECONDS)
-            self._is_elsewhere = self._claims and not self.claim(self._connection)
+            is_elsewhere = self._claims and not self.claim(self._connection)
         except (psycopg.Error, RuntimeError, OSError) as error:
             self._disconnect()
-            self._is_elsewhere = False
+            self._why_away = NOT_OURS if isinstance(error, AnotherShops) else AWAY
             said = redacted(str(error))
             raise DatabaseDown(f"the database cannot be reached: {said}") from error
-        if self._is_elsewhere:
+        self._why_away = ELSEWHERE if is_elsewhere else AWAY
+        if is_elsewhere:
             self._disconnect()
             raise DatabaseDown(self.away)
         self._lost.clear()

@@ -15,7 +15,7 @@ from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.search.pgvector.owner import FILE
 from beauty_rec.search.pgvector.server import postgres
 from beauty_rec.serving.http.shops.shop import Shop
-from beauty_rec.serving.state.connection import DatabaseDown
+from beauty_rec.serving.state.connection import AWAY, NOT_OURS, DatabaseDown
 from beauty_rec.serving.state.database import Store
 from beauty_rec.serving.state.engine import Engine
 from beauty_rec.serving.state.shown.reading import read_shown
@@ -93,9 +93,13 @@ def test_a_database_that_comes_back_as_another_shop_s_is_left_alone(
             with pytest.raises(DatabaseDown, match=f"that of the shop in {folder}/shop"):
                 engine.store.open()
             assert not engine.store.healthy
+            assert engine.ready == [f"{NOT_OURS}: writes wait, answers go on"]
             assert ITEM.parent_asin not in engine.shop.space.row_of
-            with pytest.raises(DatabaseDown):
+            with pytest.raises(DatabaseDown, match=NOT_OURS):
                 engine.store.put_items([])
+        with pytest.raises(DatabaseDown):
+            engine.store.open()
+        assert engine.ready == [f"{AWAY}: writes wait, answers go on"]
     finally:
         engine.close()
 
