@@ -195,7 +195,7 @@ class Endpoints:
 
         Args:
             endpoint: that had too many requests, or none to give: it says so in the same way.
-            seconds: that it asked for.
+            seconds: that it asked for; none, as by a date that is past here, is no answer.
             said: its own words.
 
         Raises:
@@ -208,7 +208,7 @@ class Endpoints:
                 "raise its limits, or name another with --set llm.base_urls, and run again: what "
                 "was answered is kept"
             )
-        if seconds is None:
+        if not seconds:
             if endpoint.paused_until <= now:  # the rest of what was in flight is no further sign
                 endpoint.pauses = min(endpoint.pauses + 1, len(PAUSES_S))
             seconds = PAUSES_S[max(0, endpoint.pauses - 1)] * random.uniform(0.5, 1)
