@@ -192,4 +192,6 @@ def test_nobody_there_is_httpx_own_error() -> None:
 def test_a_date_to_come_again_is_read() -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert 50 < (retry_after(at) or 0) <= 60
-    assert retry_after("soon") is None
+    for unread in ("soon", "²", f"Fri, 31 Dec {'9' * 20} 23:59:59 GMT",
+                   "Fri, 31 Dec 9999 23:59:59 -2359"):  # fmt: skip
+        assert retry_after(unread) is None

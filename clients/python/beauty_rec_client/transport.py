@@ -114,13 +114,13 @@ def retry_after(header: str | None) -> float | None:
     """
     if header is None:
         return None
-    if header.strip().isdigit():
-        return float(header)
     try:
-        at = parsedate_to_datetime(header)
-    except ValueError:
+        if header.strip().isdigit():
+            return float(header)
+        at = parsedate_to_datetime(header).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
 def _headers(api_key: str | None) -> dict[str, str]:
