@@ -1,5 +1,6 @@
 """The docs build without a warning, and what they name is there."""
 
+import gzip
 import re
 import subprocess
 import sys
@@ -12,13 +13,15 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from beauty_rec.items.domain import Domain
-from beauty_rec.settings import child_environment
+from beauty_rec.sample.files import write_sample
+from beauty_rec.settings import SampleSettings, child_environment
 from beauty_rec_tests.docs.pages import DOCS, PAGES, ROOT, Page
 
 PATHS = re.compile(
     r"`((?:beauty_rec|beauty_rec_tests|benchmarks|deploy|docs|examples)/[\w./-]*"
     r"|[\w.-]+\.(?:toml|yaml|yml|txt|md))`"
 )
+ASIN = re.compile(r"\bB0[0-9A-Z]{8}\b")
 MADE_BY_RUNNING = {"report.md"}
 
 
@@ -113,6 +116,16 @@ def test_files_that_a_page_names_are_there(path: Path) -> None:
         elif name in MADE_BY_RUNNING or name.startswith("coffee"):
             continue
         assert any(place.exists() for place in places), name
+
+
+def test_items_of_examples_are_those_of_the_sample(tmp_path: Path) -> None:
+    """Who tries an example on the sample is not told that there is no such item."""
+    sample = write_sample(tmp_path, SampleSettings())
+    with gzip.open(sample.items, "rt", encoding="utf-8", errors="replace") as lines:
+        known = set(ASIN.findall(lines.read()))
+    named = {name for page in PAGES for name in ASIN.findall(page.read_text(encoding="utf-8"))}
+    assert named
+    assert named <= known
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
