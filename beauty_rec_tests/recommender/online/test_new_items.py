@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from beauty_rec.corpus.intake.rows import said_of
 from beauty_rec.ranking.features.item_events import NEVER
 from beauty_rec.recommender.online.reasons import attributes_of
 from beauty_rec.recommender.online.requests import NewItem
@@ -101,3 +102,14 @@ def test_an_item_that_came_since_is_known_to_the_learned_orders_without_its_sale
     np.testing.assert_array_equal(learned.log_price[other], now.log_price[one])
     assert (now.events.log_count[one] > 0).all()
     assert (learned.events.log_count[other] > 0).tolist() == [False] * len(NEROLI) + [True]
+
+
+def test_an_item_is_shown_as_the_next_night_will_read_it(base: Snapshot) -> None:
+    """Of a file no name is blank, and none is longer than a name."""
+    long = "soaps " * 100
+    item = NewItem(parent_asin="X", title="A soap", store=long, categories=["Soap", " ", "", long])
+    [row] = make_rows(base, [item], SETTINGS)
+    taken = said_of(item.as_row())
+    assert row.card["categories"] == taken["categories"]
+    assert row.card["store"] == taken["store"]
+    assert len(row.card["categories"]) == 2

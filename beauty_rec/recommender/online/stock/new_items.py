@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beauty_rec.corpus.intake.rows import said_of
 from beauty_rec.corpus.schema import ITEM_SCHEMA
 from beauty_rec.items.attributes import choose_domain
 from beauty_rec.items.rules import RulesAttributeExtractor
@@ -89,7 +90,8 @@ def make_rows(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> l
 
     An attribute that the set has no field for is left out: another set had one when it was given.
     """
-    raw = _raw_items(items)
+    said = [said_of(item.as_row()) for item in items]
+    raw = _raw_items(items, said)
     attributes = _attributes(shop, raw, items, settings)
     tower = _tower_vectors(shop, raw, attributes, settings)
     texts = _texts(shop, raw, attributes, settings)
@@ -105,10 +107,10 @@ def make_rows(shop: Snapshot, items: Sequence[NewItem], settings: Settings) -> l
             texts[row],
             new_card(
                 item.parent_asin,
-                title=item.title.strip(),
-                store=(item.store or "").strip(),
+                title=said[row]["title"],
+                store=said[row]["store"] or "",
                 price=item.price,
-                categories=list(item.categories),
+                categories=said[row]["categories"],
                 **shown[row],
             ),
         )
@@ -176,18 +178,10 @@ def _code() -> str:
     return maker_of(*(file.read_bytes() for file in files))
 
 
-def _raw_items(items: Sequence[NewItem]) -> pl.DataFrame:
-    """Return the items with the columns of ``raw_items``."""
-    rows = [
-        {
-            **item.model_dump(include={"parent_asin", "title", "price", "features", "categories"}),
-            "main_category": item.main_category,
-            "store": item.store,
-            "description": item.description,
-            "details": json.dumps(item.details),
-        }
-        for item in items
-    ]
+def _raw_items(items: Sequence[NewItem], said: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Return the items with the columns of ``raw_items``: what the pipeline will read of them."""
+    details = [json.dumps(item.details) for item in items]
+    rows = [{**row, "details": own} for row, own in zip(said, details, strict=True)]
     return pl.DataFrame(rows, schema=ITEM_SCHEMA)
 
 
