@@ -77,8 +77,10 @@ class Guard:
         state["request_id"], state["client"] = request_id, client_of(scope)
         method = scope["method"]
         state["is_head"] = method == "HEAD"
-        # HEAD is GET without the body.
-        asked = {**scope, "method": "GET"} if method == "HEAD" else scope
+        # HEAD is GET without the body. Ranges are not read: files are small, and one that is not
+        # understood has to be ignored (RFC 9110, 14.2), which what sends files does not.
+        whole = [each for each in scope["headers"] if each[0].lower() != b"range"]
+        asked = {**scope, "headers": whole, "method": "GET" if method == "HEAD" else method}
         found = route_of(asked)
         shop = None if found.route is None else self.shops.get(found.shop)
         state["shop"] = shop
@@ -93,6 +95,7 @@ class Guard:
                 out[REQUEST_ID] = request_id
                 for name, value in SECURITY_HEADERS.items():
                     out[name] = value
+                del out["accept-ranges"]
                 if "cache-control" not in out:
                     out["cache-control"] = "no-store"
             else:
@@ -107,7 +110,7 @@ class Guard:
 
         self.metrics.waiting.inc()
         try:
-            self._check(asked, headers, found)
+            self._check(scope, headers, found)
             if found.route is None:
                 raise self._no_route(found.allowed)
             if found.shop is not None and shop is None:

@@ -185,6 +185,17 @@ def test_head_is_get_without_a_body(engine: Engine) -> None:
         assert refused.headers["allow"] == "POST"
 
 
+def test_a_range_is_not_read(engine: Engine) -> None:
+    """One that is not understood was an error, and no problem document."""
+    with client_of(engine) as client:
+        for path in ("/", "/assets/app.js"):
+            whole = client.get(path)
+            for asked in ("items=0-5", "bytes=a-b", "bytes=99999999-", "bytes=0-5"):
+                found = client.get(path, headers={"Range": asked})
+                assert (found.status_code, found.content) == (200, whole.content), asked
+                assert "accept-ranges" not in found.headers
+
+
 def test_a_websocket_is_refused(engine: Engine) -> None:
     from starlette.websockets import WebSocketDisconnect
 
