@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
+    BeforeValidator,
     ConfigDict,
     Field,
-    Strict,
     ValidationError,
     field_validator,
     model_validator,
@@ -31,7 +31,20 @@ MAX_PLACE = 100
 MAX_BYTES = 1_000_000
 _HEAD = re.compile(r"^\s*\[\[\s*rules\s*\]\]", re.MULTILINE)
 
-Moment = Annotated[AwareDatetime, Strict(False)]
+
+def _written(value: Any) -> Any:
+    """Return a moment that is given as such or as text.
+
+    A number is none: as seconds 20260301 would be a day of 1970, and its rule at work at once.
+    """
+    if isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if value is not None and not isinstance(value, datetime):
+        raise ValueError("write it as 2026-03-01T00:00:00+01:00")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 Factor = Annotated[float, Field(gt=1, le=1_000, allow_inf_nan=False)]
 
 
