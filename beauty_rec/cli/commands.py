@@ -15,6 +15,7 @@ import typer
 from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.cli.dry_run import dry_lines
 from beauty_rec.cli.inputs import (
+    lacks_sample,
     load_settings,
     make_sample_if_needed,
     refuse_read_only,
@@ -133,7 +134,7 @@ def run(
             say(line)
         return
     refuse_read_only(chosen.data_dir)
-    make_sample_if_needed(chosen)
+    lacks_sample(chosen)  # says what is missing before a folder is made
 
     from beauty_rec.orchestration.code_location import build_definitions
     from beauty_rec.orchestration.refresh.folder import Request, folder_refresh
@@ -142,7 +143,10 @@ def run(
     definitions = build_definitions(chosen)
     with open_instance(chosen.data_dir) as instance:
         request = Request(select, partition, force, train, measure)
-        with folder_refresh(definitions, instance, chosen.data_dir, request) as refreshed:
+        prepare = partial(make_sample_if_needed, chosen)
+        with folder_refresh(
+            definitions, instance, chosen.data_dir, request, prepare=prepare
+        ) as refreshed:
             write_text_atomic(chosen.memory_path, chosen.remembered())
             for result in refreshed:
                 line = f"{result.status:<7} {result.step!s:<34} {result.seconds:8.1f} s"

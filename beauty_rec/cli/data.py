@@ -25,6 +25,7 @@ def sample(
 
     That of a data folder is what later runs there are built on, while no reviews are named.
     """
+    from beauty_rec.orchestration.refresh.lock import refresh_turn
     from beauty_rec.sample import write_sample
     from beauty_rec.settings import SampleSettings
 
@@ -34,8 +35,9 @@ def sample(
         files = write_sample(folder, SampleSettings(**given))
     else:
         chosen = load_settings(data_dir, sample=given)
-        files = write_sample(chosen.sample_dir, chosen.sample)
-        write_text_atomic(chosen.memory_path, chosen.remembered())
+        with refresh_turn(chosen.data_dir):  # which a run may be reading
+            files = write_sample(chosen.sample_dir, chosen.sample)
+            write_text_atomic(chosen.memory_path, chosen.remembered())
     say(f"reviews   {files.reviews}\nitems     {files.items}\nprofiles  {files.profiles}")
 
 

@@ -1,9 +1,31 @@
 """What a run would do, found out without writing to the data folder."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from beauty_rec.cli.inputs import lacks_sample
 from beauty_rec.settings import Measure, Settings, Split, Train
 from beauty_rec.verified import nothing_kept
+
+
+@contextmanager
+def _with_inputs(settings: Settings) -> Iterator[Settings]:
+    """Yield settings whose inputs are there: a sample that a run would write, elsewhere.
+
+    Raises:
+        ValueError: as of :func:`.inputs.lacks_sample`.
+    """
+    if not lacks_sample(settings):
+        yield settings
+        return
+    from beauty_rec.sample import write_sample
+
+    with TemporaryDirectory(prefix="beauty-rec-") as made:
+        files = write_sample(Path(made), settings.sample)
+        yield settings.model_copy(update=asdict(files))
 
 
 def dry_lines(
@@ -24,10 +46,8 @@ def dry_lines(
         definitions = build_definitions(settings)
         steps = plan(definitions, select, partition)
         with open_copy(settings.data_dir) as instance:
-            reviews = settings.inputs["reviews"]
-            missing = settings.reviews is None and reviews is not None and not reviews.is_file()
-            if not missing:  # a sample that is not there yet is what it was
-                observe_sources(definitions, instance)
+            with _with_inputs(settings) as readable:
+                observe_sources(build_definitions(readable), instance)
             for step, verdict, reason in preview(
                 definitions, instance, steps, force=force, train=train, measure=measure
             ):

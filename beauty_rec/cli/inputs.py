@@ -246,30 +246,41 @@ def refuse_without_sample(settings: Settings) -> None:
     Raises:
         FileNotFoundError: it is not there; the message names the commands that write it.
     """
-    if settings.reviews is None and settings.profile != "full":
-        path = settings.inputs["reviews"]
-        if path is not None and not path.exists():
-            raise FileNotFoundError(
-                f"{path} does not exist yet: beauty-rec data sample --data-dir "
-                f"{settings.data_dir} writes the synthetic sample, as beauty-rec run does; or name "
-                "--reviews FILE"
-            )
+    path = settings.inputs["reviews"]
+    if settings.profile == "full" or path is None or not lacks_sample(settings):
+        return
+    what = "is of other settings" if path.exists() else "does not exist yet"
+    raise FileNotFoundError(
+        f"{path} {what}: beauty-rec data sample --data-dir {settings.data_dir} writes the "
+        "synthetic sample, as beauty-rec run does; or name --reviews FILE"
+    )
 
 
-def make_sample_if_needed(settings: Settings) -> None:
-    """Write the synthetic sample when no reviews were named, and it is not there.
+def lacks_sample(settings: Settings) -> bool:
+    """Tell whether a run would write the synthetic sample: it is not there, or is another one.
 
     Raises:
         ValueError: the full profile was asked for without reviews.
     """
     if settings.reviews is not None:
-        return
+        return False
     if settings.profile == "full":
         raise ValueError(
             "the full profile needs reviews: beauty-rec data download, then "
             "beauty-rec run --profile full --reviews FILE --items FILE"
         )
-    from beauty_rec.sample import has_sample, write_sample
+    from beauty_rec.sample import has_sample
 
-    if not has_sample(settings.sample_dir, settings.sample):
+    return not has_sample(settings.sample_dir, settings.sample)
+
+
+def make_sample_if_needed(settings: Settings) -> None:
+    """Write the synthetic sample where a run lacks it; call it in one's turn to refresh.
+
+    Raises:
+        ValueError: as of :func:`lacks_sample`.
+    """
+    if lacks_sample(settings):
+        from beauty_rec.sample import write_sample
+
         write_sample(settings.sample_dir, settings.sample)

@@ -8,7 +8,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +82,7 @@ def folder_refresh(
     data_dir: Path,
     request: Request,
     patience: float = 0,
+    prepare: Callable[[], object] = lambda: None,
 ) -> Iterator[FolderRefresh]:
     """Yield the refresh of ``data_dir``: dead runs ended, drafts swept, sources observed, locked.
 
@@ -94,6 +95,7 @@ def folder_refresh(
         data_dir: what is refreshed.
         request: how far.
         patience: seconds to wait for another process that builds in the folder.
+        prepare: called before the sources are observed, when nobody else builds: writes inputs.
 
     Raises:
         SelectionError: the request selects nothing.
@@ -105,6 +107,7 @@ def folder_refresh(
     with refresh_turn(data_dir, patience), Worker(instance, own) as worker:
         ended = end_dead_runs(instance)
         sweep(data_dir, instance, request.tags.get(PARENT_TAG))
+        prepare()
         worker.call(observe_sources, definitions, instance, tags)
         results = refresh(
             definitions,
