@@ -1,5 +1,6 @@
 """An experiment over HTTP with a database: figures, promotion, shadow, chance, forgotten users."""
 
+import errno
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
+from beauty_rec.artifacts import write_text_atomic
 from beauty_rec.corpus.forgotten import Forgotten, Mark, digest_of
 from beauty_rec.evaluation.online.outcomes import outcomes
 from beauty_rec.evaluation.online.rates import online_rates
@@ -119,6 +121,28 @@ def test_the_better_set_is_found_and_promoted(
     assert (answer["version"], answer["variant"]) == (sets.old, "default")
     with pytest.raises(ExperimentError, match="was used before"):
         commands.start(sets.settings, tmp_path / "experiment.toml")
+
+
+def test_a_start_that_a_full_disk_ends_can_be_made_again(
+    sets: TwoSets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "experiment.toml"
+    file.write_text('name = "full-disk"\n[variants.all]\nshare = 1\n')
+
+    for full in ("experiment.toml", "full-disk.toml"):
+
+        def write(target: Path, text: str, full: str = full) -> None:
+            if target.name == full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write_text_atomic(target, text)
+
+        monkeypatch.setattr(commands, "write_text_atomic", write)
+        with pytest.raises(OSError, match="No space"):
+            commands.start(sets.settings, file)
+        assert "full-disk" not in commands.began(sets.root)
+    monkeypatch.undo()
+    assert commands.start(sets.settings, file).name == "full-disk"
+    commands.stop(sets.settings)
 
 
 def test_a_shadow_answers_and_is_not_shown(

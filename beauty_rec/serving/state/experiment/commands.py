@@ -52,8 +52,12 @@ def start(settings: Settings, file: Path) -> Experiment:
             f"{file}: name: {experiment.name!r} was used before: its figures would be mixed, and "
             "its users split as then; choose another one"
         )
-    write_text_atomic(_kept(root, experiment.name), text)
     write_text_atomic(root / EXPERIMENT, text)
+    try:  # last: the name is used from here on
+        write_text_atomic(_kept(root, experiment.name), text)
+    except OSError:
+        (root / EXPERIMENT).unlink()
+        raise
     return experiment
 
 
