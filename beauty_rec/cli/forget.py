@@ -21,20 +21,20 @@ def forget_command(
 
     A running server knows it after a restart; DELETE /v1/users/{id} takes effect at once.
     """
-    from beauty_rec.corpus.forgotten_record import read_record, record
+    from beauty_rec.corpus.forgotten_record import RECORD, read_record, record
     from beauty_rec.serving.published.last_event import last_in_sets
     from beauty_rec.serving.state.database import STORE
     from beauty_rec.serving.state.taking import made_store, open_store
 
     chosen = load_settings(data_dir, settings)
     folder = chosen.data_dir
+    if not any((folder / name).exists() for name in ("settings.json", STORE, RECORD)):
+        raise FileNotFoundError(
+            f"{folder} is no data folder: it has neither settings.json nor {STORE}/; "
+            "see how --data-dir is spelt"
+        )
     if user is not None:
         user_id = given_id(user, "the id")
-        if not (folder / "settings.json").exists() and not (folder / STORE).exists():
-            raise FileNotFoundError(
-                f"{folder} is no data folder: it has neither settings.json nor {STORE}/; "
-                "see how --data-dir is spelt"
-            )
         with made_store(chosen) as store:
             mark, events = store.forget(user_id, last_in_sets(folder / "serving", user_id))
             store.scrub()

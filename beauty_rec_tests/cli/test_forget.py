@@ -84,8 +84,9 @@ def test_what_is_no_id_is_refused(store: KnownUsers, data: Path, written: str) -
 
 def test_a_mistyped_folder_is_no_shop(store: KnownUsers, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "mistyped"):
-        said = str(call("forget", "ann", "--data-dir", folder).exception)
-        assert said.startswith(f"{folder} is no data folder")
+        for whom in (["ann"], []):
+            said = str(call("forget", *whom, "--data-dir", folder).exception)
+            assert said.startswith(f"{folder} is no data folder")
     backup = tmp_path / "given.jsonl"
     backup.write_text("kept")
     result = call("export", backup, "--data-dir", tmp_path / "mistyped")

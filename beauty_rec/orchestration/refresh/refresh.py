@@ -83,10 +83,14 @@ def plan(
         else:
             steps += [Step(key, split) for split in SPLITS if partition in (None, split)]
     if not steps:
-        raise SelectionError(
-            f"nothing to do for --select {select!r} --partition {partition!r}: "
-            "an asset without splits cannot be asked for one"
-        )
+        if not chosen:
+            why = "it names no asset; leave it out for all"
+        elif not chosen & graph.materializable_asset_keys:
+            why = "it names inputs alone, which every run looks at and none builds"
+        else:
+            why = "an asset without splits cannot be asked for one"
+        asked = f"--select {select!r}" + (f" --partition {partition}" if partition else "")
+        raise SelectionError(f"nothing to do for {asked}: {why}")
     return steps
 
 

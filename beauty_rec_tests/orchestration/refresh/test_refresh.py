@@ -273,6 +273,14 @@ def test_a_selection_that_is_wrong_is_named_whole(world: World) -> None:
         plan(definitions_of(world), 'split_rows,key:"words" and not')
 
 
+@pytest.mark.parametrize(
+    ("select", "why"), [(" , ", "names no asset"), ("rows_file", "names inputs alone")]
+)
+def test_a_selection_of_nothing_says_why(world: World, select: str, why: str) -> None:
+    with pytest.raises(SelectionError, match=why):
+        plan(definitions_of(world), select)
+
+
 def test_one_split_only(world: World) -> None:
     steps = plan(definitions_of(world), "words+", "valid")
     assert [str(step) for step in steps] == ["words[valid]"]
