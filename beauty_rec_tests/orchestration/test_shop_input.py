@@ -22,7 +22,7 @@ from beauty_rec.recommender.online.stock.states import ItemState
 from beauty_rec.retriever.encoder import TextEncoder
 from beauty_rec.serving.published.manifest import read_manifest
 from beauty_rec.serving.state.database import STORE, GivenEvent, Store
-from beauty_rec.settings import Settings
+from beauty_rec.settings import CorpusSettings, Settings
 from beauty_rec_tests.recommender.served_set import USER, encoder
 from beauty_rec_tests.recommender.synthetic_set import Size, publish_synthetic
 
@@ -150,6 +150,23 @@ def test_a_row_dated_ahead_of_the_clock_does_not_outlive_its_user(shop: Shop) ->
     store.close()
     assert shop.run() == {"raw_reviews", "user_profiles"}
     assert "USER3" not in set(shop.table("raw_reviews")["user_id"])
+
+
+def test_a_file_that_is_named_no_more_leaves_no_refused_rows(shop: Shop) -> None:
+    for kind in ("items", "profiles"):
+        with (shop.folder / f"{kind}.jsonl").open("a") as opened:
+            opened.write('{"user_id": "USER3", "parent_asin": \n')
+    shop.settings = shop.settings.model_copy(
+        update={"corpus": CorpusSettings(max_refused_share=0.5)}
+    )
+    shop.run()
+    quarantine = shop.settings.data_dir / "processed" / "quarantine"
+    named = {"items.parquet", "profiles.parquet", "reviews.parquet"}
+    assert {path.name for path in quarantine.iterdir()} == named
+    shop.settings = shop.settings.model_copy(update={"items": None, "profiles": None})
+    assert shop.run() == {"raw_items", "user_profiles"}
+    assert [path.name for path in quarantine.iterdir()] == ["reviews.parquet"]
+    assert shop.run() == set()
 
 
 def test_without_given_data_nothing_differs(shop: Shop) -> None:

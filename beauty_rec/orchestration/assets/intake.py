@@ -48,12 +48,14 @@ def ingest_file(
     name = context.asset_key.to_user_string()
     draft = store.draft(f"{name}.parquet")
     quarantine = settings.data_dir / "processed" / "quarantine" / f"{kind}.parquet"
+    beside = f"processed/quarantine/{kind}.parquet"
     source = settings.inputs[kind]
     if source is None:
+        quarantine.unlink(missing_ok=True)  # of a file that was named before
+        store.drop(beside)
         return pl.DataFrame(schema=dict(empty)), {}
     intake = ingest(source, draft, quarantine, settings.corpus)
     _hide_excerpts(settings, quarantine)
-    beside = f"processed/quarantine/{kind}.parquet"
     kept = store.keep(quarantine, beside)
     context.add_asset_metadata(side_product(quarantine, beside))
     context.add_asset_metadata(

@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +118,8 @@ class ArtifactStore(dg.ConfigurableResource[Any]):
         else:
             upload(local, path)
         return str(path)
+
+    def drop(self, relative: str) -> None:
+        """Delete a side product, which need not be there."""
+        with suppress(FileNotFoundError):
+            (self.root / relative).unlink()

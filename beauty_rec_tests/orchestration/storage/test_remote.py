@@ -120,3 +120,14 @@ def test_the_report_is_read_where_it_stands(
     said = CliRunner().invoke(app, ["report", "--json", "--data-dir", str(tmp_path / "shop")])
     assert said.exit_code == 0, said.output
     assert json.loads(said.stdout) == report
+
+
+@pytest.mark.parametrize("place", ["memory://dropped", "{folder}/elsewhere"])
+def test_a_side_product_is_dropped(tmp_path: Path, place: str) -> None:
+    store = ArtifactStore(url=place.format(folder=tmp_path), scratch=str(tmp_path))
+    store.drop("quarantine/rows.txt")  # need not be there
+    (tmp_path / "rows.txt").write_text("kept")
+    store.keep(tmp_path / "rows.txt", "quarantine/rows.txt")
+    assert store.get("quarantine/rows.txt") is not None
+    store.drop("quarantine/rows.txt")
+    assert store.get("quarantine/rows.txt") is None
