@@ -147,6 +147,8 @@ def test_a_models_folder_means_the_same_in_every_folder(
         ("item_index.ef_construction=30", "ef_construction must be at least twice m"),
         ("profile=huge", "profile.*sample.*full"),
         ("gpu.visible_devices=[-1]", "visible_devices.*greater than or equal to 0"),
+        ("gpu.visible_devices=[1,1]", "gpu.visible_devices.*each GPU once"),
+        ("storage.url=nowhere://x", "storage.url.*fsspec knows no nowhere://"),
         ("fine_tune.learning_rate=inf", "fine_tune.learning_rate.*finite"),
         ("ranking.hidden=[-3]", "ranking.hidden.*greater than or equal to 1"),
         ("user_tower.half_lives_days=[0]", "user_tower.half_lives_days.*greater than 0"),

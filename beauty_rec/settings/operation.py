@@ -33,6 +33,13 @@ class GpuSettings(Group):
         1, ge=0, le=8, description="GPUs that a step asks a cluster for; 0: a cluster of CPUs"
     )
 
+    @field_validator("visible_devices")
+    @classmethod
+    def _each_once(cls, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(numbers)) != len(numbers):
+            raise ValueError(f"has to name each GPU once, not {list(numbers)}")
+        return numbers
+
 
 class StorageSettings(Group):
     """Where artifacts stand when steps do not share a disk."""
@@ -49,7 +56,13 @@ class StorageSettings(Group):
     @field_validator("url")
     @classmethod
     def _anywhere(cls, url: str | None) -> str | None:
-        return str(located(Path(url))) if url and "://" not in url else url
+        if not url or "://" not in url:
+            return str(located(Path(url))) if url else url
+        from fsspec import available_protocols
+
+        if (protocol := url.partition("://")[0]) not in available_protocols():
+            raise ValueError(f"fsspec knows no {protocol}://; known are such as s3://, gs://")
+        return url
 
 
 class ExecutionSettings(Group):

@@ -17,7 +17,7 @@ from beauty_rec.recommender.online.events import CHOICES
 from beauty_rec.search.pgvector.owner import claim
 from beauty_rec.serving.state.connection import DatabaseDown
 from beauty_rec.serving.state.database import STORE, Store, has_store
-from beauty_rec.settings import Settings
+from beauty_rec.settings import Settings, redacted
 from beauty_rec.verified import keeps
 
 LOG = logging.getLogger("beauty_rec.serving")
@@ -36,7 +36,12 @@ def take(settings: Settings, kind: GivenKind) -> str:
                 return _taken(path)
             text = "" if store is None else _text(store, kind)
     except DatabaseDown as error:
-        LOG.warning("not taken in", extra={"event": "shop_not_read", "error": str(error)})
+        LOG.warning(
+            "what the API was told (%s) is not read anew, what was read last counts: %s",
+            kind,
+            redacted(str(error)),
+            extra={"event": "shop_not_read", "error": str(error)},
+        )
         return _taken(path)
     if keeps():
         if text:

@@ -297,3 +297,12 @@ def test_what_the_set_hides_and_the_shop_shows_stays_shown_when_it_is_given_anew
             engine.add_items([item])
             assert engine.item(name)["hidden"] is said  # withdrawn by the shop: as the set has it
             assert engine.store.states().get(name) == kept
+
+
+def test_a_run_says_which_store_was_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nobody = {"dsn": "postgresql://shop:hunter22@127.0.0.1:1/items"}
+    assert take(Settings(data_dir=tmp_path, item_index=nobody), "events") == ""
+    (said,) = [record.getMessage() for record in caplog.records if "read anew" in record.msg]
+    assert "(events) is not read anew" in said
+    assert "127.0.0.1" in said
+    assert "hunter22" not in said
