@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 import polars as pl
+from polars.selectors import by_name
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from beauty_rec.items.domain import SHIPPED, Domain, load_domain
@@ -106,6 +107,17 @@ def choose_domain(items: pl.DataFrame, setting: str) -> Domain:
         return sum(bool(lexicon.find(title)) for title in titles)
 
     return max((load_domain(name) for name in SHIPPED), key=known)
+
+
+def coverage(frame: pl.DataFrame, domain: Domain) -> float:
+    """Return the share of items of which the words of ``domain`` tell anything.
+
+    Brands and what buyers are like are known of any shop, so they do not count.
+    """
+    closed = [name for name, field in domain.std.items() if field.kind == "closed"]
+    known = [by_name(name).as_expr().is_not_null() for name in closed]
+    known += [by_name(name).as_expr().list.len() > 0 for name in domain.re]
+    return frame.filter(pl.any_horizontal(False, *known)).height / max(1, frame.height)
 
 
 def item_attributes(

@@ -98,7 +98,7 @@ class CheckSettings(Group):
         0.3, ge=0, le=1, description="share of a split's reviews with any WHO, WHEN or WHY keyword"
     )
     min_attribute_coverage: float = Field(
-        0.3, ge=0, le=1, description="share of the items with any STD or RE attribute"
+        0.3, ge=0, le=1, description="share of the items that the domain's words tell of"
     )
     min_pairs: int = Field(32, ge=0, description="training pairs that make fine-tuning worthwhile")
     norm_tolerance: float = Field(

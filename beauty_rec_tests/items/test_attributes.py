@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from beauty_rec.events.item_ranges import item_ranges
 from beauty_rec.items import event_evidence
-from beauty_rec.items.attributes import choose_domain, item_attributes, record_model
+from beauty_rec.items.attributes import choose_domain, coverage, item_attributes, record_model
 from beauty_rec.items.brand import BrandClues, find_brands
 from beauty_rec.items.domain import load_domain
 from beauty_rec.items.event_evidence import band, buyer_steps, telling
@@ -184,6 +184,22 @@ def test_the_domain_is_chosen_by_the_titles() -> None:
     assert choose_domain(creams, "fashion").name == "fashion"
     with pytest.raises(ValueError, match="no domain 'cars'"):
         choose_domain(creams, "cars")
+
+
+def test_a_domain_of_another_shop_is_seen_to_be_wrong() -> None:
+    sold = [item("a", "Toy Story (1995)", store="Disney"), item("b", "GoldenEye (1995)")]
+    rows = [(name, f"u{number}", None, "fit") for name in "ab" for number in range(20)]
+    profiles = pl.DataFrame(
+        {"user_id": [f"u{number}" for number in range(20)], "age": [20.0, 40.0] * 10}
+    )
+    films = gather(pl.DataFrame(sold, schema=SCHEMA), reviews(rows), profiles=profiles)
+    films = films.with_columns(buyer_age=pl.lit(["20 to 24"]))  # as popular ones have it
+    assert films["brand"].to_list() == ["disney", None]
+    assert coverage(films, load_domain("fashion")) == 0
+    sold.append(item("c", "red dress"))
+    mixed = gather(pl.DataFrame(sold, schema=SCHEMA), reviews(rows))
+    assert coverage(mixed, load_domain("fashion")) == pytest.approx(1 / 3)
+    assert coverage(mixed.head(0), load_domain("fashion")) == 0
 
 
 def test_events_tell_what_sets_an_item_apart() -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
-from polars.selectors import by_name
 
 from beauty_rec.artifacts import content_hash, write_rows
 from beauty_rec.orchestration.catalogue.language_model import (
@@ -28,7 +27,6 @@ from beauty_rec.settings import Settings
 GROUP = "features"
 COUNTED = 4_096  # texts, about, whose tokens are counted for the metadata
 READ_OF_EVENTS = ("review_id", "parent_asin", "user_id", "context", "extras", "split")
-NOT_ATTRIBUTES = ("parent_asin", "summary", "source")
 
 
 @stage(
@@ -108,7 +106,7 @@ def item_attributes(
     user_profiles: pl.DataFrame,
 ) -> pl.DataFrame:
     """STD and RE attributes of each item, with what train events say of it, and a summary."""
-    from beauty_rec.items.attributes import choose_domain, item_attributes
+    from beauty_rec.items.attributes import choose_domain, coverage, item_attributes
 
     domain = choose_domain(raw_items, settings.attributes.domain)
     read = set(READ_OF_EVENTS) & set(split_reviews.collect_schema().names())
@@ -134,7 +132,7 @@ def item_attributes(
     context.add_asset_metadata(
         {
             "domain": domain.name,
-            "coverage_any": _attributed(found, lists),
+            "coverage_any": coverage(found, domain),
             "examples": examples(found),
             **{
                 f"values per item {name}": float(found[name].list.len().sum()) / items
@@ -143,14 +141,6 @@ def item_attributes(
         }
     )
     return found
-
-
-def _attributed(items: pl.DataFrame, lists: list[str]) -> float:
-    """Return the share of items with any attribute."""
-    single = [name for name in items.columns if name not in (*lists, *NOT_ATTRIBUTES)]
-    known = [by_name(name).as_expr().list.len() > 0 for name in lists]
-    known += [by_name(name).as_expr().fill_null("") != "" for name in single]
-    return items.filter(pl.any_horizontal(known)).height / max(1, items.height)
 
 
 @stage(
@@ -259,7 +249,7 @@ checks = [
             settings.checks.min_attribute_coverage,
             "is attributes.domain right for these items?",
         ),
-        "Enough items have an attribute.",
+        "Of enough items the domain's words tell an attribute.",
     ),
     value_check(
         merged_items,
