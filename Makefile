@@ -9,7 +9,7 @@ READY_TEST := $(VENV)/.ready-test
 venv = $(1)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui serve docs client test test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots page-pictures lint format bench benchmarks bench-peers clean
+.PHONY: help install run ui serve docs client test test-slow test-live test-api test-faults test-full test-mlflow test-ray test-ui test-vllm test-llm screenshots page-pictures lint format bench benchmarks bench-peers clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,9 +42,15 @@ docs: $(READY_TEST)  ## the pages of docs/ as a site in build/site; writes docs/
 client: $(READY)  ## the Python client of clients/python, from the OpenAPI document
 	$(BIN)/python clients/python/generate.py
 
+# Modules are compiled once, and not by each worker and each process that a test starts.
+test test-slow: export PYTHONDONTWRITEBYTECODE :=
+
 # Of three workers on two cores one computes while another waits for a server or a database.
 test: lint $(READY_TEST)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-slow: $(READY_TEST)  ## what takes too long for every change: nights, kills, wheels (8 min)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m slow
 
 test-live: $(READY)  ## a served set and a live daemon, through switches, kills and three days of a shop (16 to 22 min)
 	$(BIN)/python -m pytest -m live beauty_rec_tests

@@ -166,8 +166,8 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("pieces", [90, 700, 40_000])
-@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+@pytest.mark.parametrize("pieces", [90, 700, pytest.param(40_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("compression", ["zstd", pytest.param("lz4", marks=pytest.mark.slow)])
 def test_rows_have_the_same_bytes_in_however_many_pieces_they_were_made(
     tmp_path: Path, pieces: int, compression: Literal["zstd", "lz4"]
 ) -> None:

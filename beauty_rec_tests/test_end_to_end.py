@@ -91,6 +91,7 @@ def test_a_touched_file_rebuilds_nothing(shop: Shop) -> None:
     assert shop.built() == []
 
 
+@pytest.mark.slow
 def test_a_test_review_leaks_nowhere(shop: Shop) -> None:
     before = shop.train_side()
     review = shop.split_of("test").row(0, named=True)
@@ -161,6 +162,7 @@ def test_dry_run_builds_nothing(shop: Shop) -> None:
     assert shop.built("--select", "text_retriever") == []  # a dry run is not remembered
 
 
+@pytest.mark.slow
 def test_one_split_is_backfilled_without_the_others(shop: Shop) -> None:
     shop.run()
     before = {path: content_hash(path) for path in (shop.data / "models").iterdir()}
@@ -181,6 +183,7 @@ def test_one_split_is_backfilled_without_the_others(shop: Shop) -> None:
     assert shop.built() == []  # equal results: nothing follows
 
 
+@pytest.mark.slow
 def test_a_night_reads_only_what_is_new_and_trains_nothing(shop: Shop) -> None:
     models = {name: content_hash(shop.data / "models" / name) for name in MODELS}
     latest = cast(int, shop.split_of("test")["timestamp"].max())
@@ -265,6 +268,7 @@ def test_the_served_set_answers_as_the_pipeline_did(shop: Shop) -> None:
         assert mine == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_set_may_know_what_sells_now(shop: Shop) -> None:
     shop.run("--train", "never")
     measured = content_hash(shop.data / "processed" / "item_index")

@@ -51,7 +51,13 @@ def content(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-@pytest.mark.parametrize("most_bytes", [1_000, pytest.param(200_000, marks=pytest.mark.faults)])
+@pytest.mark.parametrize(
+    "most_bytes",
+    [
+        pytest.param(1_000, marks=pytest.mark.slow),
+        pytest.param(200_000, marks=pytest.mark.faults),
+    ],
+)
 def test_a_full_disk_is_one_line(folder: Path, most_bytes: int) -> None:
     done = beauty_rec("run", "--data-dir", folder / "d", *SMALL, *RAW, most_bytes=most_bytes)
     assert done.returncode == 2
@@ -78,6 +84,7 @@ def test_a_dry_run_writes_nothing(folder: Path, tmp_path: Path) -> None:
     assert content(folder) == before
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_is_examined_and_stays_as_it_is(folder: Path) -> None:
     built = beauty_rec("run", "--data-dir", folder / "d", *SMALL, *RAW)
     assert built.returncode == 0, built.stderr

@@ -5,12 +5,14 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from beauty_rec.cli import app
 from beauty_rec_tests.command_line_shop import Shop
 
 
+@pytest.mark.slow
 def test_too_many_refused_rows_stop_the_run(tmp_path: Path) -> None:
     shop = Shop(tmp_path, Path("unused"))
     broken = tmp_path / "reviews.jsonl"

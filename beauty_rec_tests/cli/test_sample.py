@@ -42,6 +42,7 @@ def test_a_run_that_selects_nothing_leaves_the_sample(shop: Path) -> None:
     assert sample(shop) == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_what_another_sample_makes_stale(shop: Path) -> None:
     built = call(shop, "run", "--select", "raw_items,user_profiles")
     assert built.exit_code == 0, built.output

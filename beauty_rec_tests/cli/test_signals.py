@@ -34,7 +34,7 @@ def folder() -> Iterator[Path]:
     [
         ("python", signal.SIGINT, 130),
         pytest.param("c", signal.SIGTERM, 143, marks=pytest.mark.faults),
-        ("postgres", signal.SIGTERM, 143),
+        pytest.param("postgres", signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param("postgres", signal.SIGHUP, 129, marks=pytest.mark.faults),
     ],
 )

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from beauty_rec.settings import child_environment
 from beauty_rec_tests.docs.pages import ROOT
 
@@ -16,6 +18,7 @@ print(*[m for m in sys.modules if m.split(".")[0] in ("dagster", "chromadb", "fa
 """
 
 
+@pytest.mark.slow
 def test_the_example_measures_its_lists_without_dagster(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", RUN, EXAMPLE],

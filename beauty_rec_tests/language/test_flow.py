@@ -18,6 +18,7 @@ def wait_for(stub: Stub, requests: int) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_the_servers_batch_is_kept_full(stub: Callable[..., Stub], tmp_path: Path) -> None:
     server = stub("--slots", 16, "--latency", 0.25)
     # More in flight than the batch holds: a queue at the server hides our own work between two.
@@ -58,6 +59,7 @@ def test_a_killed_reading_goes_on_where_it_was(
     assert disturbed.requests <= 1.01 * needed
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_and_comes_back(stub: Callable[..., Stub], tmp_path: Path) -> None:
     rows = 600
     server = stub("--slots", 4, "--latency", 0.015)
@@ -73,6 +75,7 @@ def test_a_server_that_dies_and_comes_back(stub: Callable[..., Stub], tmp_path: 
     assert server.requests <= 1.01 * rows
 
 
+@pytest.mark.slow
 def test_load_goes_where_it_is_taken(stub: Callable[..., Stub], tmp_path: Path) -> None:
     quick, stuck = stub("--slots", 4, "--latency", 0.02), stub("--slots", 4, "--latency", 3_600)
     urls = [quick.url, stuck.url]

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from beauty_rec.orchestration.code_location import STAGES
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_dg_loads_and_lists_every_asset(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     command = Path(sys.executable).with_name("dg")

@@ -137,6 +137,7 @@ def test_what_was_given_is_learned_from_and_who_is_forgotten_is_not(shop: Shop) 
     assert before != shop.hashes()
 
 
+@pytest.mark.slow
 def test_a_row_dated_ahead_of_the_clock_does_not_outlive_its_user(shop: Shop) -> None:
     today = int(time.time() * 1000) + 3_600_000
     row = {"user_id": "USER3", "parent_asin": "B1", "rating": 5.0, "timestamp": today}
@@ -152,6 +153,7 @@ def test_a_row_dated_ahead_of_the_clock_does_not_outlive_its_user(shop: Shop) ->
     assert "USER3" not in set(shop.table("raw_reviews")["user_id"])
 
 
+@pytest.mark.slow
 def test_a_file_that_is_named_no_more_leaves_no_refused_rows(shop: Shop) -> None:
     for kind in ("items", "profiles"):
         with (shop.folder / f"{kind}.jsonl").open("a") as opened:
@@ -169,6 +171,7 @@ def test_a_file_that_is_named_no_more_leaves_no_refused_rows(shop: Shop) -> None
     assert shop.run() == set()
 
 
+@pytest.mark.slow
 def test_without_given_data_nothing_differs(shop: Shop) -> None:
     shop.run()
     before = shop.hashes()
@@ -184,6 +187,7 @@ def test_without_given_data_nothing_differs(shop: Shop) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_one_more_refused_row_makes_another_report_and_nothing_else(shop: Shop) -> None:
     graph = build_definitions(shop.settings).resolve_asset_graph()
 
@@ -202,6 +206,7 @@ def test_one_more_refused_row_makes_another_report_and_nothing_else(shop: Shop) 
     assert after[1] != before[1]
 
 
+@pytest.mark.slow
 def test_a_night_that_publishes_nothing_takes_who_is_forgotten_out_of_the_set_of_before(
     shop: Shop, encoder: TextEncoder
 ) -> None:

@@ -124,6 +124,7 @@ def test_off_is_an_empty_table_of_the_same_columns(shop: Path) -> None:
     assert figures["users"] == 0
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_another_ended(
     shop: Path, undisturbed: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +151,7 @@ def test_who_is_forgotten_meanwhile_is_in_no_list_and_moves_nobody(
     assert found.equals(undisturbed.filter(pl.col("user_id") != leaves))
 
 
+@pytest.mark.slow
 def test_what_changed_since_the_kill_is_in_all_lists(
     shop: Path, undisturbed: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_every_file_beside_the_modules_is_in_the_wheel(wheel: Path) -> None:
     assert "beauty_rec/py.typed" in packed
 
 
+@pytest.mark.slow
 def test_the_installed_package_is_the_one_of_the_wheel(python: Path, tmp_path: Path) -> None:
     code = "import beauty_rec, beauty_rec.cli, torch; print(beauty_rec.__file__)"
     found = Path(run(python, "-c", code, cwd=tmp_path, env=outside()).strip())
@@ -147,6 +148,7 @@ def wait_for(client: httpx.Client, server: subprocess.Popen[bytes], log: Path) -
     raise AssertionError(f"not ready within {PATIENCE_S} s: {log.read_text()[-3000:]}")
 
 
+@pytest.mark.slow
 def test_the_installed_server_gives_its_page_and_answers(
     python: Path, data: Path, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_rows_are_rounded_by_their_own_largest_number() -> None:
     assert scale.flatten().tolist() == pytest.approx([2 / 127, 1e-12 / 127, 5e3 / 127])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("int8")
 def test_int8_vectors_depend_on_nothing_but_their_text() -> None:
     encoder = TextEncoder.load(PACKAGED_ENCODER, EncoderSettings(max_item_tokens=64))
@@ -133,6 +134,7 @@ def test_a_precision_that_is_named_is_kept(tiny_model: Path, named: str) -> None
     np.testing.assert_array_equal(asked, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("int8")
 def test_int8_is_measured_against_float32_on_the_same_texts_every_time(
     monkeypatch: pytest.MonkeyPatch,

@@ -34,12 +34,21 @@ def top1(pairs: pl.DataFrame) -> Callable[[TextEncoder], float]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
-        {"chunk_tokens": 40, "symmetric": True, "decay": "cosine"},
-        {"hard_negatives": 2, "frozen_layers": 1, "learning_rate": 1e-2, "epochs": 6},
-        {"guide_margin": 0.0, "chunk_tokens": 40, "learning_rate": 1e-2, "epochs": 6},
+        pytest.param({}, id="plain"),
+        pytest.param(
+            {"chunk_tokens": 40, "symmetric": True, "decay": "cosine"}, id="cached, symmetric"
+        ),
+        pytest.param(
+            {"hard_negatives": 2, "frozen_layers": 1, "learning_rate": 1e-2, "epochs": 6},
+            id="hard negatives, frozen layers",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"guide_margin": 0.0, "chunk_tokens": 40, "learning_rate": 1e-2, "epochs": 6},
+            id="guided",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["plain", "cached, symmetric", "hard negatives, frozen layers", "guided"],
 )
 def test_it_learns_and_saves_the_best_weights(
     changes: dict[str, object],
@@ -61,8 +70,15 @@ def test_it_learns_and_saves_the_best_weights(
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"symmetric": True}, {"guide_margin": 0.0, "hard_negatives": 1}],
-    ids=["queries alone", "symmetric", "guided, hard negatives"],
+    [
+        pytest.param({}, id="queries alone", marks=pytest.mark.slow),
+        pytest.param({"symmetric": True}, id="symmetric"),
+        pytest.param(
+            {"guide_margin": 0.0, "hard_negatives": 1},
+            id="guided, hard negatives",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_cached_and_plain_loss_agree(
     changes: dict[str, object],
@@ -241,6 +257,7 @@ def test_a_guide_lets_near_items_be_no_negatives(
         settings(guide_margin=0.1, symmetric=True)
 
 
+@pytest.mark.slow
 def test_float16_learns_too(
     make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
 ) -> None:

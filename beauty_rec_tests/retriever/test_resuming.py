@@ -39,6 +39,7 @@ fine_tune(
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_with_sigkill_ends_as_an_uninterrupted_one(
     make_pairs: MakePairs, encoder_settings: EncoderSettings, tmp_path: Path
 ) -> None:

@@ -37,7 +37,7 @@ def postmaster(folder: Path) -> psutil.Process:
 @pytest.mark.parametrize(
     "number",
     [
-        signal.SIGTERM,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, marks=pytest.mark.faults),
         pytest.param(signal.SIGHUP, marks=pytest.mark.faults),
         pytest.param(signal.SIGQUIT, marks=pytest.mark.faults),
@@ -76,6 +76,7 @@ def test_a_signal_under_load_loses_no_request(folder: Path, tmp_path: Path) -> N
     assert {error.split("(")[0] for error in crowd.errors} == {"ConnectError"}
 
 
+@pytest.mark.slow
 def test_of_two_servers_that_start_at_once_one_has_the_port(folder: Path, tmp_path: Path) -> None:
     port = free_port()
     servers = [LiveServer(folder, port, tmp_path / f"log{number}") for number in range(2)]

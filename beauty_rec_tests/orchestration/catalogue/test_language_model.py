@@ -79,6 +79,7 @@ def read(shop: Shop) -> Shop:
     return shop
 
 
+@pytest.mark.slow
 def test_a_budget_stops_and_the_next_run_goes_on(read: Shop) -> None:
     assert read.stub.requests > 50
     assert set(read.stub.asked().values()) == {1}
@@ -99,6 +100,7 @@ def test_lineage_tells_who_read(read: Shop) -> None:
     assert read.metadata("item_attributes")["rows_by_source"].keys() <= BY_MODEL
 
 
+@pytest.mark.slow
 def test_switching_back_costs_no_request(read: Shop) -> None:
     asked = read.stub.requests
     assert read.run("--set=llm.backend=rules").exit_code == 0

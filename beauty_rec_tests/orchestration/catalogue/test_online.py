@@ -56,6 +56,7 @@ def test_nothing_shown_is_an_empty_table_and_no_server(data: Path) -> None:
     assert look_and_build(settings)[0] == "fresh"
 
 
+@pytest.mark.slow
 def test_what_was_shown_is_measured_and_drawn_and_waits_for_a_store_that_is_away(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

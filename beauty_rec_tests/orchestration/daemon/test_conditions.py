@@ -98,7 +98,14 @@ def test_new_code_rebuilds_from_there(daemon: Daemon) -> None:
     assert daemon.settle() == ["model"]
 
 
-@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize(
+    "split",
+    [
+        "train",
+        pytest.param("valid", marks=pytest.mark.slow),
+        pytest.param("test", marks=pytest.mark.slow),
+    ],
+)
 def test_it_agrees_with_the_command_line(daemon: Daemon, split: str) -> None:
     daemon.world.rows[split] = "x"
     built = list(daemon.settle())
@@ -113,6 +120,7 @@ def test_it_agrees_with_the_command_line(daemon: Daemon, split: str) -> None:
     assert sorted(built) == sorted(other.built)
 
 
+@pytest.mark.slow
 def test_what_failed_is_asked_for_once_until_something_changes(daemon: Daemon) -> None:
     daemon.world.rows["train"] = "x"
     daemon.world.broken = {"model"}

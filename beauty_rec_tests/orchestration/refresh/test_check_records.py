@@ -87,6 +87,7 @@ def test_what_no_check_has_judged_is_built_again(
     assert built(world, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_check_that_is_executed_alone_judges(world: World, tmp_path: Path) -> None:
     assert built(world, tmp_path)
     world.check_passes = False
@@ -112,6 +113,7 @@ def test_what_is_being_judged_is_left_alone(world: World, tmp_path: Path) -> Non
     assert found == [None]
 
 
+@pytest.mark.slow
 def test_a_new_check_rebuilds_nothing_that_stood_before_it(world: World, tmp_path: Path) -> None:
     assert built(world, tmp_path)
     passes = True
@@ -144,6 +146,7 @@ def test_a_refused_model_is_not_kept_between_trainings(world: World, tmp_path: P
     assert run(world, tmp_path, **kept)["model"] == "built"
 
 
+@pytest.mark.slow
 def test_a_check_judges_all_splits_of_its_asset_at_once(world: World, tmp_path: Path) -> None:
     passes = True
 

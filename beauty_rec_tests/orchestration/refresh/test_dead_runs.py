@@ -77,6 +77,7 @@ def test_the_record_of_a_killed_run_is_closed(tmp_path: Path) -> None:
         assert still.status == dg.DagsterRunStatus.STARTED
 
 
+@pytest.mark.slow
 def test_a_container_of_another_name_sees_who_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_number_that_another_process_has_now_is_no_life(
         assert end_dead_runs(instance) == [run]
 
 
+@pytest.mark.slow
 def test_a_run_that_repeats_a_killed_one_lives_while_it_builds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

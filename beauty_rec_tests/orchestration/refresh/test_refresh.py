@@ -102,6 +102,7 @@ def test_models_stay_between_trainings_and_what_follows_goes_on(
     assert build(world, tmp_path, **kept)["model"] == "built"
 
 
+@pytest.mark.slow
 def test_measures_stay_while_what_is_measured_does(world: World, tmp_path: Path) -> None:
     def night(**options: Any) -> str:
         return build(world, tmp_path, measure="never", trainings=models, **options)["summary"]
@@ -130,6 +131,7 @@ def test_a_dry_run_says_what_measures_stay(world: World, tmp_path: Path) -> None
     assert foretell(world, tmp_path, **kept)["summary"] == "maybe"
 
 
+@pytest.mark.slow
 def test_no_model_stays_beside_a_newer_one_that_it_goes_on_from(
     world: World, tmp_path: Path
 ) -> None:
@@ -164,6 +166,7 @@ def test_what_was_measured_stays_only_with_all_that_is_made_of_it(
     assert world.built == ["split_rows"]
 
 
+@pytest.mark.slow
 def test_force_leaves_what_is_never_to_be_made_anew(world: World, tmp_path: Path) -> None:
     build(world, tmp_path)
     kept: dict = {"trainings": frozenset({"model"}), "measures": frozenset({"summary"})}

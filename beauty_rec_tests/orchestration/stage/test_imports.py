@@ -74,6 +74,7 @@ def walked(copy: Path) -> dict[str, Any]:
     return in_copy(copy, str(Path(__file__).with_name("walk.py")), str(copy), *HOLES)
 
 
+@pytest.mark.slow
 def test_every_library_module_counts_for_exactly_what_runs_it(
     walked: dict[str, Any],
 ) -> None:

@@ -126,7 +126,13 @@ def train_fold_tower(
     train_user_tower(tower, small.model_copy(update={"epochs": 1}), folder / str(start))
 
 
-@pytest.mark.parametrize("anew", [True, False], ids=["rules", "language model"])
+@pytest.mark.parametrize(
+    "anew",
+    [
+        pytest.param(True, id="rules"),
+        pytest.param(False, id="language model", marks=pytest.mark.slow),
+    ],
+)
 def test_later_reviews_move_nothing_of_a_fold(
     anew: bool,
     reviews: pl.DataFrame,

@@ -21,6 +21,7 @@ print(resident() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries stay as they are")
 def test_large_blocks_are_given_back() -> None:
     left = [

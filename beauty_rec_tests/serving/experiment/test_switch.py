@@ -48,6 +48,7 @@ def found(engine: Engine) -> dict[str, tuple[str, set[str]]]:
     }
 
 
+@pytest.mark.slow
 def test_given_items_stay_in_a_variant_through_a_switch(
     sets: TwoSets, pinned: Engine, encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,7 @@ def test_an_unknown_item_is_named_its_nearest(folder: Path) -> None:
         assert client.patch(f"/v1/items/{item}", json={"hiden": True}).status_code == 422
 
 
+@pytest.mark.slow
 def test_a_forgotten_user_is_a_stranger_and_in_no_file_of_the_database(
     folder: Path, encoder: TextEncoder
 ) -> None:

@@ -93,6 +93,7 @@ def test_parts_that_do_not_fit_together_are_refused(settings: Settings) -> None:
         load_set(root, manifest.model_copy(update={"indexes": wrong}), settings.encoder)
 
 
+@pytest.mark.slow
 def test_questions_during_switches_are_answered_from_one_set(
     encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

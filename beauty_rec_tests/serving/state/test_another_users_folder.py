@@ -55,6 +55,7 @@ def others(tmp_path: Path) -> Iterator[Path]:
         place.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_what_only_reads_does_without_the_store(others: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOOK, str(others)],

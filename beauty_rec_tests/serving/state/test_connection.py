@@ -118,6 +118,7 @@ def test_a_database_that_hangs_is_away_until_it_goes_on(store: Store, folder: Pa
     assert store.items() == [ITEM]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("looks_often")
 def test_a_database_that_hangs_is_away_while_a_statement_waits_for_it(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch

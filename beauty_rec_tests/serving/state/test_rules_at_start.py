@@ -105,6 +105,7 @@ def test_an_item_that_nobody_gave_stops_the_start(folder: Path, rules: Path) -> 
     assert not (folder / STORE / "cluster" / "postmaster.pid").exists()  # nothing is left running
 
 
+@pytest.mark.slow
 def test_an_item_that_has_gone_since_stops_no_restart(rules: Path, encoder: TextEncoder) -> None:
     rules.write_text(PINS.replace("NEW1", "B010000003").split("\n\n")[0])
     with tempfile.TemporaryDirectory(prefix="beauty-rec-rules-") as made:

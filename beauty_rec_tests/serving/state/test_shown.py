@@ -54,6 +54,7 @@ def wait_for(holds: Any, seconds: float = 5) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_store_of_before_goes_on_and_is_carried_elsewhere(folder: Path) -> None:
     with postgres(folder / STORE) as dsn, psycopg.connect(dsn) as connection:
         connection.execute(BEFORE)

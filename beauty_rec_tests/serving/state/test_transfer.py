@@ -26,6 +26,7 @@ def opened(settings: Settings) -> Store:
     return store
 
 
+@pytest.mark.slow
 def test_an_old_export_and_a_newer_one_bring_back_nothing_of_before(settings: Settings) -> None:
     store = opened(settings)
     store.put_events([BEFORE, OTHERS])
