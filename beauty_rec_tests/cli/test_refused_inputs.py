@@ -36,6 +36,7 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
     assert not (tmp_path / "d" / "settings.json").exists()
 
 
+@pytest.mark.slow
 def test_items_without_reviews_build_no_synthetic_shop(tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text('{"parent_asin": "A", "title": "A soap"}\n')
     (tmp_path / "hidden").write_text("S1\n")

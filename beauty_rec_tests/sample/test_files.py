@@ -149,6 +149,7 @@ def test_a_file_that_is_no_samples_is_never_replaced(tmp_path: Path) -> None:
     write_sample(tmp_path, settings.model_copy(update={"seed": 8}))
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_and_the_import_light(tmp_path: Path) -> None:
     code = """if True:
         import pathlib, resource, sys

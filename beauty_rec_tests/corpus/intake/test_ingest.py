@@ -199,6 +199,7 @@ def random_rows(count, seed=3):
     return rows
 
 
+@pytest.mark.slow
 def test_blocks_workers_and_ranges_change_nothing(tmp_path, monkeypatch):
     """Against one dictionary loop over the whole file."""
     rows = random_rows(3000)

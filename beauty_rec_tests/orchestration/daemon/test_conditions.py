@@ -148,6 +148,7 @@ def test_it_rests_until_it_has_the_settings_of_the_last_run(daemon: Daemon, tmp_
     assert daemon.settle() == ["split_rows", "words[test]", "summary"]
 
 
+@pytest.mark.slow
 def test_models_can_be_left_to_the_weekly_training(daemon: Daemon, tmp_path: Path) -> None:
     daemon.world.condition = build_when_stale(tmp_path, Kept(frozenset({"model"})))
     daemon.world.rows["train"] = "x"

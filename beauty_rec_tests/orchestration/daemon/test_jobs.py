@@ -70,6 +70,7 @@ def test_nothing_starts_by_itself_unless_told() -> None:
     assert found.get_sensor_def("rebuild_on_change").default_status.value == "RUNNING"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_loading_warns_of_nothing() -> None:
     loads = "import beauty_rec.definitions as d; d.defs.get_repository_def().load_all_definitions()"

@@ -145,6 +145,7 @@ def test_no_model_stays_beside_a_newer_one_that_it_goes_on_from(
     assert build(world, tmp_path, **kept)["model"] == "fresh"
 
 
+@pytest.mark.slow
 def test_what_was_measured_stays_only_with_all_that_is_made_of_it(
     world: World, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_every_library_module_counts_for_exactly_what_runs_it(
     assert walked["unnoticed"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hole", HOLES)
 def test_the_comparison_notices_a_module_that_is_left_out(
     walked: dict[str, Any], hole: str
@@ -92,6 +93,7 @@ def test_the_comparison_notices_a_module_that_is_left_out(
     assert set(differences(broken, walked["reached"])) == {hole}
 
 
+@pytest.mark.slow
 def test_a_plot_retrains_no_model(walked: dict[str, Any]) -> None:
     plots = {name for name in walked["counted"] if name.startswith("beauty_rec.evaluation.plots.")}
     assert plots

@@ -151,6 +151,7 @@ def test_halfvec_rounds_and_is_found(dsn: str, name: str) -> None:
         build_index(dsn, large, "two", half, name=name)
 
 
+@pytest.mark.slow
 def test_vectors_too_large_for_a_page(dsn: str, name: str) -> None:
     matrix = np.random.default_rng(0).standard_normal((20, 2_000)).astype(np.float32)
     vectors = Vectors([str(i) for i in range(20)], matrix)

@@ -87,6 +87,7 @@ def test_items_are_near_each_other_where_users_score_them_alike() -> None:
     assert near > 0.98 > apart
 
 
+@pytest.mark.slow
 def test_a_graph_fitted_to_its_queries_finds_what_the_plain_one_misses(dsn: str, name: str) -> None:
     vectors, asked = shop(6_000), users(1_000)
     anything = SETTINGS.model_copy(update={"min_recall": 0.0})

@@ -43,6 +43,7 @@ def sets(encoder: TextEncoder) -> Iterator[TwoSets]:
     shutil.rmtree(made, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_what_an_older_set_has_no_field_for_is_left_out_of_it(
     sets: TwoSets, monkeypatch: pytest.MonkeyPatch
 ) -> None:

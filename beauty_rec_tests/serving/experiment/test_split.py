@@ -139,6 +139,7 @@ def test_a_wrong_file_is_refused_and_the_one_before_goes_on(
     assert [answer["variant"] for answer in answers(running, USERS)] == before
 
 
+@pytest.mark.slow
 def test_sets_of_an_experiment_outlive_publications(
     sets: TwoSets, running: Engine, encoder: TextEncoder
 ) -> None:

@@ -91,6 +91,7 @@ def test_what_could_not_be_read_is_read_at_the_next_look(
         engine.close()
 
 
+@pytest.mark.slow
 def test_other_models_do_not_delay_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that was made is of these models: the server answers, and the items come later."""
 
@@ -246,6 +247,7 @@ def test_a_switch_has_the_items_from_its_first_answer(folder: Path, encoder: Tex
         assert engine.item("N39")["title"] == "A walnut soap, number 39"
 
 
+@pytest.mark.slow
 def test_others_write_while_rows_are_made_and_a_switch_has_them_made_again(
     folder: Path, encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from beauty_rec.recommender.online.people import Past
 from beauty_rec.recommender.online.requests import NewItem
@@ -24,6 +25,7 @@ def given(folder: Path) -> tuple[list[NewItem], dict[str, list[Past]]]:
         store.close()
 
 
+@pytest.mark.slow
 def test_what_the_cluster_of_the_index_held_is_taken_over_once(folder: Path) -> None:
     before = Store(folder / INDEX_CLUSTER, None)
     before.open()
