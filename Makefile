@@ -49,7 +49,7 @@ test test-slow: export PYTHONDONTWRITEBYTECODE :=
 test: lint $(READY_TEST)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-test-slow: $(READY_TEST)  ## what takes too long for every change: nights, kills, wheels (8 min)
+test-slow: $(READY_TEST)  ## what takes too long for every change: nights, kills, wheels (5 to 8 min)
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m slow
 
 test-live: $(READY)  ## a served set and a live daemon, through switches, kills and three days of a shop (16 to 22 min)
