@@ -130,16 +130,28 @@ def manifest_of(root: Path, name: str) -> Manifest:
 def promote(root: Path, name: str | None, settings: AnswerSettings, why: str) -> Release:
     """Serve a set (None: the one that is served) with these settings from now on.
 
+    Doing it again changes nothing: what was served before is still gone back to.
+
     Raises:
         UnknownSet: there is no such set.
     """
     now = served(root)
     wanted = now.manifest if name is None else manifest_of(root, name)
+    done = now.release
+    if (
+        done is not None
+        and (done.kind, done.set, done.settings, done.why)
+        == ("promoted", wanted.set, settings, why)
+        and done.holds(read_manifest(root).set)
+    ):
+        return done
     return _write(root, wanted.set, settings, "promoted", why, pinned=_pinned(now, name))
 
 
 def rollback(root: Path, name: str | None = None, *, pin: bool = False) -> Release:
     """Serve what was served before, or the set ``name``; ``latest``: the newest, as it is.
+
+    With ``pin`` the set stays whatever is published, the newest of now too.
 
     Doing it again goes further back, never forth.
 
@@ -148,7 +160,8 @@ def rollback(root: Path, name: str | None = None, *, pin: bool = False) -> Relea
     """
     if name == LATEST:
         newest = read_manifest(root).set
-        return _write(root, None, PLAIN, "latest", f"rolled back to the newest, {newest}")
+        why = f"rolled back to the newest, {newest}"
+        return _write(root, newest if pin else None, PLAIN, "latest", why, pinned=pin)
     now = served(root)
     release, settings = now.release, now.settings
     if name is not None:

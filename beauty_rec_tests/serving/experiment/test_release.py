@@ -84,8 +84,23 @@ def test_a_pin_holds_over_publications(shop: Shop) -> None:
     for text in "345":
         latest = shop.publish(text)
         assert shop.serves == first
-    rollback(shop.root, "latest")
+    rollback(shop.root, "latest", pin=True)
     assert shop.serves == latest
+    shop.publish("6")
+    assert shop.serves == latest
+    rollback(shop.root, "latest")
+    assert shop.serves != latest
+
+
+def test_a_promotion_that_is_repeated_is_undone_at_once(shop: Shop) -> None:
+    first, second = shop.publish("1"), shop.publish("2")
+    done = promote(shop.root, first, BOLD, "the better of two")
+    assert promote(shop.root, first, BOLD, "the better of two") == done
+    rollback(shop.root)
+    assert (shop.serves, served(shop.root).settings) == (second, AnswerSettings())
+    promote(shop.root, first, BOLD, "the better of two")
+    third = shop.publish("3")
+    assert promote(shop.root, first, BOLD, "the better of two").before == third
 
 
 def test_going_back_twice_never_goes_forth(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
